@@ -1,0 +1,1 @@
+//! The nearest known word to an unknown one.

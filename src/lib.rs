@@ -1,0 +1,24 @@
+#![doc = include_str!("README.md")]
+
+pub mod model;
+
+pub mod diagnose;
+
+pub mod expr;
+
+pub mod audit;
+pub mod enrich;
+pub mod normalize;
+pub mod policy;
+pub mod resolve;
+
+pub mod declare;
+
+pub mod customers;
+pub mod deliver;
+pub mod source;
+pub mod store;
+
+pub mod pipeline;
+
+pub mod cli;

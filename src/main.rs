@@ -1,0 +1,3 @@
+//! The `kith` binary.
+
+fn main() {}

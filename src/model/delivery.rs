@@ -1,0 +1,268 @@
+//! What we write into the CRM about an activity or a link, and what came of it (design §1, §9).
+
+use super::{Digest, Personal, Value};
+use std::sync::Arc;
+
+/// The number of a delivery in the store.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct DeliveryId(pub i64);
+
+/// The name of a target: `[targets.NAME]` in the configuration.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct TargetId(pub Arc<str>);
+
+/// The name of an operation of a target's connector file.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct OperationId(pub Arc<str>);
+
+/// The key of the record in the CRM, as a canonical JSON array of its key values: `["x","https://…/notes/1"]`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RecordKey(pub Arc<str>);
+
+impl std::fmt::Debug for RecordKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RecordKey(‹personal›)")
+    }
+}
+
+/// SHA-256 of (target, operation, record key, activity version, decision): the same write carries the same key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct IdempotencyKey(pub Digest);
+
+/// Field and value, in the mapping's order.
+pub type Payload = Personal<Vec<(Arc<str>, Value)>>;
+
+/// What the CRM's record should become.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum WriteIntent {
+    /// Hold these fields.
+    Write,
+    /// The object was deleted or unlinked: do what `on_delete` says.
+    Withdraw,
+}
+
+impl WriteIntent {
+    /// The name in the store and the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Write => "write",
+            Self::Withdraw => "withdraw",
+        }
+    }
+
+    /// Reads a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Write, Self::Withdraw].into_iter().find(|i| i.name() == name)
+    }
+}
+
+/// One write to one target, ready to be sent.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Delivery {
+    /// Which row of the outbox.
+    pub id: DeliveryId,
+    /// The id of the mapping's `deliver` entry.
+    pub entry: Arc<str>,
+    /// Where to.
+    pub target: TargetId,
+    /// What the target does.
+    pub operation: OperationId,
+    /// Write or withdraw.
+    pub intent: WriteIntent,
+    /// The record's key.
+    pub record: RecordKey,
+    /// The same write carries the same key.
+    pub idempotency: IdempotencyKey,
+    /// The fields, key fields included.
+    pub payload: Payload,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+}
+
+/// The states of a delivery.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum DeliveryState {
+    /// In the outbox.
+    Planned,
+    /// The intent is on disk, the request may have left.
+    Sending,
+    /// The target holds it.
+    Delivered,
+    /// A dead letter: reason and way out are kept.
+    Parked,
+    /// Sent, no answer: settled by reading back or by an idempotent write, never by hoping.
+    Unknown,
+}
+
+impl DeliveryState {
+    /// Every state.
+    pub const ALL: [Self; 5] = [Self::Planned, Self::Sending, Self::Delivered, Self::Parked, Self::Unknown];
+
+    /// The name in the store, JSON and the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Sending => "sending",
+            Self::Delivered => "delivered",
+            Self::Parked => "parked",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Reads a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.name() == name)
+    }
+
+    /// Whether the delivery still counts as in flight.
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Planned | Self::Sending | Self::Unknown)
+    }
+}
+
+/// The named rule that dropped an activity version.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum DropRule {
+    /// Its author is nobody we know.
+    NotLinked,
+    /// There is no lawful basis for matching its author.
+    NotPermitted,
+    /// A direct message, and the mapping does not list that audience.
+    PrivateMessage,
+    /// For a limited audience, and the mapping does not list that audience.
+    AudienceNotListed,
+    /// No `when` of the mapping's deliveries holds.
+    WhenFalse,
+    /// A newer version was there first.
+    Superseded,
+    /// A Delete of something that was never written.
+    NothingToWithdraw,
+}
+
+impl DropRule {
+    /// Every rule.
+    pub const ALL: [Self; 7] = [
+        Self::NotLinked,
+        Self::NotPermitted,
+        Self::PrivateMessage,
+        Self::AudienceNotListed,
+        Self::WhenFalse,
+        Self::Superseded,
+        Self::NothingToWithdraw,
+    ];
+
+    /// The name in the store, JSON, pages and the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotLinked => "not-linked",
+            Self::NotPermitted => "not-permitted",
+            Self::PrivateMessage => "private-message",
+            Self::AudienceNotListed => "audience-not-listed",
+            Self::WhenFalse => "when-false",
+            Self::Superseded => "superseded",
+            Self::NothingToWithdraw => "nothing-to-withdraw",
+        }
+    }
+
+    /// Reads a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|r| r.name() == name)
+    }
+}
+
+/// Why something stands aside until a person looks at it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ParkReason {
+    /// A stable code of the catalogue, `KITH-I002` for instance.
+    pub code: &'static str,
+    /// What is wrong, without personal data.
+    pub message: Arc<str>,
+}
+
+/// The state of an activity version, derived from its deliveries (design §1).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ActivityState {
+    /// In flight: no decision about its author yet.
+    WaitingDecision,
+    /// In flight: a person decides about its author.
+    WaitingReview,
+    /// In flight: a delivery is open.
+    Delivering,
+    /// At least one delivery arrived, none is open or parked.
+    Delivered,
+    /// A delivery is a dead letter, none is open.
+    Parked,
+    /// Dropped by a named rule.
+    Dropped(DropRule),
+    /// Erased at a person's request.
+    Erased,
+}
+
+impl ActivityState {
+    /// The term of the conservation sum that counts it.
+    pub const fn term(self) -> &'static str {
+        match self {
+            Self::WaitingDecision | Self::WaitingReview | Self::Delivering => "in_flight",
+            Self::Delivered => "delivered",
+            Self::Parked => "parked",
+            Self::Dropped(_) => "dropped",
+            Self::Erased => "erased",
+        }
+    }
+}
+
+/// A field before and after a write.
+#[derive(Clone, PartialEq, Debug)]
+pub struct FieldChange {
+    /// The CRM's field.
+    pub field: Arc<str>,
+    /// What stood there; `Missing` where the record is new.
+    pub before: Personal<Value>,
+    /// What stands there now; `Missing` where it was removed.
+    pub after: Personal<Value>,
+}
+
+/// What a write did.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum WriteEffect {
+    /// The record is new.
+    Inserted,
+    /// The record changed.
+    Updated,
+    /// The record read so already, or this very write had arrived before.
+    Unchanged,
+    /// The record is gone.
+    Removed,
+    /// The fields that `on_delete: { blank: … }` names are empty now.
+    Blanked,
+    /// `on_delete: keep`: the record stays as it is.
+    Kept,
+}
+
+impl WriteEffect {
+    /// Every effect.
+    pub const ALL: [Self; 6] = [Self::Inserted, Self::Updated, Self::Unchanged, Self::Removed, Self::Blanked, Self::Kept];
+
+    /// The name in the log and in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Inserted => "inserted",
+            Self::Updated => "updated",
+            Self::Unchanged => "unchanged",
+            Self::Removed => "removed",
+            Self::Blanked => "blanked",
+            Self::Kept => "kept",
+        }
+    }
+}
+
+/// The target's answer about one delivery.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Receipt {
+    /// Which delivery.
+    pub delivery: DeliveryId,
+    /// What the write did.
+    pub effect: WriteEffect,
+    /// Before and after, by field; only fields that changed.
+    pub changes: Vec<FieldChange>,
+}

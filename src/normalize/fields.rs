@@ -1,0 +1,99 @@
+//! The fields that a mapping declares, on both sides, and how each value is made.
+
+use std::sync::Arc;
+
+/// Which part of a person's name a field holds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum NamePart {
+    /// Given names without titles: `ada`.
+    Given,
+    /// Family name: `rossi`.
+    Family,
+    /// Given and family name, in that order.
+    Full,
+}
+
+/// Brings a value to the one form in which both sides are compared.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Cleaner {
+    /// As it is, trimmed.
+    Text,
+    /// Part of a person's name: titles, emoji, suffixes and pronouns removed, folded, lower case.
+    PersonName(NamePart),
+    /// An e-mail address: trimmed, lower case; not an address → missing.
+    Email,
+    /// A telephone number; the region (a country name or code) is read from another raw column of the same record.
+    Phone {
+        /// The column or path that holds the country.
+        region_from: Option<Arc<str>>,
+    },
+    /// A place: the city part, exonyms and regions resolved, folded, lower case.
+    Place,
+    /// A company: legal forms removed, folded, lower case.
+    Organisation,
+    /// A calendar date, ISO 8601; the day/month order of a written date follows the region.
+    Date {
+        /// The column or path that holds the country.
+        region_from: Option<Arc<str>>,
+    },
+    /// `network:handle` (or the pair network, handle): the canonical network and the folded handle without `@`, as `x:ada_rossi`.
+    /// A list, separated by blanks, commas or semicolons, gives a list.
+    NetworkHandle,
+    /// A postal code: upper case without blanks.
+    PostalCode,
+}
+
+/// Finds a value inside free text, then cleans it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Finder {
+    /// The first e-mail address, `name [at] host [dot] com` included.
+    Email,
+    /// The first telephone number.
+    Phone,
+    /// The organisation after `@`, `at`, `presso`, ….
+    Organisation,
+}
+
+/// How a field's value is made from its raw values.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Extract {
+    /// The raw value, cleaned.
+    Clean(Cleaner),
+    /// Found in the raw text.
+    Find(Finder),
+}
+
+/// One declared field.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Field {
+    /// Its name below.
+    pub name: Arc<str>,
+    /// Indexes into the raw columns (customers) or paths (identities) that it is made from; at least one.
+    pub from: Vec<usize>,
+    /// How the value is made. `region_from` names an entry of the same columns.
+    pub extract: Extract,
+    /// Whether the source may lack the column altogether.
+    pub optional: bool,
+}
+
+/// The customers' side of a mapping.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct CustomerFields {
+    /// The column that holds the CRM's key.
+    pub key: Arc<str>,
+    /// The column that names the surviving customer of a merge.
+    pub merged_into: Option<Arc<str>>,
+    /// Every raw column that a field or a `region_from` reads, each once; `Customer::raw` is aligned with it.
+    pub columns: Vec<Arc<str>>,
+    /// The declared fields, in file order.
+    pub fields: Vec<Field>,
+}
+
+/// The social side of a mapping. Paths are relative to the activity: `actor.name`, `network`, `actor.location.name`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct IdentityFields {
+    /// Every raw path that a field reads, each once; `network` is always available and never stored.
+    pub paths: Vec<Arc<str>>,
+    /// The declared fields, in file order.
+    pub fields: Vec<Field>,
+}

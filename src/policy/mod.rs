@@ -1,0 +1,5 @@
+//! Rank 2, duties and rights: who may be matched, on what basis, what is kept and for how long (design §7).
+
+mod rules;
+
+pub use rules::{Basis, Policy, Retain};

@@ -1,0 +1,48 @@
+//! The checked `policy` section of a mapping.
+
+use crate::expr::Condition;
+use crate::model::AudienceSet;
+use std::sync::Arc;
+
+/// A lawful basis for matching an identity to a customer. The first whose condition holds is the link's basis.
+#[derive(Clone, Debug)]
+pub struct Basis {
+    /// `provided_by_customer`, `public_profile`, `consent`, …: what the log and the CRM name.
+    pub name: Arc<str>,
+    /// The law's ground: `GDPR 6(1)(f)`.
+    pub law: Arc<str>,
+    /// What the link is for.
+    pub purpose: Arc<str>,
+    /// Since when it holds (a date, as written).
+    pub since: Option<Arc<str>>,
+    /// The record that justifies it: `DPIA-2026-03`.
+    pub record: Option<Arc<str>>,
+    /// When it holds.
+    pub when: Condition,
+    /// Whether `when` reads a `customer.` name, so that it is asked per candidate.
+    pub per_customer: bool,
+}
+
+/// How long things are kept, in days.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Retain {
+    /// What we know about people who turned out to be strangers.
+    pub unlinked_days: u32,
+    /// Profiles of linked people.
+    pub profiles_days: u32,
+    /// Activities of linked people.
+    pub activities_days: u32,
+    /// Personal values inside audit entries.
+    pub audit_days: u32,
+}
+
+/// The policy of a mapping.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Audiences whose activities may be used; others are dropped at intake.
+    pub audience: AudienceSet,
+    /// Bases in order.
+    pub bases: Vec<Basis>,
+    /// Retention clocks.
+    pub retain: Retain,
+}

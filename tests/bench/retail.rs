@@ -1,0 +1,3 @@
+//! The retail benchmark.
+
+fn main() {}
