@@ -79,6 +79,30 @@ pub struct Delivery {
     pub attempt: u32,
 }
 
+/// A delivery whose intent stands in the audit log, durable: the only thing that a target's `write` takes (fail closed, design §1).
+#[derive(Clone, PartialEq, Debug)]
+pub struct Intended {
+    delivery: Delivery,
+    sequence: u64,
+}
+
+impl Intended {
+    /// Mints the token. Only a store's *send* step may call this, after its commit: `tests/it/tidy.rs` holds everyone to it.
+    pub const fn mint(delivery: Delivery, sequence: u64) -> Self {
+        Self { delivery, sequence }
+    }
+
+    /// What is to be sent.
+    pub const fn delivery(&self) -> &Delivery {
+        &self.delivery
+    }
+
+    /// The sequence number of the `write.intended` entry.
+    pub const fn sequence(&self) -> u64 {
+        self.sequence
+    }
+}
+
 /// The states of a delivery.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum DeliveryState {
