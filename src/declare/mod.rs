@@ -1,1 +1,4 @@
 //! Rank 3
+
+pub mod config;
+pub mod connector;

@@ -6,5 +6,5 @@ mod problem;
 mod render;
 
 pub use catalogue::{CATALOGUE, Page, page};
-
+pub use nearest::nearest;
 pub use problem::{Checked, Code, Diagnostic, Place, Problems, Severity, SourceFile, Span};

@@ -1,0 +1,260 @@
+//! The checked configuration. Every path is absolute or relative to the working directory of the process, never to the file.
+
+use super::SecretSource;
+use crate::model::Network;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A checked `kith.toml`, overrides applied.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Config {
+    /// `[service]`
+    pub service: Service,
+    /// `[sources.NAME]`, in file order.
+    pub sources: Vec<SourceSpec>,
+    /// `[customers.NAME]`, in file order.
+    pub customers: Vec<TableSpec>,
+    /// `[related.NAME]`, in file order.
+    pub related: Vec<TableSpec>,
+    /// `[targets.NAME]`, in file order.
+    pub targets: Vec<TargetSpec>,
+    /// `[audit]`
+    pub audit: Audit,
+    /// `[keys]`
+    pub keys: Keys,
+    /// `[roles]`, in file order.
+    pub roles: Vec<RoleGrant>,
+    /// `[log]`
+    pub log: Log,
+    /// `[evaluate]`
+    pub evaluate: Evaluate,
+}
+
+impl Config {
+    /// The table of `[customers.NAME]`.
+    pub fn customers(&self, name: &str) -> Option<&TableSpec> {
+        self.customers.iter().find(|t| &*t.name == name)
+    }
+
+    /// The table of `[related.NAME]`.
+    pub fn related(&self, name: &str) -> Option<&TableSpec> {
+        self.related.iter().find(|t| &*t.name == name)
+    }
+
+    /// The target of `[targets.NAME]`.
+    pub fn target(&self, name: &str) -> Option<&TargetSpec> {
+        self.targets.iter().find(|t| &*t.name == name)
+    }
+
+    /// The role of an operating-system user, where the file grants one.
+    pub fn role(&self, user: &str) -> Option<Role> {
+        self.roles.iter().find(|g| &*g.user == user).map(|g| g.role)
+    }
+}
+
+/// `[service]`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Service {
+    /// The state folder: database, log, keys. One service writes it.
+    pub state: PathBuf,
+    /// The active mapping.
+    pub mapping: PathBuf,
+    /// Activities in one intake transaction, 1 to 10,000.
+    pub intake_batch: NonZeroU32,
+    /// Identities in one decide transaction, 1 to 10,000.
+    pub decide_batch: NonZeroU32,
+    /// How often a source without news is looked at again, in seconds, 1 to 3,600.
+    pub poll_seconds: NonZeroU32,
+    /// Threads that decide, 1 to 256; `None`: one a core.
+    pub threads: Option<NonZeroU32>,
+}
+
+/// Where a source's records come from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SourceKind {
+    /// One NDJSON file, plain or `.gz`.
+    File {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A drop folder: each file is picked up once, then moved.
+    Folder {
+        /// Where files are dropped.
+        inbox: PathBuf,
+        /// Where they go when they are read.
+        done: PathBuf,
+    },
+}
+
+/// `[sources.NAME]`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SourceSpec {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where the records come from.
+    pub kind: SourceKind,
+    /// The network of every activity, where they do not say.
+    pub network: Option<Network>,
+}
+
+/// What is read from a SQLite database.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SqliteRows {
+    /// All rows of a table or view.
+    Table(Arc<str>),
+    /// The rows of one `SELECT`.
+    Query(Arc<str>),
+}
+
+/// How a table of customers or related records is read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TableKind {
+    /// A CSV file with a header line, plain or `.gz`.
+    Csv {
+        /// The file.
+        path: PathBuf,
+        /// What separates cells: one ASCII character.
+        delimiter: u8,
+    },
+    /// A SQLite database, opened for reading only.
+    Sqlite {
+        /// The database file.
+        path: PathBuf,
+        /// Table or query.
+        rows: SqliteRows,
+    },
+}
+
+/// `[customers.NAME]` or `[related.NAME]`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TableSpec {
+    /// Its name: what a mapping's `from` says.
+    pub name: Arc<str>,
+    /// How it is read.
+    pub kind: TableKind,
+}
+
+/// `[targets.NAME]`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TargetSpec {
+    /// Its name: what a mapping's `to` says.
+    pub name: Arc<str>,
+    /// The target file that declares the operations.
+    pub connector: PathBuf,
+    /// The database or file to write into.
+    pub path: PathBuf,
+    /// At most this many records a second; `None`: as fast as it takes them.
+    pub per_second: Option<NonZeroU32>,
+    /// Records in one send, 1 to 5,000.
+    pub batch: NonZeroU32,
+}
+
+/// `[audit]`
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Audit {
+    /// The log's origin: the first line of every checkpoint and the name of its key. No blanks, no `+`.
+    pub origin: String,
+}
+
+/// `[keys]`: where they come from; `None`: generated once into `keys/` of the state folder.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Keys {
+    /// Seals the personal keys.
+    pub master: Option<SecretSource>,
+    /// Signs checkpoints.
+    pub signing: Option<SecretSource>,
+}
+
+/// What a person may do.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Role {
+    /// Runs the service.
+    Operator,
+    /// Owns mappings and reviews.
+    Steward,
+    /// Reads and verifies the log.
+    Reviewer,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 3] = [Self::Operator, Self::Steward, Self::Reviewer];
+
+    /// The word that files and the log use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Steward => "steward",
+            Self::Reviewer => "reviewer",
+        }
+    }
+}
+
+/// A line of `[roles]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RoleGrant {
+    /// The operating-system user.
+    pub user: Arc<str>,
+    /// The role.
+    pub role: Role,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum LogLevel {
+    /// Only what failed.
+    Error,
+    /// And what looks wrong.
+    Warn,
+    /// And what happens.
+    #[default]
+    Info,
+    /// And how.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    /// Every level.
+    pub const ALL: [Self; 5] = [Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
+
+    /// The word that files use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// `[log]`
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Log {
+    /// How lines look.
+    pub format: LogFormat,
+    /// How much is logged.
+    pub level: LogLevel,
+}
+
+/// `[evaluate]`
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Evaluate {
+    /// A CSV file with the columns `profile_id` and `customer_id` (empty: no customer), plain or `.gz`. With it, a run's summary prints
+    /// precision and recall.
+    pub truth: Option<PathBuf>,
+}

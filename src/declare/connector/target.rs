@@ -1,0 +1,153 @@
+//! The checked form of a target file.
+
+use crate::diagnose::SourceFile;
+use crate::enrich::OnDelete;
+use crate::model::{Digest, OperationId, Value};
+use std::sync::Arc;
+
+/// What a target writes into.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum TargetKind {
+    /// Tables of a SQLite database.
+    Sqlite,
+    /// Lines of JSON in a file.
+    Ndjson,
+}
+
+impl TargetKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Sqlite, Self::Ndjson];
+
+    /// The word that files use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Ndjson => "ndjson",
+        }
+    }
+}
+
+/// What happens to a record that is there already.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum WriteMode {
+    /// It is brought to the new values.
+    Upsert,
+    /// It stays as it is: the record is written once.
+    InsertOnly,
+}
+
+impl WriteMode {
+    /// Every mode.
+    pub const ALL: [Self; 2] = [Self::Upsert, Self::InsertOnly];
+
+    /// The word that files use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Upsert => "upsert",
+            Self::InsertOnly => "insert_only",
+        }
+    }
+}
+
+/// What a field of a target holds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum FieldKind {
+    /// Text.
+    Text,
+    /// A whole number of 64 bits.
+    Integer,
+    /// A number in double precision.
+    Number,
+    /// A moment, written as RFC 3339 in UTC.
+    Time,
+    /// True or false.
+    Bool,
+}
+
+impl FieldKind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [Self::Text, Self::Integer, Self::Number, Self::Time, Self::Bool];
+
+    /// The word that files use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Integer => "integer",
+            Self::Number => "number",
+            Self::Time => "time",
+            Self::Bool => "bool",
+        }
+    }
+
+    /// Whether a value can stand in a field of this kind without losing anything. `Missing` can stand anywhere.
+    pub fn accepts(self, value: &Value) -> bool {
+        match value {
+            Value::Missing => true,
+            Value::Text(_) => self == Self::Text,
+            Value::Integer(_) => matches!(self, Self::Integer | Self::Number),
+            Value::Number(_) => self == Self::Number,
+            Value::Time(_) => self == Self::Time,
+            Value::Bool(_) => self == Self::Bool,
+            Value::List(_) | Value::Record(_) => false,
+        }
+    }
+}
+
+/// A field of an operation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TargetField {
+    /// The CRM's name for it: the column, or the JSON member.
+    pub name: Arc<str>,
+    /// What it holds.
+    pub kind: FieldKind,
+    /// Whether a write without it is refused. Fields of the record key always are.
+    pub required: bool,
+    /// At most this many characters (Unicode scalar values); text only.
+    pub max_length: Option<usize>,
+}
+
+/// Something that a target does for a delivery.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Operation {
+    /// Its name: what a mapping's `operation` says.
+    pub id: OperationId,
+    /// The fields that identify the record, in key order; each is one of `fields`. Never empty.
+    pub record_key: Vec<Arc<str>>,
+    /// What a Delete or an unlink does. The fields of `Blank` are in `fields`, neither required nor part of the key.
+    pub on_delete: OnDelete,
+    /// SQLite: the table. NDJSON: the `type` written on each line.
+    pub table: Arc<str>,
+    /// What happens to a record that is there already.
+    pub write: WriteMode,
+    /// The fields, in file order. Names differ also where ASCII case is ignored, as SQLite compares them.
+    pub fields: Vec<TargetField>,
+}
+
+impl Operation {
+    /// A field by its exact name.
+    pub fn field(&self, name: &str) -> Option<&TargetField> {
+        self.fields.iter().find(|f| &*f.name == name)
+    }
+}
+
+/// A checked target file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TargetFile {
+    /// Its name, as `target:` gives it.
+    pub name: Arc<str>,
+    /// What it writes into.
+    pub kind: TargetKind,
+    /// What it does, in file order. Never empty; ids are unique.
+    pub operations: Vec<Operation>,
+    /// SHA-256 of the file's bytes.
+    pub digest: Digest,
+    /// The file itself, for diagnostics that point into it.
+    pub source: Arc<SourceFile>,
+}
+
+impl TargetFile {
+    /// An operation by its id.
+    pub fn operation(&self, id: &str) -> Option<&Operation> {
+        self.operations.iter().find(|o| &*o.id.0 == id)
+    }
+}
