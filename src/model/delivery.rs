@@ -32,27 +32,41 @@ pub struct IdempotencyKey(pub Digest);
 /// Field and value, in the mapping's order.
 pub type Payload = Personal<Vec<(Arc<str>, Value)>>;
 
-/// What the CRM's record should become.
+/// What the CRM's record should become. The last three are withdrawals: the mapping's `on_delete`, else the operation's, chose one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum WriteIntent {
-    /// Hold these fields.
+    /// Hold the payload's fields.
     Write,
-    /// The object was deleted or unlinked: do what `on_delete` says.
-    Withdraw,
+    /// Go. The payload holds the key fields only.
+    Remove,
+    /// Lose what it says: the payload holds the key fields, and the fields to be emptied as `Missing`. Other fields stay.
+    Blank,
+    /// Stay as it is, although what it tells of is gone. The payload holds the key fields only.
+    Keep,
 }
 
 impl WriteIntent {
+    /// Every intent.
+    pub const ALL: [Self; 4] = [Self::Write, Self::Remove, Self::Blank, Self::Keep];
+
     /// The name in the store and the log.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Write => "write",
-            Self::Withdraw => "withdraw",
+            Self::Remove => "remove",
+            Self::Blank => "blank",
+            Self::Keep => "keep",
         }
     }
 
     /// Reads a name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Write, Self::Withdraw].into_iter().find(|i| i.name() == name)
+        Self::ALL.into_iter().find(|i| i.name() == name)
+    }
+
+    /// Whether what stood written is taken back.
+    pub const fn is_withdrawal(self) -> bool {
+        !matches!(self, Self::Write)
     }
 }
 
@@ -67,7 +81,7 @@ pub struct Delivery {
     pub target: TargetId,
     /// What the target does.
     pub operation: OperationId,
-    /// Write or withdraw.
+    /// Write, or which kind of withdrawal.
     pub intent: WriteIntent,
     /// The record's key.
     pub record: RecordKey,

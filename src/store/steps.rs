@@ -184,7 +184,7 @@ pub struct PlannedDelivery {
     pub target: TargetId,
     /// By which operation.
     pub operation: OperationId,
-    /// Write or withdraw.
+    /// Write, or which kind of withdrawal.
     pub intent: WriteIntent,
     /// The record's key.
     pub record: RecordKey,
