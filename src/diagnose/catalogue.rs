@@ -1,4 +1,6 @@
 //! Every code with its page, compiled into the binary.
+//!
+//! A new code: one line here, in order, and `pages/CODE.md`, whose first line is `# CODE: title`. A test finds what was forgotten.
 
 use super::Code;
 
@@ -13,10 +15,109 @@ pub struct Page {
     pub text: &'static str,
 }
 
-/// Every page, sorted by code.
-pub const CATALOGUE: &[Page] = &[];
+macro_rules! pages {
+    ($($code:literal $title:literal)+) => {
+        /// Every page, sorted by code.
+        pub const CATALOGUE: &[Page] =
+            &[$(Page { code: Code($code), title: $title, text: include_str!(concat!("pages/", $code, ".md")) },)+];
+    };
+}
+
+pages! {
+    "KITH-C001" "the configuration is no valid TOML"
+    "KITH-C002" "a key that Kith does not know"
+    "KITH-C003" "a value of the wrong form"
+    "KITH-C004" "a key that must be there is missing"
+    "KITH-C005" "a number outside its limits"
+    "KITH-C006" "a name that can't be used"
+    "KITH-C007" "a word outside its closed list"
+    "KITH-C008" "a secret written into the configuration"
+    "KITH-C009" "a path that can't be used"
+    "KITH-C010" "keys that exclude each other"
+    "KITH-C011" "an environment variable that sets nothing"
+    "KITH-C012" "a file that can't be read"
+    "KITH-C013" "a secret that can't be used"
+    "KITH-C014" "two settings that write to one place"
+    "KITH-T001" "a target field that is declared twice"
+    "KITH-T002" "a record key that can't identify a record"
+    "KITH-T003" "on_delete names a field that can't be emptied"
+    "KITH-T004" "a length limit that can't hold"
+    "KITH-T005" "two operations that write one table differently"
+    "KITH-T006" "a target name that can't be used"
+}
 
 /// The page of a code, ASCII case ignored.
 pub fn page(code: &str) -> Option<&'static Page> {
-    CATALOGUE.iter().find(|p| p.code.0.eq_ignore_ascii_case(code))
+    CATALOGUE.iter().find(|p| p.code.0.eq_ignore_ascii_case(code.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    fn rust_files(folder: &Path, into: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                rust_files(&path, into);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                into.push(path);
+            }
+        }
+    }
+
+    /// Code literals in the sources, each with one place. `KITH-X…` is for tests.
+    fn used_codes() -> BTreeMap<String, String> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut files = Vec::new();
+        rust_files(&root, &mut files);
+        let literal = regex::Regex::new(r#""(KITH-[A-WYZ]\d{3})""#).unwrap();
+        let mut used = BTreeMap::new();
+        for path in files.iter().filter(|p| !p.ends_with("diagnose/catalogue.rs")) {
+            for found in literal.captures_iter(&fs::read_to_string(path).unwrap()) {
+                used.insert(found[1].to_owned(), path.strip_prefix(&root).unwrap().display().to_string());
+            }
+        }
+        used
+    }
+
+    #[test]
+    fn every_code_in_the_sources_has_a_page_and_every_page_is_used() {
+        let used = used_codes();
+        let known: BTreeSet<&str> = CATALOGUE.iter().map(|p| p.code.0).collect();
+        let missing: Vec<_> = used.iter().filter(|(code, _)| !known.contains(code.as_str())).collect();
+        assert!(missing.is_empty(), "without a page in diagnose/catalogue.rs: {missing:?}");
+        let unused: Vec<_> = known.iter().filter(|code| !used.contains_key(**code)).collect();
+        assert!(unused.is_empty(), "in the catalogue and used nowhere: {unused:?}");
+    }
+
+    #[test]
+    fn pages_are_sorted_unique_and_begin_with_their_code_and_title() {
+        for pair in CATALOGUE.windows(2) {
+            assert!(pair[0].code < pair[1].code, "{} stands before {}", pair[0].code, pair[1].code);
+        }
+        for page in CATALOGUE {
+            let heading = page.text.lines().next().unwrap_or_default();
+            assert_eq!(heading, format!("# {}: {}", page.code, page.title));
+            assert!(page.text.contains("## What to do"), "{} does not say what to do", page.code);
+        }
+    }
+
+    #[test]
+    fn every_page_file_is_in_the_catalogue() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/diagnose/pages");
+        for entry in fs::read_dir(folder).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            assert!(page(name.trim_end_matches(".md")).is_some(), "{name} is not in the catalogue");
+        }
+    }
+
+    #[test]
+    fn a_page_is_found_whatever_the_case() {
+        assert_eq!(page(" kith-c001 ").map(|p| p.code), Some(Code("KITH-C001")));
+        assert!(page("KITH-C").is_none());
+    }
 }

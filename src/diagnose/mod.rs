@@ -8,3 +8,4 @@ mod render;
 pub use catalogue::{CATALOGUE, Page, page};
 pub use nearest::nearest;
 pub use problem::{Checked, Code, Diagnostic, Place, Problems, Severity, SourceFile, Span};
+pub use render::Look;
