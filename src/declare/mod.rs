@@ -1,4 +1,6 @@
-//! Rank 3
+//! Rank 3, what operators write: YAML read as a tree with places, checked against shapes, lowered into the rulebooks of the stages.
 
 pub mod config;
 pub mod connector;
+pub mod shape;
+pub mod yaml;
