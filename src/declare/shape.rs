@@ -76,8 +76,8 @@ pub enum Shape {
     },
     /// The first alternative that fits: by kind, and for maps by the keys that are there.
     OneOf(&'static [Shape]),
-    /// A shape with a name of its own in the schema; needed where a shape contains itself.
-    Defined(&'static str, &'static Shape),
+    /// A shape with a name of its own in the schema; a function, since a shape may contain itself.
+    Defined(&'static str, fn() -> &'static Shape),
     /// Anything at all.
     Anything,
 }
@@ -255,7 +255,7 @@ impl Checker<'_> {
     fn node(&mut self, shape: &Shape, node: &Node, context: &Context<'_>) {
         match shape {
             Shape::Anything => {}
-            Shape::Defined(_, shape) => self.node(shape, node, context),
+            Shape::Defined(_, shape) => self.node(shape(), node, context),
             Shape::OneOf(alternatives) => match choose(alternatives, node) {
                 Some(shape) => self.node(shape, node, context),
                 None => self.wrong(shape, node, context),
@@ -462,7 +462,7 @@ impl Shape {
     fn takes(&self, node: &Node) -> bool {
         match self {
             Self::Anything => true,
-            Self::Defined(_, shape) => shape.takes(node),
+            Self::Defined(_, shape) => shape().takes(node),
             Self::OneOf(alternatives) => alternatives.iter().any(|a| a.takes(node)),
             Self::OneOrList(of) => matches!(node.kind, Kind::List(_)) || of.takes(node),
             Self::List { .. } => matches!(node.kind, Kind::List(_)),
@@ -493,7 +493,8 @@ impl Shape {
             Self::Days => days(text).is_some(),
             Self::Duration => duration(text).is_some(),
             Self::TrueFalse => matches!(text, "true" | "false"),
-            Self::OneOrList(of) | Self::Defined(_, of) => of.reads(text),
+            Self::OneOrList(of) => of.reads(text),
+            Self::Defined(_, shape) => shape().reads(text),
             Self::OneOf(alternatives) => alternatives.iter().any(|a| a.reads(text)),
             Self::List { .. } | Self::Record(_) | Self::Named { .. } => false,
         }
@@ -503,7 +504,8 @@ impl Shape {
     fn known_keys(&self, entries: &[Entry]) -> usize {
         match self {
             Self::Record(record) => entries.iter().filter(|e| record.keys.iter().any(|k| k.name == &*e.key)).count(),
-            Self::Defined(_, shape) | Self::OneOrList(shape) => shape.known_keys(entries),
+            Self::Defined(_, shape) => shape().known_keys(entries),
+            Self::OneOrList(shape) => shape.known_keys(entries),
             Self::OneOf(alternatives) => alternatives.iter().map(|a| a.known_keys(entries)).max().unwrap_or(0),
             Self::Text
             | Self::Name
@@ -542,11 +544,8 @@ impl Shape {
             }
             Self::Named { what, .. } => format!("a map in which each key names {what}"),
             Self::OneOf(alternatives) => alternatives.iter().map(Self::expects).collect::<Vec<_>>().join(", or "),
-            Self::Defined(name, shape) => match shape {
-                // A shape that contains itself would never end.
-                Self::Record(_) | Self::OneOf(_) => format!("a {name}"),
-                _ => shape.expects(),
-            },
+            // By its name: a shape that contains itself would never end.
+            Self::Defined(name, _) => format!("a {name}"),
             Self::Anything => "a value".to_owned(),
         }
     }
@@ -618,7 +617,7 @@ fn node_schema(shape: &Shape, definitions: &mut Map<String, Json>) -> Json {
             if !definitions.contains_key(*name) {
                 // Reserves the name first: the shape may contain itself.
                 definitions.insert((*name).to_owned(), Json::Null);
-                let body = node_schema(shape, definitions);
+                let body = node_schema(shape(), definitions);
                 definitions.insert((*name).to_owned(), body);
             }
             json!({ "$ref": format!("#/$defs/{name}") })
@@ -650,10 +649,13 @@ mod tests {
     use super::*;
     use crate::declare::yaml;
 
-    static CONDITION: Shape = Shape::Defined("condition", &Shape::Record(&CONDITION_KEYS));
-    static CONDITION_KEYS: Record =
-        Record { doc: "All must hold.", keys: &[Key::optional("not", CONDITION_REF, "{ a: 1 }", "The reverse.")], others: Some(&Shape::Text) };
-    const CONDITION_REF: Shape = Shape::Defined("condition", &Shape::Record(&CONDITION_KEYS));
+    static CONDITION_KEYS: Record = Record {
+        doc: "All must hold.",
+        keys: &[Key::optional("not", CONDITION_REF, "{ a: 1 }", "The reverse.")],
+        others: Some(&Shape::Text),
+    };
+    static CONDITION: Shape = Shape::Record(&CONDITION_KEYS);
+    const CONDITION_REF: Shape = Shape::Defined("condition", || &CONDITION);
     static FORMAT: Shape = Shape::Record(&Record {
         doc: "A test.",
         keys: &[
@@ -685,21 +687,47 @@ mod tests {
 
     #[test]
     fn every_problem_is_told_with_its_place_and_remedy() {
-        insta::assert_snapshot!(complaints("nam: x\nshare: 0.995\nahead: 200\nkeep: 30\nverb: lnk\non: yes\ncount: 12\nfields:\n  9a: { form: x }\n  b: [x]\n  c:\nitems: []\nwhen: { not: [a], b: { c: d } }\n"), @"");
-        insta::assert_snapshot!(complaints("- a\n"), @"");
+        insta::assert_snapshot!(complaints("nam: x\nshare: 0.995\nahead: 200\nkeep: 30\nverb: lnk\non: yes\ncount: 12\nfields:\n  9a: { form: x }\n  b: [x]\n  c:\nitems: []\nwhen: { not: [a], b: { c: d } }\n"), @r#"
+        KITH-M005 t.yaml:1:1: `nam` is not a key of the file; Did you mean `name`?
+        KITH-M008 t.yaml:2:8: `share` must be a percentage such as `99.5 %`, not `0.995`; Write it in percent: `99.5 %`
+        KITH-M008 t.yaml:3:8: `ahead` must be a factor such as `200 times`, not `200`; Write `200 times`
+        KITH-M008 t.yaml:4:7: `keep` must be a number of days such as `30d`, not `30`; Write the unit: `30d` for days
+        KITH-M008 t.yaml:5:7: `verb` must be one of link, review, not `lnk`; Did you mean `link`?
+        KITH-M008 t.yaml:6:5: `on` must be `true` or `false`, not `yes`; Write `true` or `false`
+        KITH-M008 t.yaml:7:8: `count` must be a whole number from 1 to 9, not `12`; Write a whole number from 1 to 9
+        KITH-M008 t.yaml:9:3: `9a` cannot name a field; Use letters, digits and `_`, and start with a letter: expressions name it
+        KITH-M005 t.yaml:9:9: `form` is not a key of `9a`; Did you mean `from`?
+        KITH-M006 t.yaml:9:7: `9a` lacks the key `from`; Add `from: x`. Source.
+        KITH-M007 t.yaml:10:6: `b` must be a name of letters, digits, `_`, `-` and `.`, or a map with `from`, or a map with `find`, not a list; Write a name of letters, digits, `_`, `-` and `.`, or a map with `from`, or a map with `find`
+        KITH-M007 t.yaml:11:3: `c` has no value; Give a name of letters, digits, `_`, `-` and `.`, or a map with `from`, or a map with `find`, or remove the key
+        KITH-M008 t.yaml:12:8: `items` has 0 items; 1 to 3 are possible; Give a list, each item a name of letters, digits, `_`, `-` and `.`
+        KITH-M007 t.yaml:13:14: `not` must be a map with `not`, not a list; Write a map with `not`
+        KITH-M007 t.yaml:13:22: `b` must be text, not a map of keys; Write text
+        KITH-M006 t.yaml:1:1: the file lacks the key `name`; Add `name: retail`. What it is called.
+        "#);
+        insta::assert_snapshot!(complaints("- a\n"), @r#"KITH-M007 t.yaml:1:1: `the file` must be a map with `name`, `share`, `ahead`, `keep`, `verb`, `on`, `count`, `fields`, …, not a list; Write a map with `name`, `share`, `ahead`, `keep`, `verb`, `on`, `count`, `fields`, …"#);
     }
 
     #[test]
     fn a_right_file_has_no_complaint() {
-        assert_eq!(complaints("name: x\nshare: 99.5 %\nahead: 200 times\nkeep: 7y\nfields: { a: { from: b }, c: d }\nwhen: { not: { a: b } }\n"), "");
+        assert_eq!(
+            complaints("name: x\nshare: 99.5 %\nahead: 200 times\nkeep: 7y\nfields: { a: { from: b }, c: d }\nwhen: { not: { a: b } }\n"),
+            ""
+        );
     }
 
     #[test]
     fn scalars_read_what_people_write_and_nothing_else() {
         assert_eq!(percent("99.5 %").map(|p| (p * 1e6).round() / 1e6), Some(0.995));
         assert_eq!([percent("101 %"), percent("99.5"), percent("-1 %"), percent("%"), percent("1e1 %"), percent("nan %")], [None; 6]);
-        assert_eq!([days("7d"), days("7y"), days("2 weeks"), days("7"), days("1m"), days("99999y"), days("")], [Some(7), Some(2555), Some(14), None, None, None, None]);
-        assert_eq!([duration("500ms"), duration("2h"), duration("x")], [Some(Duration::from_millis(500)), Some(Duration::from_secs(7200)), None]);
+        assert_eq!(
+            [days("7d"), days("7y"), days("2 weeks"), days("7"), days("1m"), days("99999y"), days("")],
+            [Some(7), Some(2555), Some(14), None, None, None, None]
+        );
+        assert_eq!(
+            [duration("500ms"), duration("2h"), duration("x")],
+            [Some(Duration::from_millis(500)), Some(Duration::from_secs(7200)), None]
+        );
         assert_eq!([times("200 times"), times("0 times"), times("200")], [Some(200.0), None, None]);
     }
 
@@ -709,7 +737,13 @@ mod tests {
         let validator = jsonschema::validator_for(&schema).unwrap();
         let json = |text: &str| yaml::read(&Arc::new(SourceFile { name: String::new(), text: text.into() })).value.unwrap().root.to_json();
         assert!(validator.is_valid(&json("name: x\nshare: 99.5 %\nkeep: 7y\nwhen: { not: { a: b } }\nfields: { a: { from: b } }")));
-        for wrong in ["name: x", "name: x\nshare: 99.5", "name: x\nshare: 1 %\nnope: 1", "name: x\nshare: 1 %\nwhen: { not: a }", "name: x\nshare: 1 %\nfields: { a: { form: b } }"] {
+        for wrong in [
+            "name: x",
+            "name: x\nshare: 99.5",
+            "name: x\nshare: 1 %\nnope: 1",
+            "name: x\nshare: 1 %\nwhen: { not: a }",
+            "name: x\nshare: 1 %\nfields: { a: { form: b } }",
+        ] {
             assert!(!validator.is_valid(&json(wrong)), "{wrong}");
             assert_ne!(complaints(wrong), "", "{wrong}");
         }

@@ -207,7 +207,8 @@ pub fn read(file: &Arc<SourceFile>) -> Checked<Tree> {
     let mut root: Option<Node> = None;
     for _ in 0..MAX_SYNTAX_ERRORS {
         let Some(text) = file.text.get(start..) else { break };
-        let mut builder = Builder { file, base: start, offsets: Offsets::new(text), stack: Vec::new(), nodes, root: None, problems: &mut problems };
+        let mut builder =
+            Builder { file, base: start, offsets: Offsets::new(text), stack: Vec::new(), nodes, root: None, problems: &mut problems };
         let resume = builder.run(text);
         nodes = builder.nodes;
         let part = builder.finish();
@@ -243,7 +244,8 @@ struct Offsets {
 
 impl Offsets {
     fn new(text: &str) -> Self {
-        let bytes = if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(at, _)| at).chain(std::iter::once(text.len())).collect() };
+        let bytes =
+            if text.is_ascii() { Vec::new() } else { text.char_indices().map(|(at, _)| at).chain(std::iter::once(text.len())).collect() };
         Self { bytes, len: text.len() }
     }
 
@@ -283,7 +285,11 @@ impl Builder<'_> {
                     if matches!(event, Event::DocumentStart(_)) {
                         documents += 1;
                         if documents > 1 {
-                            self.refuse(self.span(&span), "the file holds more than one YAML document", "Put each document into a file of its own");
+                            self.refuse(
+                                self.span(&span),
+                                "the file holds more than one YAML document",
+                                "Put each document into a file of its own",
+                            );
                             return None;
                         }
                     }
@@ -402,7 +408,12 @@ impl Builder<'_> {
                     }
                     (text.clone(), earlier.is_some())
                 } else {
-                    self.error(SYNTAX, node.span, format!("a key must be a single word or text, not {}", node.kind_name()), "Write `key: value`".to_owned());
+                    self.error(
+                        SYNTAX,
+                        node.span,
+                        format!("a key must be a single word or text, not {}", node.kind_name()),
+                        "Write `key: value`".to_owned(),
+                    );
                     // Read on as a repeated key: its value is looked at and let go.
                     (Arc::from(""), true)
                 };
@@ -433,7 +444,11 @@ impl Builder<'_> {
             self.refuse(span, "`&` names a part of the file for later use", "Remove the `&name`: each part of the file is read alone");
         }
         if tag {
-            self.refuse(span, "`!` gives a value a type", "Remove the `!type`: every value is text as typed; put text that starts with `!` in quotes");
+            self.refuse(
+                span,
+                "`!` gives a value a type",
+                "Remove the `!type`: every value is text as typed; put text that starts with `!` in quotes",
+            );
         }
     }
 
@@ -559,7 +574,10 @@ mod tests {
     #[test]
     fn scalars_are_text_exactly_as_typed() {
         let tree = tree("a: no\nb: 00123\nc: 1.10\nd: \"x\\ny\"\ne: 'it''s'\nf:\ng: ~\nh: 99.5 %\ni: 2026-01-01\n");
-        assert_eq!(tree.root.to_json(), serde_json::json!({"a":"no","b":"00123","c":"1.10","d":"x\ny","e":"it's","f":null,"g":"~","h":"99.5 %","i":"2026-01-01"}));
+        assert_eq!(
+            tree.root.to_json(),
+            serde_json::json!({"a":"no","b":"00123","c":"1.10","d":"x\ny","e":"it's","f":null,"g":"~","h":"99.5 %","i":"2026-01-01"})
+        );
     }
 
     #[test]
@@ -606,7 +624,10 @@ mod tests {
         assert!(complaints(&format!("a: {}", "[".repeat(MAX_DEPTH)))[0].contains("KITH-M003"));
         assert!(complaints(&format!("[{}]", "1,".repeat(MAX_NODES + 1)))[0].contains("KITH-M003"));
         assert!(decode("m.yaml", &vec![b'a'; MAX_FILE_BYTES + 1]).is_err());
-        assert_eq!(decode("m.yaml", b"a: 1\nb: \xff").unwrap_err().to_string(), "KITH-M003 m.yaml:2: the file is not UTF-8 text; Save it again with the encoding UTF-8");
+        assert_eq!(
+            decode("m.yaml", b"a: 1\nb: \xff").unwrap_err().to_string(),
+            "KITH-M003 m.yaml:2: the file is not UTF-8 text; Save it again with the encoding UTF-8"
+        );
         assert!(decode("m.yaml", "a: é".as_bytes()).is_ok());
     }
 
