@@ -106,7 +106,10 @@ impl Reader {
             verb,
             network,
             published,
-            actor: Identity { id: IdentityId { network, id: actor }, profile: Profile { as_of: published, audience, fields: Personal::new(fields) } },
+            actor: Identity {
+                id: IdentityId { network, id: actor },
+                profile: Profile { as_of: published, audience, fields: Personal::new(fields) },
+            },
             audience,
             conversation: conversation.into_iter().flatten().next(),
             object,
@@ -234,7 +237,7 @@ fn actor<'a, 'l>(line: &'a Members<'l>) -> Result<(Arc<str>, Option<&'a Members<
     };
     match node {
         Node::Text(id) => Ok((checked_id(id, "actor")?, None)),
-        Node::Object(members) => Ok((required_id_in(members, "actor.id")?, Some(members))),
+        Node::Object(members) => Ok((required_id(members, "actor.id")?, Some(members))),
         other => Err(Malformed::WrongType { member: "actor", expected: "an object or an id", found: other.kind() }),
     }
 }
@@ -276,7 +279,7 @@ fn object<'a, 'l>(line: &'a Members<'l>, verb: Verb) -> Result<(Object, Option<&
         return Err(Malformed::Unsupported { what: format!("{} of a profile (`{name}`)", verb.name()) });
     }
     let object = Object {
-        id: required_id_in(members, "object.id")?,
+        id: required_id(members, "object.id")?,
         kind: match names.first() {
             Some(name) if name.len() > MAX_ID_BYTES => return Err(Malformed::IdTooLong { member: "object.type", bytes: name.len() }),
             Some(name) => Arc::from(*name),
@@ -300,7 +303,11 @@ fn content(object: &Members<'_>) -> Result<Option<Arc<str>>, Malformed> {
             None => return Ok(None),
         },
         Some(("contentMap", other)) => {
-            return Err(Malformed::WrongType { member: "object.contentMap", expected: "an object of texts by language", found: other.kind() });
+            return Err(Malformed::WrongType {
+                member: "object.contentMap",
+                expected: "an object of texts by language",
+                found: other.kind(),
+            });
         }
         Some((_, node)) => ("object.content", node),
     };
@@ -313,15 +320,17 @@ fn content(object: &Members<'_>) -> Result<Option<Arc<str>>, Malformed> {
 
 /// The first address of a `url` member: text, a Link with `href`, or a list of them, where one for people (`text/html`) goes before others.
 fn link(node: Option<&Node<'_>>) -> Result<Option<Arc<str>>, Malformed> {
-    let address = |node: &Node<'_>| match node {
-        Node::Text(url) => Ok(Some(Arc::from(url.as_ref()))),
-        Node::Object(link) => match link.get("href") {
-            Some(Node::Text(url)) => Ok(Some(Arc::from(url.as_ref()))),
-            None => Ok(None),
-            Some(other) => Err(Malformed::WrongType { member: "object.url.href", expected: "text", found: other.kind() }),
-        },
-        Node::Null => Ok(None),
-        other => Err(Malformed::WrongType { member: "object.url", expected: "text, a Link or a list of them", found: other.kind() }),
+    let address = |node: &Node<'_>| -> Result<Option<Arc<str>>, Malformed> {
+        match node {
+            Node::Text(url) => Ok(Some(Arc::from(url.as_ref()))),
+            Node::Object(link) => match link.get("href") {
+                Some(Node::Text(url)) => Ok(Some(Arc::from(url.as_ref()))),
+                None => Ok(None),
+                Some(other) => Err(Malformed::WrongType { member: "object.url.href", expected: "text", found: other.kind() }),
+            },
+            Node::Null => Ok(None),
+            other => Err(Malformed::WrongType { member: "object.url", expected: "text, a Link or a list of them", found: other.kind() }),
+        }
     };
     let for_people = |node: &&Node<'_>| matches!(node, Node::Object(link) if matches!(link.get("mediaType"), Some(Node::Text(media)) if media.starts_with("text/html")));
     let url = match node {
@@ -363,10 +372,6 @@ fn required_id(members: &Members<'_>, member: &'static str) -> Result<Arc<str>, 
         None => Err(Malformed::Missing { member }),
         Some((_, other)) => Err(Malformed::WrongType { member, expected: "text", found: other.kind() }),
     }
-}
-
-fn required_id_in(members: &Members<'_>, member: &'static str) -> Result<Arc<str>, Malformed> {
-    required_id(members, member)
 }
 
 fn checked_id(id: &str, member: &'static str) -> Result<Arc<str>, Malformed> {

@@ -1,6 +1,7 @@
 //! Rank 1, raw records made comparable: an Activity Streams object becomes an [`Activity`](crate::model::Activity), and cleaners
 //! bring the values of both sides to one form, once.
 
+pub mod activity_streams;
 mod clean;
 mod fields;
 mod lookup;

@@ -4,8 +4,30 @@
 use memchr::{memchr, memchr2, memmem};
 
 /// Elements that stand on lines of their own.
-const BLOCKS: &[&str] =
-    &["address", "article", "blockquote", "div", "dd", "dl", "dt", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "section", "table", "tr", "ul"];
+const BLOCKS: &[&str] = &[
+    "address",
+    "article",
+    "blockquote",
+    "div",
+    "dd",
+    "dl",
+    "dt",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "hr",
+    "li",
+    "ol",
+    "p",
+    "pre",
+    "section",
+    "table",
+    "tr",
+    "ul",
+];
 
 /// The text of an HTML fragment, without blanks at its ends. Plain text comes out as it is: a `<` that opens no tag is a `<`.
 pub(super) fn text_of(html: &str) -> String {
@@ -54,7 +76,11 @@ pub(super) fn escape(text: &str) -> String {
 
 /// XML cannot carry control characters other than tab and line ends, and no CRM wants them.
 fn push_text(out: &mut String, text: &str) {
-    if text.bytes().any(|b| b < 0x20) { out.extend(text.chars().filter(|c| !c.is_ascii_control() || matches!(c, '\t' | '\n' | '\r'))) } else { out.push_str(text) }
+    if text.bytes().any(|b| b < 0x20) {
+        out.extend(text.chars().filter(|c| !c.is_ascii_control() || matches!(c, '\t' | '\n' | '\r')))
+    } else {
+        out.push_str(text)
+    }
 }
 
 fn after<'a>(text: &'a str, end: &str) -> Option<&'a str> {
