@@ -207,22 +207,22 @@ mod tests {
     #[test]
     fn a_line_of_a_data_file_is_named_and_never_shown() {
         let problem = Diagnostic::error(CODE, Place::Line("in.ndjson".into(), 7), "the line is no JSON", "mend it and drop it again");
-        insta::assert_snapshot!(problem.render(Look::PLAIN), @r"
+        insta::assert_snapshot!(problem.render(Look::PLAIN), @r#"
         error[KITH-X001]: the line is no JSON
         --> in.ndjson:7
          = help: mend it and drop it again
-        ");
+        "#);
     }
 
     #[test]
     fn a_place_without_a_file_is_named() {
         let place = Place::Named("environment variable KITH__LOG__LEVEL".into());
         let problem = Diagnostic::error(CODE, place, "`loud` is no level", "write `info`");
-        insta::assert_snapshot!(problem.render(Look::PLAIN), @r"
+        insta::assert_snapshot!(problem.render(Look::PLAIN), @r#"
         error[KITH-X001]: `loud` is no level
         --> environment variable KITH__LOG__LEVEL
          = help: write `info`
-        ");
+        "#);
     }
 
     #[test]

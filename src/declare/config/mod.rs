@@ -1,9 +1,19 @@
 //! `kith.toml`: read with places, layered under the environment, checked whole; nothing is opened.
 
+mod check;
+mod keys;
+mod layers;
+mod reference;
 mod secret;
 mod settings;
 
-pub use secret::{Secret, SecretError, SecretSource};
+#[cfg(test)]
+mod tests;
+
+pub use check::{check, project_folder};
+pub use layers::ENVIRONMENT_PREFIX;
+pub use reference::reference;
+pub use secret::{MAX_SECRET_BYTES, Secret, SecretError, SecretSource};
 pub use settings::{
     Audit, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Role, RoleGrant, Service, SourceKind, SourceSpec, SqliteRows, TableKind,
     TableSpec, TargetSpec,

@@ -1,0 +1,302 @@
+//! Every key of `kith.toml`: the one table that the checker reads and the reference is written from.
+
+use super::settings::{LogLevel, Role};
+
+/// What a value looks like.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Form {
+    /// A path of a file or folder.
+    Path,
+    /// Text of at most this many characters.
+    Text(usize),
+    /// A whole number inside limits, both included.
+    Count(u32, u32),
+    /// One of a few words.
+    Words(&'static [&'static str]),
+    /// A network's name or alias.
+    Network,
+    /// One printable ASCII character, or a tab.
+    Character,
+    /// The origin of a log.
+    Origin,
+    /// `{ file = … }`, `{ env = … }` or `{ credential = … }`.
+    Secret,
+}
+
+/// Whether a key must be there.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Need {
+    /// It must.
+    Required,
+    /// Without it, this value holds.
+    Default(&'static str),
+    /// Without it, what this sentence says.
+    Optional(&'static str),
+}
+
+/// A key of a table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key {
+    pub name: &'static str,
+    pub form: Form,
+    pub need: Need,
+    /// Only in tables of this `kind`.
+    pub only: Option<&'static str>,
+    /// One or two sentences for the operator.
+    pub doc: &'static str,
+    /// A value as TOML.
+    pub example: &'static str,
+}
+
+/// How the tables of a section are named.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Tables {
+    /// One: `[service]`.
+    One,
+    /// One for each name: `[targets.NAME]`.
+    Named,
+    /// One whose keys are free: `[roles]`.
+    Free,
+}
+
+/// A section.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Section {
+    pub name: &'static str,
+    pub tables: Tables,
+    /// Whether there must be at least one table or key.
+    pub required: bool,
+    pub doc: &'static str,
+    pub keys: &'static [Key],
+}
+
+/// SQLite's own limit for a statement is 1,000,000 bytes; a query that a person maintains is far below.
+const LONGEST_QUERY: usize = 20_000;
+/// File names and SQL identifiers are below 255 characters nearly everywhere.
+const LONGEST_WORD: usize = 255;
+
+const fn key(name: &'static str, form: Form, need: Need, doc: &'static str, example: &'static str) -> Key {
+    Key { name, form, need, only: None, doc, example }
+}
+
+const fn only(kind: &'static str, key: Key) -> Key {
+    Key { only: Some(kind), ..key }
+}
+
+pub(super) const STATE: Key = key(
+    "state",
+    Form::Path,
+    Need::Default("state"),
+    "The state folder: database, audit log, keys. One service writes it; it holds personal data, so give it to the service's user alone.",
+    "\"/var/lib/kith\"",
+);
+pub(super) const MAPPING: Key = key(
+    "mapping",
+    Form::Path,
+    Need::Required,
+    "The active mapping: who is matched, how, and what is delivered.",
+    "\"mappings/retail.yaml\"",
+);
+pub(super) const INTAKE_BATCH: Key = key(
+    "intake_batch",
+    Form::Count(1, 10_000),
+    Need::Default("2000"),
+    "Activities in one intake transaction. More is faster; after a crash at most one batch is read again.",
+    "2000",
+);
+pub(super) const DECIDE_BATCH: Key = key(
+    "decide_batch",
+    Form::Count(1, 10_000),
+    Need::Default("1000"),
+    "Identities in one decide transaction, with their audit entries.",
+    "1000",
+);
+pub(super) const POLL_SECONDS: Key = key(
+    "poll_seconds",
+    Form::Count(1, 3_600),
+    Need::Default("5"),
+    "How long `kith run` waits before it looks again at a source that had nothing new.",
+    "5",
+);
+pub(super) const THREADS: Key =
+    key("threads", Form::Count(1, 256), Need::Optional("One a processor core."), "Threads that decide about identities.", "2");
+
+pub(super) const SOURCE_KINDS: &[&str] = &["file", "folder"];
+pub(super) const SOURCE_KIND: Key = key(
+    "kind",
+    Form::Words(SOURCE_KINDS),
+    Need::Required,
+    "`file`: one NDJSON file of Activity Streams activities. `folder`: a drop folder. Files may be compressed (`.gz`).",
+    "\"folder\"",
+);
+pub(super) const SOURCE_PATH: Key = only("file", key("path", Form::Path, Need::Required, "The file.", "\"data/activities.ndjson.gz\""));
+pub(super) const INBOX: Key = only(
+    "folder",
+    key(
+        "inbox",
+        Form::Path,
+        Need::Required,
+        "Where files are dropped. Move them in whole (write elsewhere, then rename).",
+        "\"/srv/kith/inbox\"",
+    ),
+);
+pub(super) const DONE: Key =
+    only("folder", key("done", Form::Path, Need::Required, "Where a file goes when all of it is taken in.", "\"/srv/kith/done\""));
+pub(super) const NETWORK: Key = key(
+    "network",
+    Form::Network,
+    Need::Optional("Each activity says its network."),
+    "The network of activities that do not say one themselves.",
+    "\"mastodon\"",
+);
+
+pub(super) const TABLE_KINDS: &[&str] = &["csv", "sqlite"];
+pub(super) const TABLE_KIND: Key = key(
+    "kind",
+    Form::Words(TABLE_KINDS),
+    Need::Required,
+    "`csv`: a file with a header line, UTF-8, plain or `.gz`. `sqlite`: a database, opened for reading only.",
+    "\"csv\"",
+);
+pub(super) const TABLE_PATH: Key = key("path", Form::Path, Need::Required, "The file.", "\"/srv/crm/customers.csv.gz\"");
+pub(super) const DELIMITER: Key =
+    only("csv", key("delimiter", Form::Character, Need::Default(","), "What separates cells: one character.", "\";\""));
+pub(super) const TABLE: Key = only(
+    "sqlite",
+    key("table", Form::Text(LONGEST_WORD), Need::Optional("`query` says what is read."), "A table or view, all of it.", "\"customers\""),
+);
+pub(super) const QUERY: Key = only(
+    "sqlite",
+    key(
+        "query",
+        Form::Text(LONGEST_QUERY),
+        Need::Optional("`table` says what is read."),
+        "One `SELECT`.",
+        "\"SELECT * FROM customers WHERE active\"",
+    ),
+);
+
+pub(super) const CONNECTOR: Key = key(
+    "connector",
+    Form::Path,
+    Need::Required,
+    "The target file that declares the operations and their fields.",
+    "\"connectors/targets/sqlite.yaml\"",
+);
+pub(super) const TARGET_PATH: Key =
+    key("path", Form::Path, Need::Required, "The database or file to write into; made where it is not there.", "\"/srv/crm/crm.db\"");
+pub(super) const PER_SECOND: Key = key(
+    "per_second",
+    Form::Count(1, 1_000_000),
+    Need::Optional("As fast as the target takes them."),
+    "At most this many records a second.",
+    "200",
+);
+pub(super) const BATCH: Key = key("batch", Form::Count(1, 5_000), Need::Default("500"), "Records in one send.", "500");
+
+pub(super) const ORIGIN: Key = key(
+    "origin",
+    Form::Origin,
+    Need::Required,
+    "The log's name in every checkpoint, for good: a host name of yours and a path, without a scheme. Two logs never share one.",
+    "\"kith.example.com/retail\"",
+);
+pub(super) const MASTER: Key = key(
+    "master",
+    Form::Secret,
+    Need::Optional("Made once, in `keys/` of the state folder."),
+    "The key that seals the keys of persons.",
+    "{ credential = \"kith-master\" }",
+);
+pub(super) const SIGNING: Key = key(
+    "signing",
+    Form::Secret,
+    Need::Optional("Made once, in `keys/` of the state folder."),
+    "The Ed25519 key that signs checkpoints.",
+    "{ credential = \"kith-signing\" }",
+);
+
+const ROLE_WORDS: [&str; 3] = [Role::ALL[0].name(), Role::ALL[1].name(), Role::ALL[2].name()];
+pub(super) const ROLE: Key =
+    key("USER", Form::Words(&ROLE_WORDS), Need::Required, "What this operating-system user may do.", "\"steward\"");
+
+pub(super) const LOG_FORMATS: &[&str] = &["text", "json"];
+pub(super) const LOG_FORMAT: Key =
+    key("format", Form::Words(LOG_FORMATS), Need::Default("text"), "`text` for people, `json` for a log collector.", "\"json\"");
+const LEVEL_WORDS: [&str; 5] =
+    [LogLevel::ALL[0].name(), LogLevel::ALL[1].name(), LogLevel::ALL[2].name(), LogLevel::ALL[3].name(), LogLevel::ALL[4].name()];
+pub(super) const LOG_LEVEL: Key =
+    key("level", Form::Words(&LEVEL_WORDS), Need::Default("info"), "How much is logged, to stderr.", "\"info\"");
+
+pub(super) const TRUTH: Key = key(
+    "truth",
+    Form::Path,
+    Need::Optional("Nothing is evaluated."),
+    "A CSV file with the columns `profile_id` (the last part of the actor's id) and `customer_id` (empty: no customer). With it, a run's \
+     summary prints precision and recall.",
+    "\"tests/data/retail/truth.csv.gz\"",
+);
+
+/// What `{ … }` of a secret may hold.
+pub(super) const SECRET_KEYS: [&str; 3] = ["file", "env", "credential"];
+
+const TABLE_KEYS: &[Key] = &[TABLE_KIND, TABLE_PATH, DELIMITER, TABLE, QUERY];
+
+pub(super) const SERVICE: Section = Section {
+    name: "service",
+    tables: Tables::One,
+    required: true,
+    doc: "The service itself.",
+    keys: &[STATE, MAPPING, INTAKE_BATCH, DECIDE_BATCH, POLL_SECONDS, THREADS],
+};
+pub(super) const SOURCES: Section = Section {
+    name: "sources",
+    tables: Tables::Named,
+    required: true,
+    doc: "Where activities come from.",
+    keys: &[SOURCE_KIND, SOURCE_PATH, INBOX, DONE, NETWORK],
+};
+pub(super) const CUSTOMERS: Section = Section {
+    name: "customers",
+    tables: Tables::Named,
+    required: true,
+    doc: "The CRM's customers. A mapping names one of these tables in `customers.from`.",
+    keys: TABLE_KEYS,
+};
+pub(super) const RELATED: Section = Section {
+    name: "related",
+    tables: Tables::Named,
+    required: false,
+    doc: "Records that belong to customers, such as orders. A mapping names them in `customers.related`.",
+    keys: TABLE_KEYS,
+};
+pub(super) const TARGETS: Section = Section {
+    name: "targets",
+    tables: Tables::Named,
+    required: true,
+    doc: "Where deliveries go. A mapping names one in `deliver[].to`.",
+    keys: &[CONNECTOR, TARGET_PATH, PER_SECOND, BATCH],
+};
+pub(super) const AUDIT: Section = Section { name: "audit", tables: Tables::One, required: true, doc: "The audit log.", keys: &[ORIGIN] };
+pub(super) const KEYS: Section = Section {
+    name: "keys",
+    tables: Tables::One,
+    required: false,
+    doc: "Secrets. Each is `{ file = \"PATH\" }`, `{ env = \"VARIABLE\" }` or `{ credential = \"NAME\" }` (a systemd credential); the secret \
+          itself never stands here.",
+    keys: &[MASTER, SIGNING],
+};
+pub(super) const ROLES: Section = Section {
+    name: "roles",
+    tables: Tables::Free,
+    required: false,
+    doc: "What the users of the operating system may do: `USER = \"ROLE\"`. The audit log names user and role.",
+    keys: &[ROLE],
+};
+pub(super) const LOG: Section =
+    Section { name: "log", tables: Tables::One, required: false, doc: "The service's own log.", keys: &[LOG_FORMAT, LOG_LEVEL] };
+pub(super) const EVALUATE: Section =
+    Section { name: "evaluate", tables: Tables::One, required: false, doc: "Measuring against a known truth.", keys: &[TRUTH] };
+
+/// Every section, in the order of the reference.
+pub(super) const SECTIONS: &[Section] = &[SERVICE, SOURCES, CUSTOMERS, RELATED, TARGETS, AUDIT, KEYS, ROLES, LOG, EVALUATE];
