@@ -54,9 +54,10 @@ pages! {
     "KITH-T001" "a target field that is declared twice"
     "KITH-T002" "a record key that can't identify a record"
     "KITH-T003" "on_delete names a field that can't be emptied"
-    "KITH-T004" "a length limit that can't hold"
+    "KITH-T004" "a length or number outside its limits"
     "KITH-T005" "two operations that write one table differently"
     "KITH-T006" "a target name that can't be used"
+    "KITH-T007" "a key that the kind of target needs or does not take"
 }
 
 /// The page of a code, ASCII case ignored.

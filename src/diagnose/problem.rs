@@ -154,6 +154,14 @@ impl Problems {
         self.0.iter().any(|d| d.severity == Severity::Error)
     }
 
+    /// Brings complaints about one file into the order of the file; those without a place in it come last, in the order found.
+    pub fn sort(&mut self) {
+        self.0.sort_by_key(|d| match &d.place {
+            Place::InFile(_, span) => span.start,
+            Place::Path(_) | Place::Line(..) | Place::Named(_) => usize::MAX,
+        });
+    }
+
     /// How many errors and how many warnings.
     pub fn counts(&self) -> (usize, usize) {
         let errors = self.0.iter().filter(|d| d.severity == Severity::Error).count();

@@ -46,11 +46,7 @@ pub fn check(name: &str, text: &str, environment: &[(String, String)], project: 
     let mut checker = Checker { problems, project, broken: layered.broken, whole: Place::InFile(layered.file.clone(), Span::default()) };
     let config = checker.config(&layered);
     let mut problems = checker.problems;
-    // In the order of the file, then what has no place in it; equal places keep the order found.
-    problems.0.sort_by_key(|d| match &d.place {
-        Place::InFile(_, span) => span.start,
-        Place::Path(_) | Place::Line(..) | Place::Named(_) => usize::MAX,
-    });
+    problems.sort();
     Checked::new(config, problems)
 }
 

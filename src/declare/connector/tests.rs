@@ -1,0 +1,139 @@
+//! Promises of target files.
+
+use super::*;
+use crate::diagnose::SourceFile;
+use crate::enrich::OnDelete;
+use crate::model::Value;
+use proptest::prelude::*;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+fn file(text: &str) -> Arc<SourceFile> {
+    Arc::new(SourceFile { name: "target.yaml".into(), text: text.into() })
+}
+
+fn complaints(text: &str) -> String {
+    let checked = read(&file(text));
+    assert_eq!(checked.value.is_none(), checked.problems.has_errors());
+    checked.problems.0.iter().map(|d| format!("{d}\n")).collect()
+}
+
+fn shipped() -> Vec<(PathBuf, TargetFile)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("connectors/targets");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort();
+    files.into_iter().map(|path| (path.clone(), read(&file(&std::fs::read_to_string(path).unwrap())).into_result().unwrap().0)).collect()
+}
+
+#[test]
+fn shipped_targets_are_right_and_offer_what_mappings_deliver() {
+    let targets = shipped();
+    assert_eq!(targets.iter().map(|(_, t)| t.kind).collect::<Vec<_>>(), [TargetKind::Ndjson, TargetKind::Sqlite]);
+    let sqlite = &targets[1].1;
+    let interaction = sqlite.operation("upsert_interaction").unwrap();
+    assert_eq!(interaction.record_key.iter().map(|k| &**k).collect::<Vec<_>>(), ["Network", "ActivityID"]);
+    assert_eq!(
+        (&*interaction.table, interaction.write, &interaction.on_delete),
+        ("SocialInteraction", WriteMode::Upsert, &OnDelete::Remove)
+    );
+    assert_eq!(interaction.field("Body").map(|f| (f.kind, f.required, f.max_length)), Some((FieldKind::Text, false, Some(4000))));
+    assert!(interaction.field("Network").unwrap().required, "a field of the record key is required");
+    assert_eq!(sqlite.operation("queue_lead").unwrap().write, WriteMode::InsertOnly);
+    let desk = targets[0].1.operation("create_service_request").unwrap();
+    assert_eq!((&*desk.table, &desk.on_delete), ("service_request", &OnDelete::Blank(vec!["Abstract".into()])));
+}
+
+#[test]
+fn every_problem_of_a_target_is_told_at_once() {
+    let text = "\
+kith: 2
+target: crm
+kind: sqlite
+operatons: {}
+operations:
+  one:
+    table: sqlite_x
+    record_key: [Network, Id, Id, Nope, Weight]
+    on_delete: { blank: [Network, Bdy, Must, Body] }
+    fields:
+      Network: { type: text, max_length: 0 }
+      Id: { type: txt }
+      id: { type: integer, max_length: 5 }
+      Body: { type: text }
+      Must: { type: text, required: true }
+      Weight: { type: number }
+  two:
+    type: x
+    write: upsrt
+    record_key: []
+    on_delete: forget
+    fields: {}
+  three:
+    table: T
+    record_key: [A]
+    on_delete: keep
+    fields: { A: { type: text } }
+  four:
+    table: t
+    record_key: A
+    on_delete: keep
+    fields: { A: { type: integer } }
+";
+    insta::assert_snapshot!(complaints(text), @r#"
+    KITH-M008 target.yaml:1:7: `kith` must be a whole number from 1 to 1, not `2`; Write a whole number from 1 to 1
+    KITH-M005 target.yaml:4:1: `operatons` is not a key of the file; Did you mean `operations`?
+    KITH-T006 target.yaml:7:12: `sqlite_x` can't name a table; begin with a letter and use letters, digits and `_`, at most 63; `sqlite_` and `kith_` at the beginning are taken
+    KITH-T002 target.yaml:8:31: `Id` is in the record key twice; remove one of them
+    KITH-T002 target.yaml:8:35: `Nope` is not one of the operation's fields; declare `Nope` in `fields`, or name a declared field
+    KITH-T002 target.yaml:8:41: `Weight` is a number: two ways to compute it can differ in the last digit; identify records by text, a whole number or a time
+    KITH-T003 target.yaml:9:26: `Network` can't be emptied: it is part of the record key; blank what the person wrote, or write `on_delete: remove`
+    KITH-T003 target.yaml:9:35: `Bdy` is not one of the operation's fields; did you mean `Body`? Otherwise declare `Bdy` in `fields`
+    KITH-T003 target.yaml:9:40: `Must` can't be emptied: it is required; blank what the person wrote, or write `on_delete: remove`
+    KITH-M008 target.yaml:11:42: `max_length` must be a whole number from 1 to 1000000, not `0`; Write a whole number from 1 to 1000000
+    KITH-M008 target.yaml:12:19: `type` must be one of text, integer, number, time, bool, not `txt`; Did you mean `text`?
+    KITH-T001 target.yaml:13:7: `id` and `Id` are one field: upper and lower case make no difference; remove one of them, or rename it
+    KITH-T004 target.yaml:13:28: `max_length` counts characters of text, and `id` is `integer`; remove it, or write `type: text`
+    KITH-T007 target.yaml:17:3: `two` lacks the key `table`; add `table: …`: kind `sqlite` needs it
+    KITH-T007 target.yaml:18:5: `type` belongs to another kind of target than `sqlite`; remove it; kind `sqlite` has `table`
+    KITH-M008 target.yaml:19:12: `write` must be one of upsert, insert_only, not `upsrt`; Did you mean `upsert`?
+    KITH-M007 target.yaml:20:17: `record_key` must be text or a list of such, not a list; Write text or a list of such
+    KITH-M008 target.yaml:21:16: `on_delete` must be one of remove, keep, not `forget`; Known: remove, keep
+    KITH-T004 target.yaml:22:13: the operation has 0 fields; 1 to 500 are possible; declare the fields that mappings fill
+    KITH-T005 target.yaml:28:3: `three` and `four` write table `t` differently: `A` is `text` there and `A` is `integer` here; give both the same key and types, or different tables
+    "#);
+}
+
+#[test]
+fn broken_yaml_is_a_complaint_and_no_panic() {
+    insta::assert_snapshot!(complaints("kith: 1\ntarget: [crm\nkind: sqlite\n"), @r#"KITH-M001 target.yaml:3:5: this is not YAML: illegal placement of ':' indicator; A bracket seems to be open on this line or the one above: close every `{` with `}` and every `[` with `]`"#);
+    insta::assert_snapshot!(complaints(""), @r#"KITH-M007 target.yaml:1:1: `the file` has no value; Give a map with `kith`, `target`, `kind`, `description`, `operations`, or remove the key"#);
+}
+
+#[test]
+fn a_kind_takes_only_values_that_lose_nothing() {
+    assert!(FieldKind::Number.accepts(&Value::Integer(1)) && !FieldKind::Integer.accepts(&Value::Number(1.5)));
+    assert!(FieldKind::Text.accepts(&Value::Missing) && !FieldKind::Text.accepts(&Value::Integer(1)));
+}
+
+#[test]
+fn the_schema_file_is_current_and_takes_the_shipped_files() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("connectors/target.schema.json");
+    let current = format!("{}\n", serde_json::to_string_pretty(&schema()).unwrap());
+    if std::fs::read_to_string(&path).unwrap_or_default() != current {
+        std::fs::write(&path, current).unwrap();
+        panic!("connectors/target.schema.json was stale; it is written anew: look at it and commit it");
+    }
+    let validator = jsonschema::validator_for(&schema()).unwrap();
+    for (path, target) in shipped() {
+        let tree = crate::declare::yaml::read(&target.source).value.unwrap();
+        assert!(validator.is_valid(&tree.root.to_json()), "{}", path.display());
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "(kith: 1\n|target: a\n|kind: sqlite\n|operations:\n|  a:\n|    fields:\n|    table: |\\[|\\]|\\{|\\}|\n|: |- |\\PC){0,30}") {
+        let checked = read(&file(&text));
+        prop_assert_eq!(checked.value.is_some(), !checked.problems.has_errors());
+    }
+}
