@@ -2,5 +2,6 @@
 
 pub mod config;
 pub mod connector;
+pub mod mapping;
 pub mod shape;
 pub mod yaml;

@@ -262,7 +262,11 @@ impl Checker<'_> {
             },
             Shape::OneOrList(of) => match &node.kind {
                 Kind::List(items) if items.is_empty() => self.wrong(shape, node, context),
-                Kind::List(items) => items.iter().for_each(|item| self.node(of, item, context)),
+                Kind::List(items) => {
+                    for item in items {
+                        self.node(of, item, context);
+                    }
+                }
                 Kind::Nothing | Kind::Text(_) | Kind::Map(_) => self.node(of, node, context),
             },
             Shape::List { of, min, max } => match &node.kind {
@@ -276,7 +280,9 @@ impl Checker<'_> {
                             format!("Give {}", shape.expects()),
                         );
                     }
-                    items.iter().for_each(|item| self.node(of, item, context));
+                    for item in items {
+                        self.node(of, item, context);
+                    }
                 }
                 Kind::Nothing | Kind::Text(_) | Kind::Map(_) => self.wrong(shape, node, context),
             },

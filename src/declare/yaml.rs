@@ -167,6 +167,7 @@ impl Node {
 ///
 /// # Errors
 /// Where the bytes are more than [`MAX_FILE_BYTES`] or not UTF-8; the line of the first bad byte is told.
+#[expect(clippy::result_large_err, reason = "once a file")]
 pub fn decode(name: &str, bytes: &[u8]) -> Result<Arc<SourceFile>, Diagnostic> {
     if bytes.len() > MAX_FILE_BYTES {
         return Err(too_large(name, bytes.len()));
@@ -175,7 +176,7 @@ pub fn decode(name: &str, bytes: &[u8]) -> Result<Arc<SourceFile>, Diagnostic> {
         Ok(text) => Ok(Arc::new(SourceFile { name: name.to_owned(), text: text.to_owned() })),
         Err(error) => {
             let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+            let line = before.split(|b| *b == b'\n').count();
             Err(Diagnostic::error(
                 UNREADABLE,
                 Place::Line(name.to_owned(), u64::try_from(line).unwrap_or(u64::MAX)),

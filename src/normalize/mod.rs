@@ -7,5 +7,5 @@ mod fields;
 mod lookup;
 
 pub use clean::{clean_customer, clean_identity};
-pub use lookup::lookups;
 pub use fields::{Cleaner, CustomerFields, Extract, Field, Finder, IdentityFields, NamePart};
+pub use lookup::lookups;

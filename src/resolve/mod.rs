@@ -8,7 +8,7 @@ mod rulebook;
 pub use decide::{BasisOf, CustomerView, Digests, Permit, decide, recompute};
 pub use index::{Index, PreparedCustomer, Upsert};
 pub use model::{
-    BlockingRule, Compared, Comparison, CountedPart, HandleAgreement, KeyForm, KeyPart, Level, LevelTest, Model, NameAgreement, Prior, Reuse,
-    TermFrequency,
+    BlockingRule, Compared, Comparison, CountedPart, HandleAgreement, KeyForm, KeyPart, Level, LevelTest, Model, NameAgreement, Prior,
+    Reuse, TermFrequency,
 };
 pub use rulebook::{Decide, Matching, Rule, RuleVerdict};
