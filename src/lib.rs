@@ -14,6 +14,8 @@ pub mod resolve;
 
 pub mod declare;
 
+pub mod wire;
+
 pub mod customers;
 pub mod deliver;
 pub mod source;

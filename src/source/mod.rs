@@ -1,1 +1,23 @@
-//! Rank 5, source.
+//! Rank 5, where activities come from: files and drop folders of NDJSON. Gives batches of lines with a cursor; what the caller stores together
+//! with a batch is where reading goes on after a crash.
+
+mod batch;
+mod cursor;
+mod error;
+mod file;
+mod folder;
+
+pub use batch::{BatchLimits, Chunk, RawLine, SourceBatch, SourceLine, parse_chunk};
+pub use cursor::FileCursor;
+pub use error::SourceError;
+pub use file::{FileReader, Opened};
+pub use folder::{Found, Source};
+
+/// Whether a source may be changed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Access {
+    /// Nothing is moved or made: `kith plan`.
+    ReadOnly,
+    /// Finished files are moved to `done`.
+    Move,
+}

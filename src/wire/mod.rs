@@ -1,0 +1,3 @@
+//! Rank 4, what several edges share: how bytes come in from outside.
+
+pub mod input;
