@@ -1,5 +1,7 @@
 //! Files as others write them: plain or gzip by content, whatever the name says, hashed, and watched for change.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "the kinds of I/O errors are an open list")]
+
 use crate::model::Digest;
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};

@@ -77,9 +77,9 @@ pub(super) fn escape(text: &str) -> String {
 /// XML cannot carry control characters other than tab and line ends, and no CRM wants them.
 fn push_text(out: &mut String, text: &str) {
     if text.bytes().any(|b| b < 0x20) {
-        out.extend(text.chars().filter(|c| !c.is_ascii_control() || matches!(c, '\t' | '\n' | '\r')))
+        out.extend(text.chars().filter(|c| !c.is_ascii_control() || matches!(c, '\t' | '\n' | '\r')));
     } else {
-        out.push_str(text)
+        out.push_str(text);
     }
 }
 

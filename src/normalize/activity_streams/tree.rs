@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 
-/// Nesting allowed in a line. Real activities need about 8 levels; serde_json stops at 128 by itself, so that ours is always the one met.
+/// Nesting allowed in a line. Real activities need about 8 levels; `serde_json` stops at 128 by itself, so that ours is always the one met.
 pub(super) const MAX_DEPTH: u8 = 64;
 
 /// A JSON value.
