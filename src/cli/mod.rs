@@ -1,1 +1,127 @@
-//! Rank 7
+//! Rank 7, the command line: one file a command group. Data goes to stdout, progress and logs to stderr (design §4).
+
+mod check;
+mod environment;
+mod explain;
+mod files;
+mod init;
+mod logging;
+mod project;
+mod reference;
+mod terminal;
+
+pub use environment::Environment;
+pub use files::{read_bytes, read_text};
+pub use logging::start_logging;
+pub use project::Project;
+pub use reference::reference;
+pub use terminal::Terminal;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The arguments of `kith`.
+#[derive(Parser, Debug)]
+#[command(name = "kith", version, about, long_about = None, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 fine; 1 the work failed; 2 what you gave is wrong; 3 a check found a difference.")]
+pub struct Arguments {
+    /// What every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Clone, Debug)]
+pub struct Global {
+    /// The configuration; relative paths in it start at the folder that holds its config/ folder
+    #[arg(long, global = true, value_name = "FILE", default_value = "config/kith.toml")]
+    pub config: PathBuf,
+    /// For people, or one JSON object for programs
+    #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
+    pub format: Format,
+    /// Log more (-vv: everything)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// No progress and no notes; problems are still told
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+/// How results are written to stdout.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Format {
+    /// For people
+    Human,
+    /// One JSON object
+    Json,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Write a working sample project into a new folder
+    Init(init::Arguments),
+    /// Check configuration, connectors and mappings offline: every problem of every file
+    Check(check::Arguments),
+    /// Explain a problem's code at length
+    Explain(explain::Arguments),
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Exit {
+    /// Fine. Parked rows included: they are reported.
+    Fine,
+    /// The work failed: a source or target, a mapping's test.
+    Failed,
+    /// What was given is wrong: configuration, mapping, arguments.
+    Wrong,
+    /// A check found a difference.
+    Difference,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Fine => 0,
+            Exit::Failed => 1,
+            Exit::Wrong => 2,
+            Exit::Difference => 3,
+        })
+    }
+}
+
+/// What a command works with.
+#[derive(Debug)]
+pub struct Session {
+    /// What every command takes.
+    pub global: Global,
+    /// The process's surroundings.
+    pub environment: Environment,
+    /// Where output goes.
+    pub terminal: Terminal,
+}
+
+/// Runs one command to its end.
+pub fn run(arguments: Arguments, environment: Environment) -> Exit {
+    let terminal = Terminal::standard(&arguments.global, &environment);
+    let mut session = Session { global: arguments.global, environment, terminal };
+    let exit = match arguments.command {
+        Command::Init(arguments) => init::run(&arguments, &mut session),
+        Command::Check(arguments) => check::run(&arguments, &mut session),
+        Command::Explain(arguments) => explain::run(&arguments, &mut session),
+    };
+    session.terminal.finish(exit)
+}
+
+/// The runtime of commands that wait for something; those that do not, need none.
+///
+/// # Errors
+/// When the operating system gives no threads or no file descriptors.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
