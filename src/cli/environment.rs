@@ -145,7 +145,10 @@ mod tests {
     fn a_secret_that_is_not_there_is_a_problem_with_its_place() {
         let environment = Environment::of(&[("EMPTY", " ")], "anna");
         let told = |source: SecretSource| environment.secret(&source).unwrap_err().to_string();
-        assert!(told(SecretSource::Env("NONE".into())).starts_with("KITH-C013 the environment variable NONE: the variable for a secret is not set;"));
+        assert!(
+            told(SecretSource::Env("NONE".into()))
+                .starts_with("KITH-C013 the environment variable NONE: the variable for a secret is not set;")
+        );
         assert!(told(SecretSource::Env("EMPTY".into())).contains("the secret is empty"));
         assert!(told(SecretSource::Credential("master".into())).contains("provides no credentials"));
         assert!(told(SecretSource::File("/nowhere/x".into())).contains("can't be read"));

@@ -29,8 +29,10 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
         Some(page) if terminal.is_json() => terminal.json(&json!({ "code": page.code.0, "title": page.title, "text": page.text })),
         Some(page) => terminal.data(page.text),
         None => {
-            let remedy = nearest(code, CATALOGUE.iter().map(|p| p.code.0))
-                .map_or_else(|| "run `kith explain` for a list of all codes".to_owned(), |near| format!("did you mean `{near}`? `kith explain` lists all codes"));
+            let remedy = nearest(code, CATALOGUE.iter().map(|p| p.code.0)).map_or_else(
+                || "run `kith explain` for a list of all codes".to_owned(),
+                |near| format!("did you mean `{near}`? `kith explain` lists all codes"),
+            );
             let place = Place::Named("argument CODE".to_owned());
             terminal.problem(&Diagnostic::error(BAD_ARGUMENT, place, format!("`{code}` is not a code of kith"), remedy));
             return Exit::Wrong;

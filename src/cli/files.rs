@@ -58,7 +58,14 @@ pub(super) fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
         io::ErrorKind::NotFound => ("there is no such file", "check the path and its spelling; relative paths start at the project folder"),
         io::ErrorKind::PermissionDenied => ("the file may not be read", "give the user who runs kith the right to read it"),
         io::ErrorKind::IsADirectory => ("this is a folder, and a file is wanted", "name the file inside it"),
-        _ => return Diagnostic::error(UNREADABLE, place(path), format!("the file can't be read: {}", error.kind()), "see what the system says about the disk it lies on"),
+        _ => {
+            return Diagnostic::error(
+                UNREADABLE,
+                place(path),
+                format!("the file can't be read: {}", error.kind()),
+                "see what the system says about the disk it lies on",
+            );
+        }
     };
     Diagnostic::error(UNREADABLE, place(path), message, remedy)
 }

@@ -43,7 +43,10 @@ fn usage(command: &Command, path: &str) -> String {
 }
 
 fn placeholder(argument: &Arg) -> String {
-    argument.get_value_names().and_then(|names| names.first()).map_or_else(|| argument.get_id().to_string().to_uppercase(), ToString::to_string)
+    argument
+        .get_value_names()
+        .and_then(|names| names.first())
+        .map_or_else(|| argument.get_id().to_string().to_uppercase(), ToString::to_string)
 }
 
 fn arguments(command: &Command, global: bool, out: &mut String) {
@@ -62,7 +65,11 @@ fn arguments(command: &Command, global: bool, out: &mut String) {
             name.push_str(&if values.is_empty() { placeholder(argument) } else { values.join("|") });
         }
         let help = argument.get_long_help().or(argument.get_help()).map(ToString::to_string).unwrap_or_default();
-        let default = argument.get_default_values().first().filter(|_| takes_value).map_or_else(String::new, |value| format!(" (default `{}`)", value.to_string_lossy()));
+        let default = argument
+            .get_default_values()
+            .first()
+            .filter(|_| takes_value)
+            .map_or_else(String::new, |value| format!(" (default `{}`)", value.to_string_lossy()));
         out.push_str(&format!("- `{name}`: {help}{default}\n"));
     }
 }

@@ -111,7 +111,8 @@ impl Terminal {
         match self.format {
             Format::Human => {
                 let text = problem.render(self.err.look);
-                self.err.line(&format!("{text}\n"));
+                self.err.line(&text);
+                self.err.line("");
             }
             Format::Json => self.err.line(&problem.to_json().to_string()),
         }

@@ -61,7 +61,7 @@ impl Diagnostic {
                 }
             }
         }
-        group = group.element(Level::HELP.message(self.remedy.as_str()));
+        group = group.element(Level::HELP.message(uncapitalized(&self.remedy)));
         let report: Vec<Group<'_>> = std::iter::once(group).chain(others).collect();
         renderer.term_width(look.width.max(40)).render(&report)
     }
@@ -115,6 +115,17 @@ impl Place {
             (_, at) => (at.map(|(line, _)| line), None),
         };
         json!({ "file": file, "line": line, "column": column, "name": name })
+    }
+}
+
+/// With a small first letter, as `help:` is followed by one; `NDJSON` and `A` stay.
+fn uncapitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    match (letters.next(), letters.next()) {
+        (Some(first), Some(second)) if first.is_uppercase() && second.is_lowercase() => {
+            first.to_lowercase().chain(std::iter::once(second)).chain(letters).collect()
+        }
+        _ => text.to_owned(),
     }
 }
 
@@ -223,6 +234,11 @@ mod tests {
         --> environment variable KITH__LOG__LEVEL
          = help: write `info`
         "#);
+    }
+
+    #[test]
+    fn help_begins_with_a_small_letter_unless_it_is_a_name() {
+        assert_eq!(["Write it", "NDJSON", "A map", "éa", ""].map(uncapitalized), ["write it", "NDJSON", "A map", "éa", ""]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{
     Audit, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Role, RoleGrant, SecretSource, Service, SourceKind, SourceSpec, SqliteRows,
     TableKind, TableSpec, TargetSpec,
 };
-use crate::diagnose::{Checked, Code, Diagnostic, Place, Problems, Span, nearest};
+use crate::diagnose::{Checked, Code, Diagnostic, Place, Problems, nearest};
 use crate::model::Network;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -43,11 +43,56 @@ const MAX_ROLES: usize = 1_000;
 pub fn check(name: &str, text: &str, environment: &[(String, String)], project: &Path) -> Checked<Config> {
     let mut problems = Problems::default();
     let layered = layers::read(name, text, environment, &mut problems);
-    let mut checker = Checker { problems, project, broken: layered.broken, whole: Place::InFile(layered.file.clone(), Span::default()) };
+    let mut checker = Checker { problems, project, broken: layered.broken, whole: Place::Path(layered.file.name.clone()) };
     let config = checker.config(&layered);
     let mut problems = checker.problems;
     problems.sort();
     Checked::new(config, problems)
+}
+
+/// What a configuration names, read as far as it can be read: good enough to check the files beside it although it has problems of its
+/// own, which [`check`] tells.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Outline {
+    /// Names of `[customers.NAME]`.
+    pub customers: Vec<Arc<str>>,
+    /// Names of `[related.NAME]`.
+    pub related: Vec<Arc<str>>,
+    /// Names of `[targets.NAME]`, each with its target file and where the configuration names it.
+    pub targets: Vec<(Arc<str>, Option<(PathBuf, Place)>)>,
+    /// The active mapping and where the configuration names it.
+    pub mapping: Option<(PathBuf, Place)>,
+}
+
+/// Reads what a configuration names; see [`check`] for the arguments. No complaint is told here.
+pub fn outline(name: &str, text: &str, environment: &[(String, String)], project: &Path) -> Outline {
+    let layered = layers::read(name, text, environment, &mut Problems::default());
+    let members = |section: &Section| match find(&layered.root, section.name).map(|node| &node.data) {
+        Some(Data::Table(members)) => members.iter().take(MAX_TABLES).collect(),
+        Some(Data::Text(_) | Data::Integer(_) | Data::Other(_)) | None => Vec::new(),
+    };
+    let names = |section: &Section| members(section).into_iter().map(|(name, _)| name.as_str().into()).collect();
+    let path_of = |members: &[(String, Node)], key: &Key| {
+        let node = find(members, key.name)?;
+        text_of(node).filter(|text| !text.trim().is_empty()).map(|text| (project.join(text), node.place.clone()))
+    };
+    let target = |(name, node): &(String, Node)| {
+        let file = match &node.data {
+            Data::Table(members) => path_of(members, &keys::CONNECTOR),
+            Data::Text(_) | Data::Integer(_) | Data::Other(_) => None,
+        };
+        (Arc::from(name.as_str()), file)
+    };
+    let service = match find(&layered.root, keys::SERVICE.name).map(|node| &node.data) {
+        Some(Data::Table(members)) => members.as_slice(),
+        Some(Data::Text(_) | Data::Integer(_) | Data::Other(_)) | None => &[],
+    };
+    Outline {
+        customers: names(&keys::CUSTOMERS),
+        related: names(&keys::RELATED),
+        targets: members(&keys::TARGETS).into_iter().map(target).collect(),
+        mapping: path_of(service, &keys::MAPPING),
+    }
 }
 
 /// The project folder of a configuration file: the folder that holds `config/`, or the file's own where it does not lie in a folder of

@@ -10,7 +10,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use check::{check, project_folder};
+pub use check::{Outline, check, outline, project_folder};
 pub use layers::ENVIRONMENT_PREFIX;
 pub use reference::reference;
 pub use secret::{MAX_SECRET_BYTES, Secret, SecretError, SecretSource};

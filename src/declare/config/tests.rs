@@ -173,11 +173,11 @@ format = ["json"]
 #[test]
 fn a_missing_section_says_what_it_must_hold() {
     insta::assert_snapshot!(complaints("", &[]), @r#"
-    KITH-C004 config/kith.toml:1:1: [service] is missing; add [service] with `mapping = "mappings/retail.yaml"`
-    KITH-C004 config/kith.toml:1:1: [sources.NAME] is missing; add [sources.NAME] with `kind = "folder"`
-    KITH-C004 config/kith.toml:1:1: [customers.NAME] is missing; add [customers.NAME] with `kind = "csv"`, `path = "/srv/crm/customers.csv.gz"`
-    KITH-C004 config/kith.toml:1:1: [targets.NAME] is missing; add [targets.NAME] with `connector = "connectors/targets/sqlite.yaml"`, `path = "/srv/crm/crm.db"`
-    KITH-C004 config/kith.toml:1:1: [audit] is missing; add [audit] with `origin = "kith.example.com/retail"`
+    KITH-C004 config/kith.toml: [service] is missing; add [service] with `mapping = "mappings/retail.yaml"`
+    KITH-C004 config/kith.toml: [sources.NAME] is missing; add [sources.NAME] with `kind = "folder"`
+    KITH-C004 config/kith.toml: [customers.NAME] is missing; add [customers.NAME] with `kind = "csv"`, `path = "/srv/crm/customers.csv.gz"`
+    KITH-C004 config/kith.toml: [targets.NAME] is missing; add [targets.NAME] with `connector = "connectors/targets/sqlite.yaml"`, `path = "/srv/crm/crm.db"`
+    KITH-C004 config/kith.toml: [audit] is missing; add [audit] with `origin = "kith.example.com/retail"`
     "#);
 }
 

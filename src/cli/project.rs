@@ -1,0 +1,114 @@
+//! A project loaded from disk: configuration, target files and the active mapping, checked together.
+
+use super::files::{read_bytes, read_text};
+use super::{Environment, Global};
+use crate::declare::config::{self, Config, Outline};
+use crate::declare::connector::{self, TargetFile};
+use crate::declare::mapping::Surroundings;
+use crate::declare::yaml;
+use crate::diagnose::{Checked, Diagnostic, Place, Problems, SourceFile};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A project without errors.
+#[derive(Clone, Debug)]
+pub struct Project {
+    /// The folder that relative paths start at; empty for the working directory.
+    pub folder: PathBuf,
+    /// The configuration, overrides applied.
+    pub config: Config,
+    /// The target files, in the order of `config.targets`.
+    pub targets: Vec<Arc<TargetFile>>,
+    /// What mappings may refer to.
+    pub surroundings: Surroundings,
+}
+
+impl Project {
+    /// Loads the configuration that the flags name and all that belongs to it. Every problem of every file is told.
+    pub fn load(global: &Global, environment: &Environment) -> Checked<Self> {
+        let configured = configuration(&global.config, environment);
+        let mut problems = configured.problems;
+        let loaded = targets(&configured.outline, &mut problems);
+        let surroundings = surroundings(&configured.outline, &loaded);
+        let folder = config::project_folder(&global.config);
+        let targets: Vec<Arc<TargetFile>> = loaded.into_iter().flatten().collect();
+        let project = configured.config.map(|config| Self { folder, config, targets, surroundings });
+        Checked::new(project, problems)
+    }
+}
+
+/// The configuration as far as it could be read.
+#[derive(Debug)]
+pub(super) struct Configured {
+    pub config: Option<Config>,
+    pub outline: Outline,
+    pub problems: Problems,
+}
+
+/// Reads and checks a configuration file.
+pub(super) fn configuration(path: &Path, environment: &Environment) -> Configured {
+    let file = match read_text(path) {
+        Ok(file) => file,
+        Err(mut problem) => {
+            problem.remedy.push_str("; `kith init DIR` writes a sample project, `--config FILE` names another configuration");
+            return Configured { config: None, outline: Outline::default(), problems: problem.into() };
+        }
+    };
+    let folder = config::project_folder(path);
+    let overrides = environment.overrides();
+    let checked = config::check(&file.name, &file.text, &overrides, &folder);
+    let outline = config::outline(&file.name, &file.text, &overrides, &folder);
+    Configured { config: checked.value, outline, problems: checked.problems }
+}
+
+/// The target files that a configuration names, in its order; `None` where one has errors.
+pub(super) fn targets(outline: &Outline, problems: &mut Problems) -> Vec<Option<Arc<TargetFile>>> {
+    let mut read: Vec<(&Path, Option<Arc<TargetFile>>)> = Vec::new();
+    let mut loaded = Vec::new();
+    for (_, file) in &outline.targets {
+        let Some((path, place)) = file else {
+            loaded.push(None);
+            continue;
+        };
+        if let Some((_, target)) = read.iter().find(|(other, _)| *other == path.as_path()) {
+            loaded.push(target.clone());
+            continue;
+        }
+        let target = match yaml_at(path, Some(place)) {
+            Ok(source) => {
+                let checked = connector::read(&source);
+                problems.0.extend(checked.problems.0);
+                checked.value.map(Arc::new)
+            }
+            Err(problem) => {
+                problems.push(problem);
+                None
+            }
+        };
+        read.push((path, target.clone()));
+        loaded.push(target);
+    }
+    loaded
+}
+
+/// What mappings may refer to.
+pub(super) fn surroundings(outline: &Outline, loaded: &[Option<Arc<TargetFile>>]) -> Surroundings {
+    let operations = |target: &Option<Arc<TargetFile>>| target.as_ref().map(|t| t.operations.clone());
+    Surroundings {
+        customers: outline.customers.clone(),
+        related: outline.related.clone(),
+        targets: outline.targets.iter().zip(loaded).map(|((name, _), target)| (name.clone(), operations(target))).collect(),
+    }
+}
+
+/// A YAML file; where it can't be read, the complaint points to where it was named.
+pub(super) fn yaml_at(path: &Path, named: Option<&Place>) -> Result<Arc<SourceFile>, Diagnostic> {
+    let bytes = read_bytes(path).map_err(|mut problem| {
+        if let Some(place) = named {
+            problem.message = format!("{}: {}", path.display(), problem.message);
+            problem.place = place.clone();
+        }
+        problem
+    })?;
+    yaml::decode(&path.display().to_string(), &bytes)
+}
