@@ -1,1 +1,27 @@
-//! Rank 2, audit.
+//! Rank 2, the log that proves itself (design §8): entries, sealing, Merkle tree, tiles and checkpoints, as arithmetic only.
+//!
+//! Format v1, final: `ops/audit/format.md`. Time, keys and random bytes are arguments; files are `store::log`'s.
+
+pub mod canonical;
+mod entry;
+mod event;
+mod evidence;
+mod fields;
+mod hash;
+mod hex;
+mod member;
+mod schema;
+mod seal;
+mod values;
+
+pub use entry::{
+    Actor, ActorKind, Correlation, Encoded, Entry, EntryOutcome, LargePart, MAX_ENTRY_BYTES, NotAnEntry, Role, Subject, TooLarge, VERSION,
+    Why,
+};
+pub use event::{Event, Kind, Text};
+pub use evidence::{NotEvidence, OpenedEvidence, SealedEvidence, evidence_digest};
+pub use fields::{Fields, NotFields};
+pub use hash::{CorrelationId, HashKey, SubjectHash};
+pub use member::{LongText, MAX_TEXT_BYTES, Part, PartDigest};
+pub use schema::{entry_schema, kinds_page};
+pub use seal::{Binding, KeyId, KeyIds, MasterKey, PersonKey, RetentionClass, SealError, Sealed, SealingKey, Unpredictable};
