@@ -139,7 +139,7 @@ impl SealedEvidence {
             if values.is_none() {
                 candidates_erased.push(position);
             }
-            candidates.push(read_candidate(candidate, values, names, &levels).ok_or(NotEvidence::Form("candidates"))?);
+            candidates.push(read_candidate(candidate, values.as_deref(), &names, &levels).ok_or(NotEvidence::Form("candidates"))?);
         }
         let member = |name: &'static str| members.get(name).ok_or(NotEvidence::Form(name));
         let number = |name: &'static str| member(name).and_then(|j| Item::read(j).ok_or(NotEvidence::Form(name)));
@@ -284,7 +284,9 @@ fn name_list(values: &NamedValues) -> Vec<&str> {
 
 fn write_names(names: &[impl AsRef<str>], out: &mut Writer) {
     out.begin_array();
-    names.iter().for_each(|name| out.string(name.as_ref()));
+    for name in names {
+        out.string(name.as_ref());
+    }
     out.end_array();
 }
 
@@ -386,14 +388,14 @@ fn read_outcome(json: &Json, levels: &[ComparisonOutcome]) -> Option<ComparisonO
 
 fn read_candidate(
     json: &Map<String, Json>,
-    values: Option<Vec<Value>>,
-    names: Vec<Arc<str>>,
+    values: Option<&[Value]>,
+    names: &[Arc<str>],
     levels: &[ComparisonOutcome],
 ) -> Option<Candidate> {
     let hash: SubjectHash = Item::read(json.get("customer")?)?;
-    let (customer, values) = match values.as_deref() {
+    let (customer, values) = match values {
         None => (CustomerId(format!("erased:{hash}").into()), Vec::new()),
-        Some([id, values @ ..]) => (CustomerId(id.as_text()?.into()), zip(&names, values)?),
+        Some([id, values @ ..]) => (CustomerId(id.as_text()?.into()), zip(names, values)?),
         Some([]) => return None,
     };
     Some(Candidate {

@@ -68,7 +68,9 @@ impl Fields {
             if values.iter().any(|v| !v.is_missing()) {
                 out.key(name);
                 out.begin_array();
-                values.iter().for_each(|v| values::write(v, &mut out));
+                for value in values {
+                    values::write(value, &mut out);
+                }
                 out.end_array();
             }
         };

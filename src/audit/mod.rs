@@ -3,6 +3,7 @@
 //! Format v1, final: `ops/audit/format.md`. Time, keys and random bytes are arguments; files are `store::log`'s.
 
 pub mod canonical;
+mod checkpoint;
 mod entry;
 mod event;
 mod evidence;
@@ -10,10 +11,13 @@ mod fields;
 mod hash;
 mod hex;
 mod member;
+pub mod merkle;
 mod schema;
 mod seal;
+pub mod tile;
 mod values;
 
+pub use checkpoint::{Checkpoint, LogKey, MAX_NOTE_BYTES, Note, NoteError, NoteSignature, VerifierKey};
 pub use entry::{
     Actor, ActorKind, Correlation, Encoded, Entry, EntryOutcome, LargePart, MAX_ENTRY_BYTES, NotAnEntry, Role, Subject, TooLarge, VERSION,
     Why,

@@ -79,10 +79,10 @@ fn kind_schema(kind: &str, about: &str, members: Vec<(&'static str, String, Valu
         "properties": { "what": { "additionalProperties": false, "properties": properties, "required": required } },
     });
     // Evidence belongs to decisions alone; above all never to a refusal (design §7).
-    if kind != event::Kind::Decision.name() {
-        if let Some(properties) = then.get_mut("properties").and_then(Value::as_object_mut) {
-            properties.insert("evidence".to_owned(), Value::Bool(false));
-        }
+    if kind != event::Kind::Decision.name()
+        && let Some(properties) = then.get_mut("properties").and_then(Value::as_object_mut)
+    {
+        properties.insert("evidence".to_owned(), Value::Bool(false));
     }
     json!({ "if": { "properties": { "kind": { "const": kind } } }, "then": then })
 }
