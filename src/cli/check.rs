@@ -71,7 +71,7 @@ impl Checkup<'_> {
         let folder = config::project_folder(path);
         let mut files: BTreeMap<PathBuf, Option<Place>> = BTreeMap::new();
         // Checked with the configuration already.
-        self.done.extend(configured.outline.targets.iter().filter_map(|(_, file)| file.as_ref()).map(|(path, _)| path.clone()));
+        self.done.extend(configured.outline.targets.iter().filter_map(|(_, file)| file.as_ref()).map(|file| file.path.clone()));
         self.done.dedup();
         for name in ["connectors", "mappings"] {
             let inside = folder.join(name);
@@ -82,8 +82,8 @@ impl Checkup<'_> {
                 }
             }
         }
-        if let Some((path, named)) = configured.outline.mapping {
-            files.insert(path, Some(named));
+        if let Some(mapping) = configured.outline.mapping {
+            files.insert(mapping.path, Some(mapping.place));
         }
         for (path, named) in files {
             self.yaml(&path, named.as_ref());

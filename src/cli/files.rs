@@ -45,7 +45,7 @@ pub fn read_text(path: &Path) -> Result<Arc<SourceFile>, Diagnostic> {
         Ok(text) => Ok(Arc::new(SourceFile { name, text })),
         Err(error) => {
             let valid = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
-            let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+            let line = memchr::memchr_iter(b'\n', valid).count() + 1;
             let place = Place::Line(name, u64::try_from(line).unwrap_or(u64::MAX));
             Err(Diagnostic::error(UNREADABLE, place, "the file is not UTF-8 text", "save it again with the encoding UTF-8"))
         }
@@ -54,18 +54,15 @@ pub fn read_text(path: &Path) -> Result<Arc<SourceFile>, Diagnostic> {
 
 /// The complaint about a file or folder that can't be read.
 pub(super) fn unreadable(path: &Path, error: &io::Error) -> Diagnostic {
-    let (message, remedy) = match error.kind() {
-        io::ErrorKind::NotFound => ("there is no such file", "check the path and its spelling; relative paths start at the project folder"),
-        io::ErrorKind::PermissionDenied => ("the file may not be read", "give the user who runs kith the right to read it"),
-        io::ErrorKind::IsADirectory => ("this is a folder, and a file is wanted", "name the file inside it"),
-        _ => {
-            return Diagnostic::error(
-                UNREADABLE,
-                place(path),
-                format!("the file can't be read: {}", error.kind()),
-                "see what the system says about the disk it lies on",
-            );
-        }
+    let kind = error.kind();
+    let (message, remedy) = if kind == io::ErrorKind::NotFound {
+        ("there is no such file".to_owned(), "check the path and its spelling; relative paths start at the project folder")
+    } else if kind == io::ErrorKind::PermissionDenied {
+        ("the file may not be read".to_owned(), "give the user who runs kith the right to read it")
+    } else if kind == io::ErrorKind::IsADirectory {
+        ("this is a folder, and a file is wanted".to_owned(), "name the file inside it")
+    } else {
+        (format!("the file can't be read: {kind}"), "see what the system says about the disk it lies on")
     };
     Diagnostic::error(UNREADABLE, place(path), message, remedy)
 }

@@ -2,7 +2,7 @@
 
 use super::files::{read_bytes, read_text};
 use super::{Environment, Global};
-use crate::declare::config::{self, Config, Outline};
+use crate::declare::config::{self, Config, NamedFile, Outline};
 use crate::declare::connector::{self, TargetFile};
 use crate::declare::mapping::Surroundings;
 use crate::declare::yaml;
@@ -66,7 +66,7 @@ pub(super) fn targets(outline: &Outline, problems: &mut Problems) -> Vec<Option<
     let mut read: Vec<(&Path, Option<Arc<TargetFile>>)> = Vec::new();
     let mut loaded = Vec::new();
     for (_, file) in &outline.targets {
-        let Some((path, place)) = file else {
+        let Some(NamedFile { path, place }) = file else {
             loaded.push(None);
             continue;
         };

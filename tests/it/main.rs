@@ -1,3 +1,11 @@
 //! Integration tests: one binary, one module a promise (design §11).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that can't go on panics; clippy knows tests only by their attribute, not the functions that they share"
+)]
 
 mod cli;

@@ -1,38 +1,21 @@
 //! From layers to the checked configuration: every complaint, each with its place.
 
-use super::keys::{self, Form, Key, Need, SECRET_KEYS, SECTIONS, Section, Tables};
+use super::codes::{BAD_NAME, EXCLUDE_EACH_OTHER, MISSING, ONE_PLACE, OUTSIDE_LIMITS, SETS_NOTHING, UNKNOWN_KEY, WRONG_FORM};
+use super::keys::{self, Form, Key, Need, SECTIONS, Section, Tables};
 use super::layers::{self, Data, Layered, Node};
 use super::{
-    Audit, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Role, RoleGrant, SecretSource, Service, SourceKind, SourceSpec, SqliteRows,
-    TableKind, TableSpec, TargetSpec,
+    Audit, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Role, RoleGrant, Service, SourceKind, SourceSpec, SqliteRows, TableKind,
+    TableSpec, TargetSpec,
 };
 use crate::diagnose::{Checked, Code, Diagnostic, Place, Problems, nearest};
-use crate::model::Network;
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const UNKNOWN_KEY: Code = Code("KITH-C002");
-const WRONG_FORM: Code = Code("KITH-C003");
-const MISSING: Code = Code("KITH-C004");
-const OUTSIDE_LIMITS: Code = Code("KITH-C005");
-const BAD_NAME: Code = Code("KITH-C006");
-const UNKNOWN_WORD: Code = Code("KITH-C007");
-const PLAIN_SECRET: Code = Code("KITH-C008");
-const BAD_PATH: Code = Code("KITH-C009");
-const EXCLUDE_EACH_OTHER: Code = Code("KITH-C010");
-const SETS_NOTHING: Code = Code("KITH-C011");
-const ONE_PLACE: Code = Code("KITH-C014");
-
-/// Linux refuses longer paths (`PATH_MAX`).
-const LONGEST_PATH: usize = 4096;
 /// PostgreSQL's limit for a name; SQL Server and SQLite take more.
 const LONGEST_NAME: usize = 63;
-/// A checkpoint is a few hundred bytes; its first line should not be most of it.
-const LONGEST_ORIGIN: usize = 200;
 /// Tables of one section: a service with more sources or targets wants to be several services.
-const MAX_TABLES: usize = 200;
+pub(super) const MAX_TABLES: usize = 200;
 /// Users with a role.
 const MAX_ROLES: usize = 1_000;
 
@@ -50,51 +33,6 @@ pub fn check(name: &str, text: &str, environment: &[(String, String)], project: 
     Checked::new(config, problems)
 }
 
-/// What a configuration names, read as far as it can be read: good enough to check the files beside it although it has problems of its
-/// own, which [`check`] tells.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Outline {
-    /// Names of `[customers.NAME]`.
-    pub customers: Vec<Arc<str>>,
-    /// Names of `[related.NAME]`.
-    pub related: Vec<Arc<str>>,
-    /// Names of `[targets.NAME]`, each with its target file and where the configuration names it.
-    pub targets: Vec<(Arc<str>, Option<(PathBuf, Place)>)>,
-    /// The active mapping and where the configuration names it.
-    pub mapping: Option<(PathBuf, Place)>,
-}
-
-/// Reads what a configuration names; see [`check`] for the arguments. No complaint is told here.
-pub fn outline(name: &str, text: &str, environment: &[(String, String)], project: &Path) -> Outline {
-    let layered = layers::read(name, text, environment, &mut Problems::default());
-    let members = |section: &Section| match find(&layered.root, section.name).map(|node| &node.data) {
-        Some(Data::Table(members)) => members.iter().take(MAX_TABLES).collect(),
-        Some(Data::Text(_) | Data::Integer(_) | Data::Other(_)) | None => Vec::new(),
-    };
-    let names = |section: &Section| members(section).into_iter().map(|(name, _)| name.as_str().into()).collect();
-    let path_of = |members: &[(String, Node)], key: &Key| {
-        let node = find(members, key.name)?;
-        text_of(node).filter(|text| !text.trim().is_empty()).map(|text| (project.join(text), node.place.clone()))
-    };
-    let target = |(name, node): &(String, Node)| {
-        let file = match &node.data {
-            Data::Table(members) => path_of(members, &keys::CONNECTOR),
-            Data::Text(_) | Data::Integer(_) | Data::Other(_) => None,
-        };
-        (Arc::from(name.as_str()), file)
-    };
-    let service = match find(&layered.root, keys::SERVICE.name).map(|node| &node.data) {
-        Some(Data::Table(members)) => members.as_slice(),
-        Some(Data::Text(_) | Data::Integer(_) | Data::Other(_)) | None => &[],
-    };
-    Outline {
-        customers: names(&keys::CUSTOMERS),
-        related: names(&keys::RELATED),
-        targets: members(&keys::TARGETS).into_iter().map(target).collect(),
-        mapping: path_of(service, &keys::MAPPING),
-    }
-}
-
 /// The project folder of a configuration file: the folder that holds `config/`, or the file's own where it does not lie in a folder of
 /// that name. Empty for the working directory.
 pub fn project_folder(file: &Path) -> PathBuf {
@@ -106,17 +44,17 @@ pub fn project_folder(file: &Path) -> PathBuf {
 }
 
 /// A table whose keys are known and whose values are of the right form or left out.
-struct Table<'a> {
+pub(super) struct Table<'a> {
     /// `[targets.crm_db]`
-    title: String,
-    place: Place,
-    values: BTreeMap<&'static str, &'a Node>,
+    pub title: String,
+    pub place: Place,
+    pub values: BTreeMap<&'static str, &'a Node>,
 }
 
-struct Checker<'a> {
+pub(super) struct Checker<'a> {
     problems: Problems,
-    project: &'a Path,
-    broken: bool,
+    pub project: &'a Path,
+    pub broken: bool,
     whole: Place,
 }
 
@@ -160,11 +98,11 @@ impl<'a> Checker<'a> {
         })
     }
 
-    fn error(&mut self, code: Code, place: &Place, message: impl Into<String>, remedy: impl Into<String>) {
+    pub(super) fn error(&mut self, code: Code, place: &Place, message: impl Into<String>, remedy: impl Into<String>) {
         self.problems.push(Diagnostic::error(code, place.clone(), message, remedy));
     }
 
-    fn unknown(&mut self, node: &Node, message: String, known: Option<String>) {
+    pub(super) fn unknown(&mut self, node: &Node, message: String, known: Option<String>) {
         if node.from_environment {
             let remedy =
                 known.map_or_else(|| "unset the variable".to_owned(), |k| format!("did you mean `{k}`? Otherwise unset the variable"));
@@ -295,207 +233,12 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn wrong_form(&mut self, node: &Node, what: &str, wanted: &str) {
+    pub(super) fn wrong_form(&mut self, node: &Node, what: &str, wanted: &str) {
         let message = format!("{what} must be {wanted}, not {}", node.data.kind());
         self.error(WRONG_FORM, &node.place, message, format!("write {wanted}"));
     }
 
-    // ------------------------------------------------------------------------------------------------------ values
-
-    /// The text of a key's value, or its default; told where it is missing or no text.
-    fn text<'t>(&mut self, table: &'t Table<'a>, key: &'static Key) -> Option<(&'t str, Place)> {
-        let Some(node) = table.values.get(key.name) else {
-            return match key.need {
-                Need::Default(text) => Some((text, table.place.clone())),
-                Need::Optional(_) => None,
-                Need::Required => {
-                    if !self.broken {
-                        let message = format!("{} lacks the key `{}`", table.title, key.name);
-                        self.error(MISSING, &table.place, message, format!("add `{} = {}`", key.name, key.example));
-                    }
-                    None
-                }
-            };
-        };
-        match &node.data {
-            Data::Text(text) => Some((text, node.place.clone())),
-            Data::Integer(_) | Data::Table(_) | Data::Other(_) => {
-                self.wrong_form(node, &format!("`{}`", key.name), "text in quotation marks");
-                None
-            }
-        }
-    }
-
-    fn path(&mut self, table: &Table<'a>, key: &'static Key) -> Option<PathBuf> {
-        let (text, place) = self.text(table, key)?;
-        let complaint = if text.trim().is_empty() {
-            Some("is empty")
-        } else if text.len() > LONGEST_PATH {
-            Some("is longer than 4,096 bytes")
-        } else if text.chars().any(char::is_control) {
-            Some("holds a control character")
-        } else if text.starts_with('~') || text.contains("${") {
-            Some("holds `~` or `${…}`, which only a shell replaces")
-        } else if text.contains("://") {
-            Some("is an address, not a path")
-        } else {
-            None
-        };
-        if let Some(complaint) = complaint {
-            let remedy = format!("write the path in full or relative to the project folder: `{} = {}`", key.name, key.example);
-            self.error(BAD_PATH, &place, format!("the path `{}` {complaint}", key.name), remedy);
-            return None;
-        }
-        Some(self.project.join(text))
-    }
-
-    fn count(&mut self, table: &Table<'a>, key: &'static Key) -> Option<NonZeroU32> {
-        let Form::Count(min, max) = key.form else { return None };
-        let node = table.values.get(key.name);
-        let number = match node.map(|n| &n.data) {
-            None => match key.need {
-                Need::Default(text) => text.parse().ok(),
-                Need::Required | Need::Optional(_) => return None,
-            },
-            Some(Data::Integer(number)) => Some(*number),
-            Some(Data::Text(text)) if node.is_some_and(|n| n.from_environment) => text.trim().parse::<i128>().ok(),
-            Some(Data::Text(_) | Data::Table(_) | Data::Other(_)) => None,
-        };
-        let Some(number) = number else {
-            if let Some(node) = node {
-                self.wrong_form(node, &format!("`{}`", key.name), &format!("a whole number from {min} to {max}"));
-            }
-            return None;
-        };
-        match u32::try_from(number).ok().filter(|n| (min..=max).contains(n)).and_then(NonZeroU32::new) {
-            Some(count) => Some(count),
-            None => {
-                let place = node.map_or_else(|| table.place.clone(), |n| n.place.clone());
-                let message = format!("`{}` is {number}; it must be from {min} to {max}", key.name);
-                self.error(OUTSIDE_LIMITS, &place, message, format!("write a number from {min} to {max}, or remove the key"));
-                None
-            }
-        }
-    }
-
-    /// One of the words, as its index in the key's list.
-    fn word(&mut self, table: &Table<'a>, key: &'static Key) -> Option<usize> {
-        let Form::Words(words) = key.form else { return None };
-        let (text, place) = self.text(table, key)?;
-        let found = words.iter().position(|w| *w == text.trim());
-        if found.is_none() {
-            let text = text.to_owned();
-            self.not_a_word(&place, key.name, &text, words);
-        }
-        found
-    }
-
-    fn not_a_word(&mut self, place: &Place, key: &str, text: &str, words: &[&str]) {
-        let list = words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", ");
-        let remedy = nearest(text, words.iter().copied())
-            .map_or_else(|| format!("write one of {list}"), |w| format!("did you mean `{w}`? Possible are {list}"));
-        self.error(UNKNOWN_WORD, place, format!("`{key}` can't be `{}`", shown(text)), remedy);
-    }
-
-    fn network(&mut self, table: &Table<'a>, key: &'static Key) -> Option<Network> {
-        let (text, place) = self.text(table, key)?;
-        if let Ok(network) = text.parse() {
-            return Some(network);
-        }
-        let names: Vec<&str> = Network::ALL.iter().flat_map(|n| std::iter::once(n.name()).chain(n.aliases().iter().copied())).collect();
-        let list = Network::ALL.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
-        let remedy =
-            nearest(text, names).map_or_else(|| format!("write one of {list}"), |n| format!("did you mean `{n}`? Known are {list}"));
-        let message = format!("`{}` is not a network that Kith knows", shown(text));
-        self.error(UNKNOWN_WORD, &place, message, remedy);
-        None
-    }
-
-    fn character(&mut self, table: &Table<'a>, key: &'static Key) -> Option<u8> {
-        let (text, place) = self.text(table, key)?;
-        match text.as_bytes() {
-            [byte] if (byte.is_ascii_graphic() || *byte == b' ' || *byte == b'\t') && *byte != b'"' => Some(*byte),
-            _ => {
-                let remedy = r#"write `","`, `";"`, `"|"` or `"\t"`"#;
-                self.error(WRONG_FORM, &place, format!("`{}` must be one ASCII character, and no quotation mark", key.name), remedy);
-                None
-            }
-        }
-    }
-
-    fn origin(&mut self, table: &Table<'a>) -> Option<String> {
-        let (text, place) = self.text(table, &keys::ORIGIN)?;
-        let right = !text.is_empty()
-            && text.len() <= LONGEST_ORIGIN
-            && !text.contains("://")
-            && text.chars().all(|c| !c.is_whitespace() && !c.is_control() && c != '+');
-        if !right {
-            let message = format!("`{}` can't name a log", shown(text));
-            let remedy = format!(
-                "write a host name of yours and a path without scheme, blanks and `+`, at most {LONGEST_ORIGIN} bytes: `origin = {}`",
-                keys::ORIGIN.example
-            );
-            self.error(BAD_NAME, &place, message, remedy);
-            return None;
-        }
-        Some(text.to_owned())
-    }
-
-    /// Where a secret is to be found. What stands in its place is never shown.
-    fn secret(&mut self, table: &Table<'a>, key: &'static Key) -> Option<SecretSource> {
-        let node = *table.values.get(key.name)?;
-        let remedy = format!(
-            "write `{0} = {{ file = \"PATH\" }}`, `{0} = {{ env = \"VARIABLE\" }}` or `{0} = {{ credential = \"NAME\" }}`",
-            key.name
-        );
-        let Data::Table(members) = &node.data else {
-            let message = format!("`{}` holds a secret itself; it must say where the secret is", key.name);
-            self.error(PLAIN_SECRET, &node.place, message, format!("{remedy}, and change the secret: it has been written down"));
-            return None;
-        };
-        for (name, member) in members.iter().filter(|(name, _)| !SECRET_KEYS.contains(&name.as_str())) {
-            let known = nearest(name, SECRET_KEYS).map(str::to_owned);
-            self.unknown(member, format!("`{}` is no place of a secret", shown(name)), known);
-        }
-        let mut places: Vec<&(String, Node)> = members.iter().filter(|(name, _)| SECRET_KEYS.contains(&name.as_str())).collect();
-        // What the environment says replaces the whole of what the file says.
-        if places.iter().any(|(_, n)| n.from_environment) {
-            places.retain(|(_, n)| n.from_environment);
-        }
-        let (name, member) = match places.as_slice() {
-            [one] => (one.0.as_str(), &one.1),
-            [] => {
-                if members.is_empty() {
-                    self.error(MISSING, &node.place, format!("`{}` does not say where the secret is", key.name), remedy);
-                }
-                return None;
-            }
-            [_, second, ..] => {
-                let message = format!("`{}` names more than one place for its secret", key.name);
-                self.error(EXCLUDE_EACH_OTHER, &second.1.key, message, "keep one of them");
-                return None;
-            }
-        };
-        let Data::Text(text) = &member.data else {
-            self.wrong_form(member, &format!("`{name}`"), "text in quotation marks");
-            return None;
-        };
-        let plain = |extra: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || extra.contains(c));
-        match name {
-            "file" if !text.trim().is_empty() && !text.chars().any(char::is_control) && text.len() <= LONGEST_PATH => {
-                Some(SecretSource::File(self.project.join(text)))
-            }
-            "env" if plain("_") => Some(SecretSource::Env(text.clone())),
-            "credential" if plain("_-.") && !text.starts_with('.') => Some(SecretSource::Credential(text.clone())),
-            _ => {
-                let remedy = "a path for `file`, letters, digits and `_` for `env`, also `-` and `.` for `credential`";
-                self.error(BAD_PATH, &member.key, format!("the value of `{name}` can't be the place of a secret"), remedy);
-                None
-            }
-        }
-    }
-
-    // ---------------------------------------------------------------------------------------------------- sections
+    // ------------------------------------------------------------------------------------------------------ sections
 
     fn service(&mut self, table: Option<&Table<'a>>) -> Option<Service> {
         let table = table?;
@@ -625,9 +368,9 @@ impl<'a> Checker<'a> {
     fn writers(&mut self, sources: &[(SourceSpec, Place)], targets: &[(TargetSpec, Place)]) {
         let mut seen: BTreeMap<&Path, (String, &Place)> = BTreeMap::new();
         let mut clashes = Vec::new();
-        let folders = sources.iter().filter_map(|(spec, place)| match &spec.kind {
-            SourceKind::Folder { inbox, .. } => Some((inbox.as_path(), format!("[sources.{}]", spec.name), place)),
-            SourceKind::File { path } => Some((path.as_path(), format!("[sources.{}]", spec.name), place)),
+        let folders = sources.iter().map(|(spec, place)| {
+            let (SourceKind::Folder { inbox: path, .. } | SourceKind::File { path }) = &spec.kind;
+            (path.as_path(), format!("[sources.{}]", spec.name), place)
         });
         let written = targets.iter().map(|(spec, place)| (spec.path.as_path(), format!("[targets.{}]", spec.name), place));
         for (path, title, place) in folders.chain(written) {
@@ -655,11 +398,11 @@ impl Table<'_> {
     }
 }
 
-fn find<'a>(members: &'a [(String, Node)], name: &str) -> Option<&'a Node> {
+pub(super) fn find<'a>(members: &'a [(String, Node)], name: &str) -> Option<&'a Node> {
     members.iter().find(|(n, _)| n == name).map(|(_, node)| node)
 }
 
-fn text_of(node: &Node) -> Option<&str> {
+pub(super) fn text_of(node: &Node) -> Option<&str> {
     match &node.data {
         Data::Text(text) => Some(text),
         Data::Integer(_) | Data::Table(_) | Data::Other(_) => None,
@@ -679,7 +422,7 @@ fn as_name(text: &str) -> String {
 }
 
 /// A word of the user's, short enough for a message.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     const LONGEST: usize = 60;
     let short: String = text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().count() > LONGEST { format!("{short}…") } else { short }

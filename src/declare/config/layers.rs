@@ -2,18 +2,16 @@
 //!
 //! `figment` merges the layers and keeps which layer each value is from; `toml_edit` knows where in the file it stands.
 
+use super::codes::{NO_TOML, SETS_NOTHING};
 use super::keys::{Form, SECRET_KEYS, SECTIONS, Tables};
 
-use crate::diagnose::{Code, Diagnostic, Place, Problems, SourceFile, Span};
+use crate::diagnose::{Diagnostic, Place, Problems, SourceFile, Span};
 use figment::value::{Dict, Map, Num, Tag, Value};
 use figment::{Figment, Metadata, Profile, Provider, Source};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use toml_edit::{Document, Item, TableLike};
-
-const NO_TOML: Code = Code("KITH-C001");
-const SETS_NOTHING: Code = Code("KITH-C011");
 
 /// Variables that begin so are overrides.
 pub const ENVIRONMENT_PREFIX: &str = "KITH__";

@@ -1,17 +1,21 @@
 //! `kith.toml`: read with places, layered under the environment, checked whole; nothing is opened.
 
 mod check;
+mod codes;
 mod keys;
 mod layers;
+mod outline;
 mod reference;
 mod secret;
 mod settings;
+mod values;
 
 #[cfg(test)]
 mod tests;
 
-pub use check::{Outline, check, outline, project_folder};
+pub use check::{check, project_folder};
 pub use layers::ENVIRONMENT_PREFIX;
+pub use outline::{NamedFile, Outline, outline};
 pub use reference::reference;
 pub use secret::{MAX_SECRET_BYTES, Secret, SecretError, SecretSource};
 pub use settings::{

@@ -35,7 +35,7 @@ fn checked(text: &str, variables: &[(&str, &str)]) -> Config {
 fn complaints(text: &str, variables: &[(&str, &str)]) -> String {
     let checked = check("config/kith.toml", text, &env(variables), Path::new(""));
     assert_eq!(checked.value.is_none(), checked.problems.has_errors());
-    checked.problems.0.iter().map(|d| format!("{d}\n")).collect()
+    checked.problems.0.iter().map(|d| d.to_string() + "\n").collect()
 }
 
 fn with(extra: &str) -> String {
@@ -309,7 +309,7 @@ fn the_reference_in_the_readme_is_current() {
     let text = std::fs::read_to_string(&path).unwrap();
     let (before, rest) = text.split_once(BEGIN).unwrap();
     let (_, after) = rest.split_once(END).unwrap();
-    let current = format!("{before}{BEGIN}\n{}{END}{after}", reference());
+    let current = format!("{before}{BEGIN}\n{}\n{END}{after}", reference());
     if text != current {
         std::fs::write(&path, current).unwrap();
         panic!("config/README.md was stale; it is written anew: look at it and commit it");

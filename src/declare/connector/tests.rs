@@ -15,7 +15,7 @@ fn file(text: &str) -> Arc<SourceFile> {
 fn complaints(text: &str) -> String {
     let checked = read(&file(text));
     assert_eq!(checked.value.is_none(), checked.problems.has_errors());
-    checked.problems.0.iter().map(|d| format!("{d}\n")).collect()
+    checked.problems.0.iter().map(|d| d.to_string() + "\n").collect()
 }
 
 fn shipped() -> Vec<(PathBuf, TargetFile)> {
