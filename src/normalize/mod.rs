@@ -3,9 +3,18 @@
 
 pub mod activity_streams;
 mod clean;
+mod date;
+mod email;
 mod fields;
 mod lookup;
+mod network_handle;
+mod organisation;
+mod person_name;
+mod phone;
+mod place;
+mod postal_code;
+mod text;
 
 pub use clean::{clean_customer, clean_identity};
 pub use fields::{Cleaner, CustomerFields, Extract, Field, Finder, IdentityFields, NamePart};
-pub use lookup::lookups;
+pub use lookup::{formal_names, lookups, same_given_name, short_names, without_handle_words};

@@ -1,0 +1,147 @@
+//! Telephone numbers as their national significant number.
+
+use super::lookup::{calling_code, country};
+use super::text::fold;
+use regex::Regex;
+use std::sync::LazyLock;
+
+/// Fewest and most digits of a national number (E.164 allows 15 with the calling code).
+const DIGITS: std::ops::RangeInclusive<usize> = 7..=13;
+
+/// Fewest digits of a number found in text without `+`: fewer are a date, an order, a postal code.
+const FEWEST_FOUND: usize = 9;
+
+/// The national significant number: without calling code, trunk zeros and marks; `None` for junk.
+///
+/// Why not E.164: a profile seldom says its country and a CRM seldom writes the code, so `07546 441 014` and `+44 7546 441014` could not meet.
+/// Two countries may share a national number; rules therefore ask for the family name too. Italy keeps the zero of its fixed lines behind
+/// `+39` and nobody else does: leading zeros go on both sides.
+pub(super) fn clean(raw: &str, region: Option<&str>) -> Option<String> {
+    let text = raw.replace("(0)", " ").to_lowercase();
+    let text = text.trim().trim_start_matches("tel:").trim();
+    let text = ["ext", "x", "#", ";"].iter().fold(text, |text, mark| text.split_once(mark).map_or(text, |(number, _)| number));
+    if text.chars().any(|c| c.is_alphabetic() || c == '@') {
+        return None;
+    }
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    let plus = text.trim_start_matches(['(', ' ']).starts_with('+');
+    let national = if let Some(rest) = if plus { Some(digits.as_str()) } else { digits.strip_prefix("00") } {
+        calling_code(rest).and_then(|code| rest.strip_prefix(code)).unwrap_or(rest)
+    } else {
+        without_code(&digits, region)
+    };
+    let national = national.trim_start_matches('0');
+    (DIGITS.contains(&national.len()) && !is_junk(national)).then(|| national.to_owned())
+}
+
+/// Digits without `+` or `00` that still begin with a calling code: more of them than the country's numbers have.
+fn without_code<'a>(digits: &'a str, region: Option<&str>) -> &'a str {
+    let Some(country) = region.and_then(|region| country(&super::text::words(&fold(region)))) else {
+        // Without a region only what no national number looks like: 1 and ten digits (North America), 39 or 44 and ten.
+        let no_code = match digits.len() {
+            11 => digits.strip_prefix('1').filter(|rest| !rest.starts_with(['0', '1'])),
+            12 => digits.strip_prefix("39").filter(|rest| rest.starts_with('3')).or_else(|| digits.strip_prefix("447").map(|_| digits.get(2..).unwrap_or(digits))),
+            _ => None,
+        };
+        return no_code.unwrap_or(digits);
+    };
+    let longer = !digits.starts_with('0') && digits.len() > country.most_digits;
+    digits.strip_prefix(country.calling_code).filter(|_| longer).unwrap_or(digits)
+}
+
+/// One digit repeated, or counting up or down.
+fn is_junk(digits: &str) -> bool {
+    let bytes = digits.as_bytes();
+    let steps = |step: u8| bytes.windows(2).all(|w| matches!(w, [a, b] if (b.wrapping_sub(*a)) % 10 == step || (*a, *b, step) == (b'9', b'0', 1)));
+    steps(0) || steps(1) || bytes.windows(2).all(|w| matches!(w, [a, b] if a.wrapping_sub(*b) == 1))
+}
+
+static NUMBER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\+?\(?\d+(?:\)?[ .\-/]?\(?\d+)*").ok());
+static ADDRESS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?i)https?://\S+|www\.\S+|@\S+").ok());
+
+/// The first telephone number in a text; addresses, links and handles are no numbers.
+pub(super) fn find(raw: &str) -> Option<String> {
+    let (Some(number), Some(address)) = (NUMBER.as_ref(), ADDRESS.as_ref()) else { return None };
+    let text = super::email::removed(raw);
+    let text = address.replace_all(&text, " ");
+    number.find_iter(&text).find_map(|found| {
+        let before = text.get(..found.start()).and_then(|t| t.chars().next_back());
+        let after = text.get(found.end()..).and_then(|t| t.chars().next());
+        let inside_word = [before, after].into_iter().flatten().any(|c| c.is_alphanumeric() || c == '_');
+        let digits = found.as_str().bytes().filter(u8::is_ascii_digit).count();
+        let enough = digits >= FEWEST_FOUND || found.as_str().starts_with('+');
+        if inside_word || !enough { None } else { clean(found.as_str(), None) }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn one_number_in_every_writing_is_one_value() {
+        for (raw, region) in [
+            ("07546 441 014", Some("UK")),
+            ("07546441014", None),
+            ("+44 7546 441014", None),
+            ("+447546441014", Some("UK")),
+            ("00447546441014", Some("IT")),
+            ("+44 (0)7546 441014", None),
+            ("447546441014", Some("United Kingdom")),
+        ] {
+            assert_eq!(clean(raw, region).as_deref(), Some("7546441014"), "{raw}");
+        }
+        for raw in ["(202) 640-9217", "202-640-9217", "+1 202 640 9217", "+12026409217", "202.640.9217", "12026409217", "202 640 9217 ext 12"] {
+            assert_eq!(clean(raw, Some("US")).as_deref(), Some("2026409217"), "{raw}");
+        }
+        for raw in ["3397969327", "+39 339 7969327", "+393397969327", "339 796 9327", "00393397969327", "339/7969327", "393397969327"] {
+            assert_eq!(clean(raw, Some("IT")).as_deref(), Some("3397969327"), "{raw}");
+            assert_eq!(clean(raw, None).as_deref(), Some("3397969327"), "{raw}");
+        }
+        // 393 is a mobile prefix of its own: ten digits are whole.
+        assert_eq!(clean("3931234568", Some("IT")).as_deref(), Some("3931234568"));
+        // A fixed line: the zero goes on both sides.
+        assert_eq!(clean("+39 06 6982 1111", None), clean("06 69821111", Some("Italia")));
+    }
+
+    #[test]
+    fn junk_is_missing() {
+        for junk in ["", "0", "n/a", "000 000 0000", "1111111111", "1234567890", "123456", "unknown", "12345678901234567890"] {
+            assert_eq!(clean(junk, Some("US")), None, "{junk}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_found_in_bios_and_nothing_else_is() {
+        for (bio, number) in [
+            ("📞 +447558706782. hiking. Estate agent", "7558706782"),
+            ("tel: 645.300.4579 / chess / music", "6453004579"),
+            ("call (748) 372-7442 | art", "7483727442"),
+            ("WhatsApp 339/7969327, wine", "3397969327"),
+            ("born 3 May 1990. 339 796 9327 • yoga", "3397969327"),
+            ("0039 3397969327", "3397969327"),
+        ] {
+            assert_eq!(find(bio).as_deref(), Some(number), "{bio}");
+        }
+        for bio in ["born 12 Jan 1980 | chess", "ada1234567890@gmail.com", "ig: @ada6453004579", "2019-2020", "order 123456", "https://x.it/6453004579"] {
+            assert_eq!(find(bio), None, "{bio}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(raw in ".{0,60}", digits in r"\+?[0-9 ()./-]{0,24}") {
+            for text in [raw, digits] {
+                drop((find(&text), clean(&text, None), clean(&text, Some("Italia"))));
+            }
+        }
+
+        #[test]
+        fn a_clean_number_stays_what_it_is(number in "[2-9][0-9]{8,9}") {
+            if let Some(once) = clean(&number, None) {
+                prop_assert_eq!(clean(&once, None), Some(once));
+            }
+        }
+    }
+}
