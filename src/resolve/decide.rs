@@ -1,8 +1,15 @@
-//! Rules in order, then the model; the posterior over all rivals decides.
+//! Who is asked for, who is permitted, how they score: the way from an identity to evidence.
 
+use super::cell::{cell, meet};
+use super::evidence::{FLOOR_BITS, MOST_CANDIDATES, best_first, conclude, fill_posteriors};
+use super::index::Row;
+use super::score::{Part, odds, outcomes, parts, weight};
 use super::{Index, Matching};
-use crate::model::{CustomerId, Decision, Digest, Evidence, Outcome, Value};
+use crate::model::{BlockCut, Candidate, CustomerId, Decision, Digest, Evidence, Outcome, Personal, RuleHit, Value};
 use std::sync::Arc;
+
+/// More customers than this under one rule's key are no evidence, whatever the rule allows: a switchboard's number, `info@`.
+const MOST_BY_RULE: usize = 16;
 
 /// What a decision rests on, by digest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,19 +25,19 @@ pub struct Digests {
 /// A customer as [`Permit`] sees it.
 #[derive(Debug)]
 pub struct CustomerView<'a> {
-    pub(super) index: &'a Index,
-    pub(super) id: CustomerId,
+    index: &'a Index,
+    row: Row,
 }
 
 impl CustomerView<'_> {
     /// The CRM's key.
-    pub fn id(&self) -> &CustomerId {
-        &self.id
+    pub fn id(&self) -> CustomerId {
+        self.index.id(self.row)
     }
 
     /// The cleaned value of a declared customer field; `Missing` for any other name.
-    pub fn value(&self, _field: &str) -> Value {
-        Value::Missing
+    pub fn value(&self, field: &str) -> Value {
+        self.index.named(self.row, field)
     }
 }
 
@@ -51,17 +58,185 @@ impl std::fmt::Debug for Permit<'_> {
     }
 }
 
-/// Decides about an identity. `identity` is what [`crate::normalize::clean_identity`] gave for the index's fields.
-///
-/// Same index content, inputs and rulebook give a bit-identical decision, whatever the order in which customers were inserted.
-pub fn decide(index: &Index, identity: &[Value], matching: &Matching, digests: Digests, permit: &Permit<'_>) -> Decision {
-    let _unused = (index, identity, matching, digests, permit);
-    Decision { outcome: Outcome::NotPermitted, customer: None, probability: 0.0, match_weight: 0.0, by: None, basis: None, evidence: None }
+impl Permit<'_> {
+    fn basis(&self, index: &Index, row: Row) -> Option<Arc<str>> {
+        (self.customer)(&CustomerView { index, row }).or_else(|| self.anyone.clone())
+    }
 }
 
-/// Takes the decision again from its evidence alone: levels from the values, bits from the model, posteriors and outcome. The numbers are
-/// bit-identical to those of [`decide`]; the basis is not part of the evidence and stays `None`.
-pub fn recompute(evidence: &Evidence, matching: &Matching) -> Decision {
-    let _unused = (evidence, matching);
-    Decision { outcome: Outcome::NotLinked, customer: None, probability: 0.0, match_weight: 0.0, by: None, basis: None, evidence: None }
+/// A record that may be the identity's owner, under the customer that survives.
+struct Found {
+    survivor: Row,
+    row: Row,
+    rules: Vec<usize>,
+}
+
+/// Decides about an identity. `identity` is what [`crate::normalize::clean_identity`] gave for the index's fields.
+///
+/// Same index content, inputs and rulebook give a bit-identical decision, whatever the order in which customers were inserted. `matching` must
+/// be the one that the index was made with.
+pub fn decide(index: &Index, identity: &[Value], matching: &Matching, digests: Digests, permit: &Permit<'_>) -> Decision {
+    let cells: Vec<Option<String>> = identity.iter().map(cell).collect();
+    let (mut found, mut hits) = by_rules(index, &cells, matching);
+    let mut cuts = Vec::new();
+    by_blocks(index, &cells, matching, &mut found, &mut cuts);
+    if permit.anyone.is_none() {
+        // Without a basis that covers anyone each customer is asked about; who is not permitted is forgotten here.
+        found.retain(|f| permit.basis(index, f.survivor).is_some());
+        if found.is_empty() {
+            return Decision { outcome: Outcome::NotPermitted, customer: None, probability: 0.0, match_weight: 0.0, by: None, basis: None, evidence: None };
+        }
+        hits.retain(|(rule, _)| found.iter().any(|f| f.rules.contains(rule)));
+    }
+    let evidence = score(index, identity, cells, matching, digests, found, hits.into_iter().map(|(_, hit)| hit).collect(), cuts);
+    let mut decision = conclude(evidence, matching);
+    decision.basis = decision.customer.as_ref().and_then(|customer| permit.basis(index, index.row(customer)?));
+    decision
+}
+
+/// Rows that agree with the identity on a rule, the values themselves compared.
+fn by_rules(index: &Index, cells: &[Option<String>], matching: &Matching) -> (Vec<Found>, Vec<(usize, RuleHit)>) {
+    let (mut found, mut hits): (Vec<Found>, Vec<(usize, RuleHit)>) = (Vec::new(), Vec::new());
+    let at = |at: usize| cells.get(at).and_then(Option::as_deref);
+    for (number, rule) in matching.rules.iter().enumerate() {
+        let agrees = |row: &Row| rule.same.iter().all(|(i, c)| matches!((at(*i), index.cell(*row, *c)), (Some(a), Some(b)) if meet(a, b)));
+        let mut rows: Vec<Row> = index
+            .keys
+            .of_identity(index.keys.blocking() + number, &at)
+            .into_iter()
+            .flat_map(|key| index.rows(key))
+            .copied()
+            .filter(agrees)
+            .collect();
+        rows.sort_unstable();
+        rows.dedup();
+        let mut survivors: Vec<Row> = rows.iter().map(|row| index.survivor_row(*row)).collect();
+        survivors.sort_unstable();
+        survivors.dedup();
+        if survivors.is_empty() {
+            continue;
+        }
+        let shared = survivors.len();
+        let limit = rule.ignore_if_shared_by_more_than.and_then(|n| usize::try_from(n).ok()).map_or(MOST_BY_RULE, |n| n.min(MOST_BY_RULE));
+        let set_aside = (shared > limit).then(|| Arc::from(format!("shared by {shared} customers")));
+        if set_aside.is_none() {
+            found.extend(rows.into_iter().map(|row| Found { survivor: index.survivor_row(row), row, rules: vec![number] }));
+        }
+        hits.push((number, RuleHit { rule: rule.id.clone(), customers: u64::try_from(shared).unwrap_or(u64::MAX), set_aside }));
+    }
+    (found, hits)
+}
+
+/// Rows that share a blocking key; keys that too many share are cut and named.
+fn by_blocks(index: &Index, cells: &[Option<String>], matching: &Matching, found: &mut Vec<Found>, cuts: &mut Vec<BlockCut>) {
+    let at = |at: usize| cells.get(at).and_then(Option::as_deref);
+    let mut rows: Vec<Row> = Vec::new();
+    for (number, rule) in matching.model.iter().flat_map(|model| model.blocking.iter().enumerate()) {
+        let mut cut = 0;
+        for key in index.keys.of_identity(number, &at) {
+            let block = index.rows(key);
+            if block.len() > usize::try_from(rule.cut_above).unwrap_or(usize::MAX) {
+                cut = cut.max(block.len());
+            } else {
+                rows.extend(block);
+            }
+        }
+        if cut > 0 {
+            cuts.push(BlockCut { rule: rule.id.clone(), size: u64::try_from(cut).unwrap_or(u64::MAX) });
+        }
+    }
+    rows.sort_unstable();
+    rows.dedup();
+    found.extend(rows.into_iter().map(|row| Found { survivor: index.survivor_row(row), row, rules: Vec::new() }));
+}
+
+/// A candidate before its evidence is written out.
+struct Scored<'a> {
+    survivor: Row,
+    id: &'a str,
+    row: Row,
+    weight: f64,
+    rules: Vec<usize>,
+}
+
+#[expect(clippy::too_many_arguments, reason = "each is one part of the evidence, and there is one caller")]
+fn score(
+    index: &Index,
+    identity: &[Value],
+    cells: Vec<Option<String>>,
+    matching: &Matching,
+    digests: Digests,
+    found: Vec<Found>,
+    rules: Vec<RuleHit>,
+    cuts: Vec<BlockCut>,
+) -> Evidence {
+    let prior_bits = index.prior_bits();
+    let modelled = matching.model.as_deref().zip(index.plan.as_ref()).map(|(model, plan)| (model, plan, plan.subject(cells)));
+    let mut texts: Vec<Option<&str>> = Vec::with_capacity(index.customer_names.len());
+    let mut scratch: Vec<Part> = Vec::new();
+    let mut score_row = |row: Row, scratch: &mut Vec<Part>| {
+        let Some((model, plan, subject)) = &modelled else { return prior_bits };
+        index.cells_of(row, &mut texts);
+        parts(model, plan, subject, &texts, |_, table| index.term_frequency(table, &subject.cells, &texts), scratch);
+        weight(prior_bits, scratch)
+    };
+    // One candidate a surviving customer: the best of its records speaks for it, at equal weight the one with the smaller id.
+    let mut found = found;
+    found.sort_by(|a, b| (a.survivor, a.row).cmp(&(b.survivor, b.row)));
+    let mut scored: Vec<Scored<'_>> = Vec::new();
+    let mut last = None;
+    for f in found {
+        if last == Some(f.row)
+            && let Some(same) = scored.last_mut()
+            && same.survivor == f.survivor
+        {
+            same.rules.extend(f.rules);
+            continue;
+        }
+        last = Some(f.row);
+        let weight = score_row(f.row, &mut scratch);
+        match scored.last_mut().filter(|same| same.survivor == f.survivor) {
+            Some(same) => {
+                if best_first((weight, index.id_text(f.row)), (same.weight, index.id_text(same.row))).is_lt() {
+                    (same.weight, same.row) = (weight, f.row);
+                }
+                same.rules.extend(f.rules);
+            }
+            None => scored.push(Scored { survivor: f.survivor, id: index.id_text(f.survivor), row: f.row, weight, rules: f.rules }),
+        }
+    }
+    scored.sort_by(|a, b| best_first((a.weight, a.id), (b.weight, b.id)));
+    let mut evidence = Evidence {
+        identity: Personal::new(index.identity_names.iter().cloned().zip(identity.iter().cloned()).filter(|(_, v)| !v.is_missing()).collect()),
+        candidates: Vec::new(),
+        rest_count: 0,
+        rest_odds: 0.0,
+        prior_bits,
+        rules,
+        cuts,
+        mapping: digests.mapping,
+        model: digests.model,
+        lookups: digests.lookups,
+    };
+    for mut candidate in scored {
+        candidate.rules.sort_unstable();
+        candidate.rules.dedup();
+        let kept = !candidate.rules.is_empty() || (candidate.weight >= FLOOR_BITS && evidence.candidates.len() < MOST_CANDIDATES);
+        if !kept {
+            evidence.rest_count += 1;
+            evidence.rest_odds += odds(candidate.weight);
+            continue;
+        }
+        score_row(candidate.row, &mut scratch);
+        evidence.candidates.push(Candidate {
+            customer: index.id(candidate.survivor),
+            posterior: 0.0,
+            match_weight: candidate.weight,
+            comparisons: modelled.as_ref().map(|(model, _, _)| outcomes(model, &scratch)).unwrap_or_default(),
+            rules: candidate.rules.iter().filter_map(|number| matching.rules.get(*number)).map(|rule| rule.id.clone()).collect(),
+            values: Personal::new(index.row_values(candidate.row)),
+        });
+    }
+    fill_posteriors(&mut evidence);
+    evidence
 }

@@ -1,0 +1,220 @@
+//! Blocking keys and rule keys as hashes: records that agree on a rule's parts share a key.
+
+use super::cell::{each, first};
+use super::compare::position;
+use super::handle::{Handle, bare, local_part, spelled};
+use super::{CountedPart, KeyForm, KeyPart, Matching};
+use crate::normalize::{formal_names, short_names};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+/// Most keys that one record has for one rule: 16 nicknames by two handles, with room. More are cut, the first in order stay.
+const MOST_KEYS: usize = 64;
+
+/// A hash that is the same on every machine and in every version: FNV-1a with a final mix (splitmix64), over the bytes.
+///
+/// Two keys with one hash put strangers into one block, where comparing tells them apart; rules compare the values themselves.
+pub(super) fn hash(seed: u64, text: &str) -> u64 {
+    let mut state = seed ^ 0xcbf2_9ce4_8422_2325;
+    for byte in text.bytes() {
+        state = (state ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    mix(state)
+}
+
+pub(super) fn mix(value: u64) -> u64 {
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+/// Passes a key through that is a hash already.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+}
+
+/// A map keyed by hashes.
+pub(super) type ByHash<V> = std::collections::HashMap<u64, V, BuildHasherDefault<AsIs>>;
+
+/// One part of a key on one side.
+#[derive(Clone, Debug)]
+enum Part {
+    Field { at: Option<usize>, form: KeyForm },
+    /// The identity's handle, as letters.
+    Handle { at: Option<usize> },
+    /// The customer's name, in every way that handles spell it.
+    Spellings { given: Option<usize>, family: Option<usize> },
+}
+
+/// A rule's parts on one side.
+type Parts = Vec<Part>;
+
+/// Keys of blocking rules, in the model's order, then of exact rules, in the mapping's order.
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    identity: Vec<Parts>,
+    customer: Vec<Parts>,
+    blocking: usize,
+}
+
+/// Cells of either side by position.
+type Cells<'a> = dyn Fn(usize) -> Option<&'a str> + 'a;
+
+impl Keys {
+    pub(super) fn new(matching: &Matching, identity: &[Arc<str>], customer: &[Arc<str>]) -> Self {
+        let mut keys = Self { identity: Vec::new(), customer: Vec::new(), blocking: 0 };
+        for rule in matching.model.iter().flat_map(|model| &model.blocking) {
+            let (left, right) = rule
+                .parts
+                .iter()
+                .map(|part| match part {
+                    KeyPart::Field { identity: i, identity_form, customer: c, customer_form } => (
+                        Part::Field { at: position(identity, i), form: *identity_form },
+                        Part::Field { at: position(customer, c), form: *customer_form },
+                    ),
+                    KeyPart::SpelledInHandle { handle, given, family } => (
+                        Part::Handle { at: position(identity, handle) },
+                        Part::Spellings { given: position(customer, given), family: position(customer, family) },
+                    ),
+                })
+                .unzip();
+            keys.identity.push(left);
+            keys.customer.push(right);
+        }
+        keys.blocking = keys.identity.len();
+        for rule in &matching.rules {
+            let whole = |at: usize| Part::Field { at: Some(at), form: KeyForm::Whole };
+            keys.identity.push(rule.same.iter().map(|(i, _)| whole(*i)).collect());
+            keys.customer.push(rule.same.iter().map(|(_, c)| whole(*c)).collect());
+        }
+        keys
+    }
+
+    /// How many of the rules are blocking rules; the exact rules follow.
+    pub(super) fn blocking(&self) -> usize {
+        self.blocking
+    }
+
+    /// All keys of a customer, sorted, each once.
+    pub(super) fn of_customer<'a>(&self, cells: &Cells<'a>) -> Vec<u64> {
+        let mut keys: Vec<u64> = self.customer.iter().enumerate().flat_map(|(rule, parts)| of_parts(rule, parts, cells)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    /// The keys of an identity for one rule, sorted, each once.
+    pub(super) fn of_identity<'a>(&self, rule: usize, cells: &Cells<'a>) -> Vec<u64> {
+        let mut keys = self.identity.get(rule).map(|parts| of_parts(rule, parts, cells)).unwrap_or_default();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    /// How many rules there are.
+    pub(super) fn len(&self) -> usize {
+        self.identity.len()
+    }
+}
+
+/// Every combination of the parts' keys; none where a part has none.
+fn of_parts<'a>(rule: usize, parts: &[Part], cells: &Cells<'a>) -> Vec<u64> {
+    let mut keys = vec![mix(u64::try_from(rule).unwrap_or(u64::MAX).wrapping_add(1))];
+    if parts.is_empty() {
+        return Vec::new();
+    }
+    for part in parts {
+        let of_part = of_part(part, cells);
+        keys = keys.iter().flat_map(|key| of_part.iter().map(move |text| hash(*key, text))).take(MOST_KEYS).collect();
+    }
+    keys
+}
+
+fn of_part<'a>(part: &Part, cells: &Cells<'a>) -> Vec<String> {
+    let cell = |at: &Option<usize>| at.and_then(cells);
+    match part {
+        Part::Field { at, form } => cell(at).map(|text| of_form(text, *form)).unwrap_or_default(),
+        Part::Handle { at } => cell(at).map(|handle| Handle::new(first(handle)).spellings().to_vec()).unwrap_or_default(),
+        Part::Spellings { given, family } => match (cell(given), cell(family)) {
+            (Some(given), Some(family)) => spellings(first(given), first(family)),
+            _ => Vec::new(),
+        },
+    }
+}
+
+fn of_form(cell: &str, form: KeyForm) -> Vec<String> {
+    let letters = |text: &str, n: usize| (text.chars().count() >= n).then(|| text.chars().take(n).collect::<String>());
+    match form {
+        KeyForm::Whole => each(cell).map(str::to_owned).collect(),
+        KeyForm::Nickname => {
+            let name = first(cell).split([' ', '-']).next().unwrap_or_default();
+            std::iter::once(name).chain(formal_names(name).iter().copied()).filter(|n| n.chars().nth(1).is_some()).map(str::to_owned).collect()
+        }
+        KeyForm::Initial => letters(first(cell), 1).into_iter().collect(),
+        KeyForm::FirstThree => letters(first(cell), 3).into_iter().collect(),
+        KeyForm::LastThree => {
+            let text = first(cell);
+            let count = text.chars().count();
+            (count >= 3).then(|| text.chars().skip(count - 3).collect()).into_iter().collect()
+        }
+        KeyForm::Handle => each(cell).map(|handle| bare(handle).chars().filter(|c| c.is_alphanumeric()).collect()).collect(),
+        KeyForm::LocalPart => each(cell).map(|email| local_part(email).chars().filter(|c| c.is_alphanumeric()).collect()).collect(),
+    }
+}
+
+/// `adarossi`, `rossiada`, `arossi`, `rossia`, and the given name's other forms.
+fn spellings(given: &str, family: &str) -> Vec<String> {
+    let (given, family) = (spelled(given.split([' ', '-']).next().unwrap_or_default()), spelled(family));
+    let Some(initial) = given.chars().next() else { return Vec::new() };
+    if family.chars().nth(1).is_none() {
+        return Vec::new();
+    }
+    let mut all = vec![format!("{initial}{family}"), format!("{family}{initial}")];
+    let forms = std::iter::once(given.as_str()).chain(short_names(&given).iter().copied()).chain(formal_names(&given).iter().copied());
+    for form in forms.filter(|form| form.chars().nth(1).is_some()) {
+        all.push(format!("{form}{family}"));
+        all.push(format!("{family}{form}"));
+    }
+    all
+}
+
+/// What a term frequency counts, as one key; `None` where the record lacks a part.
+pub(super) fn counted<'a>(parts: &[(Option<usize>, KeyForm)], cells: &Cells<'a>) -> Option<u64> {
+    let mut key = 0x7466;
+    for (at, form) in parts {
+        let text = first(at.and_then(cells)?);
+        let text: String = if *form == KeyForm::Initial { text.chars().take(1).collect() } else { text.to_owned() };
+        key = hash(key, &text);
+    }
+    Some(key)
+}
+
+/// The same as readable text, for a model's stored table.
+pub(super) fn counted_text<'a>(parts: &[(Option<usize>, KeyForm)], cells: &Cells<'a>) -> Option<String> {
+    let mut texts = Vec::with_capacity(parts.len());
+    for (at, form) in parts {
+        let text = first(at.and_then(cells)?);
+        texts.push(if *form == KeyForm::Initial { text.chars().take(1).collect() } else { text.to_owned() });
+    }
+    Some(texts.join(" "))
+}
+
+/// Positions of counted parts.
+pub(super) fn counted_positions(parts: &[CountedPart], names: &[Arc<str>]) -> Vec<(Option<usize>, KeyForm)> {
+    parts.iter().map(|part| (position(names, &part.field), part.form)).collect()
+}

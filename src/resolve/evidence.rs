@@ -1,0 +1,134 @@
+//! From evidence to a decision: the part that anyone can take again from the evidence alone.
+
+use super::cell::cell;
+use super::compare::Plan;
+use super::score::{Part, odds, outcomes, parts, weight};
+use super::{Matching, RuleVerdict};
+use crate::model::{Candidate, Decision, Evidence, LinkedBy, Outcome};
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+/// Candidates of fewer bits than this are summed, not kept: odds below one in 1,024 can't change what a person would say.
+pub(super) const FLOOR_BITS: f64 = -10.0;
+
+/// Most candidates kept. With nine values of 40 bytes and five comparisons of 120 bytes each, 24 of them stay below 24 kB of the 65,535
+/// bytes of a log entry.
+pub(super) const MOST_CANDIDATES: usize = 24;
+
+/// Best first; at equal weight by customer id.
+pub(super) fn best_first(a: (f64, &str), b: (f64, &str)) -> Ordering {
+    b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1))
+}
+
+/// Fills in the posteriors: `odds_i / (1 + Σ odds)`, summed in the order of the candidates, the rest last.
+pub(super) fn fill_posteriors(evidence: &mut Evidence) {
+    let total = evidence.candidates.iter().fold(1.0, |sum, c| sum + odds(c.match_weight)) + evidence.rest_odds;
+    for candidate in &mut evidence.candidates {
+        candidate.posterior = odds(candidate.match_weight) / total;
+    }
+}
+
+/// How sure a link by a rule is: the rule's own precision and the model's posterior, averaged in log-odds.
+///
+/// The rule's precision is its average over all it links; the posterior says on which side of that average this one stands. The two share
+/// evidence (the model compares the same field), so they are averaged and not multiplied.
+pub(super) fn rule_probability(precision: f64, posterior: Option<f64>) -> f64 {
+    let Some(posterior) = posterior else { return precision };
+    let log_odds = |p: f64| libm::log2(p / (1.0 - p)).clamp(-24.0, 24.0);
+    let odds = odds((log_odds(precision) + log_odds(posterior)) / 2.0);
+    odds / (1.0 + odds)
+}
+
+/// The decision that evidence leads to, without the basis.
+pub(super) fn conclude(evidence: Evidence, matching: &Matching) -> Decision {
+    let verdict = by_rules(&evidence, matching).unwrap_or_else(|| by_model(&evidence, matching));
+    let best = verdict.candidate.and_then(|at| evidence.candidates.get(at));
+    Decision {
+        outcome: verdict.outcome,
+        customer: best.map(|c| c.customer.clone()),
+        probability: verdict.probability,
+        match_weight: best.map_or(0.0, |c| c.match_weight),
+        by: verdict.by,
+        basis: None,
+        evidence: Some(evidence),
+    }
+}
+
+struct Verdict {
+    outcome: Outcome,
+    candidate: Option<usize>,
+    probability: f64,
+    by: Option<LinkedBy>,
+}
+
+/// What the exact rules say; `None` where they leave it to the model.
+fn by_rules(evidence: &Evidence, matching: &Matching) -> Option<Verdict> {
+    let hits = evidence.rules.iter().filter(|hit| hit.set_aside.is_none());
+    let names = |rule: &Arc<str>, candidate: &Candidate| candidate.rules.contains(rule);
+    let sole: Vec<(&Arc<str>, usize)> = hits
+        .clone()
+        .filter(|hit| hit.customers == 1)
+        .filter_map(|hit| Some((&hit.rule, evidence.candidates.iter().position(|c| names(&hit.rule, c))?)))
+        .collect();
+    let (first, candidate) = sole.first().copied()?;
+    let rule = matching.rules.iter().find(|rule| rule.id == *first)?;
+    let posterior = evidence.candidates.get(candidate).map(|c| c.posterior).filter(|_| matching.model.is_some());
+    let contradicted = sole.iter().any(|(_, other)| *other != candidate)
+        || hits.filter(|hit| hit.customers > 1).any(|hit| evidence.candidates.get(candidate).is_some_and(|c| !names(&hit.rule, c)));
+    let link = rule.verdict == RuleVerdict::Link && !contradicted;
+    Some(Verdict {
+        outcome: if link { Outcome::Linked } else { Outcome::Review },
+        candidate: Some(candidate),
+        probability: if contradicted { posterior.unwrap_or(0.0) } else { rule_probability(rule.precision, posterior) },
+        by: Some(LinkedBy::Rule(rule.id.clone())),
+    })
+}
+
+/// What the posterior over all rivals says.
+fn by_model(evidence: &Evidence, matching: &Matching) -> Verdict {
+    let decide = matching.decide;
+    let Some(best) = evidence.candidates.first() else {
+        return Verdict { outcome: Outcome::NotLinked, candidate: None, probability: 0.0, by: None };
+    };
+    let next = evidence.candidates.get(1).map_or(0.0, |c| odds(c.match_weight));
+    let ahead = odds(best.match_weight) >= decide.ahead_of_next * next;
+    let total = evidence.candidates.iter().fold(1.0, |sum, c| sum + odds(c.match_weight)) + evidence.rest_odds;
+    let sum = evidence.candidates.iter().fold(0.0, |sum, c| sum + c.posterior) + evidence.rest_odds / total;
+    // Exact evidence that names several customers is a question for a person, however unlikely the model finds them: often a duplicate.
+    let several = evidence.rules.iter().any(|hit| hit.set_aside.is_none() && hit.customers > 1);
+    let modelled = matching.model.is_some();
+    let outcome = if modelled && best.posterior >= decide.link_from && ahead {
+        Outcome::Linked
+    } else if several || (modelled && sum >= decide.ask_a_person_from) {
+        Outcome::Review
+    } else {
+        Outcome::NotLinked
+    };
+    Verdict { outcome, candidate: Some(0), probability: if modelled { best.posterior } else { 0.0 }, by: modelled.then_some(LinkedBy::Model) }
+}
+
+/// Takes the decision again from its evidence alone: levels from the values, bits from the model, posteriors and outcome. The numbers are
+/// bit-identical to those of [`decide`](super::decide()); the basis is not part of the evidence and stays `None`.
+pub fn recompute(evidence: &Evidence, matching: &Matching) -> Decision {
+    let mut again = evidence.clone();
+    if let Some(model) = matching.model.as_deref() {
+        let identity_names: Vec<Arc<str>> = evidence.identity.reveal().iter().map(|(name, _)| name.clone()).collect();
+        let cells: Vec<Option<String>> = evidence.identity.reveal().iter().map(|(_, value)| cell(value)).collect();
+        let mut scratch: Vec<Part> = Vec::new();
+        for candidate in &mut again.candidates {
+            let names: Vec<Arc<str>> = candidate.values.reveal().iter().map(|(name, _)| name.clone()).collect();
+            let values: Vec<Option<String>> = candidate.values.reveal().iter().map(|(_, value)| cell(value)).collect();
+            let values: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();
+            let plan = Plan::new(model, &identity_names, &names);
+            let subject = plan.subject(cells.clone());
+            let frequency = |number: usize, _: usize| candidate.comparisons.get(number).and_then(|c| c.term_frequency);
+            parts(model, &plan, &subject, &values, frequency, &mut scratch);
+            candidate.match_weight = weight(evidence.prior_bits, &scratch);
+            candidate.comparisons = outcomes(model, &scratch);
+        }
+        again.candidates.sort_by(|a, b| best_first((a.match_weight, a.customer.as_str()), (b.match_weight, b.customer.as_str())));
+        fill_posteriors(&mut again);
+    }
+    conclude(again, matching)
+}
+
