@@ -3,5 +3,6 @@
 pub mod config;
 pub mod connector;
 pub mod mapping;
+pub mod model;
 pub mod shape;
 pub mod yaml;
