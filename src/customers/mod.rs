@@ -1,1 +1,16 @@
-//! Rank 5, customers.
+//! Rank 5, the CRM's side: customers and the records that belong to them, from CSV and SQLite.
+//!
+//! Rows are handed on in batches while they are read, but they are an update only once the read has returned its [`ReadSummary`]: a file that is
+//! cut off, damaged, changed on the way or gone ends in an error instead, and then nothing of it may be applied (design §1: an incomplete
+//! file is never an update).
+
+mod csv;
+mod error;
+mod read;
+mod related;
+mod sqlite;
+mod table;
+
+pub use error::{CustomersError, RowFault};
+pub use read::{ParkedRow, ReadCustomer, ReadSummary, read};
+pub use related::{Related, read_related};

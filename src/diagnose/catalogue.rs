@@ -78,6 +78,22 @@ pages! {
     "KITH-T005" "two operations that write one table differently"
     "KITH-T006" "a target name that can't be used"
     "KITH-T007" "a key that the kind of target needs or does not take"
+    "KITH-U001" "a customer file that is missing"
+    "KITH-U002" "a customer file that can't be read"
+    "KITH-U003" "a customer file that is cut off"
+    "KITH-U004" "a compressed customer file that is damaged"
+    "KITH-U005" "a customer file that changed while it was read"
+    "KITH-U006" "a customer file whose header can't be used"
+    "KITH-U007" "a column that is not there"
+    "KITH-U008" "a row that does not end"
+    "KITH-U009" "a customer database that can't be read"
+    "KITH-U010" "a customer query that is not a SELECT"
+    "KITH-U020" "a row with the wrong number of cells"
+    "KITH-U021" "a row that is not UTF-8"
+    "KITH-U022" "a row without a key"
+    "KITH-U023" "a key that stands in two rows"
+    "KITH-U024" "a cell that holds something else than text"
+    "KITH-U025" "a key that is too long"
 }
 
 /// The page of a code, ASCII case ignored.

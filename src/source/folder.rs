@@ -210,7 +210,7 @@ mod tests {
         let found = source.look(later(), second).unwrap();
         assert_eq!(found, Found { ready: vec![inbox.join("a.ndjson.gz"), inbox.join("b.ndjson")], growing: vec![] });
         let written = Timestamp::try_from(fs::metadata(inbox.join("b.ndjson")).unwrap().modified().unwrap()).unwrap();
-        let found = source.look(written, Duration::from_secs(3_600)).unwrap();
+        let found = source.look(written, Duration::from_hours(1)).unwrap();
         assert_eq!((found.ready.len(), found.growing.len()), (0, 2));
         fs::remove_dir_all(&inbox).unwrap();
         assert_eq!(source.look(later(), second).unwrap_err().code().0, "KITH-I026");

@@ -9,3 +9,5 @@
 )]
 
 mod cli;
+mod customers;
+mod sources;

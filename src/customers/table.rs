@@ -1,0 +1,90 @@
+//! A table, whatever it is kept in: a header, then rows of cells.
+
+use super::csv::Csv;
+use super::sqlite::Sqlite;
+use super::{CustomersError, RowFault};
+use crate::declare::config::{TableKind, TableSpec};
+use crate::diagnose::nearest;
+use crate::model::{Digest, Value};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A cell as it stands in the table.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Cell<'a> {
+    Missing,
+    Text(&'a str),
+    Integer(i64),
+    Number(f64),
+}
+
+impl Cell<'_> {
+    /// As a value; text of blanks alone is missing.
+    pub(super) fn value(self) -> Value {
+        match self {
+            Self::Missing => Value::Missing,
+            Self::Text(text) => Value::text(text),
+            Self::Integer(number) => Value::Integer(number),
+            Self::Number(number) => Value::Number(number),
+        }
+    }
+}
+
+/// What comes of a row: its line (or number, from 1) and the picked cells, or the fault with the cell that would be the key.
+pub(super) type EachRow<'f> = dyn FnMut(u64, Result<&[Cell<'_>], (RowFault, Option<&str>)>) + 'f;
+
+/// A read that came to its end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scanned {
+    /// Rows, faulty ones included.
+    pub(super) rows: u64,
+    /// Of the file as it stands on disk, or of all picked cells.
+    pub(super) digest: Digest,
+}
+
+/// An open table.
+pub(super) struct Table {
+    /// The file.
+    pub(super) path: PathBuf,
+    /// The columns' names.
+    pub(super) header: Vec<Arc<str>>,
+    kind: Kind,
+}
+
+enum Kind {
+    Csv(Box<Csv>),
+    Sqlite(Sqlite),
+}
+
+impl Table {
+    pub(super) fn open(spec: &TableSpec) -> Result<Self, CustomersError> {
+        let (path, (kind, header)) = match &spec.kind {
+            TableKind::Csv { path, delimiter } => {
+                (path, Csv::open(path, *delimiter).map(|(csv, header)| (Kind::Csv(Box::new(csv)), header))?)
+            }
+            TableKind::Sqlite { path, rows } => (path, Sqlite::open(path, rows).map(|(sqlite, header)| (Kind::Sqlite(sqlite), header))?),
+        };
+        Ok(Self { path: path.clone(), header, kind })
+    }
+
+    /// Where these columns stand; `None` for an optional one that is not there.
+    pub(super) fn positions<'a>(&self, wanted: impl IntoIterator<Item = (&'a str, bool)>) -> Result<Vec<Option<usize>>, CustomersError> {
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        for (name, optional) in wanted {
+            let at = self.header.iter().position(|header| **header == *name);
+            if at.is_none() && !optional && !missing.iter().any(|(known, _)| known == name) {
+                missing.push((name.to_owned(), nearest(name, self.header.iter().map(AsRef::as_ref)).map(str::to_owned)));
+            }
+            found.push(at);
+        }
+        if missing.is_empty() { Ok(found) } else { Err(CustomersError::MissingColumns { path: self.path.clone(), missing }) }
+    }
+
+    /// Reads every row; `pick` says which columns, in which order. The first picked is the key.
+    pub(super) fn rows(self, pick: &[Option<usize>], each: &mut EachRow<'_>) -> Result<Scanned, CustomersError> {
+        match self.kind {
+            Kind::Csv(csv) => csv.rows(&self.header, pick, each),
+            Kind::Sqlite(sqlite) => sqlite.rows(&self.header, pick, each),
+        }
+    }
+}
