@@ -580,7 +580,12 @@ fn node_schema(shape: &Shape, definitions: &mut Map<String, Json>) -> Json {
     match shape {
         Shape::Text => json!({ "type": SCALAR }),
         Shape::Name => json!({ "type": SCALAR, "pattern": "^[A-Za-z0-9_.-]{1,64}$" }),
-        Shape::Word(words) => json!({ "enum": words() }),
+        Shape::Word(words) => {
+            // An editor reads `1` and `true` as a number and a truth value.
+            let typed = |word: &str| word.parse::<i64>().map(Json::from).or_else(|_not_a_number| word.parse::<bool>().map(Json::from)).ok();
+            let all: Vec<Json> = words().into_iter().flat_map(|word| std::iter::once(Json::from(word)).chain(typed(word))).collect();
+            json!({ "enum": all })
+        }
         Shape::Whole { min, max } => {
             json!({ "anyOf": [{ "type": "integer", "minimum": min, "maximum": max }, { "type": "string", "pattern": "^[+-]?[0-9]+$" }] })
         }
