@@ -4,7 +4,7 @@ use super::codes::{DUPLICATE_ID, TEST_ACTIVITY, TEST_UNKNOWN, UNKNOWN_NETWORK};
 use super::format::network_words;
 use super::reading::{Reading, meant};
 use super::{Expectation, MappingTest, RelatedSpec};
-use crate::declare::yaml::{Entry, Kind, Node};
+use crate::declare::yaml::{Entry, Node};
 use crate::diagnose::Span;
 use crate::model::{Customer, CustomerId, Network, Outcome, Personal, RelatedRecord, Value};
 use crate::normalize::{CustomerFields, IdentityFields, activity_streams};
@@ -106,7 +106,12 @@ impl Reading<'_> {
             let mut records = Vec::new();
             for row in entry.value.list() {
                 let Some(customer) = row.text_of(&set.by) else {
-                    self.error(TEST_UNKNOWN, row.span, format!("a record of `{}` needs its customer `{}`", set.name, set.by), format!("Add `{}: C1`", set.by));
+                    self.error(
+                        TEST_UNKNOWN,
+                        row.span,
+                        format!("a record of `{}` needs its customer `{}`", set.name, set.by),
+                        format!("Add `{}: C1`", set.by),
+                    );
                     continue;
                 };
                 let members = row.entries().iter().map(|e| (e.key.clone(), e.value.text().map_or(Value::Missing, Value::from))).collect();
@@ -130,7 +135,8 @@ impl Reading<'_> {
                     meant(&entry.key, frequencies.iter().map(|f| &**f)),
                 );
             }
-            let mut table: Vec<(Arc<str>, f64)> = entry.value.entries().iter().filter_map(|e| Some((e.key.clone(), e.value.decimal()?))).collect();
+            let mut table: Vec<(Arc<str>, f64)> =
+                entry.value.entries().iter().filter_map(|e| Some((e.key.clone(), e.value.decimal()?))).collect();
             table.sort_by(|a, b| a.0.cmp(&b.0));
             out.push((entry.key.clone(), table));
         }
@@ -152,7 +158,12 @@ impl Reading<'_> {
         };
         let line = completed(node, network).to_string();
         if let Err(malformed) = activity_streams::Reader::new(known.identities, Some(network)).parse(line.as_bytes()) {
-            self.error(TEST_ACTIVITY, node.span, format!("this is no activity: {malformed}"), "Write it as the network would send it; what is left out gets a sensible value");
+            self.error(
+                TEST_ACTIVITY,
+                node.span,
+                format!("this is no activity: {malformed}"),
+                "Write it as the network would send it; what is left out gets a sensible value",
+            );
             return None;
         }
         Some(line)
@@ -185,7 +196,12 @@ impl Reading<'_> {
                 "basis" => {
                     let word = value.text()?;
                     if !known.bases.iter().any(|b| &**b == word) {
-                        self.error(TEST_UNKNOWN, value.span, format!("`policy.basis` has no basis `{word}`"), meant(word, known.bases.iter().map(|b| &**b)));
+                        self.error(
+                            TEST_UNKNOWN,
+                            value.span,
+                            format!("`policy.basis` has no basis `{word}`"),
+                            meant(word, known.bases.iter().map(|b| &**b)),
+                        );
                     }
                     out.push((Expectation::Basis(word.into()), value.span));
                 }

@@ -85,7 +85,12 @@ impl Expressions<'_, '_> {
             _ => return None,
         };
         if let (Subject::Link, Some(backfill)) = (subject, node.entry("backfill")) {
-            self.reading.warning(UNREACHABLE, backfill.key_span, "`backfill` does nothing for a link", "Remove it: it is for what was said before a link was made");
+            self.reading.warning(
+                UNREACHABLE,
+                backfill.key_span,
+                "`backfill` does nothing for a link",
+                "Remove it: it is for what was said before a link was made",
+            );
         }
         let on_delete = self.on_delete(node.get("on_delete"), operation);
         if let Some(None) = when {
@@ -167,7 +172,12 @@ impl Expressions<'_, '_> {
                 );
             }
             ValueExpr::Constant(Value::Text(text)) if text.chars().count() > max => {
-                self.reading.error(TOO_LONG, entry.value.span, format!("`{}` takes {max} characters, and this text is longer", field.name), "Shorten it");
+                self.reading.error(
+                    TOO_LONG,
+                    entry.value.span,
+                    format!("`{}` takes {max} characters, and this text is longer", field.name),
+                    "Shorten it",
+                );
             }
             ValueExpr::Name(name) if matches!(&**name, "content" | "object.content") => {
                 self.reading.warning(
@@ -177,7 +187,12 @@ impl Expressions<'_, '_> {
                     format!("Write `{{ from: {name}, truncate: {max} }}`: longer texts would be parked"),
                 );
             }
-            ValueExpr::Name(_) | ValueExpr::Constant(_) | ValueExpr::Truncate { .. } | ValueExpr::Find { .. } | ValueExpr::Cel(_) | ValueExpr::As { .. } => {}
+            ValueExpr::Name(_)
+            | ValueExpr::Constant(_)
+            | ValueExpr::Truncate { .. }
+            | ValueExpr::Find { .. }
+            | ValueExpr::Cel(_)
+            | ValueExpr::As { .. } => {}
         }
     }
 
@@ -227,7 +242,12 @@ impl Expressions<'_, '_> {
                 self.reading.error(UNKNOWN_TARGET_FIELD, span, format!("the operation `{}` has no field `{name}`", operation.id.0), remedy);
             }
             Some(field) if field.required || operation.record_key.iter().any(|k| &**k == name) => {
-                self.reading.error(TARGET_FIELD_LACKING, span, format!("`{name}` can't be empty: the operation needs it"), "Leave it out of `blank`, or write `on_delete: remove`");
+                self.reading.error(
+                    TARGET_FIELD_LACKING,
+                    span,
+                    format!("`{name}` can't be empty: the operation needs it"),
+                    "Leave it out of `blank`, or write `on_delete: remove`",
+                );
             }
             Some(_) => {}
         }

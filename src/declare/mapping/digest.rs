@@ -13,8 +13,12 @@ const ORDERED: [&str; 2] = ["fields", "enrich"];
 
 /// SHA-256 over the canonical form. Comments, quotes, flow or block style and the order of known keys do not change it.
 pub(super) fn digest(root: &Node) -> Digest {
-    let top: Vec<(&str, Json)> =
-        root.entries().iter().filter(|e| !NOT_PART.contains(&&*e.key)).map(|e| (&*e.key, canonical(&e.value, ORDERED.contains(&&*e.key)))).collect();
+    let top: Vec<(&str, Json)> = root
+        .entries()
+        .iter()
+        .filter(|e| !NOT_PART.contains(&&*e.key))
+        .map(|e| (&*e.key, canonical(&e.value, ORDERED.contains(&&*e.key))))
+        .collect();
     let mut hash = Sha256::new();
     // A version in front: a later canonical form can't be mistaken for this one.
     hash.update(b"kith-mapping-v1\n");

@@ -99,7 +99,12 @@ impl Expressions<'_, '_> {
                     });
                 }
                 if parts.is_empty() {
-                    self.reading.error(BAD_EXPRESSION, node.span, format!("`{name}` is not tested for anything"), "Write a value or a test: `{ present: true }`");
+                    self.reading.error(
+                        BAD_EXPRESSION,
+                        node.span,
+                        format!("`{name}` is not tested for anything"),
+                        "Write a value or a test: `{ present: true }`",
+                    );
                     return None;
                 }
                 Some(one_or_all(parts))
@@ -117,7 +122,12 @@ impl Expressions<'_, '_> {
             Ok(words) => Some(Test::AnyWord(words)),
             Err(index) => {
                 let span = items.get(index).map_or(node.span, |n| n.span);
-                self.reading.error(BAD_EXPRESSION, span, "a word to look for needs a letter or a digit", "Use `contains` or `ends_with` for other characters");
+                self.reading.error(
+                    BAD_EXPRESSION,
+                    span,
+                    "a word to look for needs a letter or a digit",
+                    "Use `contains` or `ends_with` for other characters",
+                );
                 None
             }
         }
@@ -129,7 +139,12 @@ impl Expressions<'_, '_> {
             return match text.parse::<Network>() {
                 Ok(network) => Some(Literal::new(network.name())),
                 Err(_) => {
-                    self.reading.error(UNKNOWN_NETWORK, span, format!("`{text}` is not a network that Kith knows"), meant(text, network_words()));
+                    self.reading.error(
+                        UNKNOWN_NETWORK,
+                        span,
+                        format!("`{text}` is not a network that Kith knows"),
+                        meant(text, network_words()),
+                    );
                     None
                 }
             };
@@ -141,12 +156,7 @@ impl Expressions<'_, '_> {
         if let Some(words) = self.words.of(name)
             && !words.iter().any(|w| w.eq_ignore_ascii_case(text.trim()))
         {
-            self.reading.error(
-                IMPOSSIBLE_WORD,
-                span,
-                format!("`{name}` is never `{text}`"),
-                meant(text, words.iter().map(String::as_str)),
-            );
+            self.reading.error(IMPOSSIBLE_WORD, span, format!("`{name}` is never `{text}`"), meant(text, words.iter().map(String::as_str)));
             return None;
         }
         if let (true, Some(listed)) = (name == "audience", self.audience)
@@ -173,7 +183,12 @@ impl Expressions<'_, '_> {
             return Some(name.into());
         }
         if self.link && is_of_activity(name) {
-            self.reading.error(UNKNOWN_NAME, span, format!("a link has no activity, so there is no `{name}`"), "Use `for: activity`, or leave it out");
+            self.reading.error(
+                UNKNOWN_NAME,
+                span,
+                format!("a link has no activity, so there is no `{name}`"),
+                "Use `for: activity`, or leave it out",
+            );
             return None;
         }
         let remedy = match self.names.nearest(name) {

@@ -9,8 +9,16 @@ use crate::normalize::{Cleaner, CustomerFields, Extract, Field, Finder, Identity
 use std::sync::Arc;
 
 /// Members of an actor that profiles are usually made of, for the nearest-word hint.
-const ACTOR_PATHS: [&str; 8] =
-    ["network", "actor.name", "actor.preferredUsername", "actor.summary", "actor.url", "actor.location.name", "actor.published", "actor.icon.url"];
+const ACTOR_PATHS: [&str; 8] = [
+    "network",
+    "actor.name",
+    "actor.preferredUsername",
+    "actor.summary",
+    "actor.url",
+    "actor.location.name",
+    "actor.published",
+    "actor.icon.url",
+];
 
 /// Which side a field is declared on.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,7 +66,10 @@ impl Reading<'_> {
                         BAD_FIELD,
                         source.span,
                         format!("`{text}` is not a path of a profile"),
-                        format!("Profiles are made of the actor: `actor.name`, `actor.summary`, …, and `network`. {}", meant(text, ACTOR_PATHS)),
+                        format!(
+                            "Profiles are made of the actor: `actor.name`, `actor.summary`, …, and `network`. {}",
+                            meant(text, ACTOR_PATHS)
+                        ),
                     );
                 }
             }
@@ -66,7 +77,10 @@ impl Reading<'_> {
             from.push(position_of(columns, text));
         }
         let extract = self.extract(entry, columns)?;
-        if side == Side::Identities && extract == Extract::Clean(Cleaner::NetworkHandle) && !from_node.list_or_one().iter().any(|n| n.text() == Some("network")) {
+        if side == Side::Identities
+            && extract == Extract::Clean(Cleaner::NetworkHandle)
+            && !from_node.list_or_one().iter().any(|n| n.text() == Some("network"))
+        {
             self.error(
                 HANDLE_WITHOUT_NETWORK,
                 from_node.span,
@@ -85,7 +99,12 @@ impl Reading<'_> {
     fn extract(&mut self, entry: &Entry, columns: &mut Vec<Arc<str>>) -> Option<Extract> {
         let (clean, find) = (entry.value.entry("clean"), entry.value.entry("find"));
         if let (Some(_), Some(find)) = (clean, find) {
-            self.error(BAD_FIELD, find.key_span, format!("`{}` has `clean` and `find`", entry.key), "Keep one: what is found is cleaned by itself");
+            self.error(
+                BAD_FIELD,
+                find.key_span,
+                format!("`{}` has `clean` and `find`", entry.key),
+                "Keep one: what is found is cleaned by itself",
+            );
         }
         if let Some(find) = find {
             return Some(Extract::Find(finder(find.value.text()?)?));
@@ -96,7 +115,12 @@ impl Reading<'_> {
         }
         let settings = clean.value.entries();
         let [setting] = settings else {
-            self.error(BAD_FIELD, clean.key_span, format!("`clean` of `{}` must name exactly one cleaner", entry.key), "Write `clean: { person_name: given }` or `clean: email`");
+            self.error(
+                BAD_FIELD,
+                clean.key_span,
+                format!("`clean` of `{}` must name exactly one cleaner", entry.key),
+                "Write `clean: { person_name: given }` or `clean: email`",
+            );
             return None;
         };
         let mut region = || {

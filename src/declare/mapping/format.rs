@@ -19,7 +19,12 @@ pub(super) static MAPPING: Shape = Shape::Record(&Record {
         Key::optional("owner", Shape::Text, "data-stewards", "Who answers for it."),
         Key::required("customers", Shape::Record(&CUSTOMERS), "{ from: crm, key: customer_id, fields: … }", "The CRM's side."),
         Key::required("identities", Shape::Record(&IDENTITIES), "{ fields: … }", "The social side: an actor's profile."),
-        Key::required("policy", Shape::Record(&POLICY), "{ audience: [public], basis: …, retain: … }", "Asked first: without a basis nobody is matched."),
+        Key::required(
+            "policy",
+            Shape::Record(&POLICY),
+            "{ audience: [public], basis: …, retain: … }",
+            "Asked first: without a basis nobody is matched.",
+        ),
         Key::required("match", Shape::Record(&MATCH), "{ rules: …, decide: … }", "Exact rules, then the model, then the thresholds."),
         Key::optional(
             "enrich",
@@ -27,8 +32,18 @@ pub(super) static MAPPING: Shape = Shape::Record(&Record {
             "{ topic: [{ is: question, when: { content: { ends_with: \"?\" } } }] }",
             "Fields made of what is known, in order; later ones may read earlier ones.",
         ),
-        Key::required("deliver", Shape::List { of: &DELIVER, min: 1, max: MAX_ITEMS }, "- { id: …, for: activity, to: …, operation: …, fields: … }", "What is written where."),
-        Key::optional("tests", Shape::List { of: &TEST_CASE, min: 0, max: MAX_TESTS }, "- { name: …, customers: …, activity: …, expect: … }", "What must hold; `kith test` runs them."),
+        Key::required(
+            "deliver",
+            Shape::List { of: &DELIVER, min: 1, max: MAX_ITEMS },
+            "- { id: …, for: activity, to: …, operation: …, fields: … }",
+            "What is written where.",
+        ),
+        Key::optional(
+            "tests",
+            Shape::List { of: &TEST_CASE, min: 0, max: MAX_TESTS },
+            "- { name: …, customers: …, activity: …, expect: … }",
+            "What must hold; `kith test` runs them.",
+        ),
     ],
     others: None,
 });
@@ -39,8 +54,18 @@ static CUSTOMERS: Record = Record {
         Key::required("from", Shape::Name, "crm", "The `[customers.NAME]` section of kith.toml."),
         Key::required("key", Shape::Text, "customer_id", "The column that holds the CRM's key."),
         Key::optional("merged_into", Shape::Text, "master_id", "The column that names the surviving customer of a merge."),
-        Key::required("fields", Shape::Named { what: "a field", identifiers: true, of: &FIELD }, "{ email: { from: email, clean: email } }", "Only what is declared here exists below."),
-        Key::optional("related", Shape::Named { what: "a set of records", identifiers: true, of: &RELATED }, "{ orders: { from: crm_orders, by: customer_id, last: 5 } }", "Transactional records, for enriching."),
+        Key::required(
+            "fields",
+            Shape::Named { what: "a field", identifiers: true, of: &FIELD },
+            "{ email: { from: email, clean: email } }",
+            "Only what is declared here exists below.",
+        ),
+        Key::optional(
+            "related",
+            Shape::Named { what: "a set of records", identifiers: true, of: &RELATED },
+            "{ orders: { from: crm_orders, by: customer_id, last: 5 } }",
+            "Transactional records, for enriching.",
+        ),
         Key::optional("guard", Shape::Record(&GUARD), "{ retire: 2 %, relink: 1 % }", "A pass that would change more waits for approval."),
     ],
     others: None,
@@ -51,7 +76,12 @@ static RELATED: Shape = Shape::Record(&Record {
     keys: &[
         Key::required("from", Shape::Name, "crm_orders", "The `[related.NAME]` section of kith.toml."),
         Key::required("by", Shape::Text, "customer_id", "The column that holds the customer's key."),
-        Key::required("last", Shape::Whole { min: 1, max: 1_000 }, "5", "How many of a customer's records are kept, the last by file order."),
+        Key::required(
+            "last",
+            Shape::Whole { min: 1, max: 1_000 },
+            "5",
+            "How many of a customer's records are kept, the last by file order.",
+        ),
     ],
     others: None,
 });
@@ -80,7 +110,12 @@ static FIELD: Shape = Shape::Record(&Record {
     doc: "A declared field.",
     keys: &[
         Key::required("from", Shape::OneOrList(&Shape::Text), "email", "The column or path that it is made from, or a list of them."),
-        Key::optional("clean", Shape::OneOf(&[Shape::Word(|| CLEANERS.to_vec()), Shape::Record(&CLEANER)]), "email", "How it is made comparable; `text` where nothing is said."),
+        Key::optional(
+            "clean",
+            Shape::OneOf(&[Shape::Word(|| CLEANERS.to_vec()), Shape::Record(&CLEANER)]),
+            "email",
+            "How it is made comparable; `text` where nothing is said.",
+        ),
         Key::optional("find", Shape::Word(|| FINDERS.to_vec()), "email", "What is looked for inside free text, instead of `clean`."),
         Key::optional("optional", Shape::TrueFalse, "true", "The source may lack the column."),
     ],
@@ -98,7 +133,12 @@ static CLEANER: Record = Record {
     keys: &[
         Key::optional("person_name", Shape::Word(|| vec!["given", "family", "full"]), "given", "Part of a person's name."),
         Key::optional("phone", Shape::Record(&REGION), "{ region_from: country }", "A telephone number; the region from another column."),
-        Key::optional("date", Shape::Record(&REGION), "{ region_from: country }", "A date; whether the day or the month comes first follows the region."),
+        Key::optional(
+            "date",
+            Shape::Record(&REGION),
+            "{ region_from: country }",
+            "A date; whether the day or the month comes first follows the region.",
+        ),
     ],
     others: None,
 };
@@ -112,9 +152,24 @@ static REGION: Record = Record {
 static POLICY: Record = Record {
     doc: "Duties and rights.",
     keys: &[
-        Key::required("audience", Shape::List { of: &Shape::Word(audiences), min: 1, max: 3 }, "[public]", "Whose activities may be used; a direct message never leaves unless `direct` stands here."),
-        Key::required("basis", Shape::List { of: &BASIS, min: 1, max: MAX_ITEMS }, "- { basis: public_profile, law: \"GDPR 6(1)(f)\", purpose: service, when: { audience: public } }", "Lawful bases, in order; the first that holds is the link's."),
-        Key::required("retain", Shape::Record(&RETAIN), "{ unlinked: 7d, profiles: 30d, activities: 400d, audit: 7y }", "How long things are kept."),
+        Key::required(
+            "audience",
+            Shape::List { of: &Shape::Word(audiences), min: 1, max: 3 },
+            "[public]",
+            "Whose activities may be used; a direct message never leaves unless `direct` stands here.",
+        ),
+        Key::required(
+            "basis",
+            Shape::List { of: &BASIS, min: 1, max: MAX_ITEMS },
+            "- { basis: public_profile, law: \"GDPR 6(1)(f)\", purpose: service, when: { audience: public } }",
+            "Lawful bases, in order; the first that holds is the link's.",
+        ),
+        Key::required(
+            "retain",
+            Shape::Record(&RETAIN),
+            "{ unlinked: 7d, profiles: 30d, activities: 400d, audit: 7y }",
+            "How long things are kept.",
+        ),
     ],
     others: None,
 };
@@ -131,7 +186,12 @@ static BASIS: Shape = Shape::Record(&Record {
         Key::required("purpose", Shape::Text, "service", "What the link is for."),
         Key::optional("since", Shape::Text, "2026-03-01", "Since when it holds."),
         Key::optional("record", Shape::Text, "DPIA-2026-03", "The record that justifies it."),
-        Key::required("when", Shape::Defined("condition", || &CONDITION), "{ audience: public }", "When it holds: `audience`, `network`, `identity.…` and `customer.…` may be read."),
+        Key::required(
+            "when",
+            Shape::Defined("condition", || &CONDITION),
+            "{ audience: public }",
+            "When it holds: `audience`, `network`, `identity.…` and `customer.…` may be read.",
+        ),
     ],
     others: None,
 });
@@ -150,9 +210,19 @@ static RETAIN: Record = Record {
 static MATCH: Record = Record {
     doc: "How an identity finds its customer.",
     keys: &[
-        Key::optional("rules", Shape::List { of: &RULE, min: 0, max: MAX_ITEMS }, "- { id: same-email, same: [email], decide: link }", "Exact evidence, in order."),
+        Key::optional(
+            "rules",
+            Shape::List { of: &RULE, min: 0, max: MAX_ITEMS },
+            "- { id: same-email, same: [email], decide: link }",
+            "Exact evidence, in order.",
+        ),
         Key::optional("model", Shape::Text, "models/retail.yaml", "The linkage model, relative to this file."),
-        Key::required("decide", Shape::Record(&DECIDE), "{ link_from: 99.5 %, ask_a_person_from: 60 %, ahead_of_next: 200 times }", "Thresholds of the posterior over all rivals."),
+        Key::required(
+            "decide",
+            Shape::Record(&DECIDE),
+            "{ link_from: 99.5 %, ask_a_person_from: 60 %, ahead_of_next: 200 times }",
+            "Thresholds of the posterior over all rivals.",
+        ),
     ],
     others: None,
 };
@@ -163,7 +233,12 @@ static RULE: Shape = Shape::Record(&Record {
         Key::required("id", Shape::Name, "same-email", "What the log and the CRM name."),
         Key::required("same", Shape::List { of: &SAME, min: 1, max: 10 }, "[email]", "The fields."),
         Key::required("decide", Shape::Word(|| vec!["link", "review"]), "link", "What a rule that finds exactly one customer decides."),
-        Key::optional("ignore_if_shared_by_more_than", Shape::Whole { min: 1, max: 1_000_000 }, "1", "A value that more customers share is no evidence."),
+        Key::optional(
+            "ignore_if_shared_by_more_than",
+            Shape::Whole { min: 1, max: 1_000_000 },
+            "1",
+            "A value that more customers share is no evidence.",
+        ),
         Key::optional("precision", Shape::Percent, "99.9 %", "How often a link by this rule alone is right."),
     ],
     others: None,
@@ -184,9 +259,19 @@ static SAME: Shape = Shape::OneOf(&[
 static DECIDE: Record = Record {
     doc: "Thresholds.",
     keys: &[
-        Key::required("link_from", Shape::Percent, "99.5 %", "Link from this probability of the best candidate, among all rivals and nobody."),
+        Key::required(
+            "link_from",
+            Shape::Percent,
+            "99.5 %",
+            "Link from this probability of the best candidate, among all rivals and nobody.",
+        ),
         Key::required("ask_a_person_from", Shape::Percent, "60 %", "Ask a person from this sum over all candidates."),
-        Key::required("ahead_of_next", Shape::Times, "200 times", "… and link only where the best candidate's odds are this many times the next one's."),
+        Key::required(
+            "ahead_of_next",
+            Shape::Times,
+            "200 times",
+            "… and link only where the best candidate's odds are this many times the next one's.",
+        ),
     ],
     others: None,
 };
@@ -196,7 +281,12 @@ pub(super) static CONDITION: Shape = Shape::OneOf(&[
     Shape::Record(&Record {
         doc: "Names with tests, all of which must hold.",
         keys: &[
-            Key::optional("any", Shape::List { of: &CONDITION_REF, min: 1, max: MAX_ITEMS }, "[{ segment: gold }, { priority: 1 }]", "At least one of these conditions holds."),
+            Key::optional(
+                "any",
+                Shape::List { of: &CONDITION_REF, min: 1, max: MAX_ITEMS },
+                "[{ segment: gold }, { priority: 1 }]",
+                "At least one of these conditions holds.",
+            ),
             Key::optional("not", CONDITION_REF, "{ segment: gold }", "This condition does not hold."),
             Key::optional("cel", Shape::Text, "\"size(content) > 200\"", "A CEL expression that is true."),
         ],
@@ -215,7 +305,12 @@ pub(super) static TEST: Shape = Shape::OneOf(&[
         doc: "Tests on one value, all of which must hold.",
         keys: &[
             Key::optional("has", Shape::Text, "identity.handle", "Contains, or equals, the value of this name."),
-            Key::optional("any_word", Shape::OneOrList(&Shape::Text), "[refund, \"complain*\"]", "Holds one of these words; a star stands for any ending."),
+            Key::optional(
+                "any_word",
+                Shape::OneOrList(&Shape::Text),
+                "[refund, \"complain*\"]",
+                "Holds one of these words; a star stands for any ending.",
+            ),
             Key::optional("starts_with", Shape::Text, "\"RT \"", "Starts with this text."),
             Key::optional("ends_with", Shape::Text, "\"?\"", "Ends with this text."),
             Key::optional("contains", Shape::Text, "refund", "Contains this text."),
@@ -242,16 +337,17 @@ const VALUES: &[Shape] = &[
     Shape::Record(&Record {
         doc: "Something found in a text.",
         keys: &[
-            Key::required("find", Shape::OneOrList(&Shape::Text), "\"order {digits}\"", "A phrase with {digits}, {word} or {text}, or several: the first that fits."),
+            Key::required(
+                "find",
+                Shape::OneOrList(&Shape::Text),
+                "\"order {digits}\"",
+                "A phrase with {digits}, {word} or {text}, or several: the first that fits.",
+            ),
             Key::required("in", Shape::Text, "content", "The name of the text."),
         ],
         others: None,
     }),
-    Shape::Record(&Record {
-        doc: "A constant.",
-        keys: &[Key::required("text", Shape::Text, "\"social\"", "The text.")],
-        others: None,
-    }),
+    Shape::Record(&Record { doc: "A constant.", keys: &[Key::required("text", Shape::Text, "\"social\"", "The text.")], others: None }),
     Shape::Record(&Record {
         doc: "A CEL expression.",
         keys: &[Key::required("cel", Shape::Text, "\"size(content)\"", "The expression.")],
@@ -262,10 +358,7 @@ const VALUES: &[Shape] = &[
 /// A value expression.
 static VALUE: Shape = Shape::OneOf(VALUES);
 
-static ENRICHED: Shape = Shape::OneOf(&[
-    Shape::List { of: &CHOICE, min: 1, max: MAX_ITEMS },
-    Shape::Defined("value", || &VALUE),
-]);
+static ENRICHED: Shape = Shape::OneOf(&[Shape::List { of: &CHOICE, min: 1, max: MAX_ITEMS }, Shape::Defined("value", || &VALUE)]);
 
 static CHOICE: Shape = Shape::OneOf(&[
     Shape::Record(&Record {
@@ -298,7 +391,12 @@ static DELIVER: Shape = Shape::Record(&Record {
             "The target's fields, each with a value.",
         ),
         Key::optional("backfill", Shape::Days, "30d", "When a link is made later, what was said before is delivered too, this far back."),
-        Key::optional("on_delete", Shape::OneOf(&[Shape::Word(|| vec!["remove", "keep"]), Shape::Record(&BLANK)]), "remove", "What a Delete does, instead of what the operation says."),
+        Key::optional(
+            "on_delete",
+            Shape::OneOf(&[Shape::Word(|| vec!["remove", "keep"]), Shape::Record(&BLANK)]),
+            "remove",
+            "What a Delete does, instead of what the operation says.",
+        ),
     ],
     others: None,
 });
@@ -313,9 +411,24 @@ static TEST_CASE: Shape = Shape::Record(&Record {
     doc: "A test.",
     keys: &[
         Key::required("name", Shape::Text, "the same e-mail is proof", "What it promises."),
-        Key::optional("customers", Shape::List { of: &ROW, min: 0, max: MAX_TESTS }, "[{ customer_id: C1, name: Ada Rossi }]", "The customers that the CRM holds, by column."),
-        Key::optional("related", Shape::Named { what: "a set of records", identifiers: true, of: &ROWS }, "{ orders: [{ customer_id: C1, order_number: 4711 }] }", "Related records."),
-        Key::required("activity", Shape::Record(&ACTIVITY), "{ network: x, actor: { name: Ada }, object: { content: hi } }", "What was said; what is left out gets a sensible value."),
+        Key::optional(
+            "customers",
+            Shape::List { of: &ROW, min: 0, max: MAX_TESTS },
+            "[{ customer_id: C1, name: Ada Rossi }]",
+            "The customers that the CRM holds, by column.",
+        ),
+        Key::optional(
+            "related",
+            Shape::Named { what: "a set of records", identifiers: true, of: &ROWS },
+            "{ orders: [{ customer_id: C1, order_number: 4711 }] }",
+            "Related records.",
+        ),
+        Key::required(
+            "activity",
+            Shape::Record(&ACTIVITY),
+            "{ network: x, actor: { name: Ada }, object: { content: hi } }",
+            "What was said; what is left out gets a sensible value.",
+        ),
         Key::optional(
             "term_frequencies",
             Shape::Named { what: "a term frequency of the model", identifiers: false, of: &FREQUENCIES },
@@ -336,7 +449,12 @@ static ACTIVITY: Record = Record {
     doc: "An activity, as Activity Streams write it, and `network`.",
     keys: &[
         Key::required("network", Shape::Text, "x", "The network."),
-        Key::optional("type", Shape::Word(|| vec![Verb::Create.name(), Verb::Update.name(), Verb::Delete.name()]), "Create", "What was done."),
+        Key::optional(
+            "type",
+            Shape::Word(|| vec![Verb::Create.name(), Verb::Update.name(), Verb::Delete.name()]),
+            "Create",
+            "What was done.",
+        ),
         Key::optional("id", Shape::Text, "https://example.org/activities/1", "The id of the activity."),
         Key::optional("published", Shape::Text, "2026-01-15T12:00:00Z", "When."),
         Key::optional("audience", Shape::Word(audiences), "public", "Who may see it, instead of `to` and `cc`."),
@@ -358,7 +476,12 @@ static EXPECT: Record = Record {
         Key::optional("customer", Shape::Text, "C1", "The best candidate."),
         Key::optional("rule", Shape::Name, "same-email", "What links: a rule's id, or `model`."),
         Key::optional("basis", Shape::Name, "public_profile", "The lawful basis."),
-        Key::optional("candidates", Shape::List { of: &Shape::Text, min: 0, max: MAX_TESTS }, "[C2, C3]", "Exactly these candidates, in any order."),
+        Key::optional(
+            "candidates",
+            Shape::List { of: &Shape::Text, min: 0, max: MAX_TESTS },
+            "[C2, C3]",
+            "Exactly these candidates, in any order.",
+        ),
         Key::optional(
             "deliver",
             Shape::Named { what: "an entry of `deliver`", identifiers: false, of: &EXPECTED_DELIVERY },
@@ -369,10 +492,8 @@ static EXPECT: Record = Record {
     others: None,
 };
 
-static EXPECTED_DELIVERY: Shape = Shape::OneOf(&[
-    Shape::Word(|| vec!["none"]),
-    Shape::Named { what: "a field of the target", identifiers: false, of: &EXPECTED_FIELD },
-]);
+static EXPECTED_DELIVERY: Shape =
+    Shape::OneOf(&[Shape::Word(|| vec!["none"]), Shape::Named { what: "a field of the target", identifiers: false, of: &EXPECTED_FIELD }]);
 
 static EXPECTED_FIELD: Shape = Shape::OneOf(&[
     Shape::Text,

@@ -12,6 +12,8 @@ mod reading;
 mod scope;
 mod sections;
 mod sensitive;
+#[cfg(test)]
+mod tests;
 
 pub use read::read;
 

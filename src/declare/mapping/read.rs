@@ -9,8 +9,8 @@ use super::reading::{Reading, meant};
 use super::scope::{self, Words};
 use super::sections::{Sides, audience, bases, retain};
 use super::{ModelText, Rulebook, Surroundings, digest, format};
+use crate::declare::shape;
 use crate::declare::yaml::{self, Node, Tree};
-use crate::declare::{model, shape};
 use crate::diagnose::{Checked, Diagnostic, Problems, SourceFile};
 use crate::enrich::{EnrichField, Enrichment};
 use crate::expr::{NameKind, Names};
@@ -217,7 +217,12 @@ fn read_model(reading: &mut Reading<'_>, node: &Node, models: &ModelText<'_>) ->
             checked.value
         }
         Err(cause) => {
-            reading.error(MODEL_UNREADABLE, node.span, format!("the model `{path}` can't be read: {cause}"), "Write the path from the mapping's folder: `models/retail.yaml`");
+            reading.error(
+                MODEL_UNREADABLE,
+                node.span,
+                format!("the model `{path}` can't be read: {cause}"),
+                "Write the path from the mapping's folder: `models/retail.yaml`",
+            );
             None
         }
     }
@@ -363,4 +368,13 @@ fn tests(
             .collect(),
     };
     reading.cases(node, &known)
+}
+
+/// Stands in until the reader of models is there.
+mod model {
+    use super::{Arc, Checked, Model, Problems, SourceFile};
+
+    pub(super) fn read(_file: &Arc<SourceFile>) -> Checked<Model> {
+        Checked::new(None, Problems::default())
+    }
 }

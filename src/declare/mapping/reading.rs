@@ -35,8 +35,13 @@ impl Reading<'_> {
                     let first = self.place(*first);
                     let place = self.place(span);
                     self.problems.push(
-                        Diagnostic::error(code, place, format!("two {what} are called `{id}`"), "Give one of them another name: the log and the tests tell them apart by it")
-                            .related(first, "here first"),
+                        Diagnostic::error(
+                            code,
+                            place,
+                            format!("two {what} are called `{id}`"),
+                            "Give one of them another name: the log and the tests tell them apart by it",
+                        )
+                        .related(first, "here first"),
                     );
                 }
                 None => {

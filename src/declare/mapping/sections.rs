@@ -77,10 +77,18 @@ impl Reading<'_> {
             if let Some(id) = node.get("id")
                 && let Some(word @ ("model" | "person")) = id.text()
             {
-                self.error(DUPLICATE_ID, id.span, format!("a rule can't be called `{word}`"), "The log uses this word for other links: give the rule another id");
+                self.error(
+                    DUPLICATE_ID,
+                    id.span,
+                    format!("a rule can't be called `{word}`"),
+                    "The log uses this word for other links: give the rule another id",
+                );
             }
             let Some(rule) = self.rule(node, sides) else { continue };
-            if let Some(earlier) = rules.iter().find(|r| same_pairs(&r.same, &rule.same) && r.ignore_if_shared_by_more_than >= rule.ignore_if_shared_by_more_than) {
+            if let Some(earlier) = rules
+                .iter()
+                .find(|r| same_pairs(&r.same, &rule.same) && r.ignore_if_shared_by_more_than >= rule.ignore_if_shared_by_more_than)
+            {
                 let span = node.get("id").map_or(node.span, |n| n.span);
                 self.warning(
                     UNREACHABLE,
@@ -149,7 +157,10 @@ impl Reading<'_> {
             HANDLE_WITHOUT_NETWORK,
             span,
             format!("the rule compares a handle without its network: `{}` of `{side}` has none", field.name),
-            format!("The same handle on another network is another person: give `{side}.fields.{}` the cleaner `network_handle`", field.name),
+            format!(
+                "The same handle on another network is another person: give `{side}.fields.{}` the cleaner `network_handle`",
+                field.name
+            ),
         );
     }
 
@@ -159,7 +170,12 @@ impl Reading<'_> {
         let (link_from, ask_a_person_from) = (link_node.percent()?, ask_node.percent()?);
         let ahead_of_next = node.get("ahead_of_next")?.times()?;
         if link_from <= 0.5 {
-            self.error(THRESHOLDS, link_node.span, "a link needs more than 50 %", "At 50 % or less two customers could be linked at once: 99 % or more is usual");
+            self.error(
+                THRESHOLDS,
+                link_node.span,
+                "a link needs more than 50 %",
+                "At 50 % or less two customers could be linked at once: 99 % or more is usual",
+            );
         }
         if ask_a_person_from <= 0.0 {
             self.error(THRESHOLDS, ask_node.span, "a person would be asked about everybody", "Write more than 0 %: 50 % to 80 % is usual");

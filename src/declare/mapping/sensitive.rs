@@ -9,8 +9,44 @@ use crate::diagnose::Span;
 
 /// The category and its words, each a beginning where it ends with `*`.
 const CATEGORIES: [(&str, &[&str]); 7] = [
-    ("religion or belief", &["religio*", "faith", "church", "christian", "catholic", "muslim", "islam*", "jewish", "hindu", "buddhis*", "atheis*", "confession", "credenz*", "fede"]),
-    ("health", &["health", "medical", "diagnos*", "disease", "illness", "disab*", "patient", "hiv", "cancer", "pregnan*", "salute", "malatti*", "sanitari*", "gravidanz*"]),
+    (
+        "religion or belief",
+        &[
+            "religio*",
+            "faith",
+            "church",
+            "christian",
+            "catholic",
+            "muslim",
+            "islam*",
+            "jewish",
+            "hindu",
+            "buddhis*",
+            "atheis*",
+            "confession",
+            "credenz*",
+            "fede",
+        ],
+    ),
+    (
+        "health",
+        &[
+            "health",
+            "medical",
+            "diagnos*",
+            "disease",
+            "illness",
+            "disab*",
+            "patient",
+            "hiv",
+            "cancer",
+            "pregnan*",
+            "salute",
+            "malatti*",
+            "sanitari*",
+            "gravidanz*",
+        ],
+    ),
     ("racial or ethnic origin", &["ethnic*", "race", "racial", "etni*", "razza"]),
     ("sexual orientation or sex life", &["sexual*", "gay", "lesbian", "bisexual", "lgbt*", "sessual*"]),
     ("trade union membership", &["union", "tradeunion", "unionmember*", "sindacat*", "sindacal*"]),
@@ -64,10 +100,22 @@ mod tests {
 
     #[test]
     fn special_categories_are_found_in_names_of_any_style_and_other_names_are_not() {
-        for name in ["religion", "customer_religion", "healthStatus", "Ethnicity", "sexual-orientation", "trade_union", "politicalParty", "salute", "DNA"] {
+        for name in [
+            "religion",
+            "customer_religion",
+            "healthStatus",
+            "Ethnicity",
+            "sexual-orientation",
+            "trade_union",
+            "politicalParty",
+            "salute",
+            "DNA",
+        ] {
             assert!(category(name).is_some(), "{name}");
         }
-        for name in ["region", "wealth", "segment", "grace", "unionpay", "trace", "policy", "given_name", "federica", "third_party", "healthcheck"] {
+        for name in
+            ["region", "wealth", "segment", "grace", "unionpay", "trace", "policy", "given_name", "federica", "third_party", "healthcheck"]
+        {
             assert_eq!(category(name), None, "{name}");
         }
     }
