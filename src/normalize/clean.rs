@@ -28,7 +28,12 @@ pub fn clean_identity(fields: &IdentityFields, network: Network, raw: &[(Arc<str
 }
 
 /// One field: the first of its raw values that gives something.
-fn clean<'a>(field: &Field, all: &[Field], raw: impl Fn(usize) -> Option<&'a Value>, named: impl Fn(&Arc<str>) -> Option<&'a Value>) -> Value {
+fn clean<'a>(
+    field: &Field,
+    all: &[Field],
+    raw: impl Fn(usize) -> Option<&'a Value>,
+    named: impl Fn(&Arc<str>) -> Option<&'a Value>,
+) -> Value {
     let texts = || field.from.iter().filter_map(|at| raw(*at));
     match &field.extract {
         Extract::Clean(Cleaner::NetworkHandle) => handles(&texts().collect::<Vec<_>>()),
@@ -77,7 +82,9 @@ fn is_alone(field: &Field, all: &[Field]) -> bool {
     };
     let part = part_of(field);
     matches!(part, Some(NamePart::Given | NamePart::Family))
-        && !all.iter().any(|other| part_of(other).is_some() && part_of(other) != part && other.from.iter().any(|at| field.from.contains(at)))
+        && !all
+            .iter()
+            .any(|other| part_of(other).is_some() && part_of(other) != part && other.from.iter().any(|at| field.from.contains(at)))
         && all.iter().any(|other| part_of(other).is_some() && part_of(other) != part)
 }
 

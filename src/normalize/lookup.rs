@@ -34,7 +34,11 @@ fn lines(table: &'static str) -> impl Iterator<Item = &'static str> {
 
 /// The words of a line named `name:`.
 fn words_of(table: &'static str, name: &str) -> Vec<&'static str> {
-    lines(table).filter_map(|line| line.split_once(':')).filter(|(key, _)| *key == name).flat_map(|(_, words)| words.split_whitespace()).collect()
+    lines(table)
+        .filter_map(|line| line.split_once(':'))
+        .filter(|(key, _)| *key == name)
+        .flat_map(|(_, words)| words.split_whitespace())
+        .collect()
 }
 
 struct Nicknames {

@@ -30,7 +30,8 @@ pub(super) fn clean(raw: &str) -> Vec<String> {
 pub(super) fn pair(network: Network, handle: &str) -> Option<String> {
     let handle = fold(handle.trim().trim_start_matches('@'));
     let fits = !handle.is_empty() && handle.chars().count() <= MOST_CHARS;
-    (fits && !handle.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, ',' | ';' | '/'))).then(|| format!("{network}:{handle}"))
+    (fits && !handle.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, ',' | ';' | '/')))
+        .then(|| format!("{network}:{handle}"))
 }
 
 #[cfg(test)]

@@ -40,7 +40,10 @@ fn without_code<'a>(digits: &'a str, region: Option<&str>) -> &'a str {
         // Without a region only what no national number looks like: 1 and ten digits (North America), 39 or 44 and ten.
         let no_code = match digits.len() {
             11 => digits.strip_prefix('1').filter(|rest| !rest.starts_with(['0', '1'])),
-            12 => digits.strip_prefix("39").filter(|rest| rest.starts_with('3')).or_else(|| digits.strip_prefix("447").map(|_| digits.get(2..).unwrap_or(digits))),
+            12 => digits
+                .strip_prefix("39")
+                .filter(|rest| rest.starts_with('3'))
+                .or_else(|| digits.strip_prefix("447").map(|_| digits.get(2..).unwrap_or(digits))),
             _ => None,
         };
         return no_code.unwrap_or(digits);
@@ -52,7 +55,8 @@ fn without_code<'a>(digits: &'a str, region: Option<&str>) -> &'a str {
 /// One digit repeated, or counting up or down.
 fn is_junk(digits: &str) -> bool {
     let bytes = digits.as_bytes();
-    let steps = |step: u8| bytes.windows(2).all(|w| matches!(w, [a, b] if (b.wrapping_sub(*a)) % 10 == step || (*a, *b, step) == (b'9', b'0', 1)));
+    let steps =
+        |step: u8| bytes.windows(2).all(|w| matches!(w, [a, b] if (b.wrapping_sub(*a)) % 10 == step || (*a, *b, step) == (b'9', b'0', 1)));
     steps(0) || steps(1) || bytes.windows(2).all(|w| matches!(w, [a, b] if a.wrapping_sub(*b) == 1))
 }
 
@@ -92,7 +96,9 @@ mod tests {
         ] {
             assert_eq!(clean(raw, region).as_deref(), Some("7546441014"), "{raw}");
         }
-        for raw in ["(202) 640-9217", "202-640-9217", "+1 202 640 9217", "+12026409217", "202.640.9217", "12026409217", "202 640 9217 ext 12"] {
+        for raw in
+            ["(202) 640-9217", "202-640-9217", "+1 202 640 9217", "+12026409217", "202.640.9217", "12026409217", "202 640 9217 ext 12"]
+        {
             assert_eq!(clean(raw, Some("US")).as_deref(), Some("2026409217"), "{raw}");
         }
         for raw in ["3397969327", "+39 339 7969327", "+393397969327", "339 796 9327", "00393397969327", "339/7969327", "393397969327"] {
@@ -124,7 +130,14 @@ mod tests {
         ] {
             assert_eq!(find(bio).as_deref(), Some(number), "{bio}");
         }
-        for bio in ["born 12 Jan 1980 | chess", "ada1234567890@gmail.com", "ig: @ada6453004579", "2019-2020", "order 123456", "https://x.it/6453004579"] {
+        for bio in [
+            "born 12 Jan 1980 | chess",
+            "ada1234567890@gmail.com",
+            "ig: @ada6453004579",
+            "2019-2020",
+            "order 123456",
+            "https://x.it/6453004579",
+        ] {
             assert_eq!(find(bio), None, "{bio}");
         }
     }

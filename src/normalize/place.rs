@@ -64,8 +64,25 @@ mod tests {
     #[test]
     fn countries_regions_and_jokes_are_no_city() {
         for raw in [
-            "USA", "US", "United States", "UK", "United Kingdom", "GB", "Italia", "Italy", "IT", "Earth", "everywhere", "🌍",
-            "somewhere over the rainbow", "127.0.0.1", "worldwide", "Lombardia", "Toscana, Italia", "", "NY",
+            "USA",
+            "US",
+            "United States",
+            "UK",
+            "United Kingdom",
+            "GB",
+            "Italia",
+            "Italy",
+            "IT",
+            "Earth",
+            "everywhere",
+            "🌍",
+            "somewhere over the rainbow",
+            "127.0.0.1",
+            "worldwide",
+            "Lombardia",
+            "Toscana, Italia",
+            "",
+            "NY",
         ] {
             assert_eq!(clean(raw), None, "{raw}");
         }

@@ -54,11 +54,19 @@ pub(super) type ByHash<V> = std::collections::HashMap<u64, V, BuildHasherDefault
 /// One part of a key on one side.
 #[derive(Clone, Debug)]
 enum Part {
-    Field { at: Option<usize>, form: KeyForm },
+    Field {
+        at: Option<usize>,
+        form: KeyForm,
+    },
     /// The identity's handle, as letters.
-    Handle { at: Option<usize> },
+    Handle {
+        at: Option<usize>,
+    },
     /// The customer's name, in every way that handles spell it.
-    Spellings { given: Option<usize>, family: Option<usize> },
+    Spellings {
+        given: Option<usize>,
+        family: Option<usize>,
+    },
 }
 
 /// A rule's parts on one side.
@@ -163,7 +171,11 @@ fn of_form(cell: &str, form: KeyForm) -> Vec<String> {
         KeyForm::Whole => each(cell).map(str::to_owned).collect(),
         KeyForm::Nickname => {
             let name = first(cell).split([' ', '-']).next().unwrap_or_default();
-            std::iter::once(name).chain(formal_names(name).iter().copied()).filter(|n| n.chars().nth(1).is_some()).map(str::to_owned).collect()
+            std::iter::once(name)
+                .chain(formal_names(name).iter().copied())
+                .filter(|n| n.chars().nth(1).is_some())
+                .map(str::to_owned)
+                .collect()
         }
         KeyForm::Initial => letters(first(cell), 1).into_iter().collect(),
         KeyForm::FirstThree => letters(first(cell), 3).into_iter().collect(),

@@ -37,14 +37,21 @@ pub(super) fn position(names: &[Arc<str>], name: &str) -> Option<usize> {
 impl Plan {
     pub(super) fn new(model: &Model, identity: &[Arc<str>], customer: &[Arc<str>]) -> Self {
         let columns = |comparison: &Comparison| match &comparison.compared {
-            Compared::Field { identity: i, customer: c } => Columns::Field { identity: position(identity, i), customer: position(customer, c) },
+            Compared::Field { identity: i, customer: c } => {
+                Columns::Field { identity: position(identity, i), customer: position(customer, c) }
+            }
             Compared::NameAndHandle { given, family, handle } => Columns::NameAndHandle {
                 identity: [given, family, handle].map(|name| position(identity, name)),
                 customer: [given, family].map(|name| position(customer, name)),
             },
             Compared::HandleReuse { handle, handles, email, birth_date } => {
                 let of = |name: &Option<Arc<str>>| name.as_ref().and_then(|name| position(customer, name));
-                Columns::HandleReuse { handle: position(identity, handle), handles: of(handles), email: of(email), birth_date: of(birth_date) }
+                Columns::HandleReuse {
+                    handle: position(identity, handle),
+                    handles: of(handles),
+                    email: of(email),
+                    birth_date: of(birth_date),
+                }
             }
         };
         Self { comparisons: model.comparisons.iter().map(columns).collect() }
@@ -56,7 +63,9 @@ impl Plan {
             .comparisons
             .iter()
             .map(|columns| match columns {
-                Columns::NameAndHandle { identity: [_, _, handle], .. } | Columns::HandleReuse { handle, .. } => at(handle).map(|h| Handle::new(first(h))),
+                Columns::NameAndHandle { identity: [_, _, handle], .. } | Columns::HandleReuse { handle, .. } => {
+                    at(handle).map(|h| Handle::new(first(h)))
+                }
                 Columns::Field { .. } => None,
             })
             .collect();

@@ -84,7 +84,15 @@ pub fn decide(index: &Index, identity: &[Value], matching: &Matching, digests: D
         // Without a basis that covers anyone each customer is asked about; who is not permitted is forgotten here.
         found.retain(|f| permit.basis(index, f.survivor).is_some());
         if found.is_empty() {
-            return Decision { outcome: Outcome::NotPermitted, customer: None, probability: 0.0, match_weight: 0.0, by: None, basis: None, evidence: None };
+            return Decision {
+                outcome: Outcome::NotPermitted,
+                customer: None,
+                probability: 0.0,
+                match_weight: 0.0,
+                by: None,
+                basis: None,
+                evidence: None,
+            };
         }
         hits.retain(|(rule, _)| found.iter().any(|f| f.rules.contains(rule)));
     }
@@ -207,7 +215,9 @@ fn score(
     }
     scored.sort_by(|a, b| best_first((a.weight, a.id), (b.weight, b.id)));
     let mut evidence = Evidence {
-        identity: Personal::new(index.identity_names.iter().cloned().zip(identity.iter().cloned()).filter(|(_, v)| !v.is_missing()).collect()),
+        identity: Personal::new(
+            index.identity_names.iter().cloned().zip(identity.iter().cloned()).filter(|(_, v)| !v.is_missing()).collect(),
+        ),
         candidates: Vec::new(),
         rest_count: 0,
         rest_odds: 0.0,

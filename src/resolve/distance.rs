@@ -69,7 +69,9 @@ fn jaro(a: &[char], b: &[char]) -> f64 {
     if matches == 0 {
         return 0.0;
     }
-    let kept = |text: &[char], taken: u128| -> Vec<char> { text.iter().enumerate().filter(|(i, _)| taken & (1 << i) != 0).map(|(_, c)| *c).collect() };
+    let kept = |text: &[char], taken: u128| -> Vec<char> {
+        text.iter().enumerate().filter(|(i, _)| taken & (1 << i) != 0).map(|(_, c)| *c).collect()
+    };
     let out_of_order = kept(a, taken_a).iter().zip(kept(b, taken_b)).filter(|(x, y)| **x != *y).count();
     let length = |text: &[char]| u32::try_from(text.len()).map_or(1.0, f64::from);
     let (m, t) = (f64::from(matches), u32::try_from(out_of_order / 2).map_or(0.0, f64::from));
@@ -115,7 +117,9 @@ mod tests {
 
     #[test]
     fn published_examples_come_out() {
-        for (a, b, expected) in [("martha", "marhta", 0.961_111), ("dwayne", "duane", 0.84), ("dixon", "dicksonx", 0.813_333), ("", "", 0.0), ("a", "", 0.0)] {
+        for (a, b, expected) in
+            [("martha", "marhta", 0.961_111), ("dwayne", "duane", 0.84), ("dixon", "dicksonx", 0.813_333), ("", "", 0.0), ("a", "", 0.0)]
+        {
             assert!((jaro_winkler(a, b) - expected).abs() < 1e-6, "{a} {b}");
         }
         assert!(levenshtein_at_most("kitten", "sitting", 3));

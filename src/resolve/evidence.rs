@@ -104,7 +104,12 @@ fn by_model(evidence: &Evidence, matching: &Matching) -> Verdict {
     } else {
         Outcome::NotLinked
     };
-    Verdict { outcome, candidate: Some(0), probability: if modelled { best.posterior } else { 0.0 }, by: modelled.then_some(LinkedBy::Model) }
+    Verdict {
+        outcome,
+        candidate: Some(0),
+        probability: if modelled { best.posterior } else { 0.0 },
+        by: modelled.then_some(LinkedBy::Model),
+    }
 }
 
 /// Takes the decision again from its evidence alone: levels from the values, bits from the model, posteriors and outcome. The numbers are
@@ -131,4 +136,3 @@ pub fn recompute(evidence: &Evidence, matching: &Matching) -> Decision {
     }
     conclude(again, matching)
 }
-

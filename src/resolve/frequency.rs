@@ -78,12 +78,8 @@ impl Frequencies {
         let mut tables: Vec<Table> = Vec::new();
         let mut singles: Vec<CountedPart> = Vec::new();
         for frequency in &model.term_frequencies {
-            let mut this = Table {
-                together: frequency.together,
-                typical: frequency.typical,
-                stored: frequency.table.clone(),
-                ..table(&frequency.of)
-            };
+            let mut this =
+                Table { together: frequency.together, typical: frequency.typical, stored: frequency.table.clone(), ..table(&frequency.of) };
             if let Some(shape) = frequency.shape.filter(|_| frequency.of.len() > 1) {
                 this.shape = shape;
                 for part in &frequency.of {
@@ -111,7 +107,13 @@ impl Frequencies {
     }
 
     /// The frequency of a pair's value: the more common of both sides, as in Splink; of one side where the other lacks it.
-    pub(super) fn of_pair(&self, number: usize, counts: Option<&Counts>, identity: &[Option<String>], customer: &[Option<&str>]) -> Option<f64> {
+    pub(super) fn of_pair(
+        &self,
+        number: usize,
+        counts: Option<&Counts>,
+        identity: &[Option<String>],
+        customer: &[Option<&str>],
+    ) -> Option<f64> {
         let left = |at: usize| identity.get(at).and_then(Option::as_deref);
         let right = |at: usize| customer.get(at).copied().flatten();
         let table = self.tables.get(number)?;

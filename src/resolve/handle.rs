@@ -1,7 +1,7 @@
 //! Handles read as people make them: a name in one of its usual spellings, a word around it, digits behind it.
 
-use super::{HandleAgreement, Reuse};
 use super::cell::each;
+use super::{HandleAgreement, Reuse};
 use crate::normalize::{formal_names, short_names, without_handle_words};
 
 /// What stands after the network of `network:handle`, without the host of a federated handle.
@@ -28,7 +28,9 @@ pub(super) fn spelled(name: &str) -> String {
 fn number(text: &str) -> &str {
     let end = text.rfind(|c: char| c.is_ascii_digit()).map_or(0, |at| at + 1);
     let digits = text.get(..end).unwrap_or_default();
-    let start = digits.rfind(|c: char| !c.is_ascii_digit()).map_or(0, |at| at + digits.get(at..).and_then(|t| t.chars().next()).map_or(0, char::len_utf8));
+    let start = digits
+        .rfind(|c: char| !c.is_ascii_digit())
+        .map_or(0, |at| at + digits.get(at..).and_then(|t| t.chars().next()).map_or(0, char::len_utf8));
     digits.get(start..).unwrap_or_default()
 }
 

@@ -141,7 +141,8 @@ impl Index {
         let cells: Vec<Text> = cells.reveal().iter().map(|cell| cell.as_deref().map_or(0, |text| self.strings.intern(text))).collect();
         let before = self.by_id.get(&id).copied();
         if let Some(row) = before {
-            let same = self.at(&self.merged, row) == merged && self.columns.iter().zip(&cells).all(|(column, text)| self.at(column, row) == *text);
+            let same =
+                self.at(&self.merged, row) == merged && self.columns.iter().zip(&cells).all(|(column, text)| self.at(column, row) == *text);
             if same {
                 return Upsert::Same;
             }

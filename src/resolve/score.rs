@@ -36,7 +36,14 @@ pub(super) struct Part {
 }
 
 /// The parts of a pair in the model's order. `frequency` gives the term frequency with a number.
-pub(super) fn parts(model: &Model, plan: &Plan, subject: &Subject, customer: &[Option<&str>], frequency: impl Fn(usize, usize) -> Option<f64>, parts: &mut Vec<Part>) {
+pub(super) fn parts(
+    model: &Model,
+    plan: &Plan,
+    subject: &Subject,
+    customer: &[Option<&str>],
+    frequency: impl Fn(usize, usize) -> Option<f64>,
+    parts: &mut Vec<Part>,
+) {
     parts.clear();
     for (number, comparison) in model.comparisons.iter().enumerate() {
         let at = plan.level(number, comparison, subject, customer);

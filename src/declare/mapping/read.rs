@@ -7,10 +7,10 @@ use super::expressions::Expressions;
 use super::fields::guard;
 use super::reading::{Reading, meant};
 use super::scope::{self, Words};
-use super::sections::{Sides, audience, bases, retain};
+use super::sections::{Sides, audience, bases, model_fields, retain};
 use super::{ModelText, Rulebook, Surroundings, digest, format};
-use crate::declare::shape;
 use crate::declare::yaml::{self, Node, Tree};
+use crate::declare::{model, shape};
 use crate::diagnose::{Checked, Diagnostic, Problems, SourceFile};
 use crate::enrich::{EnrichField, Enrichment};
 use crate::expr::{NameKind, Names};
@@ -186,20 +186,20 @@ fn matching(
     let sides = customers.zip(identities).map(|(customers, identities)| Sides { identities, customers });
     if let Some(path) = node.get("model") {
         model.named = true;
-        model.found = read_model(reading, path, models);
-        if let (Some(found), Some(sides)) = (&model.found, sides) {
-            (model.identity_fields, model.customer_fields) = reading.model_fields(found, path.span, sides);
+        model.found = read_model(reading, path, models, sides);
+        if let Some(found) = &model.found {
+            (model.identity_fields, model.customer_fields) = model_fields(found);
         }
     }
     let decide = node.get("decide").and_then(|n| reading.decide(n));
     (sides.map(|sides| (reading.rules(node.get("rules"), sides), decide)), model)
 }
 
-fn read_model(reading: &mut Reading<'_>, node: &Node, models: &ModelText<'_>) -> Option<Model> {
+fn read_model(reading: &mut Reading<'_>, node: &Node, models: &ModelText<'_>, sides: Option<Sides<'_>>) -> Option<Model> {
     let path = node.text()?;
     match models(path) {
         Ok(file) => {
-            let checked = model::read(&file);
+            let checked = model::read(&file, sides.map(|s| model::Fields { identities: s.identities, customers: s.customers }));
             if checked.problems.has_errors() {
                 let errors = checked.problems.counts().0;
                 let mut told = Diagnostic::error(
@@ -368,13 +368,4 @@ fn tests(
             .collect(),
     };
     reading.cases(node, &known)
-}
-
-/// Stands in until the reader of models is there.
-mod model {
-    use super::{Arc, Checked, Model, Problems, SourceFile};
-
-    pub(super) fn read(_file: &Arc<SourceFile>) -> Checked<Model> {
-        Checked::new(None, Problems::default())
-    }
 }

@@ -190,55 +190,41 @@ impl Reading<'_> {
         }
         Some(Decide { link_from, ask_a_person_from, ahead_of_next })
     }
+}
 
-    /// Tells what the model names and a side lacks; the fields that it reads.
-    pub(super) fn model_fields(&mut self, model: &Model, span: Span, sides: Sides<'_>) -> (Vec<Arc<str>>, Vec<Arc<str>>) {
-        let (mut identity, mut customer) = (Vec::new(), Vec::new());
-        for part in model.blocking.iter().flat_map(|b| &b.parts) {
-            match part {
-                KeyPart::Field { identity: i, customer: c, .. } => {
-                    identity.push(i.clone());
-                    customer.push(c.clone());
-                }
-                KeyPart::SpelledInHandle { handle, given, family } => {
-                    identity.push(handle.clone());
-                    customer.extend([given.clone(), family.clone()]);
-                }
+/// The fields that a model reads: the identities' and the customers'.
+pub(super) fn model_fields(model: &Model) -> (Vec<Arc<str>>, Vec<Arc<str>>) {
+    let (mut identity, mut customer) = (Vec::new(), Vec::new());
+    for part in model.blocking.iter().flat_map(|b| &b.parts) {
+        match part {
+            KeyPart::Field { identity: i, customer: c, .. } => {
+                identity.push(i.clone());
+                customer.push(c.clone());
+            }
+            KeyPart::SpelledInHandle { handle, given, family } => {
+                identity.push(handle.clone());
+                customer.extend([given.clone(), family.clone()]);
             }
         }
-        customer.extend(model.term_frequencies.iter().flat_map(|t| &t.of).map(|p| p.field.clone()));
-        for comparison in &model.comparisons {
-            match &comparison.compared {
-                Compared::Field { identity: i, customer: c } => {
-                    identity.push(i.clone());
-                    customer.push(c.clone());
-                }
-                Compared::NameAndHandle { given, family, handle } => {
-                    identity.extend([given.clone(), family.clone(), handle.clone()]);
-                    customer.extend([given.clone(), family.clone()]);
-                }
-                Compared::HandleReuse { handle, handles, email, birth_date } => {
-                    identity.push(handle.clone());
-                    customer.extend([handles, email, birth_date].into_iter().flatten().cloned());
-                }
-            }
-        }
-        for (names, fields, side) in
-            [(&mut identity, &sides.identities.fields, "identities"), (&mut customer, &sides.customers.fields, "customers")]
-        {
-            names.sort();
-            names.dedup();
-            for name in names.iter().filter(|n| !fields.iter().any(|f| f.name == **n)) {
-                self.error(
-                    FIELD_LACKING,
-                    span,
-                    format!("the model `{}` reads the field `{name}`, and `{side}` does not declare it", model.name),
-                    format!("Declare `{name}` under `{side}.fields`, or take it out of the model"),
-                );
-            }
-        }
-        (identity, customer)
     }
+    customer.extend(model.term_frequencies.iter().flat_map(|t| &t.of).map(|p| p.field.clone()));
+    for comparison in &model.comparisons {
+        match &comparison.compared {
+            Compared::Field { identity: i, customer: c } => {
+                identity.push(i.clone());
+                customer.push(c.clone());
+            }
+            Compared::NameAndHandle { given, family, handle } => {
+                identity.extend([given.clone(), family.clone(), handle.clone()]);
+                customer.extend([given.clone(), family.clone()]);
+            }
+            Compared::HandleReuse { handle, handles, email, birth_date } => {
+                identity.push(handle.clone());
+                customer.extend([handles, email, birth_date].into_iter().flatten().cloned());
+            }
+        }
+    }
+    (identity, customer)
 }
 
 fn same_pairs(left: &[(usize, usize)], right: &[(usize, usize)]) -> bool {

@@ -41,7 +41,12 @@ const PRIOR: Shape = Shape::OneOf(&[
         doc: "By the share of identities that belong to some customer; serves a CRM of any size.",
         keys: &[
             Key::required("share", Shape::Percent, "60 %", "How many of the identities belong to a customer."),
-            Key::required("customers", Shape::Whole { min: 1, max: 1_000_000_000 }, "100000", "How many customers there were where the model was made."),
+            Key::required(
+                "customers",
+                Shape::Whole { min: 1, max: 1_000_000_000 },
+                "100000",
+                "How many customers there were where the model was made.",
+            ),
         ],
         others: None,
     }),
@@ -123,12 +128,27 @@ const LOCAL_PART: Shape = Shape::Record(&Record {
 static FREQUENCY: Shape = Shape::Record(&Record {
     doc: "How common a value is among customers.",
     keys: &[
-        Key::required("of", Shape::List { of: &COUNTED, min: 1, max: 8 }, "[given_name, family_name]", "The customer's fields that are counted together."),
+        Key::required(
+            "of",
+            Shape::List { of: &COUNTED, min: 1, max: 8 },
+            "[given_name, family_name]",
+            "The customer's fields that are counted together.",
+        ),
         Key::required("u", Shape::Text, "1 in 47000", "The probability that two random records agree on it."),
         Key::required("typical", Shape::Text, "1 in 10000", "The frequency used in mapping tests, where there is no CRM to count."),
-        Key::optional("shape", Shape::Number { min: 0.01, max: 1_000.0 }, "2", "How much the frequencies of the parts count against the count of the whole."),
+        Key::optional(
+            "shape",
+            Shape::Number { min: 0.01, max: 1_000.0 },
+            "2",
+            "How much the frequencies of the parts count against the count of the whole.",
+        ),
         Key::optional("together", Shape::Times, "3 times", "How much more often the parts come together than if they were independent."),
-        Key::optional("table", Shape::Named { what: "a value", identifiers: false, of: &Shape::Text }, "{ smith: 0.008 }", "Stored frequencies of single values for mapping tests."),
+        Key::optional(
+            "table",
+            Shape::Named { what: "a value", identifiers: false, of: &Shape::Text },
+            "{ smith: 0.008 }",
+            "Stored frequencies of single values for mapping tests.",
+        ),
     ],
     others: None,
 });
@@ -140,7 +160,12 @@ static COMPARISON: Shape = Shape::Record(&Record {
     keys: &[
         Key::required("comparison", Shape::Text, "city", "Its name, as evidence shows it."),
         Key::required("compare", COMPARE, "city", "The fields it looks at."),
-        Key::required("levels", Shape::List { of: &LEVEL, min: 2, max: MOST }, "[{ level: same, when: exact, m: 0.9, u: 0.01 }]", "Best first, `else` last; the first that holds wins."),
+        Key::required(
+            "levels",
+            Shape::List { of: &LEVEL, min: 2, max: MOST },
+            "[{ level: same, when: exact, m: 0.9, u: 0.01 }]",
+            "Best first, `else` last; the first that holds wins.",
+        ),
     ],
     others: None,
 });
@@ -223,7 +248,12 @@ const WHEN: Shape = Shape::OneOf(&[
     }),
     Shape::Record(&Record {
         doc: "What of the handle comes back.",
-        keys: &[Key::required("again", Shape::OneOrList(&Shape::Word(|| Reuse::ALL.iter().map(|r| r.name()).collect())), "long_number", "What comes back.")],
+        keys: &[Key::required(
+            "again",
+            Shape::OneOrList(&Shape::Word(|| Reuse::ALL.iter().map(|r| r.name()).collect())),
+            "long_number",
+            "What comes back.",
+        )],
         others: None,
     }),
 ]);

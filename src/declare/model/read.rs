@@ -7,8 +7,8 @@ use crate::diagnose::{Checked, Code, Diagnostic, Problems, SourceFile, Span, nea
 use crate::model::Digest;
 use crate::normalize::{CustomerFields, IdentityFields};
 use crate::resolve::{
-    BlockingRule, Compared, Comparison, CountedPart, HandleAgreement, KeyForm, KeyPart, Level, LevelTest, Model, NameAgreement, Prior, Reuse,
-    TermFrequency,
+    BlockingRule, Compared, Comparison, CountedPart, HandleAgreement, KeyForm, KeyPart, Level, LevelTest, Model, NameAgreement, Prior,
+    Reuse, TermFrequency,
 };
 use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
@@ -70,7 +70,9 @@ impl Reader<'_> {
         for node in root.get("comparisons").map(Node::list).unwrap_or_default() {
             comparisons.extend(self.comparison(node, &frequencies, &mut used));
         }
-        self.once(&root.get("comparisons").map(Node::list).unwrap_or_default().iter().filter_map(|n| n.get("comparison")).collect::<Vec<_>>());
+        self.once(
+            &root.get("comparisons").map(Node::list).unwrap_or_default().iter().filter_map(|n| n.get("comparison")).collect::<Vec<_>>(),
+        );
         for (number, entry) in root.get("term_frequencies").map(Node::entries).unwrap_or_default().iter().enumerate() {
             if !used.contains(&number) {
                 let message = format!("no level uses the term frequency `{}`", entry.key);
@@ -231,12 +233,24 @@ impl Reader<'_> {
         self.reachable(&levels);
         let levels: Vec<Level> = levels.into_iter().map(|(_, level)| level).collect();
         if !levels.last().is_some_and(|level| level.test == LevelTest::Else) && !levels.is_empty() {
-            self.error(NO_ELSE, node.span_of("levels"), "the last level must be `else`: a pair that fits no level would weigh nothing".into(), "Add `{ level: other, when: else, m: …, u: … }` at the end");
+            self.error(
+                NO_ELSE,
+                node.span_of("levels"),
+                "the last level must be `else`: a pair that fits no level would weigh nothing".into(),
+                "Add `{ level: other, when: else, m: …, u: … }` at the end",
+            );
         }
-        for (letter, sum, exact) in [("m", levels.iter().fold(0.0, |sum, l| sum + l.m), true), ("u", levels.iter().fold(0.0, |sum, l| sum + l.u), false)] {
+        for (letter, sum, exact) in
+            [("m", levels.iter().fold(0.0, |sum, l| sum + l.m), true), ("u", levels.iter().fold(0.0, |sum, l| sum + l.u), false)]
+        {
             if sum > 1.0 + SUM_TOLERANCE || (exact && sum < 1.0 - SUM_TOLERANCE) {
                 let message = format!("the {letter} of the levels sum to {sum:.3}, not to 1");
-                self.error(SUM, node.span_of("levels"), message, format!("Each pair falls on exactly one level: make the {letter} sum to 1 (missing values aside)"));
+                self.error(
+                    SUM,
+                    node.span_of("levels"),
+                    message,
+                    format!("Each pair falls on exactly one level: make the {letter} sum to 1 (missing values aside)"),
+                );
             }
         }
         Some(Comparison { name: node.get("comparison")?.shared_text()?, compared: compared?, levels })
@@ -245,9 +259,13 @@ impl Reader<'_> {
     fn compared(&mut self, node: &Node) -> Option<Compared> {
         if let Some(given) = node.get("given") {
             // Both sides declare these two under one name.
-            let (on_customer, family_on_customer) = (self.field(Some(given), Side::Customer), self.field(node.get("family"), Side::Customer));
-            let (given, family, handle) =
-                (self.field(Some(given), Side::Identity), self.field(node.get("family"), Side::Identity), self.field(node.get("handle"), Side::Identity));
+            let (on_customer, family_on_customer) =
+                (self.field(Some(given), Side::Customer), self.field(node.get("family"), Side::Customer));
+            let (given, family, handle) = (
+                self.field(Some(given), Side::Identity),
+                self.field(node.get("family"), Side::Identity),
+                self.field(node.get("handle"), Side::Identity),
+            );
             (on_customer?, family_on_customer?);
             return Some(Compared::NameAndHandle { given: given?, family: family?, handle: handle? });
         }
@@ -292,17 +310,27 @@ impl Reader<'_> {
             }
             None if node.get("name").is_some() => LevelTest::NameAndHandle {
                 name: words(node.get("name")?, |text| NameAgreement::ALL.into_iter().find(|a| a.name() == text))?,
-                handle: node.get("handle").map_or(Some(Vec::new()), |n| words(n, |text| HandleAgreement::ALL.into_iter().find(|a| a.name() == text)))?,
+                handle: node
+                    .get("handle")
+                    .map_or(Some(Vec::new()), |n| words(n, |text| HandleAgreement::ALL.into_iter().find(|a| a.name() == text)))?,
             },
             None => return None,
         };
         let (fits, may) = match compared? {
             Compared::NameAndHandle { .. } => (matches!(test, LevelTest::NameAndHandle { .. }), "`{ name: …, handle: … }`"),
             Compared::HandleReuse { .. } => (matches!(test, LevelTest::Reuse(_)), "`{ again: … }`"),
-            Compared::Field { .. } => (!matches!(test, LevelTest::NameAndHandle { .. } | LevelTest::Reuse(_)), "`exact`, `nickname`, `{ jaro_winkler: … }` and the like"),
+            Compared::Field { .. } => (
+                !matches!(test, LevelTest::NameAndHandle { .. } | LevelTest::Reuse(_)),
+                "`exact`, `nickname`, `{ jaro_winkler: … }` and the like",
+            ),
         };
         if !fits {
-            self.error(WRONG_TEST, node.span, "this test does not fit what the comparison compares".into(), format!("Here a level says {may} or `else`"));
+            self.error(
+                WRONG_TEST,
+                node.span,
+                "this test does not fit what the comparison compares".into(),
+                format!("Here a level says {may} or `else`"),
+            );
             return None;
         }
         Some(test)
@@ -314,7 +342,12 @@ impl Reader<'_> {
             let earlier: Vec<&LevelTest> = levels.iter().take(at).map(|(_, level)| &level.test).collect();
             if covered(&level.test, &earlier) {
                 let span = node.get("when").map_or(node.span, |when| when.span);
-                self.error(UNREACHABLE, span, format!("no pair can fall on the level `{}`: an earlier level takes it", level.label), "Put the stricter level first, or remove this one");
+                self.error(
+                    UNREACHABLE,
+                    span,
+                    format!("no pair can fall on the level `{}`: an earlier level takes it", level.label),
+                    "Put the stricter level first, or remove this one",
+                );
             }
         }
     }
@@ -367,7 +400,9 @@ fn covered(test: &LevelTest, earlier: &[&LevelTest]) -> bool {
         LevelTest::JaroWinkler(least) => exists(&|e| matches!(e, LevelTest::JaroWinkler(looser) if looser <= least)),
         LevelTest::Levenshtein(most) => exists(&|e| matches!(e, LevelTest::Levenshtein(looser) if looser >= most)),
         LevelTest::Nickname | LevelTest::StartsWith | LevelTest::SameLocalPart => exists(&|e| e == test),
-        LevelTest::Reuse(kinds) => exists(&|_| false) || kinds.iter().all(|k| earlier.iter().any(|e| matches!(e, LevelTest::Reuse(taken) if taken.contains(k)))),
+        LevelTest::Reuse(kinds) => {
+            exists(&|_| false) || kinds.iter().all(|k| earlier.iter().any(|e| matches!(e, LevelTest::Reuse(taken) if taken.contains(k))))
+        }
         LevelTest::NameAndHandle { name, handle } => {
             let all = |name: &[NameAgreement]| if name.is_empty() { NameAgreement::ALL.to_vec() } else { name.to_vec() };
             let every = |handle: &[HandleAgreement]| if handle.is_empty() { HandleAgreement::ALL.to_vec() } else { handle.to_vec() };
@@ -390,8 +425,12 @@ fn digest(model: &Model) -> Digest {
         other => FORMS.iter().find(|(_, f)| *f == other).map_or("", |(name, _)| name),
     };
     let part = |part: &KeyPart| match part {
-        KeyPart::Field { identity, identity_form, customer, customer_form } => json!([&**identity, form(*identity_form), &**customer, form(*customer_form)]),
-        KeyPart::SpelledInHandle { handle, given, family } => json!({ "spelled_in_handle": &**handle, "given": &**given, "family": &**family }),
+        KeyPart::Field { identity, identity_form, customer, customer_form } => {
+            json!([&**identity, form(*identity_form), &**customer, form(*customer_form)])
+        }
+        KeyPart::SpelledInHandle { handle, given, family } => {
+            json!({ "spelled_in_handle": &**handle, "given": &**given, "family": &**family })
+        }
     };
     let prior = match model.prior {
         Prior::Pair(pair) => json!({ "pair": pair }),
