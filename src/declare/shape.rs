@@ -534,7 +534,11 @@ impl Shape {
         match self {
             Self::Text => "text".to_owned(),
             Self::Name => "a name of letters, digits, `_`, `-` and `.`".to_owned(),
-            Self::Word(words) => format!("one of {}", words().join(", ")),
+            Self::Word(words) => match words().as_slice() {
+                [only] => format!("`{only}`"),
+                words => format!("one of {}", words.join(", ")),
+            },
+            Self::Whole { min, max } if min == max => format!("`{min}`"),
             Self::Whole { min, max } => format!("a whole number from {min} to {max}"),
             Self::Number { min, max } => format!("a number from {min} to {max}"),
             Self::Percent => "a percentage such as `99.5 %`".to_owned(),
@@ -543,7 +547,7 @@ impl Shape {
             Self::Duration => "a duration such as `30s`, `5min` or `2h`".to_owned(),
             Self::TrueFalse => "`true` or `false`".to_owned(),
             Self::List { of, .. } => format!("a list, each item {}", of.expects()),
-            Self::OneOrList(of) => format!("{} or a list of such", of.expects()),
+            Self::OneOrList(of) => format!("{}, or a list of at least one such", of.expects()),
             Self::Record(record) => {
                 let names: Vec<String> = record.keys.iter().take(8).map(|k| format!("`{}`", k.name)).collect();
                 format!("a map with {}{}", names.join(", "), if record.keys.len() > 8 { ", …" } else { "" })

@@ -192,7 +192,11 @@ impl Expressions<'_, '_> {
             return None;
         }
         let remedy = match self.names.nearest(name) {
-            Some(word) => format!("Did you mean `{word}`?"),
+            Some(word) => {
+                // What was probably meant is no unused field.
+                self.used.insert(word.to_owned());
+                format!("Did you mean `{word}`?")
+            }
             None => "Declare it as a field, or see the list of names in the README of `mappings/`".to_owned(),
         };
         self.reading.error(UNKNOWN_NAME, span, format!("`{name}` is not a name that can be read here"), remedy);
@@ -264,6 +268,8 @@ impl Expressions<'_, '_> {
                 Some(cel)
             }
             Err(problems) => {
+                let words = trimmed.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '.')));
+                self.used.extend(words.map(|w| self.names.nearest(w).unwrap_or(w).to_owned()));
                 // The place inside the file, where the text stands there as it was read.
                 let typed = self.reading.tree.file.text.get(node.span.start..node.span.end).unwrap_or_default();
                 let offset = typed.find(trimmed).map(|at| node.span.start + at);

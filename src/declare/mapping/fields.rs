@@ -48,7 +48,18 @@ impl Reading<'_> {
     }
 
     fn fields(&mut self, node: &Node, columns: &mut Vec<Arc<str>>, side: Side) -> Vec<Field> {
-        node.entries().iter().filter_map(|entry| self.field(entry, columns, side)).collect()
+        node.entries()
+            .iter()
+            .map(|entry| {
+                // A field with a fault is declared all the same: what names it has none.
+                self.field(entry, columns, side).unwrap_or_else(|| Field {
+                    name: entry.key.clone(),
+                    from: Vec::new(),
+                    extract: Extract::Clean(Cleaner::Text),
+                    optional: false,
+                })
+            })
+            .collect()
     }
 
     fn field(&mut self, entry: &Entry, columns: &mut Vec<Arc<str>>, side: Side) -> Option<Field> {

@@ -11,7 +11,7 @@ use super::sections::{Sides, audience, bases, model_fields, retain};
 use super::{ModelText, Rulebook, Surroundings, digest, format};
 use crate::declare::yaml::{self, Node, Tree};
 use crate::declare::{model, shape};
-use crate::diagnose::{Checked, Diagnostic, Problems, SourceFile};
+use crate::diagnose::{Checked, Diagnostic, Place, Problems, SourceFile, nearest};
 use crate::enrich::{EnrichField, Enrichment};
 use crate::expr::{NameKind, Names};
 use crate::model::AudienceSet;
@@ -36,7 +36,7 @@ pub fn read(file: &Arc<SourceFile>, models: &ModelText<'_>, surroundings: Option
     reading.problems.0.append(&mut structure.0);
     let rulebook = rulebook(&mut reading, &tree, models, surroundings, broken);
     let mut problems = reading.problems;
-    in_file_order(&mut problems);
+    in_file_order(&mut problems, file);
     Checked::new(rulebook, problems)
 }
 
@@ -50,8 +50,8 @@ impl Broken {
         let inside = |key: &str| {
             let Some(entry) = tree.root.entry(key) else { return true };
             structure.0.iter().any(|d| match &d.place {
-                crate::diagnose::Place::InFile(_, span) => span.start >= entry.key_span.start && span.start <= entry.value.span.end,
-                _ => false,
+                Place::InFile(_, span) => span.start >= entry.key_span.start && span.start <= entry.value.span.end,
+                Place::Path(_) | Place::Line(..) | Place::Named(_) => false,
             })
         };
         let enrich = tree.root.entry("enrich").is_some() && inside("enrich");
@@ -59,11 +59,12 @@ impl Broken {
     }
 }
 
-/// Complaints in the order of the file; those of one place in the order found.
-fn in_file_order(problems: &mut Problems) {
+/// Complaints in the order of the file, then those of other files; those of one place in the order found.
+fn in_file_order(problems: &mut Problems, file: &Arc<SourceFile>) {
     problems.0.sort_by_key(|d| match &d.place {
-        crate::diagnose::Place::InFile(_, span) => (0, span.start),
-        _ => (1, 0),
+        Place::InFile(other, span) if other.name == file.name => (0, span.start),
+        Place::InFile(_, span) => (1, span.start),
+        Place::Path(_) | Place::Line(..) | Place::Named(_) => (2, 0),
     });
 }
 
@@ -252,10 +253,11 @@ fn enrich(
     let mut fields = Vec::new();
     let mut whole = true;
     for entry in root.get("enrich").map(Node::entries).unwrap_or_default() {
+        let clash = names.kind(&entry.key).is_some();
         let mut expressions = Expressions { reading, names, words, audience: listed, used, lenient, link: false };
         match expressions.enriched(entry) {
             Some((field, limited)) => {
-                if let Some(limited) = limited {
+                if let (Some(limited), false) = (limited, clash) {
                     words.limit(&field.name, limited);
                 }
                 fields.push(field);
@@ -263,7 +265,7 @@ fn enrich(
             None => whole = false,
         }
         // Declared, even where its value has a fault: what reads it has none.
-        if names.kind(&entry.key).is_none() {
+        if !clash {
             names.insert(entry.key.clone(), NameKind::Any);
         }
     }
@@ -306,20 +308,30 @@ fn unused(reading: &mut Reading<'_>, root: &Node, sides: Sides<'_>, rules: &[Rul
         return;
     }
     let read = |name: &str| used.contains(name);
+    let slips = slips(root, sides);
     for (index, field) in sides.customers.fields.iter().enumerate() {
-        let by_rule = rules.iter().any(|r| r.same.iter().any(|(_, c)| *c == index));
+        let by_rule = rules.iter().any(|r| r.same.iter().any(|(_, c)| *c == index)) || slips.contains(&*field.name);
         let bare = read(&field.name) && !scope::is_built_in(&field.name);
         if !by_rule && !bare && !model.customer_fields.contains(&field.name) && !read(&format!("customer.{}", field.name)) {
             warn_unused(reading, root, "customers", &field.name);
         }
     }
     for (index, field) in sides.identities.fields.iter().enumerate() {
-        let by_rule = rules.iter().any(|r| r.same.iter().any(|(i, _)| *i == index));
+        let by_rule = rules.iter().any(|r| r.same.iter().any(|(i, _)| *i == index)) || slips.contains(&*field.name);
         let as_handle = &*field.name == "handle" && read("handle");
         if !by_rule && !as_handle && !model.identity_fields.contains(&field.name) && !read(&format!("identity.{}", field.name)) {
             warn_unused(reading, root, "identities", &field.name);
         }
     }
+}
+
+/// The fields that a rule means, or probably means where it has a fault: a slip in a rule does not make a field unused.
+fn slips<'a>(root: &'a Node, sides: Sides<'a>) -> BTreeSet<&'a str> {
+    let known = || sides.customers.fields.iter().chain(&sides.identities.fields).map(|f| &*f.name);
+    let rules = root.get("match").and_then(|m| m.get("rules")).map(Node::list).unwrap_or_default();
+    let same = rules.iter().filter_map(|r| r.get("same")).flat_map(Node::list_or_one);
+    let words = same.flat_map(|n| n.text().into_iter().chain(n.entries().iter().filter_map(|e| e.value.text())));
+    words.flat_map(|word| [Some(word), nearest(word, known())]).flatten().collect()
 }
 
 fn warn_unused(reading: &mut Reading<'_>, root: &Node, side: &str, name: &str) {

@@ -2,7 +2,7 @@
 
 use crate::declare::yaml::Tree;
 use crate::diagnose::{Code, Diagnostic, Place, Problems, Span, nearest};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A file that is being lowered.
@@ -54,7 +54,9 @@ impl Reading<'_> {
 
 /// `Did you mean …?` or the list of what is known.
 pub(super) fn meant<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> String {
-    let known: Vec<&str> = known.into_iter().collect();
+    let mut known: Vec<&str> = known.into_iter().collect();
+    let mut seen = BTreeSet::new();
+    known.retain(|k| seen.insert(*k));
     match nearest(word, known.iter().copied()) {
         Some(found) => format!("Did you mean `{found}`?"),
         None if known.is_empty() => "There is none".to_owned(),
