@@ -40,7 +40,6 @@ shipped! {
     "connectors/target.schema.json"
     "connectors/targets/ndjson.yaml"
     "connectors/targets/sqlite.yaml"
-    "mappings/retail.yaml"
     "tests/data/retail/activities.ndjson.gz"
     "tests/data/retail/customers.csv.gz"
     "tests/data/retail/orders.csv.gz"

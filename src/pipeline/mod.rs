@@ -1,1 +1,1 @@
-//! Rank 6
+//! Rank 6, the spine.

@@ -61,8 +61,8 @@ impl Permission<'_> {
         self.anyone.is_some() || !self.per_customer.is_empty()
     }
 
-    /// The first basis, in the mapping's order, that holds for this customer.
-    pub fn basis_for(&self, customer: &[(Arc<str>, Value)]) -> Option<Arc<str>> {
+    /// The first basis, in the mapping's order, that holds for this customer. `customer` gives a cleaned customer field by name.
+    pub fn basis_for(&self, customer: &dyn Fn(&str) -> Value) -> Option<Arc<str>> {
         let scope = AskedWithCustomer { asked: &self.asked, customer };
         self.per_customer.iter().find(|b| b.when.holds(&scope).holds()).map(|b| b.name.clone()).or_else(|| self.anyone.clone())
     }
@@ -84,11 +84,11 @@ impl Scope for Asked<'_> {
 
 struct AskedWithCustomer<'a> {
     asked: &'a Asked<'a>,
-    customer: &'a [(Arc<str>, Value)],
+    customer: &'a dyn Fn(&str) -> Value,
 }
 
 impl Scope for AskedWithCustomer<'_> {
     fn lookup(&self, name: &str) -> Value {
-        name.strip_prefix("customer.").map_or_else(|| self.asked.lookup(name), |name| field(self.customer, name))
+        name.strip_prefix("customer.").map_or_else(|| self.asked.lookup(name), |name| (self.customer)(name))
     }
 }

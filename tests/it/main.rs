@@ -11,3 +11,4 @@
 mod cli;
 mod customers;
 mod sources;
+mod tidy;
