@@ -1,0 +1,318 @@
+//! Verifying a log folder alone: every bundle, tile, entry, the root and the signature, bundle by bundle in bounded memory.
+
+use super::{CHECKPOINT_FILE, LogError, files};
+use crate::audit::merkle::{CompactRange, leaf_hash};
+use crate::audit::tile::{self, Content, TILE_WIDTH, Tile};
+use crate::audit::{Checkpoint, Entry, MAX_NOTE_BYTES, VerifierKey};
+use crate::diagnose::{Code, Diagnostic, Place};
+use crate::model::Digest;
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+/// The store's rows in the order of their sequence, the first first.
+pub type Rows<'a> = dyn Iterator<Item = io::Result<Vec<u8>>> + 'a;
+
+/// A log that holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Verified {
+    /// The checkpoint: every one of its entries was read and hashed.
+    pub checkpoint: Checkpoint,
+    /// How many rows the store has beyond the checkpoint, sequenced and not yet integrated; `None` where no rows were given.
+    pub waiting: Option<u64>,
+}
+
+/// The first place where a log does not hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BadPlace {
+    /// The file, below the log's folder.
+    pub file: String,
+    /// The entry, counted from 0, where one can be named; for a tile above level 0 the first entry below the wrong hash.
+    pub index: Option<u64>,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl fmt::Display for BadPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.index {
+            Some(index) => write!(f, "{}, entry {index}: {}", self.file, self.what),
+            None => write!(f, "{}: {}", self.file, self.what),
+        }
+    }
+}
+
+/// Why a log was not verified.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// It does not hold.
+    #[error("the audit log does not hold at {0}")]
+    Bad(BadPlace),
+    /// The store's rows can't be read, so nothing can be said.
+    #[error("the store's rows can't be read")]
+    Rows(#[source] io::Error),
+}
+
+impl VerifyError {
+    /// As people are told it.
+    pub fn diagnostic(&self, root: &Path) -> Diagnostic {
+        match self {
+            Self::Bad(bad) => Diagnostic::error(
+                Code("KITH-A008"),
+                Place::Path(root.join(&bad.file).display().to_string()),
+                match bad.index {
+                    Some(index) => format!("the log does not hold at entry {index}: {}", bad.what),
+                    None => format!("the log does not hold: {}", bad.what),
+                },
+                "Keep the folder as it is for the reviewer. Compare it with a backup and with checkpoints that left the machine.",
+            ),
+            Self::Rows(source) => Diagnostic::error(
+                Code("KITH-A004"),
+                Place::Path(root.display().to_string()),
+                format!("the store's rows can't be read: {source}"),
+                "Mend the store first, or verify the folder alone.",
+            ),
+        }
+    }
+}
+
+fn bad(file: impl Into<String>, index: Option<u64>, what: impl Into<String>) -> VerifyError {
+    VerifyError::Bad(BadPlace { file: file.into(), index, what: what.into() })
+}
+
+/// Verifies the log in a folder.
+///
+/// Every file that the checkpoint covers is read: bundles, tiles of every level, older partial tiles. Each entry must be an entry of
+/// version 1 in canonical form. With `trusted`, a checkpoint known from before, the log must contain exactly its entries. With `rows`,
+/// the store's rows must be the same bytes.
+///
+/// What this can't show without a witness or a trusted checkpoint: that who holds the signing key did not write another history.
+///
+/// # Errors
+/// [`VerifyError::Bad`] with the first bad place.
+pub fn verify(root: &Path, key: &VerifierKey, trusted: Option<&Checkpoint>, rows: Option<&mut Rows<'_>>) -> Result<Verified, VerifyError> {
+    let note = read(root, CHECKPOINT_FILE, MAX_NOTE_BYTES)?.ok_or_else(|| bad(CHECKPOINT_FILE, None, "it is missing"))?;
+    let checkpoint = Checkpoint::open(&note, key).map_err(|error| bad(CHECKPOINT_FILE, None, error.to_string()))?;
+    if let Some(trusted) = trusted.filter(|t| t.size > checkpoint.size) {
+        let what = format!("it covers {} entries, and a trusted checkpoint covers {}", checkpoint.size, trusted.size);
+        return Err(bad(CHECKPOINT_FILE, None, what));
+    }
+    let mut walk = Walk { root, checkpoint: &checkpoint, trusted, rows, tree: CompactRange::default(), above: Vec::new() };
+    walk.at_trusted()?;
+    let (full, partial) = Tile::at_level(Content::Entries, checkpoint.size);
+    for index in 0..full {
+        walk.bundle(index, TILE_WIDTH)?;
+    }
+    if partial > 0 {
+        walk.bundle(full, partial)?;
+    }
+    walk.partial_tiles_above()?;
+    if walk.tree.root() != checkpoint.root {
+        return Err(bad(CHECKPOINT_FILE, None, "its root is not that of the entries"));
+    }
+    let waiting = match walk.rows {
+        None => None,
+        Some(rows) => {
+            let mut count = 0;
+            for row in rows {
+                row.map_err(VerifyError::Rows)?;
+                count += 1;
+            }
+            Some(count)
+        }
+    };
+    Ok(Verified { checkpoint, waiting })
+}
+
+fn read(root: &Path, file: &str, limit: usize) -> Result<Option<Vec<u8>>, VerifyError> {
+    files::read(&root.join(file), limit).map_err(|error| match error {
+        LogError::Read { source, .. } => bad(file, None, format!("it can't be read: {source}")),
+        other => bad(file, None, other.to_string()),
+    })
+}
+
+struct Walk<'a, 'r> {
+    root: &'a Path,
+    checkpoint: &'a Checkpoint,
+    trusted: Option<&'a Checkpoint>,
+    rows: Option<&'a mut Rows<'r>>,
+    tree: CompactRange,
+    /// Hashes of full tiles that wait for their tile above, by level, level 1 first.
+    above: Vec<Vec<Digest>>,
+}
+
+impl Walk<'_, '_> {
+    /// A tile or bundle. Beside a running service the partial one may have been replaced by the full one, which begins with it.
+    fn part(&self, tile: &Tile) -> Result<(String, Vec<u8>), VerifyError> {
+        let path = tile.path();
+        if let Some(bytes) = read(self.root, &path, files::limit(tile))? {
+            return Ok((path, bytes));
+        }
+        let first = Some(first_entry(tile));
+        let full = Tile { width: TILE_WIDTH, ..*tile };
+        let cut = match read(self.root, &full.path(), files::limit(tile))? {
+            Some(bytes) if tile.width < TILE_WIDTH => prefix(tile, &bytes),
+            Some(_) | None => None,
+        };
+        cut.map(|bytes| (full.path(), bytes)).ok_or_else(|| bad(path, first, "it is missing"))
+    }
+
+    /// A bundle, its leaf hashes, its entries, and every tile that it completes.
+    fn bundle(&mut self, index: u64, width: u16) -> Result<(), VerifyError> {
+        let bundle = Tile { content: Content::Entries, index, width };
+        let tile = Tile { content: Content::Hashes(0), ..bundle };
+        let first = first_entry(&bundle);
+        let (bundle_path, bundle_bytes) = self.part(&bundle)?;
+        let entries = tile::read_entries(&bundle_bytes, width)
+            .map_err(|read| bad(bundle_path.clone(), Some(first + read as u64), "the bundle is cut off, or something follows its last entry"))?;
+        let leaves: Vec<Digest> = entries.iter().map(|entry| leaf_hash(entry)).collect();
+        let (tile_path, tile_bytes) = self.part(&tile)?;
+        let hashes = tile::read_hashes(&tile_bytes, width).ok_or_else(|| bad(tile_path.clone(), Some(first), "it has the wrong length"))?;
+        if let Some(offset) = leaves.iter().zip(&hashes).position(|(leaf, hash)| leaf != hash) {
+            let index = Some(first + offset as u64);
+            return Err(if self.bundle_is_right(&leaves, index) {
+                bad(tile_path, index, "the hash is not that of the entry")
+            } else {
+                bad(bundle_path, index, "the entry is not the one that was hashed")
+            });
+        }
+        for (index, (entry, leaf)) in (first..).zip(entries.iter().zip(&leaves)) {
+            Entry::decode(entry).map_err(|error| bad(bundle_path.clone(), Some(index), error.to_string()))?;
+            if let Some(rows) = &mut self.rows {
+                match rows.next().transpose().map_err(VerifyError::Rows)? {
+                    Some(row) if row == *entry => {}
+                    Some(_) => return Err(bad(bundle_path, Some(index), "the store's row is another one")),
+                    None => return Err(bad(bundle_path, Some(index), "the store has no such row")),
+                }
+            }
+            self.tree.append(*leaf);
+            self.at_trusted()?;
+        }
+        self.older_partials(&bundle, &bundle_bytes)?;
+        self.older_partials(&tile, &tile_bytes)?;
+        if width == TILE_WIDTH { self.full_tile(0, tile::full_tile_hash(&leaves)) } else { Ok(()) }
+    }
+
+    /// Whether the entries, not the tile, fit what is above: tells which of the two was changed.
+    fn bundle_is_right(&self, leaves: &[Digest], index: Option<u64>) -> bool {
+        if leaves.len() < usize::from(TILE_WIDTH) {
+            let mut tree = self.tree.clone();
+            leaves.iter().for_each(|leaf| tree.append(*leaf));
+            return self.above_edge_fits(&tree);
+        }
+        let number = index.unwrap_or_default() / u64::from(TILE_WIDTH);
+        let (full, partial) = Tile::at_level(Content::Hashes(1), self.checkpoint.size);
+        let parent = number / u64::from(TILE_WIDTH);
+        let tile = Tile { content: Content::Hashes(1), index: parent, width: if parent < full { TILE_WIDTH } else { partial } };
+        let Ok((_, bytes)) = self.part(&tile) else { return false };
+        let hashes = tile::read_hashes(&bytes, tile.width).unwrap_or_default();
+        let offset = usize::try_from(number % u64::from(TILE_WIDTH)).unwrap_or_default();
+        hashes.get(offset) == Some(&tile::full_tile_hash(leaves))
+    }
+
+    fn above_edge_fits(&self, tree: &CompactRange) -> bool {
+        tree.size() == self.checkpoint.size && tree.root() == self.checkpoint.root
+    }
+
+    /// A tile of level `level` is full: its hash goes into the one above, which is compared when it is full too.
+    fn full_tile(&mut self, level: u8, hash: Digest) -> Result<(), VerifyError> {
+        let at = usize::from(level);
+        if self.above.len() <= at {
+            self.above.push(Vec::new());
+        }
+        let Some(hashes) = self.above.get_mut(at) else { return Ok(()) };
+        hashes.push(hash);
+        if hashes.len() < usize::from(TILE_WIDTH) {
+            return Ok(());
+        }
+        let hashes = std::mem::take(hashes);
+        let index = Tile::at_level(Content::Hashes(level + 1), self.tree.size()).0 - 1;
+        self.compare(&Tile { content: Content::Hashes(level + 1), index, width: TILE_WIDTH }, &hashes)?;
+        self.full_tile(level + 1, tile::full_tile_hash(&hashes))
+    }
+
+    fn partial_tiles_above(&self) -> Result<(), VerifyError> {
+        for (level, hashes) in (1_u8..).zip(&self.above) {
+            let (index, width) = Tile::at_level(Content::Hashes(level), self.checkpoint.size);
+            if width > 0 {
+                self.compare(&Tile { content: Content::Hashes(level), index, width }, hashes)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn compare(&self, tile: &Tile, hashes: &[Digest]) -> Result<(), VerifyError> {
+        let (path, bytes) = self.part(tile)?;
+        let first = first_entry(tile);
+        let kept = tile::read_hashes(&bytes, tile.width).ok_or_else(|| bad(path.clone(), Some(first), "it has the wrong length"))?;
+        match kept.iter().zip(hashes).position(|(kept, hash)| kept != hash) {
+            None => self.older_partials(tile, &bytes),
+            Some(offset) => {
+                let below = entries_below(tile) / u64::from(TILE_WIDTH);
+                Err(bad(path, Some(first + offset as u64 * below), "the hash is not that of the tile below"))
+            }
+        }
+    }
+
+    /// Partial tiles of earlier checkpoints must be the beginning of the one that was verified. What reaches beyond the checkpoint was left
+    /// by a crash and is not covered.
+    fn older_partials(&self, tile: &Tile, verified: &[u8]) -> Result<(), VerifyError> {
+        let folder = tile.partial_folder();
+        let Ok(entries) = std::fs::read_dir(self.root.join(&folder)) else { return Ok(()) };
+        let mut widths: Vec<u16> = entries
+            .flatten()
+            .filter_map(|entry| Tile::parse(&format!("{folder}/{}", entry.file_name().to_str()?)))
+            .map(|partial| partial.width)
+            .filter(|width| *width < tile.width)
+            .collect();
+        widths.sort_unstable();
+        for width in widths {
+            let older = Tile { width, ..*tile };
+            let path = older.path();
+            let Some(bytes) = read(self.root, &path, files::limit(&older))? else { continue };
+            if prefix(&older, verified).as_deref() != Some(bytes.as_slice()) {
+                return Err(bad(path, Some(first_entry(tile)), "it is not the beginning of what is there now"));
+            }
+        }
+        Ok(())
+    }
+
+    fn at_trusted(&self) -> Result<(), VerifyError> {
+        match self.trusted.filter(|trusted| trusted.size == self.tree.size()) {
+            Some(trusted) if trusted.root != self.tree.root() => {
+                Err(bad(CHECKPOINT_FILE, None, format!("the first {} entries are not those of the trusted checkpoint", trusted.size)))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// How many entries a full tile or bundle spans; saturating where that passes any log.
+fn entries_below(tile: &Tile) -> u64 {
+    let level = match tile.content {
+        Content::Entries => 0,
+        Content::Hashes(level) => u32::from(level),
+    };
+    u64::from(TILE_WIDTH).saturating_pow(level + 1)
+}
+
+fn first_entry(tile: &Tile) -> u64 {
+    tile.index.saturating_mul(entries_below(tile))
+}
+
+/// The first `width` hashes or entries of a wider tile or bundle.
+fn prefix(tile: &Tile, bytes: &[u8]) -> Option<Vec<u8>> {
+    let width = usize::from(tile.width);
+    let length = match tile.content {
+        Content::Hashes(_) => width * 32,
+        Content::Entries => {
+            let mut at = 0;
+            for _ in 0..width {
+                let length = bytes.get(at..)?.first_chunk::<2>()?;
+                at += 2 + usize::from(u16::from_be_bytes(*length));
+            }
+            at
+        }
+    };
+    bytes.get(..length).map(<[u8]>::to_vec)
+}
