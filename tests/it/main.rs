@@ -8,6 +8,7 @@
     reason = "a test that can't go on panics; clippy knows tests only by their attribute, not the functions that they share"
 )]
 
+mod audit_log;
 mod cli;
 mod customers;
 mod sources;
