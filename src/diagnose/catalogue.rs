@@ -24,6 +24,14 @@ macro_rules! pages {
 }
 
 pages! {
+    "KITH-A001" "a checkpoint that is not accepted"
+    "KITH-A002" "an audit log that contradicts itself"
+    "KITH-A003" "an audit log that can't be written"
+    "KITH-A004" "an audit log that can't be read"
+    "KITH-A005" "entries that do not follow the log"
+    "KITH-A006" "a key that others may read"
+    "KITH-A007" "a key that can't be used"
+    "KITH-A008" "an audit log that does not hold"
     "KITH-C001" "the configuration is no valid TOML"
     "KITH-C002" "a key that Kith does not know"
     "KITH-C003" "a value of the wrong form"

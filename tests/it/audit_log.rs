@@ -1,6 +1,8 @@
 //! The audit log proves itself: crashes at every step leave it whole, and every change is found, by Kith and by a verifier in another language.
 
-use kith::audit::{Checkpoint, Correlation, CorrelationId, Entry, EntryOutcome, Event, LogKey, Subject, SubjectHash, Unpredictable, VerifierKey, Why};
+use kith::audit::{
+    Checkpoint, Correlation, CorrelationId, Entry, EntryOutcome, Event, LogKey, Subject, SubjectHash, Unpredictable, VerifierKey, Why,
+};
 use kith::store::log::{TileLog, Verified, VerifyError, verify};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -96,6 +98,7 @@ fn lay(files: &BTreeMap<String, Vec<u8>>) -> TempDir {
     home
 }
 
+#[expect(clippy::print_stderr, reason = "a skipped check must be seen")]
 fn python() -> Option<PathBuf> {
     let found = Command::new("python3").arg("--version").output().ok().filter(|out| out.status.success());
     if found.is_none() {
@@ -234,7 +237,10 @@ fn the_first_bad_place_is_named_for_each_kind_of_file() {
     let place = |name: &str, index| (name.to_owned(), index);
     assert_eq!(flipped("checkpoint", 25), place("checkpoint", None));
     assert_eq!(flipped("tile/entries/001", at_entry("tile/entries/001", 17) + 9), place("tile/entries/001", Some(256 + 17)));
-    assert_eq!(flipped("tile/entries/002.p/188", at_entry("tile/entries/002.p/188", 5) + 9), place("tile/entries/002.p/188", Some(512 + 5)));
+    assert_eq!(
+        flipped("tile/entries/002.p/188", at_entry("tile/entries/002.p/188", 5) + 9),
+        place("tile/entries/002.p/188", Some(512 + 5))
+    );
     assert_eq!(flipped("tile/0/001", 32 * 17 + 3), place("tile/0/001", Some(256 + 17)));
     assert_eq!(flipped("tile/0/002.p/188", 32 * 17), place("tile/0/002.p/188", Some(512 + 17)));
     assert_eq!(flipped("tile/1/000.p/2", 32), place("tile/1/000.p/2", Some(256)));

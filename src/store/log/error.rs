@@ -81,8 +81,11 @@ impl LogError {
                 "Run `kith audit verify` to see the first bad place; put the log folder back from a backup, or move it away to have it made anew from the store's rows.",
             ),
             Self::Write { path, source } => {
+                #[expect(clippy::wildcard_enum_match_arm, reason = "the system's list of reasons is open")]
                 let remedy = match source.kind() {
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "Make room on the disk. Deliveries wait; they go on by themselves when entries can be written again.",
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                        "Make room on the disk. Deliveries wait; they go on by themselves when entries can be written again."
+                    }
                     io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
                         "Give the service's account the right to write to the state folder. Deliveries wait; nothing is lost."
                     }

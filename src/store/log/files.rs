@@ -146,7 +146,9 @@ fn make_folder(folder: &Path, changed: &mut BTreeSet<PathBuf>) -> Result<(), Log
             make_folder(parent, changed)?;
         }
         match fs::create_dir(folder) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(LogError::Write { path: folder.to_owned(), source: error }),
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(LogError::Write { path: folder.to_owned(), source: error });
+            }
             Ok(()) | Err(_) => {}
         }
     }

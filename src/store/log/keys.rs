@@ -196,8 +196,9 @@ impl InstallationKeys {
     /// Writes all files into a new folder beside, then renames it: a crash leaves all keys or none.
     fn store(&self, folder: &Path) -> Result<(), KeysError> {
         let parent = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let suffix: String = random_key()?.iter().take(8).map(|b| format!("{b:02x}")).collect();
-        let beside = parent.join(format!(".keys-{suffix}"));
+        let random = random_key()?;
+        let number = random.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+        let beside = parent.join(format!(".keys-{number:016x}"));
         fs::create_dir_all(parent).map_err(io_error(parent))?;
         DirBuilder::new().mode(0o700).create(&beside).map_err(io_error(&beside))?;
         let written = self.write_files(&beside).and_then(|()| fs::rename(&beside, folder).map_err(io_error(folder)));
@@ -222,15 +223,19 @@ impl InstallationKeys {
 fn note_error(place: &str, error: NoteError) -> KeysError {
     let what = match error {
         NoteError::Key(what) => what,
-        NoteError::Note(_) | NoteError::Checkpoint(_) | NoteError::Unsigned | NoteError::BadSignature | NoteError::OtherOrigin => "not a signing key",
+        NoteError::Note(_) | NoteError::Checkpoint(_) | NoteError::Unsigned | NoteError::BadSignature | NoteError::OtherOrigin => {
+            "not a signing key"
+        }
     };
     KeysError::Form { place: place.to_owned(), what }
 }
 
 fn random_key() -> Result<Zeroizing<[u8; 32]>, KeysError> {
     let mut bytes = Zeroizing::new([0; 32]);
-    getrandom::fill(bytes.as_mut_slice())
-        .map_err(|error| KeysError::Io { path: PathBuf::from("the system's random source"), source: io::Error::other(error.to_string()) })?;
+    getrandom::fill(bytes.as_mut_slice()).map_err(|error| KeysError::Io {
+        path: PathBuf::from("the system's random source"),
+        source: io::Error::other(error.to_string()),
+    })?;
     Ok(bytes)
 }
 
@@ -312,7 +317,7 @@ mod tests {
             InstallationKeys::open_or_create(&folder, ORIGIN).unwrap();
             let path = folder.join(name);
             let text = fs::read_to_string(&path).unwrap();
-            for wrong in ["", "x", &text[..20], &text.replacen("v1", "v2", 1).replacen("PRIVATE", "PUBLIC", 1)] {
+            for wrong in ["", "x", text.get(..20).unwrap(), &text.replacen("v1", "v2", 1).replacen("PRIVATE", "PUBLIC", 1)] {
                 fs::write(&path, wrong).unwrap();
                 let error = InstallationKeys::open_or_create(&folder, ORIGIN).unwrap_err();
                 assert!(matches!(error, KeysError::Form { .. }), "{name}: {error}");

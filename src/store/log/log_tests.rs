@@ -15,7 +15,9 @@ fn leaves(from: u64, to: u64) -> Vec<Vec<u8>> {
 
 fn root_by_leaves(to: u64) -> Digest {
     let mut tree = merkle::CompactRange::default();
-    leaves(0, to).iter().for_each(|leaf| tree.append(merkle::leaf_hash(leaf)));
+    for leaf in leaves(0, to) {
+        tree.append(merkle::leaf_hash(&leaf));
+    }
     tree.root()
 }
 
@@ -86,7 +88,8 @@ fn leaves_out_of_turn_or_too_long_are_refused_and_change_nothing() {
 
 #[test]
 fn a_log_that_contradicts_itself_is_not_appended_to() {
-    let spoil: [(&str, fn(&Path)); 7] = [
+    type Spoil = (&'static str, fn(&Path));
+    let spoil: [Spoil; 7] = [
         ("KITH-A001", |root| fs::write(root.join("checkpoint"), "nonsense").unwrap()),
         ("KITH-A002", |root| fs::remove_file(root.join("checkpoint")).unwrap()),
         ("KITH-A002", |root| fs::remove_file(root.join("tile/0/001.p/44")).unwrap()),

@@ -127,7 +127,11 @@ pub fn verify(root: &Path, key: &VerifierKey, trusted: Option<&Checkpoint>, rows
 fn read(root: &Path, file: &str, limit: usize) -> Result<Option<Vec<u8>>, VerifyError> {
     files::read(&root.join(file), limit).map_err(|error| match error {
         LogError::Read { source, .. } => bad(file, None, format!("it can't be read: {source}")),
-        other => bad(file, None, other.to_string()),
+        other @ (LogError::Write { .. }
+        | LogError::Checkpoint { .. }
+        | LogError::Contradiction { .. }
+        | LogError::Gap { .. }
+        | LogError::TooLong { .. }) => bad(file, None, other.to_string()),
     })
 }
 
@@ -163,8 +167,9 @@ impl Walk<'_, '_> {
         let tile = Tile { content: Content::Hashes(0), ..bundle };
         let first = first_entry(&bundle);
         let (bundle_path, bundle_bytes) = self.part(&bundle)?;
-        let entries = tile::read_entries(&bundle_bytes, width)
-            .map_err(|read| bad(bundle_path.clone(), Some(first + read as u64), "the bundle is cut off, or something follows its last entry"))?;
+        let entries = tile::read_entries(&bundle_bytes, width).map_err(|read| {
+            bad(bundle_path.clone(), Some(first + read as u64), "the bundle is cut off, or something follows its last entry")
+        })?;
         let leaves: Vec<Digest> = entries.iter().map(|entry| leaf_hash(entry)).collect();
         let (tile_path, tile_bytes) = self.part(&tile)?;
         let hashes = tile::read_hashes(&tile_bytes, width).ok_or_else(|| bad(tile_path.clone(), Some(first), "it has the wrong length"))?;
@@ -197,7 +202,9 @@ impl Walk<'_, '_> {
     fn bundle_is_right(&self, leaves: &[Digest], index: Option<u64>) -> bool {
         if leaves.len() < usize::from(TILE_WIDTH) {
             let mut tree = self.tree.clone();
-            leaves.iter().for_each(|leaf| tree.append(*leaf));
+            for leaf in leaves {
+                tree.append(*leaf);
+            }
             return self.above_edge_fits(&tree);
         }
         let number = index.unwrap_or_default() / u64::from(TILE_WIDTH);
