@@ -3,12 +3,16 @@
 //! Each step of the flow is one transaction (design §1, durable steps). A leaf is the canonical bytes of one audit entry: the row written in
 //! the step's own transaction is the sequenced truth, the tile log under [`log`] is derived from it.
 
+pub mod lock;
 pub mod log;
+mod problem;
+pub mod ring;
+pub mod sqlite;
 pub mod steps;
 
 pub use steps::*;
 
-use crate::model::{DeliveryId, Intended, TargetId, Timestamp};
+use crate::model::{DeliveryId, Digest, Intended, TargetId, Timestamp};
 use std::future::Future;
 
 /// What the pipeline asks of a store. Every method is one transaction, durable when it returns, and cancellation-safe: a dropped future either
@@ -26,8 +30,8 @@ pub trait Store: Send + Sync {
     /// *Decide*: decisions, links, planned deliveries, drops.
     fn decide(&self, batch: Vec<DecideStep>) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Deliveries of a target that may be sent now, oldest first. A delivery is held back while an earlier one about the same record is
-    /// `sending`, `unknown` or waits for a retry.
+    /// Deliveries of a target that may be sent now, oldest first. A delivery is held back while an earlier one about the same record is open,
+    /// so that an answer never names two deliveries of one record and a newer version never overtakes an older one.
     fn due(&self, target: &TargetId, now: Timestamp, limit: usize) -> impl Future<Output = Result<Vec<OutboxRow>, StoreError>> + Send;
 
     /// *Send*: the intents' leaves become durable, the deliveries `sending`. The returned tokens are the only way to a target's `write`.
@@ -50,6 +54,13 @@ pub trait Store: Send + Sync {
 
     /// Appends leaves that belong to no other step (service started, mapping changed, personal data read).
     fn append(&self, leaves: Vec<Vec<u8>>) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Keeps parts of entries that are too large to stand in them, by the SHA-256 that the entry names. To be called before the step whose
+    /// leaves name them, so that no entry ever names a part that is not there. Keeping one again changes nothing.
+    fn keep_parts(&self, parts: Vec<(Digest, Vec<u8>)>) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// A part by its digest.
+    fn part(&self, digest: Digest) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
 
     /// Leaves from a sequence number on, at most `limit`: what the log has still to integrate.
     fn leaves(&self, from: u64, limit: usize) -> impl Future<Output = Result<Vec<Vec<u8>>, StoreError>> + Send;

@@ -16,7 +16,7 @@ pub struct IdentityRow(pub i64);
 pub struct ActivityRow(pub i64);
 
 /// What a store can't do.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another process writes this state folder.
     #[error("another kith writes the state folder {0}")]
@@ -41,6 +41,12 @@ pub enum StoreError {
     /// There is no state yet.
     #[error("there is no state folder {0} yet")]
     Absent(String),
+    /// A step that contradicts what is stored: a fault of the caller, and nothing of the step happened.
+    #[error("the step was refused: {0}")]
+    Refused(String),
+    /// The writer has ended: after a fault of its own, or because the store is closing.
+    #[error("the store's writer has stopped")]
+    Stopped,
     /// Anything else that the database says.
     #[error("the database failed: {0}")]
     Database(String),

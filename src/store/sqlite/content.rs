@@ -1,0 +1,130 @@
+//! What is sealed into the store's columns, as bytes: profiles, activities, deliveries. The first byte says which.
+
+use super::codec::{Decoder, Encoder};
+use super::names::Numbered;
+use crate::model::{Activity, Audience, Identity, IdentityId, Network, Object, Payload, Personal, Profile, RecordKey, Verb};
+use crate::store::StoreError;
+use std::sync::Arc;
+
+const PROFILE: u8 = 1;
+const ACTIVITY: u8 = 2;
+const DELIVERY: u8 = 3;
+
+fn network(decoder: &mut Decoder<'_>) -> Result<Network, StoreError> {
+    decoder.text()?.parse().map_err(|_unknown| decoder.damaged())
+}
+
+fn number<T: Numbered>(encoder: &mut Encoder, word: T) {
+    encoder.i64(word.number());
+}
+
+/// A profile.
+pub(super) fn encode_profile(profile: &Profile) -> Vec<u8> {
+    let mut encoder = Encoder::new(PROFILE);
+    encoder.time(profile.as_of);
+    number(&mut encoder, profile.audience);
+    encoder.fields(profile.fields.reveal());
+    encoder.into_bytes()
+}
+
+/// What a profile shows, without its time: equal bytes say that nothing changed.
+pub(super) fn encode_shown(profile: &Profile) -> Vec<u8> {
+    let mut encoder = Encoder::new(PROFILE);
+    encoder.fields(profile.fields.reveal());
+    encoder.into_bytes()
+}
+
+/// The reverse of [`encode_profile`].
+pub(super) fn decode_profile(bytes: &[u8]) -> Result<Profile, StoreError> {
+    let mut decoder = Decoder::new(bytes, PROFILE, "a profile")?;
+    let as_of = decoder.time()?;
+    let audience = Audience::from_number(decoder.i64()?)?;
+    let fields = Personal::new(decoder.fields()?);
+    decoder.end()?;
+    Ok(Profile { as_of, audience, fields })
+}
+
+fn optional(encoder: &mut Encoder, text: Option<&Arc<str>>) {
+    encoder.option(text, |e, t| e.text(t));
+}
+
+/// An activity without its actor's profile, which has a column and a clock of its own.
+pub(super) fn encode_activity(activity: &Activity) -> Vec<u8> {
+    let mut e = Encoder::new(ACTIVITY);
+    e.text(&activity.id);
+    number(&mut e, activity.verb);
+    e.text(activity.network.name());
+    e.time(activity.published);
+    e.text(activity.actor.id.network.name());
+    e.text(&activity.actor.id.id);
+    number(&mut e, activity.audience);
+    optional(&mut e, activity.conversation.as_ref());
+    let object = &activity.object;
+    e.text(&object.id);
+    e.text(&object.kind);
+    optional(&mut e, object.content.reveal().as_ref());
+    optional(&mut e, object.url.reveal().as_ref());
+    for time in [object.published, object.updated, object.deleted] {
+        e.option(time, Encoder::time);
+    }
+    optional(&mut e, object.in_reply_to.as_ref());
+    e.into_bytes()
+}
+
+/// The reverse of [`encode_activity`]; `profile` is the actor's current one, else one that shows nothing.
+pub(super) fn decode_activity(bytes: &[u8], profile: Option<&Profile>) -> Result<Activity, StoreError> {
+    let mut d = Decoder::new(bytes, ACTIVITY, "an activity")?;
+    let id = d.text()?;
+    let verb = Verb::from_number(d.i64()?)?;
+    let on = network(&mut d)?;
+    let published = d.time()?;
+    let actor = IdentityId { network: network(&mut d)?, id: d.text()? };
+    let audience = Audience::from_number(d.i64()?)?;
+    let conversation = d.option(Decoder::text)?;
+    let object = Object {
+        id: d.text()?,
+        kind: d.text()?,
+        content: Personal::new(d.option(Decoder::text)?),
+        url: Personal::new(d.option(Decoder::text)?),
+        published: d.option(Decoder::time)?,
+        updated: d.option(Decoder::time)?,
+        deleted: d.option(Decoder::time)?,
+        in_reply_to: d.option(Decoder::text)?,
+    };
+    d.end()?;
+    let profile = profile.cloned().unwrap_or(Profile { as_of: published, audience, fields: Personal::default() });
+    Ok(Activity { id, verb, network: on, published, actor: Identity { id: actor, profile }, audience, conversation, object })
+}
+
+/// What a delivery says and whom it is about.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct DeliveryContent {
+    pub(super) identity: IdentityId,
+    pub(super) record: RecordKey,
+    pub(super) object: Option<Arc<str>>,
+    pub(super) payload: Payload,
+}
+
+/// A delivery's content.
+pub(super) fn encode_delivery(content: &DeliveryContent) -> Vec<u8> {
+    let mut e = Encoder::new(DELIVERY);
+    e.text(content.identity.network.name());
+    e.text(&content.identity.id);
+    e.text(&content.record.0);
+    optional(&mut e, content.object.as_ref());
+    e.fields(content.payload.reveal());
+    e.into_bytes()
+}
+
+/// The reverse of [`encode_delivery`].
+pub(super) fn decode_delivery(bytes: &[u8]) -> Result<DeliveryContent, StoreError> {
+    let mut d = Decoder::new(bytes, DELIVERY, "a delivery")?;
+    let content = DeliveryContent {
+        identity: IdentityId { network: network(&mut d)?, id: d.text()? },
+        record: RecordKey(d.text()?),
+        object: d.option(Decoder::text)?,
+        payload: Personal::new(d.fields()?),
+    };
+    d.end()?;
+    Ok(content)
+}

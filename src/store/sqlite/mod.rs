@@ -1,0 +1,266 @@
+//! The default store: SQLite in `state/kith.db`, one writer's thread behind the async trait, readers beside it (design §10).
+
+mod codec;
+mod content;
+mod customers;
+mod decide;
+mod error;
+mod evidence;
+mod intake;
+mod keys;
+mod names;
+mod open;
+mod outbox;
+mod reader;
+mod readers;
+mod sequence;
+mod totals;
+mod work;
+mod writer;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod machine_tests;
+#[cfg(test)]
+mod tests;
+
+pub use open::DATABASE_FILE;
+pub use reader::{ActivityStanding, DecisionShown, LinkFilter, LinkRow, ParkedContent, ParkedDelivery, ParkedLineRow, SqliteReader};
+
+use super::lock::FolderLock;
+use super::ring::KeyRing;
+use super::{
+    CustomersStep, DecideStep, IdentityRow, IdentityWork, IntakeBatch, IntakeOutcome, KnownCustomers, OutboxRow, ReceiptStep, SendStep,
+    Store, StoreError, StoredProfile, Totals,
+};
+use crate::audit::{HashKey, MasterKey};
+use crate::model::{DeliveryId, Digest, Intended, TargetId, Timestamp};
+use error::InDatabase;
+use names::nanoseconds;
+use readers::{Readers, blocking};
+use rusqlite::{Connection, OptionalExtension};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use writer::{WriteConnection, Writer};
+
+/// Rows of one page at most, whatever a caller asks for: with rows of a few kilobytes, some tens of megabytes.
+const MAX_PAGE: usize = 20_000;
+
+/// How a store is opened.
+#[derive(Debug)]
+pub struct Options {
+    /// 32 bytes that nobody can know: person keys and nonces stem from them. A constant only in tests.
+    pub seed: [u8; 32],
+    /// The most pages of 4 KiB that the database may have; `None` for SQLite's own limit. Beyond it the disk counts as full.
+    pub max_pages: Option<u32>,
+}
+
+impl Options {
+    /// With a seed from the operating system.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] where the system gives no random bytes.
+    pub fn from_system() -> Result<Self, StoreError> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|error| StoreError::Database(format!("the system gives no random bytes: {error}")))?;
+        Ok(Self { seed, max_pages: None })
+    }
+}
+
+/// The SQLite store, open for writing. Clones share it; the last one closes it.
+#[derive(Clone)]
+pub struct SqliteStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    // Dropped in this order: idle readers close, the writer ends its last group and closes the database, then others may take the folder.
+    readers: Readers,
+    writer: Writer,
+    ring: Arc<KeyRing>,
+    _lock: Option<FolderLock>,
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SqliteStore")
+    }
+}
+
+impl SqliteStore {
+    /// Opens a state folder for writing: creates it as needed, takes its lock, migrates, and marks what was being sent as `unknown`.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`], [`StoreError::Newer`], [`StoreError::ReadOnly`], [`StoreError::Damaged`], [`StoreError::Full`].
+    #[expect(clippy::needless_pass_by_value, reason = "a seed serves one store only")]
+    pub fn create_or_open(state_dir: &Path, master: MasterKey, hashes: HashKey, options: Options) -> Result<Self, StoreError> {
+        let Options { seed, max_pages } = options;
+        create_folder(state_dir)?;
+        let lock = FolderLock::take(state_dir)?;
+        let path = open::database(state_dir);
+        let conn = open::writer(&path, max_pages)?;
+        outbox::sending_is_unknown(&conn)?;
+        let next_leaf = next_leaf(&conn)?;
+        let keys = keys::Keys::Own(open::reader(&path)?);
+        let ring = Arc::new(KeyRing::new(master, hashes, seed, Box::new(keys)));
+        let writer = Writer::start(WriteConnection::Own(conn), ring.clone(), next_leaf, path.display().to_string())?;
+        Ok(Self { inner: Arc::new(Inner { writer, readers: Readers::of_file(path), ring, _lock: Some(lock) }) })
+    }
+
+    /// A private copy of a state in memory, or an empty one where there is none: what `kith plan` works on. The folder is only read.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`], [`StoreError::Damaged`], [`StoreError::Locked`] where a writer does not let go in time.
+    #[expect(clippy::needless_pass_by_value, reason = "a seed serves one store only")]
+    pub fn in_memory_copy(state_dir: &Path, master: MasterKey, hashes: HashKey, options: Options) -> Result<Self, StoreError> {
+        let Options { seed, max_pages: _ } = options;
+        let conn = open::memory_copy(&open::database(state_dir))?;
+        outbox::sending_is_unknown(&conn)?;
+        let next_leaf = next_leaf(&conn)?;
+        let conn = Arc::new(Mutex::new(conn));
+        let ring = Arc::new(KeyRing::new(master, hashes, seed, Box::new(keys::Keys::Shared(conn.clone()))));
+        let writer = Writer::start(WriteConnection::Shared(conn.clone()), ring.clone(), next_leaf, "the copy in memory".to_owned())?;
+        Ok(Self { inner: Arc::new(Inner { writer, readers: Readers::Shared(conn), ring, _lock: None }) })
+    }
+
+    /// The keys of persons. What is sealed with them before a step is durable with that step.
+    pub fn ring(&self) -> &Arc<KeyRing> {
+        &self.inner.ring
+    }
+}
+
+fn create_folder(state_dir: &Path) -> Result<(), StoreError> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(state_dir).map_err(|error| {
+        // A file where the folder, or a folder above it, should be.
+        if error.kind() == std::io::ErrorKind::AlreadyExists {
+            StoreError::ReadOnly(state_dir.display().to_string())
+        } else {
+            StoreError::from_io(&error, state_dir)
+        }
+    })
+}
+
+fn next_leaf(conn: &Connection) -> Result<i64, StoreError> {
+    let (count, next): (i64, i64) = conn
+        .query_row("SELECT (SELECT count(*) FROM leaf), coalesce(max(seq) + 1, 0) FROM leaf", (), |row| Ok((row.get(0)?, row.get(1)?)))
+        .said()?;
+    if count == next { Ok(next) } else { Err(StoreError::Damaged(format!("the log's sequence has {count} entries and ends at {next}"))) }
+}
+
+fn page(limit: usize) -> i64 {
+    i64::try_from(limit.min(MAX_PAGE)).unwrap_or(i64::MAX)
+}
+
+impl Store for SqliteStore {
+    async fn cursor(&self, source: &str, file: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let (source, file) = (source.to_owned(), file.to_owned());
+        self.inner
+            .readers
+            .read(
+                move |conn| {
+                    conn.prepare_cached("SELECT cursor FROM source_file WHERE source = ?1 AND file = ?2")
+                        .said()?
+                        .query_row((source, file), |row| row.get(0))
+                        .optional()
+                        .said()
+                },
+                Ok,
+            )
+            .await
+    }
+
+    async fn intake(&self, batch: IntakeBatch) -> Result<IntakeOutcome, StoreError> {
+        let ring = self.inner.ring.clone();
+        let prepared = blocking(move || intake::prepare(&ring, batch)).await?;
+        self.inner.writer.run(move |tx| intake::write(tx, &prepared)).await
+    }
+
+    async fn work(&self, after: Option<IdentityRow>, limit: usize) -> Result<Vec<IdentityWork>, StoreError> {
+        let ring = self.inner.ring.clone();
+        self.inner.readers.read(move |conn| work::read(conn, after, page(limit)), move |raw| work::open(&ring, raw)).await
+    }
+
+    async fn decide(&self, batch: Vec<DecideStep>) -> Result<(), StoreError> {
+        let ring = self.inner.ring.clone();
+        let prepared = blocking(move || decide::prepare(&ring, batch)).await?;
+        self.inner.writer.run(move |tx| decide::write(tx, &prepared)).await
+    }
+
+    async fn due(&self, target: &TargetId, now: Timestamp, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
+        let (ring, target) = (self.inner.ring.clone(), target.0.clone());
+        self.inner
+            .readers
+            .read(move |conn| outbox::due(conn, &target, nanoseconds(now), page(limit)), move |rows| outbox::open(&ring, rows))
+            .await
+    }
+
+    async fn send(&self, intents: Vec<SendStep>) -> Result<Vec<Intended>, StoreError> {
+        // The tokens are made here, after the commit is durable: nothing else mints them.
+        let (intents, sequences) = self
+            .inner
+            .writer
+            .run(move |tx| {
+                let sequences = outbox::send(tx, &intents)?;
+                Ok((intents, sequences))
+            })
+            .await?;
+        Ok(intents.into_iter().zip(sequences).map(|(step, sequence)| Intended::mint(step.delivery, sequence)).collect())
+    }
+
+    async fn receipt(&self, outcomes: Vec<ReceiptStep>) -> Result<(), StoreError> {
+        self.inner.writer.run(move |tx| outbox::receipt(tx, &outcomes)).await
+    }
+
+    async fn unsettled(&self, after: Option<DeliveryId>, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
+        let ring = self.inner.ring.clone();
+        self.inner.readers.read(move |conn| outbox::unsettled(conn, after, page(limit)), move |rows| outbox::open(&ring, rows)).await
+    }
+
+    async fn known_customers(&self, source: &str) -> Result<KnownCustomers, StoreError> {
+        let source = source.to_owned();
+        self.inner.readers.read(move |conn| customers::known(conn, &source), Ok).await
+    }
+
+    async fn customers(&self, step: CustomersStep) -> Result<(), StoreError> {
+        self.inner.writer.run(move |tx| customers::write(tx, &step)).await
+    }
+
+    async fn profiles(&self, after: Option<IdentityRow>, limit: usize) -> Result<Vec<StoredProfile>, StoreError> {
+        let ring = self.inner.ring.clone();
+        self.inner.readers.read(move |conn| work::read_profiles(conn, after, page(limit)), move |raw| work::open_profiles(&ring, raw)).await
+    }
+
+    async fn append(&self, leaves: Vec<Vec<u8>>) -> Result<(), StoreError> {
+        self.inner.writer.run(move |tx| tx.append_all(&leaves)).await
+    }
+
+    async fn keep_parts(&self, parts: Vec<(Digest, Vec<u8>)>) -> Result<(), StoreError> {
+        self.inner.writer.run(move |tx| sequence::keep_parts(tx, &parts)).await
+    }
+
+    async fn part(&self, digest: Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.readers.read(move |conn| sequence::part(conn, &digest), Ok).await
+    }
+
+    async fn leaves(&self, from: u64, limit: usize) -> Result<Vec<Vec<u8>>, StoreError> {
+        self.inner.readers.read(move |conn| sequence::leaves(conn, from, page(limit)), Ok).await
+    }
+
+    async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let name = name.to_owned();
+        self.inner.readers.read(move |conn| sequence::setting(conn, &name), Ok).await
+    }
+
+    async fn set(&self, settings: Vec<(String, String)>, leaves: Vec<Vec<u8>>) -> Result<(), StoreError> {
+        self.inner.writer.run(move |tx| sequence::set(tx, &settings, &leaves)).await
+    }
+
+    async fn totals(&self) -> Result<Totals, StoreError> {
+        self.inner.readers.read(totals::totals, Ok).await
+    }
+}

@@ -1,0 +1,189 @@
+//! Connections: how the database is opened, migrated, read beside a writer, and copied.
+
+use super::error::from_sqlite;
+use crate::store::StoreError;
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The database's file in the state folder.
+pub const DATABASE_FILE: &str = "kith.db";
+
+/// `KITH` in ASCII: tells a state database from any other SQLite file.
+const APPLICATION_ID: i64 = 0x4b49_5448;
+
+/// Each migration is one transaction; its number is its place, from 1.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+
+/// The schema that this program writes.
+pub(super) const SCHEMA: i64 = 1;
+
+/// Statements kept prepared on each connection; the store has about 60 in all.
+const PREPARED: usize = 96;
+
+/// How long a connection waits for another's short exclusive moments (checkpoint, recovery).
+const BUSY: Duration = Duration::from_secs(10);
+
+/// Page cache of the writer (negative: in KiB): 16 MiB hold the inner pages of every index of a few million rows.
+const WRITER_CACHE_KIB: i64 = -16_384;
+
+/// Page cache of each reader: 4 MiB.
+const READER_CACHE_KIB: i64 = -4_096;
+
+/// Pages in the write-ahead log before it is folded into the database: 8,192 × 4 KiB = 32 MiB, so that a bulk run writes most pages once.
+const CHECKPOINT_PAGES: i64 = 8_192;
+
+/// The write-ahead log is cut back to this after a checkpoint: 64 MiB.
+const JOURNAL_LIMIT: i64 = 67_108_864;
+
+/// The path of the database.
+pub(super) fn database(state_dir: &Path) -> PathBuf {
+    state_dir.join(DATABASE_FILE)
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// Opens for writing, creating and migrating as needed. The caller holds the folder's lock.
+pub(super) fn writer(path: &Path, max_pages: Option<u32>) -> Result<Connection, StoreError> {
+    let said = |error: rusqlite::Error| from_sqlite(&error, &shown(path));
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags).map_err(said)?;
+    // SQLite opens what it may not write for reading only; that would be told at the first step, too late.
+    if conn.is_readonly("main").map_err(said)? {
+        return Err(StoreError::ReadOnly(shown(path)));
+    }
+    prepare(&conn, WRITER_CACHE_KIB).map_err(said)?;
+    recognise(&conn, path)?;
+    conn.pragma_update(None, "journal_mode", "WAL").map_err(said)?;
+    conn.pragma_update(None, "synchronous", "FULL").map_err(said)?;
+    conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(said)?;
+    conn.pragma_update(None, "journal_size_limit", JOURNAL_LIMIT).map_err(said)?;
+    migrate(&conn, path)?;
+    limit(&conn, max_pages).map_err(said)?;
+    Ok(conn)
+}
+
+/// Opens for reading beside a writer.
+pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
+    if !path.exists() {
+        return Err(StoreError::Absent(shown(path.parent().unwrap_or(path))));
+    }
+    let conn = match open_reader(path, false) {
+        // Reading beside a writer needs its shared-memory file. In a folder that may not be written, without a log left to read, nobody
+        // writes: then the database is read as one that does not change.
+        Err(StoreError::ReadOnly(_)) if !has_log(path) => open_reader(path, true)?,
+        other => other?,
+    };
+    let found = recognise(&conn, path)?;
+    if found < SCHEMA {
+        return Err(StoreError::Damaged(format!("{} has schema {found}: the service has yet to bring it to {SCHEMA}", shown(path))));
+    }
+    Ok(conn)
+}
+
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    std::fs::metadata(log).is_ok_and(|m| m.len() > 0)
+}
+
+fn open_reader(path: &Path, immutable: bool) -> Result<Connection, StoreError> {
+    let said = |error: rusqlite::Error| from_sqlite(&error, &shown(path));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = if immutable {
+        Connection::open_with_flags(immutable_uri(path), flags | OpenFlags::SQLITE_OPEN_URI).map_err(said)?
+    } else {
+        Connection::open_with_flags(path, flags).map_err(said)?
+    };
+    prepare(&conn, READER_CACHE_KIB).map_err(said)?;
+    conn.pragma_update(None, "query_only", true).map_err(said)?;
+    // The first read of the file: what is wrong with it shows here.
+    conn.query_row("SELECT count(*) FROM sqlite_schema", (), |_row| Ok(())).map_err(said)?;
+    Ok(conn)
+}
+
+/// `file:` with everything but letters, digits and `/._-` escaped.
+fn immutable_uri(path: &Path) -> String {
+    use std::fmt::Write as _;
+    let absolute = std::path::absolute(path).unwrap_or_else(|_error| path.to_path_buf());
+    let mut uri = "file:".to_owned();
+    for byte in absolute.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => uri.push(char::from(*byte)),
+            _ => drop(write!(uri, "%{byte:02X}")),
+        }
+    }
+    uri + "?immutable=1"
+}
+
+/// A private copy in memory of a state, or an empty one where there is none. The folder is only read.
+pub(super) fn memory_copy(path: &Path) -> Result<Connection, StoreError> {
+    let said = |error: rusqlite::Error| from_sqlite(&error, &shown(path));
+    let mut conn = Connection::open_in_memory().map_err(said)?;
+    if path.exists() {
+        let from = match open_reader(path, false) {
+            Err(StoreError::ReadOnly(_)) if !has_log(path) => open_reader(path, true)?,
+            other => other?,
+        };
+        recognise(&from, path)?;
+        let copied = Backup::new(&from, &mut conn).and_then(|backup| backup.step(-1)).map_err(said)?;
+        if !matches!(copied, StepResult::Done) {
+            return Err(StoreError::Locked(shown(path)));
+        }
+    }
+    prepare(&conn, WRITER_CACHE_KIB).map_err(said)?;
+    migrate(&conn, path)?;
+    Ok(conn)
+}
+
+fn prepare(conn: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
+    conn.busy_timeout(BUSY)?;
+    conn.set_prepared_statement_cache_capacity(PREPARED);
+    conn.pragma_update(None, "cache_size", cache_kib)?;
+    conn.pragma_update(None, "foreign_keys", true)?;
+    conn.pragma_update(None, "secure_delete", true)?;
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    conn.pragma_update(None, "trusted_schema", false)
+}
+
+/// The schema of a state database, 0 for an empty one. Anything else than a state of ours, or a newer one, is refused.
+fn recognise(conn: &Connection, path: &Path) -> Result<i64, StoreError> {
+    let said = |error: rusqlite::Error| from_sqlite(&error, &shown(path));
+    let number = |sql: &str| conn.query_row(sql, (), |row| row.get::<_, i64>(0)).map_err(said);
+    let application = number("PRAGMA application_id")?;
+    let found = number("PRAGMA user_version")?;
+    let tables = number("SELECT count(*) FROM sqlite_schema")?;
+    match (application, tables) {
+        (APPLICATION_ID, _) if found > SCHEMA => Err(StoreError::Newer { found, known: SCHEMA }),
+        (APPLICATION_ID, _) => Ok(found),
+        (0, 0) => Ok(0),
+        _ => Err(StoreError::Damaged(format!("{} is no database of Kith's", shown(path)))),
+    }
+}
+
+fn migrate(conn: &Connection, path: &Path) -> Result<(), StoreError> {
+    let said = |error: rusqlite::Error| from_sqlite(&error, &shown(path));
+    let found = recognise(conn, path)?;
+    let done = usize::try_from(found).unwrap_or_default();
+    for (number, sql) in (1_i64..).zip(MIGRATIONS).skip(done) {
+        let migration =
+            format!("BEGIN IMMEDIATE;\n{sql}\nPRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {number};\nCOMMIT;");
+        if let Err(error) = conn.execute_batch(&migration) {
+            if !conn.is_autocommit() {
+                conn.execute_batch("ROLLBACK").map_err(said)?;
+            }
+            return Err(said(error));
+        }
+    }
+    Ok(())
+}
+
+fn limit(conn: &Connection, max_pages: Option<u32>) -> rusqlite::Result<()> {
+    match max_pages {
+        Some(pages) => conn.pragma_update_and_check(None, "max_page_count", pages, |_row| Ok(())),
+        None => Ok(()),
+    }
+}

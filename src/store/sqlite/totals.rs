@@ -1,0 +1,125 @@
+//! Counts, each from an index, and the conservation sum: received as counted at intake, the rest as the rows stand now.
+
+use super::error::{InDatabase, damaged};
+use super::names::{Numbered, state_name};
+use crate::model::{ActivityState, DeliveryState, Outcome};
+use crate::store::{Conservation, StoreError, Totals};
+use rusqlite::Connection;
+use std::collections::BTreeMap;
+
+fn unsigned(number: i64) -> Result<u64, StoreError> {
+    u64::try_from(number).map_err(|_negative| damaged("a count is negative"))
+}
+
+/// A statement's rows of one number and one count.
+fn numbered(conn: &Connection, sql: &str) -> Result<Vec<(i64, u64)>, StoreError> {
+    let rows: Vec<(i64, i64)> =
+        conn.prepare_cached(sql).said()?.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).said()?.collect::<Result<_, _>>().said()?;
+    rows.into_iter().map(|(number, count)| Ok((number, unsigned(count)?))).collect()
+}
+
+/// A statement's rows of one text and one count.
+fn named(conn: &Connection, sql: &str) -> Result<BTreeMap<String, u64>, StoreError> {
+    let rows: Vec<(String, i64)> =
+        conn.prepare_cached(sql).said()?.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).said()?.collect::<Result<_, _>>().said()?;
+    rows.into_iter().map(|(name, count)| Ok((name, unsigned(count)?))).collect()
+}
+
+fn number(conn: &Connection, sql: &str) -> Result<u64, StoreError> {
+    unsigned(conn.prepare_cached(sql).said()?.query_row((), |row| row.get(0)).said()?)
+}
+
+/// All counts, of one moment: the caller holds a read transaction.
+pub(super) fn totals(conn: &Connection) -> Result<Totals, StoreError> {
+    let mut totals = Totals::default();
+    let mut days = source_days(conn)?;
+    let rows: Vec<(i64, i64, i64)> = conn
+        .prepare_cached("SELECT source_day, state, count(*) FROM activity GROUP BY source_day, state")
+        .said()?
+        .query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .said()?
+        .collect::<Result<_, _>>()
+        .said()?;
+    for (day, state, count) in rows {
+        let count = unsigned(count)?;
+        let state = ActivityState::from_number(state)?;
+        let day = days.get_mut(&day).ok_or_else(|| damaged("an activity version of no day"))?;
+        *totals.activities.entry(state_name(state)).or_default() += count;
+        match state {
+            ActivityState::WaitingDecision | ActivityState::WaitingReview | ActivityState::Delivering => day.in_flight += count,
+            ActivityState::Delivered => day.delivered += count,
+            ActivityState::Parked => day.parked += count,
+            ActivityState::Dropped(_) => day.dropped += count,
+            ActivityState::Erased => day.erased += count,
+        }
+    }
+    for (day, count) in numbered(conn, "SELECT source_day, count(*) FROM parked_line GROUP BY source_day")? {
+        days.get_mut(&day).ok_or_else(|| damaged("a parked line of no day"))?.parked += count;
+    }
+    totals.conservation = days.into_values().collect();
+    totals.conservation.sort_by(|a, b| (&a.source, &a.day).cmp(&(&b.source, &b.day)));
+    totals.decisions = decisions(conn)?;
+    totals.links = named(conn, "SELECT by, count(*) FROM link WHERE ended IS NULL GROUP BY by")?;
+    totals.parked = named(conn, "SELECT code, count(*) FROM parked_line GROUP BY code")?;
+    for (code, count) in named(conn, "SELECT coalesce(code, ''), count(*) FROM delivery WHERE state = 3 GROUP BY code")? {
+        *totals.parked.entry(code).or_default() += count;
+    }
+    totals.deliveries = deliveries(conn)?;
+    totals.customers = numbered(conn, "SELECT retired, count(*) FROM customer GROUP BY retired")?
+        .into_iter()
+        .map(|(retired, count)| (if retired == 0 { "in_force" } else { "retired" }.to_owned(), count))
+        .collect();
+    totals.leaves = number(conn, "SELECT coalesce(max(seq) + 1, 0) FROM leaf")?;
+    // An account of which nothing is kept can't be decided again, so it is on no work-list.
+    totals.decided_under_older_mapping = number(
+        conn,
+        "SELECT count(*) FROM decision d JOIN identity i ON i.id = d.identity
+         WHERE d.current = 1 AND i.account IS NOT NULL AND d.mapping <> (SELECT mapping FROM decision ORDER BY id DESC LIMIT 1)",
+    )?;
+    Ok(totals)
+}
+
+fn source_days(conn: &Connection) -> Result<BTreeMap<i64, Conservation>, StoreError> {
+    let rows: Vec<(i64, String, String, i64, i64)> = conn
+        .prepare_cached("SELECT id, source, day, received, duplicates FROM source_day")
+        .said()?
+        .query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
+        .said()?
+        .collect::<Result<_, _>>()
+        .said()?;
+    rows.into_iter()
+        .map(|(id, source, day, received, duplicates)| {
+            let counted =
+                Conservation { source, day, received: unsigned(received)?, duplicates: unsigned(duplicates)?, ..Conservation::default() };
+            Ok((id, counted))
+        })
+        .collect()
+}
+
+fn decisions(conn: &Connection) -> Result<BTreeMap<String, u64>, StoreError> {
+    let mut decisions: BTreeMap<String, u64> = Outcome::ALL.into_iter().map(|outcome| (outcome.name().to_owned(), 0)).collect();
+    for (outcome, count) in numbered(conn, "SELECT outcome, count(*) FROM decision WHERE current = 1 GROUP BY outcome")? {
+        *decisions.entry(Outcome::from_number(outcome)?.name().to_owned()).or_default() += count;
+    }
+    // Accounts that are known and wait for their first decision. Of those seen only in dropped messages nothing is known.
+    let waiting = number(
+        conn,
+        "SELECT count(*) FROM identity i WHERE i.account IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM decision d WHERE d.identity = i.id AND d.current = 1)",
+    )?;
+    *decisions.entry(Outcome::Undetermined.name().to_owned()).or_default() += waiting;
+    Ok(decisions)
+}
+
+fn deliveries(conn: &Connection) -> Result<BTreeMap<String, u64>, StoreError> {
+    let rows: Vec<(String, i64, i64)> = conn
+        .prepare_cached("SELECT target, state, count(*) FROM delivery GROUP BY target, state")
+        .said()?
+        .query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .said()?
+        .collect::<Result<_, _>>()
+        .said()?;
+    rows.into_iter()
+        .map(|(target, state, count)| Ok((format!("{target}: {}", DeliveryState::from_number(state)?.name()), unsigned(count)?)))
+        .collect()
+}

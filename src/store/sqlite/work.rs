@@ -1,0 +1,323 @@
+//! Reading identities: work for the deciders, and profiles page by page.
+
+use super::content::{decode_activity, decode_delivery, decode_profile};
+use super::error::{InDatabase, damaged};
+use super::intake::{ACTIVITY_BINDING, PROFILE_BINDING, hex};
+use super::names::{Numbered, by_from, timestamp};
+use super::outbox::DELIVERY_BINDING;
+use crate::audit::{Binding, Sealed};
+use crate::model::{ActivityState, CustomerId, Digest, IdentityId, OperationId, Outcome, Profile, TargetId};
+use crate::store::ring::KeyRing;
+use crate::store::{ActivityRow, CurrentDecision, IdentityRow, IdentityWork, StoreError, StoredActivity, StoredProfile, WrittenRecord};
+use rusqlite::{Connection, OptionalExtension, Row};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// Waiting activities of one identity handed out at once: at about 2 KB each, 2 MB. The rest stay work for the next page.
+const MAX_WAITING: i64 = 1_000;
+
+/// Earlier objects of one identity that a new decision reaches: the newest 10,000, at about 2 KB each 20 MB.
+const MAX_EARLIER: i64 = 10_000;
+
+/// Opens a sealed column; `None` where the key was destroyed.
+pub(super) fn unseal(ring: &KeyRing, kind: &str, field: &str, sealed: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+    let sealed = Sealed::from_bytes(sealed).ok_or_else(|| damaged("a sealed column can't be read"))?;
+    ring.open(Binding { kind, field }, &sealed)
+}
+
+pub(super) fn digest(bytes: &[u8]) -> Result<Digest, StoreError> {
+    bytes.try_into().map(Digest).map_err(|_wrong_length| damaged("a digest of the wrong length"))
+}
+
+pub(super) fn identity_id(network: &str, account: &str) -> Result<IdentityId, StoreError> {
+    let network = network.parse().map_err(|_unknown| damaged("an identity on an unknown network"))?;
+    Ok(IdentityId { network, id: account.into() })
+}
+
+/// A sealed profile as read.
+pub(super) struct SealedProfile {
+    hash: Vec<u8>,
+    as_of: Option<i64>,
+    sealed: Option<Vec<u8>>,
+}
+
+impl SealedProfile {
+    /// From `hash`, `profile_as_of` and `profile` at these places of a row.
+    pub(super) fn at(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
+        Ok(Self { hash: row.get(first)?, as_of: row.get(first + 1)?, sealed: row.get(first + 2)? })
+    }
+
+    /// Opens it.
+    pub(super) fn open(&self, ring: &KeyRing) -> Result<Option<Profile>, StoreError> {
+        let (Some(sealed), Some(as_of)) = (&self.sealed, self.as_of) else { return Ok(None) };
+        let Some(plain) = unseal(ring, PROFILE_BINDING, &hex(&self.hash), sealed)? else { return Ok(None) };
+        // The column orders profiles: it is never before the time that the profile itself says.
+        Ok(Some(Profile { as_of: timestamp(as_of), ..decode_profile(&plain)? }))
+    }
+}
+
+/// Columns of a decision in force.
+pub(super) const CURRENT_COLUMNS: &str = "outcome, customer, by_kind, by_rule, basis, probability, match_weight, reference, at";
+
+/// A decision as read.
+pub(super) struct RawDecision {
+    outcome: i64,
+    customer: Option<Arc<str>>,
+    by_kind: Option<i64>,
+    by_rule: Option<Arc<str>>,
+    basis: Option<Arc<str>>,
+    probability: f64,
+    match_weight: f64,
+    reference: Vec<u8>,
+    at: i64,
+}
+
+impl RawDecision {
+    /// From [`CURRENT_COLUMNS`] beginning at this place of a row.
+    pub(super) fn at(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
+        Ok(Self {
+            outcome: row.get(first)?,
+            customer: row.get(first + 1)?,
+            by_kind: row.get(first + 2)?,
+            by_rule: row.get(first + 3)?,
+            basis: row.get(first + 4)?,
+            probability: row.get(first + 5)?,
+            match_weight: row.get(first + 6)?,
+            reference: row.get(first + 7)?,
+            at: row.get(first + 8)?,
+        })
+    }
+
+    /// The decision.
+    pub(super) fn decision(self) -> Result<CurrentDecision, StoreError> {
+        Ok(CurrentDecision {
+            outcome: Outcome::from_number(self.outcome)?,
+            customer: self.customer.map(CustomerId),
+            by: by_from(self.by_kind, self.by_rule)?,
+            basis: self.basis,
+            probability: self.probability,
+            match_weight: self.match_weight,
+            reference: digest(&self.reference)?,
+            at: timestamp(self.at),
+        })
+    }
+}
+
+struct RawActivity {
+    row: i64,
+    version: Vec<u8>,
+    state: i64,
+    received: i64,
+    newest: bool,
+    sealed: Vec<u8>,
+}
+
+impl RawActivity {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            row: row.get(0)?,
+            version: row.get(1)?,
+            state: row.get(2)?,
+            received: row.get(3)?,
+            newest: row.get(4)?,
+            sealed: row.get(5)?,
+        })
+    }
+}
+
+struct RawWritten {
+    entry: Arc<str>,
+    target: Arc<str>,
+    operation: Arc<str>,
+    idempotency: Vec<u8>,
+    sealed: Vec<u8>,
+}
+
+/// Work as read, to be opened off the connection.
+pub(super) struct RawWork {
+    row: i64,
+    network: String,
+    account: String,
+    needs_decision: bool,
+    profile: SealedProfile,
+    current: Option<RawDecision>,
+    activities: Vec<RawActivity>,
+    written: Vec<RawWritten>,
+}
+
+/// Reads a page of work.
+pub(super) fn read(conn: &Connection, after: Option<IdentityRow>, limit: i64) -> Result<Vec<RawWork>, StoreError> {
+    let mut statement = conn
+        .prepare_cached(
+            "SELECT id, network, account, needs_decision, hash, profile_as_of, profile
+             FROM identity WHERE work = 1 AND id > ?1 AND account IS NOT NULL ORDER BY id LIMIT ?2",
+        )
+        .said()?;
+    let mut rows = statement.query((after.map_or(0, |row| row.0), limit)).said()?;
+    let mut page = Vec::new();
+    while let Some(row) = rows.next().said()? {
+        let id: i64 = row.get(0).said()?;
+        let needs_decision = row.get(3).said()?;
+        page.push(RawWork {
+            row: id,
+            network: row.get(1).said()?,
+            account: row.get(2).said()?,
+            needs_decision,
+            profile: SealedProfile::at(row, 4).said()?,
+            current: current(conn, id)?,
+            activities: activities(conn, id, needs_decision)?,
+            written: written(conn, id)?,
+        });
+    }
+    Ok(page)
+}
+
+fn current(conn: &Connection, identity: i64) -> Result<Option<RawDecision>, StoreError> {
+    conn.prepare_cached(&format!("SELECT {CURRENT_COLUMNS} FROM decision WHERE identity = ?1 AND current = 1"))
+        .said()?
+        .query_row([identity], |row| RawDecision::at(row, 0))
+        .optional()
+        .said()
+}
+
+fn activities(conn: &Connection, identity: i64, needs_decision: bool) -> Result<Vec<RawActivity>, StoreError> {
+    let columns = "a.id, a.version, a.state, a.received, o.newest = a.id, a.sealed";
+    // Those that wait for a person are offered again only with a new decision.
+    let waiting = if needs_decision { "a.state IN (0, 1)" } else { "a.state = 0" };
+    let mut found: Vec<RawActivity> = conn
+        .prepare_cached(&format!(
+            "SELECT {columns} FROM activity a JOIN object o ON o.id = a.object
+             WHERE a.identity = ?1 AND {waiting} AND a.state IN (0, 1) AND a.sealed IS NOT NULL
+             ORDER BY a.state, a.id LIMIT {MAX_WAITING}"
+        ))
+        .said()?
+        .query_map([identity], RawActivity::read)
+        .said()?
+        .collect::<Result<_, _>>()
+        .said()?;
+    if needs_decision {
+        let mut statement = conn
+            .prepare_cached(&format!(
+                "SELECT {columns} FROM object o JOIN activity a ON a.id = o.newest
+                 WHERE o.identity = ?1 AND a.state NOT IN (0, 1, 5) AND a.sealed IS NOT NULL
+                 ORDER BY a.version_at DESC, a.id DESC LIMIT {MAX_EARLIER}"
+            ))
+            .said()?;
+        for activity in statement.query_map([identity], RawActivity::read).said()? {
+            found.push(activity.said()?);
+        }
+    }
+    Ok(found)
+}
+
+fn written(conn: &Connection, identity: i64) -> Result<Vec<RawWritten>, StoreError> {
+    conn.prepare_cached(
+        "SELECT d.entry, d.target, d.operation, d.idempotency, d.sealed
+         FROM written w JOIN delivery d ON d.id = w.delivery WHERE w.identity = ?1 ORDER BY d.id",
+    )
+    .said()?
+    .query_map([identity], |row| {
+        Ok(RawWritten { entry: row.get(0)?, target: row.get(1)?, operation: row.get(2)?, idempotency: row.get(3)?, sealed: row.get(4)? })
+    })
+    .said()?
+    .collect::<Result<_, _>>()
+    .said()
+}
+
+/// Opens a page of work.
+pub(super) fn open(ring: &KeyRing, page: Vec<RawWork>) -> Result<Vec<IdentityWork>, StoreError> {
+    page.into_iter().map(|raw| open_one(ring, raw)).collect()
+}
+
+fn open_one(ring: &KeyRing, raw: RawWork) -> Result<IdentityWork, StoreError> {
+    let profile = raw.profile.open(ring)?;
+    let mut activities = Vec::with_capacity(raw.activities.len());
+    for stored in &raw.activities {
+        if let Some(plain) = unseal(ring, ACTIVITY_BINDING, &hex(&stored.version), &stored.sealed)? {
+            activities.push(StoredActivity {
+                row: ActivityRow(stored.row),
+                activity: decode_activity(&plain, profile.as_ref())?,
+                newest: stored.newest,
+                received: timestamp(stored.received),
+                state: ActivityState::from_number(stored.state)?,
+            });
+        }
+    }
+    activities.sort_by_cached_key(|stored| (stored.activity.version(), stored.row));
+    let mut written = Vec::with_capacity(raw.written.len());
+    for record in raw.written {
+        if let Some(plain) = unseal(ring, DELIVERY_BINDING, &hex(&record.idempotency), &record.sealed)? {
+            let content = decode_delivery(&plain)?;
+            written.push(WrittenRecord {
+                entry: record.entry,
+                target: TargetId(record.target),
+                operation: OperationId(record.operation),
+                record: content.record,
+                object: content.object,
+            });
+        }
+    }
+    Ok(IdentityWork {
+        row: IdentityRow(raw.row),
+        id: identity_id(&raw.network, &raw.account)?,
+        profile,
+        needs_decision: raw.needs_decision,
+        current: raw.current.map(RawDecision::decision).transpose()?,
+        activities,
+        written,
+    })
+}
+
+/// A stored profile as read.
+pub(super) struct RawProfile {
+    row: i64,
+    network: String,
+    account: String,
+    profile: SealedProfile,
+    candidates: Option<String>,
+}
+
+/// Reads a page of profiles.
+pub(super) fn read_profiles(conn: &Connection, after: Option<IdentityRow>, limit: i64) -> Result<Vec<RawProfile>, StoreError> {
+    conn.prepare_cached(
+        "SELECT i.id, i.network, i.account, i.hash, i.profile_as_of, i.profile, d.candidates
+         FROM identity i LEFT JOIN decision d ON d.identity = i.id AND d.current = 1
+         WHERE i.id > ?1 AND i.account IS NOT NULL AND i.profile IS NOT NULL ORDER BY i.id LIMIT ?2",
+    )
+    .said()?
+    .query_map((after.map_or(0, |row| row.0), limit), |row| {
+        Ok(RawProfile {
+            row: row.get(0)?,
+            network: row.get(1)?,
+            account: row.get(2)?,
+            profile: SealedProfile::at(row, 3)?,
+            candidates: row.get(6)?,
+        })
+    })
+    .said()?
+    .collect::<Result<_, _>>()
+    .said()
+}
+
+/// Opens a page of profiles. Where a key was destroyed the profile shows nothing; the row is told, so that pages do not end early.
+pub(super) fn open_profiles(ring: &KeyRing, page: Vec<RawProfile>) -> Result<Vec<StoredProfile>, StoreError> {
+    page.into_iter()
+        .map(|raw| {
+            let profile = raw.profile.open(ring)?.unwrap_or_else(|| Profile {
+                as_of: timestamp(raw.profile.as_of.unwrap_or_default()),
+                audience: crate::model::Audience::Direct,
+                fields: crate::model::Personal::default(),
+            });
+            let candidates: Vec<String> = match raw.candidates {
+                None => Vec::new(),
+                Some(json) => serde_json::from_str(&json).map_err(|_unreadable| damaged("a list of candidates can't be read"))?,
+            };
+            Ok(StoredProfile {
+                row: IdentityRow(raw.row),
+                id: identity_id(&raw.network, &raw.account)?,
+                profile,
+                candidates: candidates.into_iter().map(|id| CustomerId(id.into())).collect(),
+            })
+        })
+        .collect()
+}

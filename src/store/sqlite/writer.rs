@@ -1,0 +1,204 @@
+//! The one thread that writes: steps that wait together are committed together, each in a savepoint of its own.
+
+use super::error::InDatabase;
+use crate::store::StoreError;
+use crate::store::ring::{KeyRing, WrappedKey};
+use rusqlite::Connection;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
+
+/// Steps that are committed together at most, and that wait in the channel at most: with a caller's batches of a few megabytes, 64 of them
+/// bound what waits in memory, and one commit's disk flush is shared by all.
+const GROUP: usize = 64;
+
+/// An entry of the log is at most this long (C2SP tlog-tiles gives it a 16-bit length).
+const MAX_LEAF: usize = 65_535;
+
+/// The writing connection: owned by the writer's thread, or shared with readers where the database is in memory.
+pub(super) enum WriteConnection {
+    /// Of a file.
+    Own(Connection),
+    /// Of a private database in memory.
+    Shared(Arc<Mutex<Connection>>),
+}
+
+/// The transaction that a step writes in.
+pub(super) struct Tx<'c> {
+    /// The connection, inside the transaction.
+    pub(super) conn: &'c Connection,
+    next_leaf: &'c mut i64,
+}
+
+impl Tx<'_> {
+    /// Appends an entry to the sequence and tells its number.
+    pub(super) fn append(&mut self, leaf: &[u8]) -> Result<u64, StoreError> {
+        if leaf.len() > MAX_LEAF {
+            return Err(StoreError::Refused(format!("an entry of {} bytes; an entry has at most {MAX_LEAF}", leaf.len())));
+        }
+        let sequence = *self.next_leaf;
+        self.conn.prepare_cached("INSERT INTO leaf (seq, bytes) VALUES (?1, ?2)").said()?.execute((sequence, leaf)).said()?;
+        *self.next_leaf += 1;
+        u64::try_from(sequence).map_err(|_negative| StoreError::Damaged("a leaf has a negative number".to_owned()))
+    }
+
+    /// Appends several.
+    pub(super) fn append_all(&mut self, leaves: &[Vec<u8>]) -> Result<(), StoreError> {
+        leaves.iter().try_for_each(|leaf| self.append(leaf).map(|_sequence| ()))
+    }
+}
+
+trait Job: Send {
+    /// Does the step.
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError>;
+    /// Answers the caller, after the commit or its failure.
+    fn answer(self: Box<Self>, group: Result<(), StoreError>);
+}
+
+struct Step<F, T> {
+    work: Option<F>,
+    done: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<F, T> Job for Step<F, T>
+where
+    F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send,
+    T: Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        let done = self.work.take().map_or(Err(StoreError::Stopped), |work| work(tx));
+        let told = done.as_ref().map(|_value| ()).map_err(Clone::clone);
+        self.done = Some(done);
+        told
+    }
+
+    fn answer(self: Box<Self>, group: Result<(), StoreError>) {
+        let answer = match (self.done, group) {
+            // Its own error says more than that of the group it was in.
+            (Some(Err(own)), _) => Err(own),
+            (_, Err(group)) => Err(group),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (None, Ok(())) => Err(StoreError::Stopped),
+        };
+        // A caller that no longer waits has dropped its end; the step stands all the same.
+        drop(self.reply.send(answer));
+    }
+}
+
+/// The writer's thread and the way to it.
+pub(super) struct Writer {
+    sender: Option<mpsc::Sender<Box<dyn Job>>>,
+    /// The database, for errors.
+    path: String,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(connection: WriteConnection, ring: Arc<KeyRing>, next_leaf: i64, path: String) -> Result<Self, StoreError> {
+        let (sender, receiver) = mpsc::channel(GROUP);
+        let thread = std::thread::Builder::new()
+            .name("kith-store".to_owned())
+            .spawn(move || serve(connection, &ring, next_leaf, receiver))
+            .map_err(|error| StoreError::Database(format!("the writer's thread can't start: {error}")))?;
+        Ok(Self { sender: Some(sender), path, thread: Some(thread) })
+    }
+
+    /// Does a step in a transaction; returns when it is durable. A dropped future changes nothing about that.
+    pub(super) async fn run<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(Step { work: Some(work), done: None, reply });
+        let sender = self.sender.as_ref().ok_or(StoreError::Stopped)?;
+        sender.send(job).await.map_err(|_closed| StoreError::Stopped)?;
+        answer.await.map_err(|_died| StoreError::Stopped)?.map_err(|error| error.located(&self.path))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.sender.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was told to every caller that waited.
+            drop(thread.join());
+        }
+    }
+}
+
+fn serve(mut connection: WriteConnection, ring: &KeyRing, mut next_leaf: i64, mut receiver: mpsc::Receiver<Box<dyn Job>>) {
+    let mut group: Vec<Box<dyn Job>> = Vec::with_capacity(GROUP);
+    while let Some(first) = receiver.blocking_recv() {
+        group.push(first);
+        while group.len() < GROUP
+            && let Ok(next) = receiver.try_recv()
+        {
+            group.push(next);
+        }
+        // After the group is complete: everything sealed for it was sealed before it was sent, so its keys are among these.
+        let (last_key, keys) = ring.pending();
+        let before = next_leaf;
+        let done = match &mut connection {
+            WriteConnection::Own(conn) => commit(conn, &mut group, &keys, &mut next_leaf),
+            WriteConnection::Shared(conn) => {
+                commit(&conn.lock().unwrap_or_else(PoisonError::into_inner), &mut group, &keys, &mut next_leaf)
+            }
+        };
+        match (&done, last_key) {
+            (Ok(()), Some(last_key)) => ring.persisted(last_key),
+            (Ok(()), None) => {}
+            (Err(_), _) => next_leaf = before,
+        }
+        for job in group.drain(..) {
+            job.answer(done.clone());
+        }
+    }
+    // The last connection to close folds the write-ahead log into the database and removes it; a reader can't.
+    ring.close();
+    if let WriteConnection::Own(conn) = connection {
+        // Beside another process's reader the log stays, and is read by the next to open: nothing is lost either way.
+        drop(conn.close());
+    }
+}
+
+fn commit(conn: &Connection, group: &mut [Box<dyn Job>], keys: &[WrappedKey], next_leaf: &mut i64) -> Result<(), StoreError> {
+    let done = in_transaction(conn, group, keys, next_leaf);
+    if done.is_err() && !conn.is_autocommit() {
+        // Where even this fails the connection is beyond use, and the next BEGIN says so.
+        conn.execute_batch("ROLLBACK").said()?;
+    }
+    done
+}
+
+fn in_transaction(conn: &Connection, group: &mut [Box<dyn Job>], keys: &[WrappedKey], next_leaf: &mut i64) -> Result<(), StoreError> {
+    conn.execute_batch("BEGIN IMMEDIATE").said()?;
+    {
+        let mut insert = conn.prepare_cached("INSERT INTO person_key (key_id, person, class, wrapped) VALUES (?1, ?2, ?3, ?4)").said()?;
+        for key in keys {
+            insert.execute((key.id.0, key.person.0, key.class.name(), &key.wrapped)).said()?;
+        }
+    }
+    // A step alone needs no savepoint: where it fails, the transaction is given up with it.
+    let alone = group.len() == 1;
+    for job in group {
+        let mark = *next_leaf;
+        if !alone {
+            conn.execute_batch("SAVEPOINT step").said()?;
+        }
+        let done = job.run(&mut Tx { conn, next_leaf });
+        match (done, alone) {
+            (Ok(()), true) => {}
+            (Ok(()), false) => conn.execute_batch("RELEASE step").said()?,
+            // Alone, or SQLite gave up the whole transaction (a full disk, for instance): then it failed for all of the group.
+            (Err(error), alone) if alone || conn.is_autocommit() => return Err(error),
+            (Err(_own), _) => {
+                conn.execute_batch("ROLLBACK TO step; RELEASE step").said()?;
+                *next_leaf = mark;
+            }
+        }
+    }
+    conn.execute_batch("COMMIT").said()
+}
