@@ -1,1 +1,16 @@
-//! Rank 5, deliver.
+//! Rank 5, what is decided reaches the CRM: targets write, say exactly what changed, and never guess what became of an unanswered write.
+
+mod error;
+mod limits;
+mod ndjson;
+mod record;
+mod retry;
+mod sqlite;
+mod target;
+
+pub use error::DeliveryError;
+pub use limits::RateLimit;
+pub use ndjson::NdjsonTarget;
+pub use retry::{Next, RetryPolicy};
+pub use sqlite::SqliteTarget;
+pub use target::{AnyTarget, Settled, Target};

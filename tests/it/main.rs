@@ -12,4 +12,5 @@ mod audit_log;
 mod cli;
 mod customers;
 mod sources;
+mod targets;
 mod tidy;
