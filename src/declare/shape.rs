@@ -534,7 +534,11 @@ impl Shape {
         match self {
             Self::Text => "text".to_owned(),
             Self::Name => "a name of letters, digits, `_`, `-` and `.`".to_owned(),
-            Self::Word(words) => format!("one of {}", words().join(", ")),
+            Self::Word(words) => match words().as_slice() {
+                [only] => format!("`{only}`"),
+                words => format!("one of {}", words.join(", ")),
+            },
+            Self::Whole { min, max } if min == max => format!("`{min}`"),
             Self::Whole { min, max } => format!("a whole number from {min} to {max}"),
             Self::Number { min, max } => format!("a number from {min} to {max}"),
             Self::Percent => "a percentage such as `99.5 %`".to_owned(),
@@ -543,7 +547,7 @@ impl Shape {
             Self::Duration => "a duration such as `30s`, `5min` or `2h`".to_owned(),
             Self::TrueFalse => "`true` or `false`".to_owned(),
             Self::List { of, .. } => format!("a list, each item {}", of.expects()),
-            Self::OneOrList(of) => format!("{} or a list of such", of.expects()),
+            Self::OneOrList(of) => format!("{}, or a list of at least one such", of.expects()),
             Self::Record(record) => {
                 let names: Vec<String> = record.keys.iter().take(8).map(|k| format!("`{}`", k.name)).collect();
                 format!("a map with {}{}", names.join(", "), if record.keys.len() > 8 { ", …" } else { "" })
@@ -580,7 +584,12 @@ fn node_schema(shape: &Shape, definitions: &mut Map<String, Json>) -> Json {
     match shape {
         Shape::Text => json!({ "type": SCALAR }),
         Shape::Name => json!({ "type": SCALAR, "pattern": "^[A-Za-z0-9_.-]{1,64}$" }),
-        Shape::Word(words) => json!({ "enum": words() }),
+        Shape::Word(words) => {
+            // An editor reads `1` and `true` as a number and a truth value.
+            let typed = |word: &str| word.parse::<i64>().map(Json::from).or_else(|_not_a_number| word.parse::<bool>().map(Json::from)).ok();
+            let all: Vec<Json> = words().into_iter().flat_map(|word| std::iter::once(Json::from(word)).chain(typed(word))).collect();
+            json!({ "enum": all })
+        }
         Shape::Whole { min, max } => {
             json!({ "anyOf": [{ "type": "integer", "minimum": min, "maximum": max }, { "type": "string", "pattern": "^[+-]?[0-9]+$" }] })
         }

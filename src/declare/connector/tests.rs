@@ -80,7 +80,7 @@ operations:
     fields: { A: { type: integer } }
 ";
     insta::assert_snapshot!(complaints(text), @r#"
-    KITH-M008 target.yaml:1:7: `kith` must be a whole number from 1 to 1, not `2`; Write a whole number from 1 to 1
+    KITH-M008 target.yaml:1:7: `kith` must be `1`, not `2`; Write `1`
     KITH-M005 target.yaml:4:1: `operatons` is not a key of the file; Did you mean `operations`?
     KITH-T006 target.yaml:7:12: `sqlite_x` can't name a table; begin with a letter and use letters, digits and `_`, at most 63; `sqlite_` and `kith_` at the beginning are taken
     KITH-T002 target.yaml:8:31: `Id` is in the record key twice; remove one of them
@@ -96,7 +96,7 @@ operations:
     KITH-T007 target.yaml:17:3: `two` lacks the key `table`; add `table: …`: kind `sqlite` needs it
     KITH-T007 target.yaml:18:5: `type` belongs to another kind of target than `sqlite`; remove it; kind `sqlite` has `table`
     KITH-M008 target.yaml:19:12: `write` must be one of upsert, insert_only, not `upsrt`; Did you mean `upsert`?
-    KITH-M007 target.yaml:20:17: `record_key` must be text or a list of such, not a list; Write text or a list of such
+    KITH-M007 target.yaml:20:17: `record_key` must be text, or a list of at least one such, not a list; Write text, or a list of at least one such
     KITH-M008 target.yaml:21:16: `on_delete` must be one of remove, keep, not `forget`; Known: remove, keep
     KITH-T004 target.yaml:22:13: the operation has 0 fields; 1 to 500 are possible; declare the fields that mappings fill
     KITH-T005 target.yaml:28:3: `three` and `four` write table `t` differently: `A` is `text` there and `A` is `integer` here; give both the same key and types, or different tables

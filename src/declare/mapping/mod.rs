@@ -1,5 +1,24 @@
 //! Mapping files: who is compared with whom, on what basis, what is delivered, and the tests that hold it to its word.
 
+mod cases;
+mod codes;
+mod deliveries;
+mod digest;
+mod expressions;
+mod fields;
+mod format;
+mod read;
+mod reading;
+mod scope;
+mod sections;
+mod sensitive;
+mod test_run;
+#[cfg(test)]
+mod tests;
+
+pub use read::read;
+pub use test_run::{Coverage, Covered, Failure, TestResult, TestRun, run_tests};
+
 use crate::declare::connector::Operation;
 use crate::diagnose::{SourceFile, Span};
 use crate::enrich::Enrichment;
@@ -62,6 +81,19 @@ pub struct Guard {
     pub retire: f64,
     /// Links that would be decided anew.
     pub relink: f64,
+}
+
+/// Gives the text of a linkage model by its path as the mapping writes it, or says in a few words why it can't be read.
+pub type ModelText<'a> = dyn Fn(&str) -> Result<Arc<SourceFile>, String> + 'a;
+
+/// The JSON Schema (2020-12) of mapping files, for editors.
+pub fn schema() -> serde_json::Value {
+    crate::declare::shape::schema(
+        &format::MAPPING,
+        "https://kith.example/schema/mapping-1.json",
+        "Kith mapping",
+        "Generated from the reader: do not edit. Who is compared with whom, on what basis, and what is delivered.",
+    )
 }
 
 /// What the configuration has that a mapping refers to.

@@ -1,0 +1,122 @@
+//! Traits of special categories (GDPR Art. 9(1)): refused as fields and as words to look for.
+//!
+//! A closed list of whole words, in the two languages of the shipped mappings. It stops the plain attempt, said openly; it can't know
+//! what a column called `flag7` holds, which is why a basis and its record stand in the mapping for a person to read.
+
+use super::codes::SENSITIVE;
+use super::reading::Reading;
+use crate::diagnose::Span;
+
+/// The category and its words, each a beginning where it ends with `*`.
+const CATEGORIES: [(&str, &[&str]); 7] = [
+    (
+        "religion or belief",
+        &[
+            "religio*",
+            "faith",
+            "church",
+            "christian",
+            "catholic",
+            "muslim",
+            "islam*",
+            "jewish",
+            "hindu",
+            "buddhis*",
+            "atheis*",
+            "confession",
+            "credenz*",
+            "fede",
+        ],
+    ),
+    (
+        "health",
+        &[
+            "health",
+            "medical",
+            "diagnos*",
+            "disease",
+            "illness",
+            "disab*",
+            "patient",
+            "hiv",
+            "cancer",
+            "pregnan*",
+            "salute",
+            "malatti*",
+            "sanitari*",
+            "gravidanz*",
+        ],
+    ),
+    ("racial or ethnic origin", &["ethnic*", "race", "racial", "etni*", "razza"]),
+    ("sexual orientation or sex life", &["sexual*", "gay", "lesbian", "bisexual", "lgbt*", "sessual*"]),
+    ("trade union membership", &["union", "tradeunion", "unionmember*", "sindacat*", "sindacal*"]),
+    ("political opinion", &["politic*", "voter", "partito", "leftwing", "rightwing"]),
+    ("biometric or genetic data", &["biometric*", "genetic*", "dna", "faceprint", "fingerprint"]),
+];
+
+/// The category that a name or word belongs to.
+pub(super) fn category(text: &str) -> Option<&'static str> {
+    let words = split(text);
+    CATEGORIES.iter().find(|(_, list)| list.iter().any(|sought| words.iter().any(|word| matches(word, sought)))).map(|(name, _)| *name)
+}
+
+fn matches(word: &str, sought: &str) -> bool {
+    sought.strip_suffix('*').map_or(word == sought, |start| word.starts_with(start))
+}
+
+/// The words of a name: cut at anything that is no letter and where a capital starts.
+fn split(text: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut lower_before = false;
+    for c in text.chars() {
+        if !c.is_alphabetic() || (c.is_uppercase() && lower_before) {
+            words.push(String::new());
+        }
+        if let (true, Some(word)) = (c.is_alphabetic(), words.last_mut()) {
+            word.extend(c.to_lowercase());
+        }
+        lower_before = c.is_lowercase();
+    }
+    words
+}
+
+impl Reading<'_> {
+    /// Refuses a name or word of a special category.
+    pub(super) fn refuse_sensitive(&mut self, text: &str, span: Span) {
+        if let Some(category) = category(text) {
+            self.error(
+                SENSITIVE,
+                span,
+                format!("`{text}` is about {category}, a special category of personal data (GDPR Art. 9)"),
+                "Remove it: Kith does not match by, look for or deliver such traits",
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::category;
+
+    #[test]
+    fn special_categories_are_found_in_names_of_any_style_and_other_names_are_not() {
+        for name in [
+            "religion",
+            "customer_religion",
+            "healthStatus",
+            "Ethnicity",
+            "sexual-orientation",
+            "trade_union",
+            "politicalParty",
+            "salute",
+            "DNA",
+        ] {
+            assert!(category(name).is_some(), "{name}");
+        }
+        for name in
+            ["region", "wealth", "segment", "grace", "unionpay", "trace", "policy", "given_name", "federica", "third_party", "healthcheck"]
+        {
+            assert_eq!(category(name), None, "{name}");
+        }
+    }
+}

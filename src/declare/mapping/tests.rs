@@ -1,0 +1,569 @@
+//! Tests of the reader: the shipped mapping is right, a broken one is told whole, nothing panics.
+
+use super::*;
+use crate::declare::connector;
+use crate::declare::yaml;
+use crate::diagnose::{Checked, Severity};
+use proptest::prelude::*;
+
+const RETAIL: &str = include_str!("../../../mappings/retail.yaml");
+
+fn file(name: &str, text: &str) -> Arc<SourceFile> {
+    Arc::new(SourceFile { name: name.into(), text: text.into() })
+}
+
+fn models(path: &str) -> Result<Arc<SourceFile>, String> {
+    if path == "models/retail.yaml" { Ok(file(path, MODEL)) } else { Err("there is no such file".to_owned()) }
+}
+
+/// Reads every field of the retail mapping that no rule reads.
+const MODEL: &str = r#"
+kith: 1
+model: small
+prior: { share: 60 %, customers: 100000 }
+blocking:
+  - { id: name, same: [given_name, family_name], cut_above: 500 }
+term_frequencies:
+  whole_name: { of: [given_name, family_name], u: 1 in 40000, shape: 2, together: 3 times, typical: 1 in 10000 }
+  city: { of: [city], u: 1 in 20, typical: 1 in 50 }
+comparisons:
+  - comparison: name and handle
+    compare: { given: given_name, family: family_name, handle: handle }
+    levels:
+      - { level: full name, when: { name: full }, m: 0.6, u: 1 in 100000, term_frequency: whole_name }
+      - { level: other, when: else, m: 0.4, u: 0.99 }
+  - comparison: handle used again
+    compare: { reused_handle: handle, handles: handles, email: email, birth_date: birth_date }
+    levels:
+      - { level: whole handle, when: { again: whole }, m: 0.2, u: 1 in 1000000 }
+      - { level: other, when: else, m: 0.8, u: 0.99 }
+  - comparison: city
+    compare: city
+    levels:
+      - { level: same, when: exact, m: 0.8, u: 0.05, term_frequency: city }
+      - { level: other, when: else, m: 0.2, u: 0.95 }
+  - comparison: company
+    compare: company
+    levels:
+      - { level: same, when: exact, m: 0.8, u: 0.01 }
+      - { level: other, when: else, m: 0.2, u: 0.99 }
+"#;
+
+fn surroundings() -> Surroundings {
+    let operations = |name: &str, text: &str| connector::read(&file(name, text)).into_result().unwrap().0.operations;
+    Surroundings {
+        customers: vec!["crm".into()],
+        related: vec!["crm_orders".into()],
+        targets: vec![
+            ("crm_db".into(), Some(operations("sqlite.yaml", include_str!("../../../connectors/targets/sqlite.yaml")))),
+            ("service_desk".into(), Some(operations("ndjson.yaml", include_str!("../../../connectors/targets/ndjson.yaml")))),
+        ],
+    }
+}
+
+fn checked(text: &str) -> Checked<Rulebook> {
+    read(&file("m.yaml", text), &models, Some(&surroundings()))
+}
+
+fn told(text: &str) -> String {
+    checked(text)
+        .problems
+        .0
+        .iter()
+        .map(|d| format!("{}{d}", if d.severity == Severity::Warning { "warning: " } else { "" }))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn the_shipped_mapping_has_no_complaint() {
+    assert_eq!(told(RETAIL), "");
+    let rulebook = checked(RETAIL).value.unwrap();
+    assert_eq!(rulebook.enrich.deliver.len(), 4);
+    assert_eq!(rulebook.tests.len(), 9);
+    assert!(rulebook.policy.bases[0].per_customer && !rulebook.policy.bases[1].per_customer);
+}
+
+/// What is told about the retail mapping after one change.
+fn after(from: &str, to: &str) -> String {
+    assert!(RETAIL.contains(from), "{from}");
+    told(&RETAIL.replacen(from, to, 1))
+}
+
+#[test]
+fn each_fault_is_told_with_code_place_and_remedy() {
+    let faults = [
+        ("customer.handles: { has: identity.handle }", "customer.handels: { has: identity.handle }"),
+        ("{ content: { ends_with: \"?\" } }", "{ contnt: { ends_with: \"?\" } }"),
+        ("{ content: { ends_with: \"?\" } }", "{ content: { ends_wit: \"?\" } }"),
+        ("{ content: { ends_with: \"?\" } }", "\"cel: content.endsWith('?') && sgment == 'gold'\""),
+        ("{ content: { ends_with: \"?\" } }", "\"cel: size(content) > 'x'\""),
+        ("{ content: { ends_with: \"?\" } }", "{ content: { any_word: [\"?\"] } }"),
+        ("{ segment: gold, topic: complaint }", "{ segment: gold, topic: complaints }"),
+        ("when: { decision: not linked, topic: question }", "when: { decision: unlinked, topic: question }"),
+        ("when: { decision: not linked, topic: question }", "when: { network: linkdin, topic: question }"),
+        ("when: { decision: not linked, topic: question }", "when: { audience: direct, topic: question }"),
+        ("when: { decision: not linked, topic: question }", "when: { rule: same-mail }"),
+        ("clean: network_handle }     #", "clean: text }     #"),
+        ("from: [network, actor.preferredUsername], clean: network_handle", "from: actor.preferredUsername, clean: network_handle"),
+        ("clean: email }", "clean: e-mail }"),
+        ("clean: email }", "clean: { person_nam: given } }"),
+        ("find: email }", "find: emial }"),
+        ("clean: place }\n    company:     { from: company", "clean: place, find: email }\n    company:     { from: company"),
+        ("from: actor.location.name", "from: location.name"),
+        (
+            "    segment:     { from: segment,       optional: true }",
+            "    segment:     { from: segment }\n    postcode: { from: postcode, clean: postal_code }",
+        ),
+        ("same: [email]", "same: [mail]"),
+        ("same: [email]", "same: [segment]"),
+        ("id: same-phone,     same: [phone, family_name]", "id: same-email,     same: [phone, family_name]"),
+        (
+            "same: [phone, family_name], decide: link, ignore_if_shared_by_more_than: 2",
+            "same: [email], decide: link, ignore_if_shared_by_more_than: 1",
+        ),
+        ("link_from: 99.5 %, ask_a_person_from: 60 %", "link_from: 60 %, ask_a_person_from: 99.5 %"),
+        ("link_from: 99.5 %, ask_a_person_from: 60 %", "link_from: 0.995, ask_a_person_from: 0 %"),
+        ("    - { is: question,  when", "    - { otherwise: mention }\n    - { is: question,  when"),
+        ("from: crm ", "from: crn "),
+        ("from: crm_orders", "from: orders"),
+        ("to: service_desk", "to: servicedesk"),
+        ("operation: queue_lead", "operation: queue_led"),
+        ("PostURL: object.url, PostedAt", "PostUrl: object.url, PostedAt"),
+        (
+            "CustomerID: customer_id, Network: network, Handle: handle, Basis: basis",
+            "CustomerID: customer_id, Network: network, Handle: handle",
+        ),
+        ("truncate: 4000", "truncate: 8000"),
+        ("Body: { from: object.content, truncate: 4000 }", "Body: object.content"),
+        ("Handle: handle, Basis", "Handle: object.url, Basis"),
+        (
+            "    company:     { from: company,       clean: organisation }",
+            "    company:     { from: company,       clean: organisation }\n    religion: { from: faith }",
+        ),
+        ("law: \"GDPR 6(1)(f)\", purpose: service, record", "record"),
+        ("  topic:\n", "  segment:\n"),
+        ("orders: { from", "city: { from"),
+        ("model: models/retail.yaml", "model: models/retial.yaml"),
+        ("find: [\"order {digits}\"", "find: [\"order {digit}\""),
+        ("rule: handle-on-file", "rule: handle-on-fil"),
+        ("customer: C1\n", "customer: C9\n"),
+        ("Topic: complaint, OrderNumber: \"4711\"", "Topic: complaint, OrderNo: \"4711\""),
+        ("network: reddit", "network: redit"),
+        (
+            "object: { content: hi } }\n    expect: { decision: not linked }",
+            "published: yesterday, object: { content: hi } }\n    expect: { decision: not linked }",
+        ),
+        ("backfill: 30d", "backfill: 30"),
+        ("kith: 1", "kith: 2"),
+    ];
+    let all: Vec<String> = faults.iter().map(|(from, to)| format!("{}\n{}", to.trim(), after(from, to))).collect();
+    insta::assert_snapshot!(all.join("\n\n"), @r#"
+    customer.handels: { has: identity.handle }
+    KITH-M010 m.yaml:40:85: `customer.handels` is not a name that can be read here; Did you mean `customer.handles`?
+
+    { contnt: { ends_with: "?" } }
+    KITH-M010 m.yaml:55:32: `contnt` is not a name that can be read here; Did you mean `content`?
+
+    { content: { ends_wit: "?" } }
+    KITH-M005 m.yaml:55:43: `ends_wit` is not a key of `content`; Did you mean `ends_with`?
+
+    "cel: content.endsWith('?') && sgment == 'gold'"
+    KITH-M010 m.yaml:55:61: `sgment` is not a name that can be read here; Did you mean `segment`? Text stands in quotes: `'sgment'`
+
+    "cel: size(content) > 'x'"
+    KITH-M011 m.yaml:55:50: `>` can't be applied to int and string; Convert one side, for instance `int(…)` or `string(…)`; text stands in quotes
+
+    { content: { any_word: ["?"] } }
+    KITH-M011 m.yaml:55:54: a word to look for needs a letter or a digit; Use `contains` or `ends_with` for other characters
+
+    { segment: gold, topic: complaints }
+    KITH-M012 m.yaml:58:46: `topic` is never `complaints`; Did you mean `complaint`?
+
+    when: { decision: unlinked, topic: question }
+    KITH-M012 m.yaml:101:23: `decision` is never `unlinked`; Did you mean `linked`?
+
+    when: { network: linkdin, topic: question }
+    KITH-M013 m.yaml:101:22: `linkdin` is not a network that Kith knows; Did you mean `linkedin`?
+
+    when: { audience: direct, topic: question }
+    KITH-M025 m.yaml:101:23: activities for a direct audience are dropped at intake: `policy.audience` does not list `direct`; Remove this condition, or list `direct` under `policy.audience` with a basis of its own
+
+    when: { rule: same-mail }
+    KITH-M012 m.yaml:101:19: `rule` is never `same-mail`; Did you mean `same-email`?
+
+    clean: text }     #
+    KITH-M014 m.yaml:46:36: the rule compares a handle without its network: `handles` of `customers` has none; The same handle on another network is another person: give `customers.fields.handles` the cleaner `network_handle`
+
+    from: actor.preferredUsername, clean: network_handle
+    KITH-M014 m.yaml:35:26: `handle` is a handle without its network; A handle counts only on its own network: write `from: [network, actor.preferredUsername]`
+
+    clean: e-mail }
+    KITH-M008 m.yaml:16:48: `clean` must be one of text, email, phone, place, organisation, date, network_handle, postal_code, not `e-mail`; Did you mean `email`?
+
+    clean: { person_nam: given } }
+    KITH-M005 m.yaml:16:50: `person_nam` is not a key of `clean`; Did you mean `person_name`?
+
+    find: emial }
+    KITH-M008 m.yaml:31:57: `find` must be one of email, phone, organisation, not `emial`; Did you mean `email`?
+
+    clean: place, find: email }
+        company:     { from: company
+    KITH-M029 m.yaml:18:55: `city` has `clean` and `find`; Keep one: what is found is cleaned by itself
+
+    from: location.name
+    KITH-M029 m.yaml:33:26: `location.name` is not a path of a profile; Profiles are made of the actor: `actor.name`, `actor.summary`, …, and `network`. Did you mean `actor.name`?
+
+    segment:     { from: segment }
+        postcode: { from: postcode, clean: postal_code }
+    warning: KITH-M015 m.yaml:23:5: no rule, model, condition or delivery reads `customers.fields.postcode`; Remove it: what is not needed must not be kept
+
+    same: [mail]
+    KITH-M016 m.yaml:47:36: `identities` has no field `mail`; Declare it under `identities.fields`. Did you mean `email`?
+    KITH-M016 m.yaml:47:36: `customers` has no field `mail`; Declare it under `customers.fields`. Did you mean `email`?
+
+    same: [segment]
+    warning: KITH-M015 m.yaml:31:5: no rule, model, condition or delivery reads `identities.fields.email`; Remove it: what is not needed must not be kept
+    KITH-M016 m.yaml:47:36: `identities` has no field `segment`; Declare it under `identities.fields`. Known: given_name, family_name, email, phone, city, company, handle
+
+    id: same-email,     same: [phone, family_name]
+    KITH-M017 m.yaml:48:13: two rules are called `same-email`; Give one of them another name: the log and the tests tell them apart by it
+    KITH-M026 m.yaml:153:53: `match.rules` has no rule `same-phone`; Known: handle-on-file, same-email, model
+
+    same: [email], decide: link, ignore_if_shared_by_more_than: 1
+    warning: KITH-M015 m.yaml:17:5: no rule, model, condition or delivery reads `customers.fields.phone`; Remove it: what is not needed must not be kept
+    warning: KITH-M015 m.yaml:32:5: no rule, model, condition or delivery reads `identities.fields.phone`; Remove it: what is not needed must not be kept
+    warning: KITH-M019 m.yaml:48:13: `same-phone` compares the same fields as `same-email` above and never decides anything; Remove one of the two
+
+    link_from: 60 %, ask_a_person_from: 99.5 %
+    KITH-M018 m.yaml:50:49: a person would be asked only above the probability that links by itself; Write `ask_a_person_from` not greater than `link_from`
+
+    link_from: 0.995, ask_a_person_from: 0 %
+    KITH-M008 m.yaml:50:24: `link_from` must be a percentage such as `99.5 %`, not `0.995`; Write it in percent: `99.5 %`
+
+    - { otherwise: mention }
+        - { is: question,  when
+    KITH-M019 m.yaml:55:7: `otherwise` always holds, so the choices below it are never taken; Put `otherwise` last
+
+    from: crn
+    KITH-M020 m.yaml:10:9: the configuration has no `[customers.crn]`; Did you mean `crm`?
+
+    from: orders
+    KITH-M020 m.yaml:24:21: the configuration has no `[related.orders]`; Did you mean `crm_orders`?
+
+    to: servicedesk
+    KITH-M020 m.yaml:91:9: the configuration has no `[targets.servicedesk]`; Did you mean `service_desk`?
+
+    operation: queue_led
+    KITH-M020 m.yaml:103:16: the target `crm_db` has no operation `queue_led`; Did you mean `queue_lead`?
+
+    PostUrl: object.url, PostedAt
+    KITH-M021 m.yaml:104:5: the operation `queue_lead` needs `PostURL`: it is part of its record key; Add `PostURL: …` to `fields`
+    KITH-M022 m.yaml:104:33: the operation `queue_lead` has no field `PostUrl`; Did you mean `PostURL`?
+    KITH-M026 m.yaml:159:95: the entry `lead` has no field `PostURL`; Did you mean `PostUrl`?
+
+    CustomerID: customer_id, Network: network, Handle: handle
+    KITH-M021 m.yaml:67:5: the operation `upsert_profile` needs `Basis`: it is required; Add `Basis: …` to `fields`
+    KITH-M026 m.yaml:116:74: the entry `profile` has no field `Basis`; Known: CustomerID, Network, Handle, LinkedBy, MatchWeight
+
+    truncate: 8000
+    KITH-M023 m.yaml:82:47: `Body` takes 4000 characters, and this lets 8000 pass; Write `truncate: 4000` or less: longer texts would be parked
+
+    Body: object.content
+    warning: KITH-M023 m.yaml:82:13: `Body` takes 4000 characters, and what people say can be longer; Write `{ from: object.content, truncate: 4000 }`: longer texts would be parked
+
+    Handle: object.url, Basis
+    KITH-M010 m.yaml:67:66: a link has no activity, so there is no `object.url`; Use `for: activity`, or leave it out
+
+    company:     { from: company,       clean: organisation }
+        religion: { from: faith }
+    KITH-M024 m.yaml:20:5: `religion` is about religion or belief, a special category of personal data (GDPR Art. 9); Remove it: Kith does not match by, look for or deliver such traits
+    warning: KITH-M015 m.yaml:20:5: no rule, model, condition or delivery reads `customers.fields.religion`; Remove it: what is not needed must not be kept
+    KITH-M024 m.yaml:20:23: `faith` is about religion or belief, a special category of personal data (GDPR Art. 9); Remove it: Kith does not match by, look for or deliver such traits
+
+    record
+    KITH-M006 m.yaml:41:7: `basis` lacks the key `law`; Add `law: "GDPR 6(1)(f)"`. The law's ground.
+    KITH-M006 m.yaml:41:7: `basis` lacks the key `purpose`; Add `purpose: service`. What the link is for.
+
+    segment:
+    KITH-M027 m.yaml:53:3: `segment` has a meaning already; Give the enriched field another name: it must not hide what the name means elsewhere
+    KITH-M010 m.yaml:58:39: `topic` is not a name that can be read here; Declare it as a field, or see the list of names in the README of `mappings/`
+    KITH-M010 m.yaml:83:14: `topic` is not a name that can be read here; Declare it as a field, or write `{ text: "topic" }` where the text itself is meant
+    KITH-M010 m.yaml:90:31: `topic` is not a name that can be read here; Declare it as a field, or see the list of names in the README of `mappings/`
+    KITH-M010 m.yaml:101:35: `topic` is not a name that can be read here; Declare it as a field, or see the list of names in the README of `mappings/`
+    KITH-M010 m.yaml:104:89: `topic` is not a name that can be read here; Declare it as a field, or write `{ text: "topic" }` where the text itself is meant
+
+    city: { from
+    KITH-M027 m.yaml:24:5: `city` has a meaning already; Give the set of records another name
+
+    model: models/retial.yaml
+    KITH-M028 m.yaml:49:10: the model `models/retial.yaml` can't be read: there is no such file; Write the path from the mapping's folder: `models/retail.yaml`
+
+    find: ["order {digit}"
+    KITH-M011 m.yaml:60:26: `{digit}` is no placeholder; Did you mean `digits`?
+
+    rule: handle-on-fil
+    KITH-M026 m.yaml:113:13: `match.rules` has no rule `handle-on-fil`; Did you mean `handle-on-file`?
+
+    customer: C9
+    KITH-M026 m.yaml:112:17: the test has no customer `C9`; Did you mean `C1`?
+
+    Topic: complaint, OrderNo: "4711"
+    KITH-M026 m.yaml:117:42: the entry `interaction` has no field `OrderNo`; Known: CustomerID, Network, ActivityID, ConversationID, InReplyTo, Audience, PostedAt, PostURL, Body, Topic, Priority, OrderNumber, MappingHash
+
+    network: redit
+    KITH-M013 m.yaml:122:26: `redit` is not a network that Kith knows; Did you mean `reddit`?
+
+    published: yesterday, object: { content: hi } }
+        expect: { decision: not linked }
+    KITH-M030 m.yaml:122:15: this is no activity: `object.published` is not an RFC 3339 time with an offset, such as 2026-03-01T09:30:00Z; Write it as the network would send it; what is left out gets a sensible value
+
+    backfill: 30
+    KITH-M008 m.yaml:87:15: `backfill` must be a number of days such as `30d`, not `30`; Write the unit: `30d` for days
+
+    kith: 2
+    KITH-M008 m.yaml:4:7: `kith` must be `1`, not `2`; Known: 1
+    "#);
+}
+
+#[test]
+fn every_problem_of_a_file_is_told_at_once() {
+    let text = RETAIL
+        .replacen("identities:", "identites:", 1)
+        .replacen("audience: [public]", "audience: [publik]", 1)
+        .replacen("link_from: 99.5 %", "link_from: 99.5", 1)
+        .replacen("same: [email]", "same: email", 1)
+        .replacen("to: service_desk", "to: nowhere", 1)
+        .replacen("truncate: 250", "truncate: many", 1);
+    insta::assert_snapshot!(told(&text), @r#"
+    KITH-M006 m.yaml:4:1: the file lacks the key `identities`; Add `identities: { fields: … }`. The social side: an actor's profile.
+    KITH-M005 m.yaml:27:1: `identites` is not a key of the file; Did you mean `identities`?
+    KITH-M008 m.yaml:38:14: `audience` must be one of public, limited, direct, not `publik`; Did you mean `public`?
+    KITH-M007 m.yaml:47:35: `same` must be a list, each item a name of letters, digits, `_`, `-` and `.`, or a map with `identity`, `customer`, not a single value; Write a list, each item a name of letters, digits, `_`, `-` and `.`, or a map with `identity`, `customer`
+    KITH-M008 m.yaml:50:24: `link_from` must be a percentage such as `99.5 %`, not `99.5`; Write the sign: `99.5 %`
+    KITH-M020 m.yaml:91:9: the configuration has no `[targets.nowhere]`; Known: crm_db, service_desk
+    KITH-M008 m.yaml:95:51: `truncate` must be a whole number from 1 to 1000000, not `many`; Write a whole number from 1 to 1000000
+    "#);
+}
+
+#[test]
+fn a_file_that_is_no_mapping_is_told_so() {
+    insta::assert_snapshot!(["", "x", "- a", "kith: 1", "a: [", "%YAML 9\n---\na: 1"].map(|t| format!("{t:?}\n{}", told(t))).join("\n\n"), @r#"
+    ""
+    KITH-M007 m.yaml:1:1: `the file` has no value; Give a map with `kith`, `mapping`, `description`, `owner`, `customers`, `identities`, `policy`, `match`, …, or remove the key
+
+    "x"
+    KITH-M007 m.yaml:1:1: `the file` must be a map with `kith`, `mapping`, `description`, `owner`, `customers`, `identities`, `policy`, `match`, …, not a single value; Write a map with `kith`, `mapping`, `description`, `owner`, `customers`, `identities`, `policy`, `match`, …
+
+    "- a"
+    KITH-M007 m.yaml:1:1: `the file` must be a map with `kith`, `mapping`, `description`, `owner`, `customers`, `identities`, `policy`, `match`, …, not a list; Write a map with `kith`, `mapping`, `description`, `owner`, `customers`, `identities`, `policy`, `match`, …
+
+    "kith: 1"
+    KITH-M006 m.yaml:1:1: the file lacks the key `mapping`; Add `mapping: retail`. The mapping's name: the log and the CRM show it.
+    KITH-M006 m.yaml:1:1: the file lacks the key `customers`; Add `customers: { from: crm, key: customer_id, fields: … }`. The CRM's side.
+    KITH-M006 m.yaml:1:1: the file lacks the key `identities`; Add `identities: { fields: … }`. The social side: an actor's profile.
+    KITH-M006 m.yaml:1:1: the file lacks the key `policy`; Add `policy: { audience: [public], basis: …, retain: … }`. Asked first: without a basis nobody is matched.
+    KITH-M006 m.yaml:1:1: the file lacks the key `match`; Add `match: { rules: …, decide: … }`. Exact rules, then the model, then the thresholds.
+    KITH-M006 m.yaml:1:1: the file lacks the key `deliver`; Add `deliver: - { id: …, for: activity, to: …, operation: …, fields: … }`. What is written where.
+
+    "a: ["
+    KITH-M001 m.yaml:1:4: this is not YAML: did not find expected node content; A bracket seems to be open on this line or the one above: close every `{` with `}` and every `[` with `]`
+
+    "%YAML 9\n---\na: 1"
+    KITH-M001 m.yaml:1:1: this is not YAML: while scanning a YAML directive, did not find expected digit or '.' character; Check the indentation against the lines above, and that brackets and quotes are closed; the error may start a few lines earlier
+    "#);
+}
+
+#[test]
+fn layout_comments_and_tests_do_not_change_the_digest_and_everything_else_does() {
+    let digest = |text: &str| checked(text).value.unwrap_or_else(|| panic!("{}", told(text))).digest;
+    let base = digest(RETAIL);
+    let same = [
+        ("# the CRM's side", "# something else"),
+        ("owner: data-stewards", "owner: somebody"),
+        ("{ id: same-email,     same: [email],  decide: link, ignore", "{ decide: link, same: [email], id: \"same-email\", ignore"),
+        ("  - name: the same handle on another network is no proof", "  - name: other words"),
+        ("audience: [public]  ", "audience:\n    - 'public'\n  # x"),
+    ];
+    for (from, to) in same {
+        assert_eq!(digest(&RETAIL.replacen(from, to, 1)), base, "{to}");
+    }
+    let other = [
+        ("99.5 %", "99.6 %"),
+        ("truncate: 4000", "truncate: 3999"),
+        ("refund, rimborso", "rimborso, refund"),
+        ("retire: 2 %", "retire: 3 %"),
+        ("mapping: retail", "mapping: other"),
+    ];
+    for (from, to) in other {
+        assert_ne!(digest(&RETAIL.replacen(from, to, 1)), base, "{to}");
+    }
+    let city = "    city:        { from: city,          clean: place }\n";
+    let moved =
+        RETAIL.replacen(city, "", 1).replacen("    email:       { from: email, ", &format!("{city}    email:       {{ from: email, "), 1);
+    assert_ne!(digest(&moved), base, "the order of fields is the order of the evidence");
+}
+
+#[test]
+fn without_surroundings_the_configuration_is_not_asked() {
+    let checked = read(&file("m.yaml", &RETAIL.replacen("to: service_desk", "to: nowhere", 1)), &models, None);
+    assert_eq!(checked.problems.0.len(), 0, "{:?}", checked.problems);
+    assert!(checked.value.unwrap().enrich.deliver.iter().all(|d| d.record_key.is_empty()));
+}
+
+#[test]
+fn what_a_delivery_reads_of_the_actor_is_kept() {
+    let text = RETAIL.replacen("Handle: handle, Basis", "Handle: actor.url, Basis", 1);
+    let rulebook = checked(&text).value.unwrap();
+    assert!(rulebook.identities.paths.iter().any(|p| &**p == "actor.url"));
+    assert!(!checked(RETAIL).value.unwrap().identities.paths.iter().any(|p| &**p == "actor.url"));
+}
+
+#[test]
+fn the_schema_in_the_folder_is_the_reader_s_own_and_the_shipped_mapping_fits_it() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings/mapping.schema.json");
+    let fresh = format!("{}\n", serde_json::to_string_pretty(&schema()).unwrap());
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    if kept != fresh {
+        std::fs::write(&path, &fresh).unwrap();
+    }
+    assert_eq!(kept, fresh, "mappings/mapping.schema.json was stale and is written anew: commit it");
+    let validator = jsonschema::validator_for(&schema()).unwrap();
+    let tree = yaml::read(&file("m.yaml", RETAIL)).value.unwrap();
+    for json in [tree.root.to_json(), as_an_editor_reads(&tree.root)] {
+        let errors: Vec<String> = validator.iter_errors(&json).map(|e| format!("{}: {e}", e.instance_path())).collect();
+        assert_eq!(errors, Vec::<String>::new());
+    }
+    let broken = yaml::read(&file("m.yaml", &RETAIL.replacen("identities:", "identites:", 1))).value.unwrap();
+    assert!(!validator.is_valid(&broken.root.to_json()));
+}
+
+/// Numbers and truth values as YAML 1.2 types them: what an editor validates.
+fn as_an_editor_reads(node: &yaml::Node) -> serde_json::Value {
+    match &node.kind {
+        yaml::Kind::Nothing => serde_json::Value::Null,
+        yaml::Kind::Text(text) => serde_json::from_str(text)
+            .ok()
+            .filter(|v: &serde_json::Value| v.is_number() || v.is_boolean())
+            .unwrap_or_else(|| (&**text).into()),
+        yaml::Kind::List(items) => items.iter().map(as_an_editor_reads).collect(),
+        yaml::Kind::Map(entries) => {
+            serde_json::Value::Object(entries.iter().map(|e| (e.key.to_string(), as_an_editor_reads(&e.value))).collect())
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_mutated_mapping_is_read_without_panic(cuts in proptest::collection::vec((0_usize..12_000, 0_usize..60, "([a-z]{0,6}|[:\\[\\]{},&*!|>'\"#%-]|\n|  |cel: |\u{e9}|🇮🇹){0,4}"), 1..6)) {
+        let mut text: Vec<char> = RETAIL.chars().collect();
+        for (at, length, new) in cuts {
+            let at = at.min(text.len());
+            let end = (at + length).min(text.len());
+            text.splice(at..end, new.chars());
+        }
+        let text: String = text.into_iter().collect();
+        let checked = checked(&text);
+        prop_assert_eq!(checked.value.is_none(), checked.problems.has_errors());
+        for problem in &checked.problems.0 {
+            prop_assert!(!problem.message.is_empty() && !problem.remedy.is_empty());
+            prop_assert!(problem.place.line_column().is_some() || matches!(problem.place, crate::diagnose::Place::Path(_)));
+        }
+    }
+}
+
+#[test]
+fn the_tests_of_a_mapping_pass_and_reach_every_rule_and_delivery() {
+    let rulebook = read(&file("m.yaml", RETAIL), &models, Some(&surroundings())).into_result().unwrap().0;
+    let run = run_tests(&rulebook);
+    let failures: Vec<String> = run
+        .results
+        .iter()
+        .flat_map(|r| {
+            r.failures.iter().map(move |f| format!("{}\n  {} expected {}, came {} ({})", r.name, f.what, f.expected, f.actual, r.outcome))
+        })
+        .collect();
+    assert_eq!(failures, Vec::<String>::new());
+    assert!(run.coverage.rules.iter().all(|r| r.tests > 0), "{:?}", run.coverage.rules);
+    for (entry, fields) in &run.coverage.fields {
+        assert!(fields.iter().any(|f| f.tests > 0), "{entry} is never delivered");
+    }
+}
+
+#[test]
+fn a_test_that_fails_says_what_came_instead_and_where_it_was_expected() {
+    let text = RETAIL
+        .replacen("rule: handle-on-file\n", "rule: same-email\n", 1)
+        .replacen("      decision: linked\n      customer: C1", "      decision: review\n      customer: C1", 1)
+        .replacen("basis: provided_by_customer\n", "basis: public_profile\n", 1)
+        .replacen("Topic: complaint, OrderNumber: \"4711\"", "Topic: question, OrderNumber: { present: false }", 1)
+        .replacen("        lead: none\n", "        lead: {}\n", 1)
+        .replacen("candidates: [C2, C3]", "candidates: [C2]", 1)
+        .replacen("expect: { deliver: { interaction: none, lead: none } }", "expect: { decision: linked }", 1);
+    let rulebook = checked(&text).into_result().unwrap().0;
+    let run = run_tests(&rulebook);
+    let failures: Vec<String> = run
+        .results
+        .iter()
+        .flat_map(|r| r.failures.iter().map(move |f| format!("{} {}: expected {}, came {}", f.place, f.what, f.expected, f.actual)))
+        .collect();
+    insta::assert_snapshot!(failures.join("\n"), @r#"
+    m.yaml:111:17 decision: expected review, came linked
+    m.yaml:113:13 rule: expected same-email, came handle-on-file
+    m.yaml:114:14 basis: expected public_profile, came provided_by_customer
+    m.yaml:117:31 deliver.interaction.Topic: expected question, came complaint
+    m.yaml:117:54 deliver.interaction.OrderNumber: expected no value, came 4711
+    m.yaml:119:9 deliver.lead: expected delivered, came none
+    m.yaml:129:45 candidates: expected C2, came C2, C3
+    m.yaml:163:25 decision: expected linked, came none: dropped (private-message)
+    "#);
+    let outcomes: Vec<&str> = run.results.iter().map(|r| r.outcome.as_str()).collect();
+    insta::assert_snapshot!(outcomes.join("\n"), @r#"
+    linked to C1 by handle-on-file (provided_by_customer), 97.2066 %
+    not linked
+    review, best candidate C2 by model (public_profile), 47.3684 %
+    linked to C4 by same-email (public_profile), 7.2194 %
+    not linked
+    linked to C7 by same-phone (public_profile), 93.7471 %
+    not linked
+    dropped before anybody was asked about: private-message
+    linked to C8 by handle-on-file (provided_by_customer), 97.2066 %
+    "#);
+    assert_eq!(run.failed(), 3);
+}
+
+#[test]
+fn coverage_counts_what_the_tests_reached() {
+    let run = run_tests(&checked(RETAIL).value.unwrap());
+    let line = |(name, covered): (&str, &Vec<Covered>)| {
+        format!("{name}: {}", covered.iter().map(|c| format!("{} {}", c.name, c.tests)).collect::<Vec<_>>().join(", "))
+    };
+    let groups = std::iter::once(("rules", &run.coverage.rules))
+        .chain(run.coverage.levels.iter().chain(&run.coverage.fields).map(|(n, c)| (&**n, c)));
+    insta::assert_snapshot!(groups.map(line).collect::<Vec<_>>().join("\n"), @r#"
+    rules: handle-on-file 2, same-email 1, same-phone 1
+    name and handle: full name 2, other 3
+    handle used again: whole handle 2, other 0
+    city: same 1, other 0
+    company: same 0, other 0
+    profile: CustomerID 4, Network 4, Handle 4, Basis 4, LinkedBy 4, MatchWeight 4
+    interaction: CustomerID 4, Network 4, ActivityID 4, ConversationID 0, InReplyTo 0, Audience 4, PostedAt 4, PostURL 1, Body 4, Topic 4, Priority 4, OrderNumber 3, MappingHash 4
+    service-request: ContactId 1, Abstract 1, PostURL 1, Priority 1, OrderNumber 1
+    lead: Network 1, PostURL 1, PostedAt 1, Topic 1
+    "#);
+    insta::assert_snapshot!(format!("{:?}", run.coverage.totals()), @r#"(33, 39)"#);
+}
+
+#[test]
+fn a_test_may_say_how_common_a_name_is_and_what_the_customer_bought() {
+    let text = RETAIL
+        .replacen("enrich:\n", "enrich:\n  last_order: { cel: \"orders[0].order_number\" }\n  late: [{ is: yes, when: \"cel: orders.exists(o, o.status == 'late')\" }, { otherwise: no }]\n", 1)
+        .replacen("ConversationID: conversation\n", "ConversationID: last_order\n      InReplyTo: late\n", 1)
+        .replacen("      InReplyTo: object.inReplyTo\n", "", 1);
+    let text = format!(
+        "{text}  - name: a rare name is enough\n    customers: [{{ customer_id: C1, name: Ottavio Zanardelli, city: Lecce }}]\n    related: {{ orders: [{{ customer_id: C1, order_number: 1, status: late }}, {{ customer_id: C1, order_number: 2, status: late }}, {{ customer_id: C9, order_number: 3, status: x }}] }}\n    term_frequencies: {{ whole_name: {{ ottavio zanardelli: 0.00000001 }}, city: {{ lecce: 0.00001 }} }}\n    activity: {{ network: mastodon, actor: {{ name: Ottavio Zanardelli, location: {{ name: Lecce }} }}, object: {{ content: ciao }} }}\n    expect: {{ decision: linked, rule: model, deliver: {{ interaction: {{ ConversationID: 1, InReplyTo: yes }} }} }}\n"
+    );
+    let rulebook = checked(&text).into_result().unwrap_or_else(|p| panic!("{p:?}")).0;
+    let run = run_tests(&rulebook);
+    assert_eq!(run.results.last().unwrap().failures, vec![], "{}", run.results.last().unwrap().outcome);
+}
