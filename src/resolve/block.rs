@@ -4,12 +4,13 @@ use super::cell::{each, first};
 use super::compare::position;
 use super::handle::{Handle, bare, local_part, spelled};
 use super::{CountedPart, KeyForm, KeyPart, Matching};
-use crate::normalize::{formal_names, short_names};
+use crate::normalize::formal_names;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-/// Most keys that one record has for one rule: 16 nicknames by two handles, with room. More are cut, the first in order stay.
-const MOST_KEYS: usize = 64;
+/// Most keys that one record has for one rule: a handle of 30 letters in three readings has 58 splits each, some with formal names. More are cut,
+/// the first in order stay.
+const MOST_KEYS: usize = 256;
 
 /// A hash that is the same on every machine and in every version: FNV-1a with a final mix (splitmix64), over the bytes.
 ///
@@ -54,19 +55,11 @@ pub(super) type ByHash<V> = std::collections::HashMap<u64, V, BuildHasherDefault
 /// One part of a key on one side.
 #[derive(Clone, Debug)]
 enum Part {
-    Field {
-        at: Option<usize>,
-        form: KeyForm,
-    },
-    /// The identity's handle, as letters.
-    Handle {
-        at: Option<usize>,
-    },
-    /// The customer's name, in every way that handles spell it.
-    Spellings {
-        given: Option<usize>,
-        family: Option<usize>,
-    },
+    Field { at: Option<usize>, form: KeyForm },
+    /// The identity's handle, read as a name in every way.
+    Handle { at: Option<usize> },
+    /// The customer's name, as [`readings`] reads it.
+    Spellings { given: Option<usize>, family: Option<usize> },
 }
 
 /// A rule's parts on one side.
@@ -157,7 +150,7 @@ fn of_part<'a>(part: &Part, cells: &Cells<'a>) -> Vec<String> {
     let cell = |at: &Option<usize>| at.and_then(cells);
     match part {
         Part::Field { at, form } => cell(at).map(|text| of_form(text, *form)).unwrap_or_default(),
-        Part::Handle { at } => cell(at).map(|handle| Handle::new(first(handle)).spellings().to_vec()).unwrap_or_default(),
+        Part::Handle { at } => cell(at).map(|handle| readings(&Handle::new(first(handle)))).unwrap_or_default(),
         Part::Spellings { given, family } => match (cell(given), cell(family)) {
             (Some(given), Some(family)) => spellings(first(given), first(family)),
             _ => Vec::new(),
@@ -171,11 +164,7 @@ fn of_form(cell: &str, form: KeyForm) -> Vec<String> {
         KeyForm::Whole => each(cell).map(str::to_owned).collect(),
         KeyForm::Nickname => {
             let name = first(cell).split([' ', '-']).next().unwrap_or_default();
-            std::iter::once(name)
-                .chain(formal_names(name).iter().copied())
-                .filter(|n| n.chars().nth(1).is_some())
-                .map(str::to_owned)
-                .collect()
+            given_forms(name).filter(|n| n.chars().nth(1).is_some()).map(str::to_owned).collect()
         }
         KeyForm::Initial => letters(first(cell), 1).into_iter().collect(),
         KeyForm::FirstThree => letters(first(cell), 3).into_iter().collect(),
@@ -189,20 +178,36 @@ fn of_form(cell: &str, form: KeyForm) -> Vec<String> {
     }
 }
 
-/// `adarossi`, `rossiada`, `arossi`, `rossia`, and the given name's other forms.
-fn spellings(given: &str, family: &str) -> Vec<String> {
-    let (given, family) = (spelled(given.split([' ', '-']).next().unwrap_or_default()), spelled(family));
-    let Some(initial) = given.chars().next() else { return Vec::new() };
-    if family.chars().nth(1).is_none() {
-        return Vec::new();
-    }
-    let mut all = vec![format!("{initial}{family}"), format!("{family}{initial}")];
-    let forms = std::iter::once(given.as_str()).chain(short_names(&given).iter().copied()).chain(formal_names(&given).iter().copied());
-    for form in forms.filter(|form| form.chars().nth(1).is_some()) {
-        all.push(format!("{form}{family}"));
-        all.push(format!("{family}{form}"));
+/// Every way to read a handle as a name: split into two, either half the given name (or short for it) or its initial.
+///
+/// Splitting here and not spelling there keeps the index small: a customer has two or three keys and not one for each nickname.
+fn readings(handle: &Handle) -> Vec<String> {
+    let mut all = Vec::new();
+    for spelling in handle.spellings() {
+        for (at, _) in spelling.char_indices().skip(1) {
+            let (Some(left), Some(right)) = (spelling.get(..at), spelling.get(at..)) else { continue };
+            for (given, family) in [(left, right), (right, left)] {
+                if family.chars().nth(1).is_some() {
+                    all.extend(given_forms(given).map(|form| format!("{form} {family}")));
+                }
+            }
+        }
     }
     all
+}
+
+/// The customer's keys for [`readings`].
+fn spellings(given: &str, family: &str) -> Vec<String> {
+    let (given, family) = (spelled(given.split([' ', '-']).next().unwrap_or_default()), spelled(family));
+    let Some(initial) = given.chars().next().filter(|_| family.chars().nth(1).is_some()) else { return Vec::new() };
+    let mut all = vec![format!("{initial} {family}")];
+    all.extend(given_forms(&given).filter(|form| form.chars().nth(1).is_some()).map(|form| format!("{form} {family}")));
+    all
+}
+
+/// A given name and the formal names that it is short for.
+fn given_forms(name: &str) -> impl Iterator<Item = &str> {
+    std::iter::once(name).chain(formal_names(name).iter().copied())
 }
 
 /// What a term frequency counts, as one key; `None` where the record lacks a part.

@@ -18,7 +18,7 @@ pub(super) struct Plan {
 enum Columns {
     Field { identity: Option<usize>, customer: Option<usize> },
     NameAndHandle { identity: [Option<usize>; 3], customer: [Option<usize>; 2] },
-    HandleReuse { handle: Option<usize>, handles: Option<usize>, email: Option<usize>, birth_date: Option<usize> },
+    HandleReuse { handle: Option<usize>, handles: Option<usize>, email: Option<usize>, birth_date: Option<usize>, name: [Option<usize>; 2] },
 }
 
 /// The identity's side, taken apart once.
@@ -37,20 +37,19 @@ pub(super) fn position(names: &[Arc<str>], name: &str) -> Option<usize> {
 impl Plan {
     pub(super) fn new(model: &Model, identity: &[Arc<str>], customer: &[Arc<str>]) -> Self {
         let columns = |comparison: &Comparison| match &comparison.compared {
-            Compared::Field { identity: i, customer: c } => {
-                Columns::Field { identity: position(identity, i), customer: position(customer, c) }
-            }
+            Compared::Field { identity: i, customer: c } => Columns::Field { identity: position(identity, i), customer: position(customer, c) },
             Compared::NameAndHandle { given, family, handle } => Columns::NameAndHandle {
                 identity: [given, family, handle].map(|name| position(identity, name)),
                 customer: [given, family].map(|name| position(customer, name)),
             },
-            Compared::HandleReuse { handle, handles, email, birth_date } => {
-                let of = |name: &Option<Arc<str>>| name.as_ref().and_then(|name| position(customer, name));
+            Compared::HandleReuse { handle, handles, email, birth_date, name } => {
+                let of = |name: Option<&Arc<str>>| name.and_then(|name| position(customer, name));
                 Columns::HandleReuse {
                     handle: position(identity, handle),
-                    handles: of(handles),
-                    email: of(email),
-                    birth_date: of(birth_date),
+                    handles: of(handles.as_ref()),
+                    email: of(email.as_ref()),
+                    birth_date: of(birth_date.as_ref()),
+                    name: [of(name.as_ref().map(|(given, _)| given)), of(name.as_ref().map(|(_, family)| family))],
                 }
             }
         };
@@ -63,9 +62,7 @@ impl Plan {
             .comparisons
             .iter()
             .map(|columns| match columns {
-                Columns::NameAndHandle { identity: [_, _, handle], .. } | Columns::HandleReuse { handle, .. } => {
-                    at(handle).map(|h| Handle::new(first(h)))
-                }
+                Columns::NameAndHandle { identity: [_, _, handle], .. } | Columns::HandleReuse { handle, .. } => at(handle).map(|h| Handle::new(first(h))),
                 Columns::Field { .. } => None,
             })
             .collect();
@@ -99,8 +96,10 @@ impl Plan {
                     test => is_else(test),
                 })
             }
-            Columns::HandleReuse { handles, email, birth_date, .. } => {
-                let reuse = handle?.reuse(right(handles), right(email), right(birth_date))?;
+            Columns::HandleReuse { handles, email, birth_date, name: [given, family], .. } => {
+                let name = right(given).zip(right(family)).map(|(given, family)| (spelled(given), spelled(family)));
+                let name = name.as_ref().map(|(given, family)| (given.as_str(), family.as_str()));
+                let reuse = handle?.reuse(right(handles), right(email), right(birth_date), name)?;
                 comparison.levels.iter().position(|level| match &level.test {
                     LevelTest::Reuse(kinds) => kinds.contains(&reuse),
                     test => is_else(test),

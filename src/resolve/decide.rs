@@ -2,7 +2,7 @@
 
 use super::cell::{cell, meet};
 use super::evidence::{FLOOR_BITS, MOST_CANDIDATES, best_first, conclude, fill_posteriors};
-use super::index::Row;
+use super::postings::Row;
 use super::score::{Part, odds, outcomes, parts, weight};
 use super::{Index, Matching};
 use crate::model::{BlockCut, Candidate, CustomerId, Decision, Digest, Evidence, Outcome, Personal, RuleHit, Value};

@@ -72,14 +72,22 @@ impl Handle {
         self.spellings.iter().map(|s| agreement(s, given, family)).min().unwrap_or(HandleAgreement::Unrelated)
     }
 
-    /// What of it comes back in other accounts; `None` where there is nothing to compare.
-    pub(super) fn reuse(&self, handles: Option<&str>, email: Option<&str>, birth_date: Option<&str>) -> Option<Reuse> {
+    /// What of it comes back in other accounts; `None` where there is nothing to compare. `name` is the customer's, as [`spelled`] gives it.
+    pub(super) fn reuse(&self, handles: Option<&str>, email: Option<&str>, birth_date: Option<&str>, name: Option<(&str, &str)>) -> Option<Reuse> {
         let others = || handles.into_iter().flat_map(each).map(bare).chain(email.map(local_part));
+        let numbered = self.number.len() >= 2;
         if others().any(|other| without_marks(other).eq(without_marks(&self.whole))) {
-            return Some(if self.number.len() >= 2 { Reuse::WholeWithDigits } else { Reuse::Whole });
+            let made_up = name.is_some_and(|(given, family)| self.agreement(given, family) == HandleAgreement::Unrelated);
+            return Some(if made_up {
+                Reuse::WholeMadeUp
+            } else if numbered {
+                Reuse::WholeWithDigits
+            } else {
+                Reuse::Whole
+            });
         }
-        if self.number.len() < 2 {
-            return None;
+        if !numbered {
+            return others().next().map(|_| Reuse::Nothing);
         }
         if others().any(|other| number(other) == self.number) {
             return Some(if self.number.len() >= 3 { Reuse::LongNumber } else { Reuse::ShortNumber });
@@ -88,8 +96,7 @@ impl Handle {
         if year.is_some_and(|year| self.number == year || (self.number.len() == 2 && year.ends_with(&self.number))) {
             return Some(Reuse::BirthYear);
         }
-        let comparable = year.is_some() || others().any(|other| number(other).len() >= 2);
-        comparable.then_some(Reuse::Differs)
+        (year.is_some() || others().next().is_some()).then_some(Reuse::OtherNumber)
     }
 }
 
@@ -183,22 +190,24 @@ mod tests {
     #[test]
     fn what_comes_back_in_other_accounts_is_seen() {
         let handle = Handle::new("x:ada.rossi84");
-        assert_eq!(handle.reuse(Some("linkedin:adarossi84"), None, None), Some(Reuse::WholeWithDigits));
-        assert_eq!(handle.reuse(None, Some("ada.rossi84@x.it"), None), Some(Reuse::WholeWithDigits));
-        assert_eq!(handle.reuse(None, Some("arossi84@x.it"), None), Some(Reuse::ShortNumber));
-        assert_eq!(handle.reuse(None, Some("arossi@x.it"), Some("1984-02-01")), Some(Reuse::BirthYear));
-        assert_eq!(handle.reuse(None, None, Some("1985-02-01")), Some(Reuse::Differs));
-        assert_eq!(handle.reuse(None, Some("arossi@x.it"), None), None);
-        assert_eq!(handle.reuse(None, None, None), None);
-        assert_eq!(Handle::new("x:ada417").reuse(None, Some("rossi417@x.it"), None), Some(Reuse::LongNumber));
-        assert_eq!(Handle::new("x:adarossi").reuse(Some("reddit:adarossi"), None, None), Some(Reuse::Whole));
+        let name = Some(("ada", "rossi"));
+        assert_eq!(handle.reuse(Some("linkedin:adarossi84"), None, None, name), Some(Reuse::WholeWithDigits));
+        assert_eq!(handle.reuse(None, Some("ada.rossi84@x.it"), None, name), Some(Reuse::WholeWithDigits));
+        assert_eq!(handle.reuse(None, Some("arossi84@x.it"), None, name), Some(Reuse::ShortNumber));
+        assert_eq!(handle.reuse(None, Some("arossi@x.it"), Some("1984-02-01"), name), Some(Reuse::BirthYear));
+        assert_eq!(handle.reuse(None, None, Some("1985-02-01"), name), Some(Reuse::OtherNumber));
+        assert_eq!(handle.reuse(None, None, None, name), None);
+        assert_eq!(Handle::new("x:ada417").reuse(None, Some("rossi417@x.it"), None, name), Some(Reuse::LongNumber));
+        assert_eq!(Handle::new("x:adarossi").reuse(Some("reddit:adarossi"), None, None, name), Some(Reuse::Whole));
+        assert_eq!(Handle::new("x:adarossi").reuse(None, Some("ada84@x.it"), None, name), Some(Reuse::Nothing));
+        assert_eq!(Handle::new("x:neon.gamer605").reuse(Some("instagram:neongamer605"), None, None, name), Some(Reuse::WholeMadeUp));
     }
 
     proptest! {
         #[test]
         fn no_text_makes_it_panic(handle in ".{0,30}", given in ".{0,8}", family in ".{0,8}", other in ".{0,20}") {
             let handle = Handle::new(&handle);
-            let _any = (handle.agreement(&given, &family), handle.reuse(Some(&other), Some(&other), Some(&other)));
+            let _any = (handle.agreement(&given, &family), handle.reuse(Some(&other), Some(&other), Some(&other), Some((&given, &family))));
         }
     }
 }

@@ -1,22 +1,18 @@
 //! The customers of the CRM, in memory, found by blocking keys and rule keys.
 //!
-//! Columnar: each cleaned value is a number into one buffer of distinct texts. Keys are 64-bit hashes with a posting list each. For
-//! 1,000,000 customers with 9 fields and about 16 keys each this is 36 MB of columns, some 100 MB of texts and 16 M postings: 12 M of them
-//! alone under their key (24 bytes each with the table's slack) and 4 M in lists (4 bytes): about 300 MB; below the 600 MB of the bar.
+//! Columnar: each cleaned value is a number into one buffer of distinct texts; keys are 64-bit hashes with a posting list each.
 
-use super::block::{ByHash, Keys};
+use super::block::Keys;
 use super::cell::{cell, value};
 use super::compare::Plan;
 use super::frequency::{Counts, Frequencies};
+use super::postings::{Postings, Row};
 use super::strings::{Strings, Text};
 use super::{Matching, Prior};
 use crate::model::{Customer, CustomerId, Personal, Value};
 use crate::normalize::{CustomerFields, IdentityFields, clean_customer};
 use std::collections::HashMap;
 use std::sync::Arc;
-
-/// The number of a customer's row.
-pub(super) type Row = u32;
 
 /// Longest chain of merges followed. A CRM that merges a survivor every week for ten years has 520.
 const MOST_MERGES: usize = 1_024;
@@ -49,22 +45,6 @@ impl PreparedCustomer {
     }
 }
 
-/// Rows under one key. Most keys have one.
-#[derive(Clone, Debug)]
-enum Posting {
-    One(Row),
-    Many(Vec<Row>),
-}
-
-impl Posting {
-    fn rows(&self) -> &[Row] {
-        match self {
-            Self::One(row) => std::slice::from_ref(row),
-            Self::Many(rows) => rows,
-        }
-    }
-}
-
 /// The index of customers: columnar, in memory, incremental.
 #[derive(Debug)]
 pub struct Index {
@@ -81,7 +61,7 @@ pub struct Index {
     ids: Vec<Text>,
     merged: Vec<Text>,
     columns: Vec<Vec<Text>>,
-    postings: ByHash<Posting>,
+    postings: Postings,
     free: Vec<Row>,
     merged_away: usize,
 }
@@ -110,7 +90,7 @@ impl Index {
             ids: Vec::new(),
             merged: Vec::new(),
             columns: vec![Vec::new(); customer_names.len()],
-            postings: ByHash::default(),
+            postings: Postings::default(),
             free: Vec::new(),
             merged_away: 0,
             customers,
@@ -162,13 +142,7 @@ impl Index {
         }
         self.by_id.insert(id, row);
         for key in keys {
-            self.postings
-                .entry(key)
-                .and_modify(|posting| match posting {
-                    Posting::One(first) => *posting = Posting::Many(vec![*first, row]),
-                    Posting::Many(rows) => rows.push(row),
-                })
-                .or_insert(Posting::One(row));
+            self.postings.add(key, row);
         }
         // A record that was merged away tells nothing about how common a name is: its person is counted under the survivor.
         if merged == 0 {
@@ -195,17 +169,7 @@ impl Index {
             (self.keys.of_customer(&at), self.frequencies.keys(&at))
         };
         for key in keys {
-            let empty = match self.postings.get_mut(&key) {
-                Some(Posting::One(only)) => *only == row,
-                Some(Posting::Many(rows)) => {
-                    rows.retain(|other| *other != row);
-                    rows.is_empty()
-                }
-                None => false,
-            };
-            if empty {
-                self.postings.remove(&key);
-            }
+            self.postings.take(key, row);
         }
         if self.at(&self.merged, row) == 0 {
             if let Some(counts) = &mut self.counts {
@@ -280,7 +244,7 @@ impl Index {
         }
         let cells: Vec<Option<String>> = identity.iter().map(cell).collect();
         let at = |at: usize| cells.get(at).and_then(Option::as_deref);
-        (0..self.keys.len()).any(|rule| self.keys.of_identity(rule, &at).iter().any(|key| self.postings.contains_key(key)))
+        (0..self.keys.len()).any(|rule| self.keys.of_identity(rule, &at).iter().any(|key| !self.postings.rows(*key).is_empty()))
     }
 
     pub(super) fn row(&self, id: &CustomerId) -> Option<Row> {
@@ -315,7 +279,7 @@ impl Index {
 
     /// The rows under a key.
     pub(super) fn rows(&self, key: u64) -> &[Row] {
-        self.postings.get(&key).map_or(&[], Posting::rows)
+        self.postings.rows(key)
     }
 
     /// log2 of the prior odds of one customer against "none of them".

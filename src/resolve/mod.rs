@@ -10,6 +10,7 @@ mod frequency;
 mod handle;
 mod index;
 mod model;
+mod postings;
 mod rulebook;
 mod score;
 mod strings;

@@ -151,6 +151,8 @@ pub enum Compared {
         email: Option<Arc<str>>,
         /// The customer's date of birth.
         birth_date: Option<Arc<str>>,
+        /// The customer's given and family name: a handle that spells them says less than a made-up one.
+        name: Option<(Arc<str>, Arc<str>)>,
     },
 }
 
@@ -242,36 +244,51 @@ impl HandleAgreement {
     }
 }
 
-/// What of a handle comes back in a customer's other accounts.
+/// What of a handle comes back in a customer's other accounts: handles on any network, the part before the `@` of the e-mail address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Reuse {
-    /// All of it, in a handle of the customer on any network or before the `@` of the e-mail address, and it has digits.
+    /// All of it, and it does not spell the customer's name.
+    WholeMadeUp,
+    /// All of it, a name with digits.
     WholeWithDigits,
-    /// All of it, without digits.
+    /// All of it, a name without digits.
     Whole,
-    /// Its digits (three or more), in the e-mail address or a handle.
+    /// Its digits, three or more.
     LongNumber,
-    /// Its digits (two), in the e-mail address or a handle.
+    /// Its two digits.
     ShortNumber,
     /// Its digits are the year of birth.
     BirthYear,
-    /// It has digits, and the customer's accounts have others.
-    Differs,
+    /// It has digits, and there are accounts or a date of birth without them.
+    OtherNumber,
+    /// It has no digits, and there are accounts unlike it.
+    Nothing,
 }
 
 impl Reuse {
     /// Every kind.
-    pub const ALL: [Self; 6] = [Self::WholeWithDigits, Self::Whole, Self::LongNumber, Self::ShortNumber, Self::BirthYear, Self::Differs];
+    pub const ALL: [Self; 8] = [
+        Self::WholeMadeUp,
+        Self::WholeWithDigits,
+        Self::Whole,
+        Self::LongNumber,
+        Self::ShortNumber,
+        Self::BirthYear,
+        Self::OtherNumber,
+        Self::Nothing,
+    ];
 
     /// The name in model files.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::WholeMadeUp => "whole_made_up",
             Self::WholeWithDigits => "whole_with_digits",
             Self::Whole => "whole",
             Self::LongNumber => "long_number",
             Self::ShortNumber => "short_number",
             Self::BirthYear => "birth_year",
-            Self::Differs => "differs",
+            Self::OtherNumber => "other_number",
+            Self::Nothing => "nothing",
         }
     }
 }

@@ -196,6 +196,8 @@ const COMPARE: Shape = Shape::OneOf(&[
             Key::optional("handles", Shape::Name, "handles", "The customer's handles."),
             Key::optional("email", Shape::Name, "email", "The customer's e-mail address."),
             Key::optional("birth_date", Shape::Name, "birth_date", "The customer's date of birth."),
+            Key::optional("given_name", Shape::Name, "given_name", "The customer's given name: a handle that spells the name says less."),
+            Key::optional("family_name", Shape::Name, "family_name", "The customer's family name."),
         ],
         others: None,
     }),

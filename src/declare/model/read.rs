@@ -271,8 +271,9 @@ impl Reader<'_> {
         }
         if let Some(handle) = node.get("reused_handle") {
             let handle = self.field(Some(handle), Side::Identity);
-            let [handles, email, birth_date] = ["handles", "email", "birth_date"].map(|key| self.field(node.get(key), Side::Customer));
-            return Some(Compared::HandleReuse { handle: handle?, handles, email, birth_date });
+            let [handles, email, birth_date, given, family] =
+                ["handles", "email", "birth_date", "given_name", "family_name"].map(|key| self.field(node.get(key), Side::Customer));
+            return Some(Compared::HandleReuse { handle: handle?, handles, email, birth_date, name: given.zip(family) });
         }
         let (left, right) = match (node.get("identity"), node.get("customer")) {
             (None, None) => (node, node),
@@ -443,8 +444,9 @@ fn digest(model: &Model) -> Digest {
     let compared = |compared: &Compared| match compared {
         Compared::Field { identity, customer } => json!([&**identity, &**customer]),
         Compared::NameAndHandle { given, family, handle } => json!({ "given": &**given, "family": &**family, "handle": &**handle }),
-        Compared::HandleReuse { handle, handles, email, birth_date } => {
-            json!({ "reused_handle": &**handle, "handles": handles.as_deref(), "email": email.as_deref(), "birth_date": birth_date.as_deref() })
+        Compared::HandleReuse { handle, handles, email, birth_date, name } => {
+            let name = name.as_ref().map(|(given, family)| json!([&**given, &**family]));
+            json!({ "reused_handle": &**handle, "handles": handles.as_deref(), "email": email.as_deref(), "birth_date": birth_date.as_deref(), "name": name })
         }
     };
     let test = |test: &LevelTest| match test {
