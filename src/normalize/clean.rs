@@ -65,7 +65,9 @@ fn first<'a>(values: impl Iterator<Item = &'a Value>, clean: impl Fn(&str) -> Op
         // A list of raw values (two e-mail columns joined, an array in a profile): the first that gives something.
         let found = match value {
             Value::List(items) => items.iter().filter_map(raw_text).find_map(|text| clean(&text)),
-            value => raw_text(value).and_then(|text| clean(&text)),
+            Value::Missing | Value::Text(_) | Value::Number(_) | Value::Integer(_) | Value::Bool(_) | Value::Time(_) | Value::Record(_) => {
+                raw_text(value).and_then(|text| clean(&text))
+            }
         };
         if let Some(text) = found {
             return Value::Text(text.into());

@@ -55,11 +55,19 @@ pub(super) type ByHash<V> = std::collections::HashMap<u64, V, BuildHasherDefault
 /// One part of a key on one side.
 #[derive(Clone, Debug)]
 enum Part {
-    Field { at: Option<usize>, form: KeyForm },
+    Field {
+        at: Option<usize>,
+        form: KeyForm,
+    },
     /// The identity's handle, read as a name in every way.
-    Handle { at: Option<usize> },
+    Handle {
+        at: Option<usize>,
+    },
     /// The customer's name, as [`readings`] reads it.
-    Spellings { given: Option<usize>, family: Option<usize> },
+    Spellings {
+        given: Option<usize>,
+        family: Option<usize>,
+    },
 }
 
 /// A rule's parts on one side.
@@ -112,7 +120,7 @@ impl Keys {
     }
 
     /// All keys of a customer, sorted, each once.
-    pub(super) fn of_customer<'a>(&self, cells: &Cells<'a>) -> Vec<u64> {
+    pub(super) fn of_customer(&self, cells: &Cells<'_>) -> Vec<u64> {
         let mut keys: Vec<u64> = self.customer.iter().enumerate().flat_map(|(rule, parts)| of_parts(rule, parts, cells)).collect();
         keys.sort_unstable();
         keys.dedup();
@@ -120,7 +128,7 @@ impl Keys {
     }
 
     /// The keys of an identity for one rule, sorted, each once.
-    pub(super) fn of_identity<'a>(&self, rule: usize, cells: &Cells<'a>) -> Vec<u64> {
+    pub(super) fn of_identity(&self, rule: usize, cells: &Cells<'_>) -> Vec<u64> {
         let mut keys = self.identity.get(rule).map(|parts| of_parts(rule, parts, cells)).unwrap_or_default();
         keys.sort_unstable();
         keys.dedup();
@@ -134,7 +142,7 @@ impl Keys {
 }
 
 /// Every combination of the parts' keys; none where a part has none.
-fn of_parts<'a>(rule: usize, parts: &[Part], cells: &Cells<'a>) -> Vec<u64> {
+fn of_parts(rule: usize, parts: &[Part], cells: &Cells<'_>) -> Vec<u64> {
     let mut keys = vec![mix(u64::try_from(rule).unwrap_or(u64::MAX).wrapping_add(1))];
     if parts.is_empty() {
         return Vec::new();
@@ -146,7 +154,7 @@ fn of_parts<'a>(rule: usize, parts: &[Part], cells: &Cells<'a>) -> Vec<u64> {
     keys
 }
 
-fn of_part<'a>(part: &Part, cells: &Cells<'a>) -> Vec<String> {
+fn of_part(part: &Part, cells: &Cells<'_>) -> Vec<String> {
     let cell = |at: &Option<usize>| at.and_then(cells);
     match part {
         Part::Field { at, form } => cell(at).map(|text| of_form(text, *form)).unwrap_or_default(),
@@ -211,7 +219,7 @@ fn given_forms(name: &str) -> impl Iterator<Item = &str> {
 }
 
 /// What a term frequency counts, as one key; `None` where the record lacks a part.
-pub(super) fn counted<'a>(parts: &[(Option<usize>, KeyForm)], cells: &Cells<'a>) -> Option<u64> {
+pub(super) fn counted(parts: &[(Option<usize>, KeyForm)], cells: &Cells<'_>) -> Option<u64> {
     let mut key = 0x7466;
     for (at, form) in parts {
         let text = first(at.and_then(cells)?);
@@ -222,7 +230,7 @@ pub(super) fn counted<'a>(parts: &[(Option<usize>, KeyForm)], cells: &Cells<'a>)
 }
 
 /// The same as readable text, for a model's stored table.
-pub(super) fn counted_text<'a>(parts: &[(Option<usize>, KeyForm)], cells: &Cells<'a>) -> Option<String> {
+pub(super) fn counted_text(parts: &[(Option<usize>, KeyForm)], cells: &Cells<'_>) -> Option<String> {
     let mut texts = Vec::with_capacity(parts.len());
     for (at, form) in parts {
         let text = first(at.and_then(cells)?);

@@ -37,7 +37,9 @@ pub(super) fn position(names: &[Arc<str>], name: &str) -> Option<usize> {
 impl Plan {
     pub(super) fn new(model: &Model, identity: &[Arc<str>], customer: &[Arc<str>]) -> Self {
         let columns = |comparison: &Comparison| match &comparison.compared {
-            Compared::Field { identity: i, customer: c } => Columns::Field { identity: position(identity, i), customer: position(customer, c) },
+            Compared::Field { identity: i, customer: c } => {
+                Columns::Field { identity: position(identity, i), customer: position(customer, c) }
+            }
             Compared::NameAndHandle { given, family, handle } => Columns::NameAndHandle {
                 identity: [given, family, handle].map(|name| position(identity, name)),
                 customer: [given, family].map(|name| position(customer, name)),
@@ -62,7 +64,9 @@ impl Plan {
             .comparisons
             .iter()
             .map(|columns| match columns {
-                Columns::NameAndHandle { identity: [_, _, handle], .. } | Columns::HandleReuse { handle, .. } => at(handle).map(|h| Handle::new(first(h))),
+                Columns::NameAndHandle { identity: [_, _, handle], .. } | Columns::HandleReuse { handle, .. } => {
+                    at(handle).map(|h| Handle::new(first(h)))
+                }
                 Columns::Field { .. } => None,
             })
             .collect();
@@ -89,28 +93,24 @@ impl Plan {
                 let by_handle = handle.map_or(HandleAgreement::Unrelated, |handle| {
                     handle.agreement(&spelled(g.unwrap_or_default()), &spelled(f.unwrap_or_default()))
                 });
-                comparison.levels.iter().position(|level| match &level.test {
-                    LevelTest::NameAndHandle { name: names, handle: handles } => {
+                comparison.levels.iter().position(|level| {
+                    if let LevelTest::NameAndHandle { name: names, handle: handles } = &level.test {
                         (names.is_empty() || names.contains(&name)) && (handles.is_empty() || handles.contains(&by_handle))
+                    } else {
+                        level.test == LevelTest::Else
                     }
-                    test => is_else(test),
                 })
             }
             Columns::HandleReuse { handles, email, birth_date, name: [given, family], .. } => {
                 let name = right(given).zip(right(family)).map(|(given, family)| (spelled(given), spelled(family)));
                 let name = name.as_ref().map(|(given, family)| (given.as_str(), family.as_str()));
                 let reuse = handle?.reuse(right(handles), right(email), right(birth_date), name)?;
-                comparison.levels.iter().position(|level| match &level.test {
-                    LevelTest::Reuse(kinds) => kinds.contains(&reuse),
-                    test => is_else(test),
+                comparison.levels.iter().position(|level| {
+                    if let LevelTest::Reuse(kinds) = &level.test { kinds.contains(&reuse) } else { level.test == LevelTest::Else }
                 })
             }
         }
     }
-}
-
-fn is_else(test: &LevelTest) -> bool {
-    matches!(test, LevelTest::Else)
 }
 
 /// A test of two single fields; of lists, any pair of members.

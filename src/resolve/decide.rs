@@ -190,7 +190,7 @@ fn score(
     };
     // One candidate a surviving customer: the best of its records speaks for it, at equal weight the one with the smaller id.
     let mut found = found;
-    found.sort_by(|a, b| (a.survivor, a.row).cmp(&(b.survivor, b.row)));
+    found.sort_by_key(|f| (f.survivor, f.row));
     let mut scored: Vec<Scored<'_>> = Vec::new();
     let mut last = None;
     for f in found {

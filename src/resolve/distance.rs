@@ -1,4 +1,4 @@
-//! String similarity on characters: Levenshtein distance and Jaro–Winkler similarity, with Splink's and DuckDB's constants.
+//! String similarity on characters: Levenshtein distance and Jaro–Winkler similarity, with the constants of Splink and `DuckDB`.
 
 /// Longest string compared, in characters: a longer one is cut. Distances are quadratic; names, cities and addresses are far shorter.
 const MOST_CHARS: usize = 128;
@@ -35,7 +35,7 @@ fn levenshtein(a: &[char], b: &[char]) -> usize {
 }
 
 /// Jaro similarity, raised by a common start of up to four characters (weight 0.1) where it is at least 0.7 (Winkler 1990). Two empty
-/// strings are 0, as in DuckDB.
+/// strings are 0, as in `DuckDB`.
 pub(super) fn jaro_winkler(a: &str, b: &str) -> f64 {
     let (a, b) = (characters(a), characters(b));
     let jaro = jaro(&a, &b);

@@ -35,7 +35,7 @@ pub(super) fn fill_posteriors(evidence: &mut Evidence) {
 pub(super) fn rule_probability(precision: f64, posterior: Option<f64>) -> f64 {
     let Some(posterior) = posterior else { return precision };
     let log_odds = |p: f64| libm::log2(p / (1.0 - p)).clamp(-24.0, 24.0);
-    let odds = odds((log_odds(precision) + log_odds(posterior)) / 2.0);
+    let odds = odds(f64::midpoint(log_odds(precision), log_odds(posterior)));
     odds / (1.0 + odds)
 }
 

@@ -73,7 +73,13 @@ impl Handle {
     }
 
     /// What of it comes back in other accounts; `None` where there is nothing to compare. `name` is the customer's, as [`spelled`] gives it.
-    pub(super) fn reuse(&self, handles: Option<&str>, email: Option<&str>, birth_date: Option<&str>, name: Option<(&str, &str)>) -> Option<Reuse> {
+    pub(super) fn reuse(
+        &self,
+        handles: Option<&str>,
+        email: Option<&str>,
+        birth_date: Option<&str>,
+        name: Option<(&str, &str)>,
+    ) -> Option<Reuse> {
         let others = || handles.into_iter().flat_map(each).map(bare).chain(email.map(local_part));
         let numbered = self.number.len() >= 2;
         if others().any(|other| without_marks(other).eq(without_marks(&self.whole))) {

@@ -122,7 +122,7 @@ impl Index {
         let before = self.by_id.get(&id).copied();
         if let Some(row) = before {
             let same =
-                self.at(&self.merged, row) == merged && self.columns.iter().zip(&cells).all(|(column, text)| self.at(column, row) == *text);
+                text_at(&self.merged, row) == merged && self.columns.iter().zip(&cells).all(|(column, text)| text_at(column, row) == *text);
             if same {
                 return Upsert::Same;
             }
@@ -171,7 +171,7 @@ impl Index {
         for key in keys {
             self.postings.take(key, row);
         }
-        if self.at(&self.merged, row) == 0 {
+        if text_at(&self.merged, row) == 0 {
             if let Some(counts) = &mut self.counts {
                 counts.take(&counted);
             }
@@ -197,7 +197,7 @@ impl Index {
     pub(super) fn survivor_row(&self, start: Row) -> Row {
         let mut row = start;
         let mut seen = Vec::new();
-        while let Some(next) = self.by_id.get(&self.at(&self.merged, row)).copied() {
+        while let Some(next) = self.by_id.get(&text_at(&self.merged, row)).copied() {
             seen.push(row);
             if let Some(at) = seen.iter().position(|earlier| *earlier == next) {
                 let circle = seen.get(at..).unwrap_or_default();
@@ -252,7 +252,7 @@ impl Index {
     }
 
     pub(super) fn id_text(&self, row: Row) -> &str {
-        self.strings.get(self.at(&self.ids, row))
+        self.strings.get(text_at(&self.ids, row))
     }
 
     pub(super) fn id(&self, row: Row) -> CustomerId {
@@ -261,7 +261,7 @@ impl Index {
 
     /// The text of a row's field.
     pub(super) fn cell(&self, row: Row, at: usize) -> Option<&str> {
-        let text = self.at(self.columns.get(at)?, row);
+        let text = text_at(self.columns.get(at)?, row);
         (text != 0).then(|| self.strings.get(text))
     }
 
@@ -299,10 +299,10 @@ impl Index {
     pub(super) fn term_frequency(&self, number: usize, identity: &[Option<String>], customer: &[Option<&str>]) -> Option<f64> {
         self.frequencies.of_pair(number, self.counts.as_ref(), identity, customer)
     }
+}
 
-    fn at(&self, column: &[Text], row: Row) -> Text {
-        usize::try_from(row).ok().and_then(|row| column.get(row)).copied().unwrap_or(0)
-    }
+fn text_at(column: &[Text], row: Row) -> Text {
+    usize::try_from(row).ok().and_then(|row| column.get(row)).copied().unwrap_or(0)
 }
 
 fn set(column: &mut [Text], row: Row, text: Text) {

@@ -23,3 +23,6 @@ pub use model::{
     Reuse, TermFrequency,
 };
 pub use rulebook::{Decide, Matching, Rule, RuleVerdict};
+
+#[cfg(test)]
+mod tests;

@@ -266,8 +266,11 @@ impl Reader<'_> {
                 self.field(node.get("family"), Side::Identity),
                 self.field(node.get("handle"), Side::Identity),
             );
-            (on_customer?, family_on_customer?);
-            return Some(Compared::NameAndHandle { given: given?, family: family?, handle: handle? });
+            return (on_customer.is_some() && family_on_customer.is_some()).then_some(Compared::NameAndHandle {
+                given: given?,
+                family: family?,
+                handle: handle?,
+            });
         }
         if let Some(handle) = node.get("reused_handle") {
             let handle = self.field(Some(handle), Side::Identity);
@@ -303,7 +306,6 @@ impl Reader<'_> {
             Some("starts_with") => LevelTest::StartsWith,
             Some("same_local_part") => LevelTest::SameLocalPart,
             Some("else") => return Some(LevelTest::Else),
-            Some(_) => return None,
             None if node.get("jaro_winkler").is_some() => LevelTest::JaroWinkler(node.get("jaro_winkler")?.decimal()?),
             None if node.get("levenshtein").is_some() => LevelTest::Levenshtein(node.get("levenshtein")?.whole()?),
             None if node.get("again").is_some() => {
@@ -315,7 +317,7 @@ impl Reader<'_> {
                     .get("handle")
                     .map_or(Some(Vec::new()), |n| words(n, |text| HandleAgreement::ALL.into_iter().find(|a| a.name() == text)))?,
             },
-            None => return None,
+            Some(_) | None => return None,
         };
         let (fits, may) = match compared? {
             Compared::NameAndHandle { .. } => (matches!(test, LevelTest::NameAndHandle { .. }), "`{ name: …, handle: … }`"),
@@ -423,7 +425,9 @@ fn covered(test: &LevelTest, earlier: &[&LevelTest]) -> bool {
 fn digest(model: &Model) -> Digest {
     let form = |form: KeyForm| match form {
         KeyForm::Whole => "whole",
-        other => FORMS.iter().find(|(_, f)| *f == other).map_or("", |(name, _)| name),
+        KeyForm::Nickname | KeyForm::Initial | KeyForm::FirstThree | KeyForm::LastThree | KeyForm::Handle | KeyForm::LocalPart => {
+            FORMS.iter().find(|(_, f)| *f == form).map_or("", |(name, _)| name)
+        }
     };
     let part = |part: &KeyPart| match part {
         KeyPart::Field { identity, identity_form, customer, customer_form } => {
