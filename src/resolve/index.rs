@@ -76,6 +76,7 @@ impl Index {
 
     /// An empty index for a handful of customers (mapping tests): term frequencies and the number of customers are the model's stored ones,
     /// never counted among the test's own.
+    #[expect(clippy::needless_pass_by_value, reason = "the signature of `new`: callers share one rulebook")]
     pub fn with_stored_frequencies(customers: Arc<CustomerFields>, identities: Arc<IdentityFields>, matching: Arc<Matching>) -> Self {
         let identity_names: Vec<Arc<str>> = identities.fields.iter().map(|f| f.name.clone()).collect();
         let customer_names: Vec<Arc<str>> = customers.fields.iter().map(|f| f.name.clone()).collect();

@@ -218,9 +218,10 @@ pub(super) fn model_fields(model: &Model) -> (Vec<Arc<str>>, Vec<Arc<str>>) {
                 identity.extend([given.clone(), family.clone(), handle.clone()]);
                 customer.extend([given.clone(), family.clone()]);
             }
-            Compared::HandleReuse { handle, handles, email, birth_date } => {
+            Compared::HandleReuse { handle, handles, email, birth_date, name } => {
                 identity.push(handle.clone());
                 customer.extend([handles, email, birth_date].into_iter().flatten().cloned());
+                customer.extend(name.iter().flat_map(|(given, family)| [given.clone(), family.clone()]));
             }
         }
     }
