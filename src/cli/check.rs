@@ -1,11 +1,12 @@
 //! `kith check`: every problem of every file, offline.
 
 use super::files::{below, place, unreadable};
-use super::project::{configuration, surroundings, targets, yaml_at};
+use super::project::{configuration, rulebook, surroundings, targets, yaml_at};
 use super::terminal::{counted, plural};
 use super::{Exit, Session};
+use crate::declare::config::Outline;
 use crate::declare::mapping::Surroundings;
-use crate::declare::{config, connector, yaml};
+use crate::declare::{config, connector, model, yaml};
 use crate::diagnose::{Code, Diagnostic, Place, Problems};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ pub struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
-    let mut checkup = Checkup { session, surroundings: Surroundings::default(), done: Vec::new(), problems: Problems::default() };
+    let mut checkup = Checkup { session, surroundings: None, done: Vec::new(), problems: Problems::default() };
     checkup.everything(&arguments.paths);
     let Checkup { done, problems, .. } = checkup;
     let (errors, warnings) = problems.counts();
@@ -46,7 +47,8 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
 
 struct Checkup<'a> {
     session: &'a Session,
-    surroundings: Surroundings,
+    /// What the configuration declares, where there is one.
+    surroundings: Option<Surroundings>,
     /// Files that were looked into, each once.
     done: Vec<PathBuf>,
     problems: Problems,
@@ -58,7 +60,9 @@ impl Checkup<'_> {
         let configured = configuration(path, &self.session.environment);
         let mut of_targets = Problems::default();
         let loaded = targets(&configured.outline, &mut of_targets);
-        self.surroundings = surroundings(&configured.outline, &loaded);
+        // Without a configuration a mapping can still be checked by itself.
+        let readable = configured.config.is_some() || configured.outline != Outline::default();
+        self.surroundings = readable.then(|| surroundings(&configured.outline, &loaded));
         if !paths.is_empty() {
             for path in paths {
                 self.path(path);
@@ -136,12 +140,19 @@ impl Checkup<'_> {
         };
         let found = match yaml_kind(&source.text) {
             Some(YamlKind::Target) => connector::read(&source).problems,
+            Some(YamlKind::Mapping) => rulebook(path, &source, self.surroundings.as_ref()).problems,
+            Some(YamlKind::Model) => model::read(&source, None).problems,
             None => {
                 let broken = yaml::read(&source).problems;
                 if broken.has_errors() { broken } else { no_kind(path).into() }
             }
         };
-        self.problems.0.extend(found.0);
+        // A mapping tells the complaints about its model too: each is told once.
+        for problem in found.0 {
+            if !self.problems.0.contains(&problem) {
+                self.problems.push(problem);
+            }
+        }
     }
 }
 
@@ -149,12 +160,16 @@ impl Checkup<'_> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum YamlKind {
     Target,
+    Mapping,
+    Model,
 }
 
 /// By the first top-level key that names a format; works on files that are broken further down.
 pub(super) fn yaml_kind(text: &str) -> Option<YamlKind> {
     text.lines().find_map(|line| match line.split_once(':')?.0 {
         "target" => Some(YamlKind::Target),
+        "mapping" => Some(YamlKind::Mapping),
+        "model" => Some(YamlKind::Model),
         _ => None,
     })
 }

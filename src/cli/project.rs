@@ -4,7 +4,7 @@ use super::files::{read_bytes, read_text};
 use super::{Environment, Global};
 use crate::declare::config::{self, Config, NamedFile, Outline};
 use crate::declare::connector::{self, TargetFile};
-use crate::declare::mapping::Surroundings;
+use crate::declare::mapping::{self, Rulebook, Surroundings};
 use crate::declare::yaml;
 use crate::diagnose::{Checked, Diagnostic, Place, Problems, SourceFile};
 use std::path::{Path, PathBuf};
@@ -19,6 +19,8 @@ pub struct Project {
     pub config: Config,
     /// The target files, in the order of `config.targets`.
     pub targets: Vec<Arc<TargetFile>>,
+    /// The active mapping with its linkage model.
+    pub rulebook: Arc<Rulebook>,
     /// What mappings may refer to.
     pub surroundings: Surroundings,
 }
@@ -32,7 +34,18 @@ impl Project {
         let surroundings = surroundings(&configured.outline, &loaded);
         let folder = config::project_folder(&global.config);
         let targets: Vec<Arc<TargetFile>> = loaded.into_iter().flatten().collect();
-        let project = configured.config.map(|config| Self { folder, config, targets, surroundings });
+        let rulebook = configured.outline.mapping.and_then(|mapping| match yaml_at(&mapping.path, Some(&mapping.place)) {
+            Ok(source) => {
+                let checked = rulebook(&mapping.path, &source, Some(&surroundings));
+                problems.0.extend(checked.problems.0);
+                checked.value.map(Arc::new)
+            }
+            Err(problem) => {
+                problems.push(problem);
+                None
+            }
+        });
+        let project = configured.config.zip(rulebook).map(|(config, rulebook)| Self { folder, config, targets, rulebook, surroundings });
         Checked::new(project, problems)
     }
 }
@@ -99,6 +112,13 @@ pub(super) fn surroundings(outline: &Outline, loaded: &[Option<Arc<TargetFile>>]
         related: outline.related.clone(),
         targets: outline.targets.iter().zip(loaded).map(|((name, _), target)| (name.clone(), operations(target))).collect(),
     }
+}
+
+/// A mapping with its linkage model, which is read from beside it.
+pub(super) fn rulebook(path: &Path, source: &Arc<SourceFile>, surroundings: Option<&Surroundings>) -> Checked<Rulebook> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let model = |name: &str| yaml_at(&folder.join(name), None).map_err(|problem| problem.message);
+    mapping::read(source, &model, surroundings)
 }
 
 /// A YAML file; where it can't be read, the complaint points to where it was named.
