@@ -20,6 +20,10 @@ fn key() -> LogKey {
 
 /// Entries as a run makes them, each another.
 fn entries(from: u64, to: u64) -> Vec<Vec<u8>> {
+    entries_of(from, to, "inbox\t")
+}
+
+fn entries_of(from: u64, to: u64, source: &str) -> Vec<Vec<u8>> {
     let mut random = Unpredictable::new([3; 32]);
     (from..to)
         .map(|n| {
@@ -29,7 +33,7 @@ fn entries(from: u64, to: u64) -> Vec<Vec<u8>> {
                 why: Why { rule: Some("not-linked — «é»".into()), ..Why::default() },
                 outcome: Some(EntryOutcome::Dropped),
                 correlation: Correlation { activity: Some(CorrelationId(random.bytes())), ..Correlation::default() },
-                ..Entry::new(time, Event::ActivityDropped { source: Some(format!("inbox\t{n}").into()) })
+                ..Entry::new(time, Event::ActivityDropped { source: Some(format!("{source}{n}").into()) })
             };
             let decided = Event::Decision {
                 by: None,
@@ -320,7 +324,8 @@ fn the_verifier_key_reads_back_from_its_line() {
 #[test]
 #[ignore = "a measurement, not a promise"]
 fn speed() {
-    let all = entries(0, 80_000);
+    let filled = "x".repeat(600);
+    let all = entries_of(0, 80_000, &filled);
     let bytes: usize = all.iter().map(Vec::len).sum();
     let home = tempfile::tempdir().unwrap();
     let mut log = TileLog::open(home.path(), key()).unwrap();
@@ -331,7 +336,7 @@ fn speed() {
         println!("{what}: {:?}", start.elapsed());
     };
     println!("{} entries of {} bytes on average", all.len(), bytes / all.len());
-    time("encode", &mut || assert_eq!(entries(0, 80_000).len(), all.len()));
+    time("encode", &mut || assert_eq!(entries_of(0, 80_000, &filled).len(), all.len()));
     time("integrate at once", &mut || assert_eq!(log.integrate(0, &all).unwrap().size, 80_000));
     let mut rows = all.iter().cloned().map(Ok);
     time("verify with rows", &mut || assert_eq!(verify(home.path(), &key().verifier(), None, Some(&mut rows)).unwrap().waiting, Some(0)));
