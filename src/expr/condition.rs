@@ -53,6 +53,7 @@ pub enum Test {
 /// A constant to compare with, as typed.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Literal {
+    typed: Arc<str>,
     lower: Arc<str>,
     number: Option<f64>,
 }
@@ -61,7 +62,12 @@ impl Literal {
     /// From what was typed.
     pub fn new(text: &str) -> Self {
         let text = text.trim();
-        Self { lower: text.to_lowercase().into(), number: text.parse().ok().filter(|n: &f64| n.is_finite()) }
+        Self { typed: text.into(), lower: text.to_lowercase().into(), number: text.parse().ok().filter(|n: &f64| n.is_finite()) }
+    }
+
+    /// What was typed.
+    pub fn typed(&self) -> &str {
+        &self.typed
     }
 
     /// Whether a value equals it.
@@ -119,6 +125,14 @@ impl WordSet {
             set.push(phrase);
         }
         Ok(Self(set))
+    }
+
+    /// The phrases, folded: `complain*`, `not working`.
+    pub fn typed(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|phrase| {
+            let words: Vec<String> = phrase.iter().map(|s| format!("{}{}", s.word, if s.beginning { "*" } else { "" })).collect();
+            words.join(" ")
+        })
     }
 
     fn is_in(&self, text: &str) -> bool {

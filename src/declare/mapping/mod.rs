@@ -3,6 +3,7 @@
 mod cases;
 mod codes;
 mod deliveries;
+mod describe;
 mod digest;
 mod expressions;
 mod fields;
@@ -16,6 +17,7 @@ mod test_run;
 #[cfg(test)]
 mod tests;
 
+pub use describe::describe;
 pub use read::read;
 pub use test_run::{Coverage, Covered, Failure, TestResult, TestRun, run_tests};
 

@@ -567,3 +567,103 @@ fn a_test_may_say_how_common_a_name_is_and_what_the_customer_bought() {
     let run = run_tests(&rulebook);
     assert_eq!(run.results.last().unwrap().failures, vec![], "{}", run.results.last().unwrap().outcome);
 }
+
+#[test]
+fn a_mapping_reads_aloud() {
+    let rulebook = checked(RETAIL).value.unwrap();
+    insta::assert_snapshot!(describe(&rulebook).replace(&rulebook.digest.to_string(), "…"), @r#"
+    Mapping retail
+    Link public social profiles to retail customers and push what they say into the CRM.
+    Owner: data-stewards.
+    Digest: ….
+
+    Customers
+    They come from `crm`; the column `customer_id` tells them apart.
+    Only these fields are read:
+      - given_name: `name`, the given name.
+      - family_name: `name`, the family name.
+      - email: `email`, as an e-mail address.
+      - phone: `phone`, as a telephone number, read by the rules of the country in `country`.
+      - city: `city`, as a place: its city.
+      - company: `company`, as the name of an organisation, without its legal form.
+      - birth_date: `birth_date`, as a date, read by the rules of the country in `country`.
+      - handles: `known_handles`, as a handle together with its network.
+      - segment: `segment`, as it is (the source may lack it).
+    A customer's orders come from `crm_orders` by the column `customer_id`; the last 5 are kept.
+    A read that would retire more than 2 % of the customers, or decide more than 1 % of the links anew, waits for approval.
+
+    Identities
+    Of a profile, only these fields are made and compared:
+      - given_name: `actor.name`, the given name.
+      - family_name: `actor.name`, the family name.
+      - email: `actor.summary`, an e-mail address found in it.
+      - phone: `actor.summary`, a telephone number found in it.
+      - city: `actor.location.name`, as a place: its city.
+      - company: `actor.summary`, an organisation found in it.
+      - handle: `network` and `actor.preferredUsername`, as a handle together with its network.
+    Of the profile itself, only `actor.name`, `actor.summary`, `actor.location.name` and `actor.preferredUsername` are kept.
+
+    Policy
+    Only public activities are used; all others are dropped when they arrive.
+    A profile is compared with a customer only on one of these bases; the first that holds is the link's. Without one, nobody is compared and nothing is kept:
+      - provided_by_customer, by GDPR 6(1)(b), for service: when customer.handles has identity.handle.
+      - public_profile, by GDPR 6(1)(f), for service, justified in DPIA-2026-03: when audience is public.
+    What is known about strangers is kept for 7 days, profiles of customers for 30 days, what they said for 400 days, personal values in the audit log for 7 years.
+
+    Match
+    Exact rules come first, in this order. A rule counts only where exactly one customer remains; two rules that name different customers need a person:
+      - handle-on-file: the same handle (among the customer's handles) → link. Right 99.9 % of the time.
+      - same-email: the same email → link; a value that several customers share is no evidence. Right 99.9 % of the time.
+      - same-phone: the same phone and family_name → link; a value that more than 2 customers share is no evidence. Right 99.9 % of the time.
+    Then the model `small` weighs name and handle, handle used again, city and company.
+    Link where the best candidate, among all rivals and nobody, has at least 99.5 % and odds 200 times the next one's.
+    Else ask a person where all candidates together have at least 60 %. Else do not link.
+
+    Enrich
+    topic is the first of these that holds:
+      - "complaint", when content has the word refund, rimborso, broken, wrong, waiting, nobody answers or complain*.
+      - "question", when content ends with "?".
+      - "mention" otherwise.
+    priority is the first of these that holds:
+      - 1, when segment is gold and topic is complaint.
+      - 3 otherwise.
+    order_number is what stands in content at the place of the braces in "order {digits}", "ordine {digits}", "refund on {digits}" or "twice about {digits}".
+
+    Deliver
+    profile: each link is written to `crm_db` by `upsert_profile`. When the link ends, the record is removed.
+      - CustomerID: customer_id.
+      - Network: network.
+      - Handle: handle.
+      - Basis: basis.
+      - LinkedBy: rule.
+      - MatchWeight: match_weight.
+    interaction: each activity, when decision is linked, is written to `crm_db` by `upsert_interaction`. When a link is made later, what was said up to 30 days before is written too. When it is deleted, the record is removed.
+      - CustomerID: customer_id.
+      - Network: network.
+      - ActivityID: object.id.
+      - ConversationID: conversation.
+      - InReplyTo: object.inReplyTo.
+      - Audience: audience.
+      - PostedAt: object.published.
+      - PostURL: object.url.
+      - Body: the first 4000 characters of object.content.
+      - Topic: topic.
+      - Priority: priority.
+      - OrderNumber: order_number.
+      - MappingHash: mapping.hash.
+    service-request: each activity, when decision is linked and topic is complaint and priority is 1, is written to `service_desk` by `create_service_request`. When it is deleted, Abstract becomes empty.
+      - ContactId: customer_id.
+      - Abstract: the first 250 characters of object.content.
+      - PostURL: object.url.
+      - Priority: priority.
+      - OrderNumber: order_number.
+    lead: each activity, when decision is not linked and topic is question, is written to `crm_db` by `queue_lead`. When it is deleted, the record is removed.
+      - Network: network.
+      - PostURL: object.url.
+      - PostedAt: object.published.
+      - Topic: topic.
+
+    Tests
+    9 tests hold this mapping to its word.
+    "#);
+}
