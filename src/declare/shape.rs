@@ -741,7 +741,7 @@ mod tests {
         );
         assert_eq!(
             [duration("500ms"), duration("2h"), duration("x")],
-            [Some(Duration::from_millis(500)), Some(Duration::from_secs(7200)), None]
+            [Some(Duration::from_millis(500)), Some(Duration::from_hours(2)), None]
         );
         assert_eq!([times("200 times"), times("0 times"), times("200")], [Some(200.0), None, None]);
     }

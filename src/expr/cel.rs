@@ -193,7 +193,7 @@ fn syntax_problems(source: &str, errors: &cel::ParseErrors) -> Vec<CelProblem> {
                 .and_then(|l| l.char_indices().nth(column.saturating_sub(1)))
                 .map_or(source.len(), |(at, _)| line_start + at);
             CelProblem {
-                at: at..(at + 1).min(source.len()).max(at),
+                at: at..at + source.get(at..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8),
                 message: format!("this is not a CEL expression: {}", syntax_words(&error.msg)),
                 remedy: "Text stands in quotes, equality is `==`, and is `&&`, or is `||`: `segment == 'gold' && size(content) > 100`"
                     .to_owned(),
@@ -672,14 +672,14 @@ mod tests {
         #[test]
         fn any_text_compiles_or_is_refused_and_runs_without_panic(source in "(segment|object\\.content|orders|match_weight|[0-9]{1,3}|'a'| |\\+|-|\\*|/|%|==|&&|\\|\\||!|\\(|\\)|\\[|\\]|\\.|,|\\?|:|\\{|\\}|size|map|o|9223372036854775807){0,16}") {
             if let Ok(cel) = Cel::new(&source, &names(), Wanted::Value) {
-                let _ = cel.evaluate(&given());
-                let _ = cel.holds(&given());
+                prop_assert_eq!(cel.holds(&given()).holds(), cel.evaluate(&given()) == Value::Bool(true));
             }
         }
 
         #[test]
         fn any_characters_compile_or_are_refused(source in ".{0,40}") {
-            let _ = Cel::new(&source, &names(), Wanted::Condition);
+            let problems = Cel::new(&source, &names(), Wanted::Condition).err().unwrap_or_default();
+            prop_assert!(problems.iter().all(|p| source.get(p.at.clone()).is_some()));
         }
     }
 }

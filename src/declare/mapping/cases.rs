@@ -3,7 +3,7 @@
 use super::codes::{DUPLICATE_ID, TEST_ACTIVITY, TEST_UNKNOWN, UNKNOWN_NETWORK};
 use super::format::network_words;
 use super::reading::{Reading, meant};
-use super::{Expectation, MappingTest, RelatedSpec};
+use super::{Expectation, Frequencies, MappingTest, RelatedSpec};
 use crate::declare::yaml::{Entry, Node};
 use crate::diagnose::Span;
 use crate::model::{Customer, CustomerId, Network, Outcome, Personal, RelatedRecord, Value};
@@ -122,7 +122,7 @@ impl Reading<'_> {
         out
     }
 
-    fn frequencies(&mut self, node: Option<&Node>, known: &Known<'_>) -> Vec<(Arc<str>, Vec<(Arc<str>, f64)>)> {
+    fn frequencies(&mut self, node: Option<&Node>, known: &Known<'_>) -> Vec<(Arc<str>, Frequencies)> {
         let mut out = Vec::new();
         for entry in node.map(Node::entries).unwrap_or_default() {
             if let Some(frequencies) = &known.term_frequencies
@@ -135,8 +135,7 @@ impl Reading<'_> {
                     meant(&entry.key, frequencies.iter().map(|f| &**f)),
                 );
             }
-            let mut table: Vec<(Arc<str>, f64)> =
-                entry.value.entries().iter().filter_map(|e| Some((e.key.clone(), e.value.decimal()?))).collect();
+            let mut table: Frequencies = entry.value.entries().iter().filter_map(|e| Some((e.key.clone(), e.value.decimal()?))).collect();
             table.sort_by(|a, b| a.0.cmp(&b.0));
             out.push((entry.key.clone(), table));
         }
@@ -187,9 +186,9 @@ impl Reading<'_> {
                 }
                 "rule" => {
                     let word = value.text()?;
-                    if !known.rules.iter().any(|r| &**r == word) && !(word == "model" && known.has_model) {
-                        let all = known.rules.iter().map(|r| &**r).chain(known.has_model.then_some("model"));
-                        self.error(TEST_UNKNOWN, value.span, format!("`match.rules` has no rule `{word}`"), meant(word, all));
+                    let all = || known.rules.iter().map(|r| &**r).chain(known.has_model.then_some("model"));
+                    if !all().any(|id| id == word) {
+                        self.error(TEST_UNKNOWN, value.span, format!("`match.rules` has no rule `{word}`"), meant(word, all()));
                     }
                     out.push((Expectation::Rule(word.into()), value.span));
                 }
@@ -207,7 +206,7 @@ impl Reading<'_> {
                 }
                 "deliver" => {
                     for entry in value.entries() {
-                        self.expected_delivery(entry, known, &mut out)?;
+                        self.expected_delivery(entry, known, &mut out);
                     }
                 }
                 _ => return None,
@@ -224,7 +223,7 @@ impl Reading<'_> {
         }
     }
 
-    fn expected_delivery(&mut self, entry: &Entry, known: &Known<'_>, out: &mut Vec<(Expectation, Span)>) -> Option<()> {
+    fn expected_delivery(&mut self, entry: &Entry, known: &Known<'_>, out: &mut Vec<(Expectation, Span)>) {
         let Some((id, fields)) = known.deliveries.iter().find(|(id, _)| *id == entry.key) else {
             self.error(
                 TEST_UNKNOWN,
@@ -232,11 +231,11 @@ impl Reading<'_> {
                 format!("`deliver` has no entry `{}`", entry.key),
                 meant(&entry.key, known.deliveries.iter().map(|(id, _)| &**id)),
             );
-            return Some(());
+            return;
         };
         if entry.value.text().is_some() {
             out.push((Expectation::NotDelivered(id.clone()), entry.value.span));
-            return Some(());
+            return;
         }
         out.push((Expectation::Delivered(id.clone()), entry.key_span));
         for field in entry.value.entries() {
@@ -251,7 +250,6 @@ impl Reading<'_> {
             let value = field.value.shared_text();
             out.push((Expectation::Field { entry: id.clone(), field: field.key.clone(), value }, field.value.span));
         }
-        Some(())
     }
 }
 

@@ -138,19 +138,18 @@ impl Expressions<'_, '_> {
                 whole = false;
                 continue;
             };
-            let value = match operation {
-                Some(operation) => match operation.field(&entry.key) {
-                    Some(field) => {
-                        self.length(entry, &value, field);
-                        converted(value, self.names, field.kind)
-                    }
-                    None => {
-                        let remedy = meant(&entry.key, operation.fields.iter().map(|f| &*f.name));
-                        let message = format!("the operation `{}` has no field `{}`", operation.id.0, entry.key);
-                        self.reading.error(UNKNOWN_TARGET_FIELD, entry.key_span, message, remedy);
-                        value
-                    }
-                },
+            let field = operation.map(|operation| (operation, operation.field(&entry.key)));
+            let value = match field {
+                Some((_, Some(field))) => {
+                    self.length(entry, &value, field);
+                    converted(value, self.names, field.kind)
+                }
+                Some((operation, None)) => {
+                    let remedy = meant(&entry.key, operation.fields.iter().map(|f| &*f.name));
+                    let message = format!("the operation `{}` has no field `{}`", operation.id.0, entry.key);
+                    self.reading.error(UNKNOWN_TARGET_FIELD, entry.key_span, message, remedy);
+                    value
+                }
                 None => value,
             };
             out.push((entry.key.clone(), value));

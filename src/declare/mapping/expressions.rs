@@ -136,18 +136,11 @@ impl Expressions<'_, '_> {
     /// A constant that a name is compared with: in the closed list, where the name has one.
     fn word(&mut self, name: &str, text: &str, span: Span) -> Option<Literal> {
         if name == "network" {
-            return match text.parse::<Network>() {
-                Ok(network) => Some(Literal::new(network.name())),
-                Err(_) => {
-                    self.reading.error(
-                        UNKNOWN_NETWORK,
-                        span,
-                        format!("`{text}` is not a network that Kith knows"),
-                        meant(text, network_words()),
-                    );
-                    None
-                }
-            };
+            if let Ok(network) = text.parse::<Network>() {
+                return Some(Literal::new(network.name()));
+            }
+            self.reading.error(UNKNOWN_NETWORK, span, format!("`{text}` is not a network that Kith knows"), meant(text, network_words()));
+            return None;
         }
         if name == "decision" && text.contains('_') {
             // `not_linked` as the log writes it.

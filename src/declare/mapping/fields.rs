@@ -71,18 +71,16 @@ impl Reading<'_> {
         let mut from = Vec::new();
         for source in from_node.list_or_one() {
             let text = source.text()?;
-            if side == Side::Identities {
-                if text != "network" && text.strip_prefix("actor.").is_none_or(str::is_empty) {
-                    self.error(
-                        BAD_FIELD,
-                        source.span,
-                        format!("`{text}` is not a path of a profile"),
-                        format!(
-                            "Profiles are made of the actor: `actor.name`, `actor.summary`, …, and `network`. {}",
-                            meant(text, ACTOR_PATHS)
-                        ),
-                    );
-                }
+            if side == Side::Identities && text != "network" && text.strip_prefix("actor.").is_none_or(str::is_empty) {
+                self.error(
+                    BAD_FIELD,
+                    source.span,
+                    format!("`{text}` is not a path of a profile"),
+                    format!(
+                        "Profiles are made of the actor: `actor.name`, `actor.summary`, …, and `network`. {}",
+                        meant(text, ACTOR_PATHS)
+                    ),
+                );
             }
             self.refuse_sensitive(text, source.span);
             from.push(position_of(columns, text));

@@ -110,6 +110,9 @@ pub struct Surroundings {
     pub targets: Vec<(Arc<str>, Option<Vec<Operation>>)>,
 }
 
+/// Values and how often each occurs, 0 to 1, sorted by value.
+pub type Frequencies = Vec<(Arc<str>, f64)>;
+
 /// A test of a mapping.
 #[derive(Clone, Debug)]
 pub struct MappingTest {
@@ -126,7 +129,7 @@ pub struct MappingTest {
     /// Where the activity stands in the file.
     pub activity_span: Span,
     /// Term frequencies by the model's name for them, value and frequency, instead of the model's stored ones.
-    pub term_frequencies: Vec<(Arc<str>, Vec<(Arc<str>, f64)>)>,
+    pub term_frequencies: Vec<(Arc<str>, Frequencies)>,
     /// What must come of it, each expectation with its place.
     pub expect: Vec<(Expectation, Span)>,
 }

