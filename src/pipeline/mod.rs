@@ -1,1 +1,27 @@
-//! Rank 6, the spine.
+//! Rank 6, the spine. [`Service::run`] reads top-down as the flow of the design: customers, intake, decide; deliveries and the log beside it.
+
+mod accuracy;
+mod clock;
+pub mod control;
+mod customers;
+mod decide;
+mod deliver;
+mod error;
+mod intake;
+mod integrate;
+mod leaves;
+mod parts;
+mod plan;
+mod progress;
+mod service;
+mod summary;
+
+pub use accuracy::{Accuracy, Truth};
+pub use clock::{Clock, Stopwatch, SystemClock};
+pub use error::RunError;
+pub use leaves::{Scribe, WhoAsks};
+pub use parts::Parts;
+pub use plan::{PlannedWrite, Preview, plan};
+pub use progress::{Progress, Stage, Unseen};
+pub use service::{RunOptions, Service, record_read};
+pub use summary::{Decisions, Fault, Summary, ThisRun};

@@ -9,8 +9,14 @@
 )]
 
 mod audit_log;
+mod bad_input;
 mod cli;
 mod customers;
+mod kills;
+mod main_job;
 mod sources;
 mod targets;
 mod tidy;
+
+#[path = "../support/mod.rs"]
+mod support;

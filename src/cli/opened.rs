@@ -1,0 +1,125 @@
+//! From a checked project to what a service or a reading command needs: keys, parts, a reader.
+
+use super::{Environment, Exit, Project, Session};
+use crate::audit::Role;
+use crate::declare::config::{self, Config};
+use crate::diagnose::{Code, Diagnostic, Place};
+use crate::pipeline::{Parts, SystemClock, WhoAsks, record_read};
+use crate::store::log::InstallationKeys;
+use crate::store::sqlite::SqliteReader;
+use secrecy::SecretString;
+use std::path::Path;
+use std::sync::Arc;
+
+const NO_MAPPING: Code = Code("KITH-R008");
+const NO_RUNTIME: Code = Code("KITH-R001");
+
+/// Loads the project; every problem is told, and errors end the command.
+pub(super) fn project(session: &mut Session) -> Result<Project, Exit> {
+    let checked = Project::load(&session.global, &session.environment);
+    match checked.into_result() {
+        Ok((project, warnings)) => {
+            session.terminal.problems(&warnings);
+            Ok(project)
+        }
+        Err(problems) => {
+            session.terminal.problems(&problems);
+            Err(Exit::Wrong)
+        }
+    }
+}
+
+/// The keys: given as secrets, else files in `keys/` of the state folder, made where `create`.
+fn keys(config: &Config, environment: &Environment, create: bool) -> Result<InstallationKeys, Diagnostic> {
+    let folder = config.service.state.join("keys");
+    let origin = &config.audit.origin;
+    if let Some(given) = &config.keys.given {
+        let secret = |source| environment.secret(source).map(|s| SecretString::from(s.expose()));
+        let (master, hash, signing) = (secret(&given.master)?, secret(&given.hash)?, secret(&given.signing)?);
+        return InstallationKeys::from_secrets(&master, &hash, &signing, origin).map_err(|e| e.diagnostic());
+    }
+    if create {
+        InstallationKeys::open_or_create(&folder, origin).map(|(keys, _)| keys).map_err(|e| e.diagnostic())
+    } else {
+        InstallationKeys::open(&folder, origin).map_err(|e| e.diagnostic())
+    }
+}
+
+/// The parts of a service. `create` makes the keys on the first start.
+pub(super) fn parts(session: &mut Session, create: bool) -> Result<(Project, Parts), Exit> {
+    let project = project(session)?;
+    let keys = match keys(&project.config, &session.environment, create) {
+        Ok(keys) => keys,
+        Err(problem) => {
+            session.terminal.problem(&problem);
+            return Err(Exit::Failed);
+        }
+    };
+    let Some(rulebook) = project.rulebook.clone() else {
+        let place = Place::Path(project.config.service.mapping.display().to_string());
+        session.terminal.problem(&Diagnostic::error(NO_MAPPING, place, "there is no active mapping", "name one with `[service] mapping`"));
+        return Err(Exit::Wrong);
+    };
+    let targets = project.config.targets.iter().cloned().zip(project.targets.iter().cloned()).collect();
+    let parts = Parts { config: project.config.clone(), rulebook, targets, keys };
+    Ok((project, parts))
+}
+
+/// A reader over the state folder that the configuration names.
+pub(super) fn reader(session: &mut Session) -> Result<(Parts, SqliteReader), Exit> {
+    let (_, parts) = parts_for_reading(session)?;
+    match SqliteReader::open(&parts.config.service.state, parts.keys.master.clone(), parts.keys.hash.clone()) {
+        Ok(reader) => Ok((parts, reader)),
+        Err(error) => {
+            session.terminal.problem(&error.diagnostic());
+            Err(Exit::Failed)
+        }
+    }
+}
+
+fn parts_for_reading(session: &mut Session) -> Result<(Project, Parts), Exit> {
+    let project = project(session)?;
+    if !project.config.service.state.join(crate::store::sqlite::DATABASE_FILE).exists() {
+        let error = crate::store::StoreError::Absent(project.config.service.state.display().to_string());
+        session.terminal.problem(&error.diagnostic());
+        return Err(Exit::Failed);
+    }
+    parts(session, false)
+}
+
+/// Who runs this command, with the role that the configuration grants.
+pub(super) fn who(session: &Session, config: &Config) -> WhoAsks {
+    let user = session.environment.user();
+    let role = match config.role(user) {
+        Some(config::Role::Operator) => Role::Operator,
+        Some(config::Role::Steward) => Role::Steward,
+        Some(config::Role::Reviewer) => Role::Reviewer,
+        None => Role::None,
+    };
+    WhoAsks { user: user.into(), role }
+}
+
+/// Tells the log that personal data is about to be shown; where that is not possible it is not shown.
+pub(super) fn tell_read(session: &mut Session, parts: Parts, what: &str, subjects: &[String], count: u64) -> Result<(), Exit> {
+    let who = who(session, &parts.config);
+    let runtime = runtime(session)?;
+    runtime.block_on(record_read(parts, who, what, subjects, count, Arc::new(SystemClock))).map_err(|error| {
+        session.terminal.problem(&error.diagnostic());
+        Exit::Failed
+    })
+}
+
+/// Threads for what waits.
+pub(super) fn runtime(session: &mut Session) -> Result<tokio::runtime::Runtime, Exit> {
+    super::runtime().map_err(|error| {
+        let place = Place::Named("the operating system".into());
+        let remedy = "raise the limits of threads and open files for this user";
+        session.terminal.problem(&Diagnostic::error(NO_RUNTIME, place, format!("no threads could be started: {error}"), remedy));
+        Exit::Failed
+    })
+}
+
+/// The verifier key's file, for messages.
+pub(super) fn verifier_file(state: &Path) -> String {
+    state.join("keys").join(crate::store::log::VERIFIER_FILE).display().to_string()
+}

@@ -1,0 +1,210 @@
+//! `kith run`: the service, or one pass with `--once`; its summary says how everything stands and where to look next.
+
+use super::opened::{parts, who};
+use super::progress::Bars;
+use super::{Exit, Session, runtime};
+use crate::diagnose::{Code, Diagnostic, Place};
+use crate::pipeline::{Accuracy, Fault, RunError, RunOptions, Service, Summary, SystemClock, Truth};
+use crate::store::sqlite::SqliteReader;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+const NO_RUNTIME: Code = Code("KITH-R001");
+const NO_TRUTH: Code = Code("KITH-R002");
+
+/// Arguments of `run`.
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    /// End when the sources are drained and nothing more can be sent
+    #[arg(long)]
+    pub once: bool,
+    /// Write at most so many records to targets
+    #[arg(long, value_name = "N")]
+    pub max_writes: Option<u64>,
+    /// Accept a customers file that retires or relinks more than the mapping's guard allows
+    #[arg(long)]
+    pub approve_customers: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
+    let (project, parts) = match parts(session) {
+        Ok(found) => found,
+        Err(exit) => return exit,
+    };
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let place = Place::Named("the operating system".into());
+            let remedy = "raise the limits of threads and open files for this user";
+            session.terminal.problem(&Diagnostic::error(NO_RUNTIME, place, format!("no threads could be started: {error}"), remedy));
+            return Exit::Failed;
+        }
+    };
+    let options = RunOptions { once: arguments.once, max_writes: arguments.max_writes, approve_customers: arguments.approve_customers };
+    let state = parts.config.service.state.clone();
+    let bars = Arc::new(Bars::new(session.terminal.shows_progress()));
+    let who = who(session, &parts.config);
+    let keys = parts.keys.clone();
+    let outcome = runtime.block_on(async {
+        let service = Service::open(parts, who, Arc::new(SystemClock), bars.clone())?;
+        service.run(&options, stop_signal()?).await
+    });
+    bars.clear();
+    let summary = match outcome {
+        Ok(summary) => summary,
+        Err(error) => {
+            session.terminal.problem(&error.diagnostic());
+            return Exit::Failed;
+        }
+    };
+    let accuracy = project.config.evaluate.truth.as_deref().and_then(|truth| match judge(truth, &state, &keys) {
+        Ok(accuracy) => Some(accuracy),
+        Err(problem) => {
+            session.terminal.problem(&problem);
+            None
+        }
+    });
+    for fault in &summary.faults {
+        session.terminal.problem(&fault.diagnostic());
+    }
+    if session.terminal.is_json() {
+        let mut json = serde_json::to_value(&summary).unwrap_or_default();
+        if let (Some(members), Some(accuracy)) = (json.as_object_mut(), accuracy) {
+            members.insert("accuracy".into(), serde_json::to_value(accuracy).unwrap_or_default());
+        }
+        session.terminal.json(&json);
+    } else {
+        session.terminal.data(&page(&summary, accuracy, &project.config));
+    }
+    if summary.faults.is_empty() { Exit::Fine } else { Exit::Failed }
+}
+
+/// SIGINT and SIGTERM ask for an orderly end; a second one is the system's to carry out.
+fn stop_signal() -> Result<watch::Receiver<bool>, RunError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (stop, stopped) = watch::channel(false);
+    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Control)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Control)?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: what is being sent is finished, the rest stays in the outbox");
+        stop.send_replace(true);
+        // The channel stays open: a closed one would read as a stop that nobody asked for.
+        std::future::pending::<()>().await;
+    });
+    Ok(stopped)
+}
+
+fn judge(truth: &Path, state: &Path, keys: &crate::store::log::InstallationKeys) -> Result<Accuracy, Diagnostic> {
+    let labels = Truth::read(truth).map_err(|error| {
+        let remedy = "give a CSV file with the columns profile_id and customer_id, or take [evaluate] out";
+        Diagnostic::error(NO_TRUTH, Place::Path(truth.display().to_string()), format!("the truth can't be read: {error}"), remedy)
+    })?;
+    let reader = SqliteReader::open(state, keys).map_err(|e| e.diagnostic())?;
+    let links = reader.linked_pairs().map_err(|e| e.diagnostic())?;
+    Ok(labels.judge(links.iter().map(|(identity, customer)| (&**identity, customer.as_str()))))
+}
+
+/// `1,234,567`
+pub(super) fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3 + 1);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Names and counts, largest first, of those that begin with `prefix`.
+fn parts_of(counts: &std::collections::BTreeMap<String, u64>, prefix: &str) -> String {
+    let mut parts: Vec<(&str, u64)> =
+        counts.iter().filter_map(|(name, count)| Some((name.strip_prefix(prefix)?, *count))).filter(|(_, c)| *c > 0).collect();
+    parts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+    parts.iter().map(|(name, count)| format!("{name} {}", grouped(*count))).collect::<Vec<_>>().join(" · ")
+}
+
+fn page(summary: &Summary, accuracy: Option<Accuracy>, config: &crate::declare::config::Config) -> String {
+    let mut out = String::new();
+    let mut line = |label: &str, count: u64, about: &str| {
+        let about = if about.is_empty() { String::new() } else { format!("   {about}") };
+        drop(writeln!(out, "  {label:<12}{:>9}{about}", grouped(count)));
+    };
+    let totals = &summary.totals;
+    if summary.this_run.did_nothing() {
+        line("new", 0, "nothing new: every source was read before, every decision stands, nothing waits for a target");
+    }
+    line("received", summary.received, &format!("activities and malformed lines; {} exact repeats besides", grouped(summary.duplicates)));
+    let d = &summary.decisions;
+    let identities = d.linked + d.not_linked + d.review + d.not_permitted + d.undetermined;
+    let mut about = format!("linked {} · review {} · not linked {}", grouped(d.linked), grouped(d.review), grouped(d.not_linked));
+    for (name, count) in [("not permitted", d.not_permitted), ("undetermined", d.undetermined)] {
+        if count > 0 {
+            drop(write!(about, " · {name} {}", grouped(count)));
+        }
+    }
+    line("identities", identities, &about);
+    line("delivered", summary.delivered, &parts_of(&totals.deliveries, ""));
+    line("dropped", summary.dropped, &parts_of(&totals.activities, "dropped: "));
+    line("parked", summary.parked, &parts_of(&totals.parked, ""));
+    line("in flight", summary.in_flight, &parts_of(&totals.activities, "in_flight: "));
+    if summary.erased > 0 {
+        line("erased", summary.erased, "");
+    }
+    drop(writeln!(
+        out,
+        "\n  conservation  {} received = {} delivered + {} parked + {} dropped + {} erased + {} in flight (gap {})",
+        grouped(summary.received),
+        grouped(summary.delivered),
+        grouped(summary.parked),
+        grouped(summary.dropped),
+        grouped(summary.erased),
+        grouped(summary.in_flight),
+        summary.conservation_gap
+    ));
+    if let Some(a) = accuracy {
+        drop(writeln!(
+            out,
+            "  accuracy      precision {:.1} % ({} of {} links are right), recall {:.1} % ({} people are customers)",
+            a.precision * 100.0,
+            grouped(a.correct),
+            grouped(a.links),
+            a.recall * 100.0,
+            grouped(a.customers_in_truth)
+        ));
+    }
+    let memory = summary.peak_rss_bytes.map_or_else(String::new, |bytes| format!(", {} MB of memory at most", bytes / 1_000_000));
+    drop(writeln!(out, "  this run      {:.1} s{memory}; {} entries in the audit log", summary.seconds, grouped(summary.log_entries)));
+    drop(writeln!(out, "\n  look next     kith status · kith link list · kith audit verify"));
+    for target in &config.targets {
+        drop(writeln!(out, "                {} holds what was written to {}", target.path.display(), target.name));
+    }
+    if summary.parked > 0 {
+        drop(writeln!(out, "                kith status --parked says what stands aside and why"));
+    }
+    out
+}
+
+impl Fault {
+    /// As a problem to be told.
+    pub(super) fn diagnostic(&self) -> Diagnostic {
+        Diagnostic::error(Code(self.code), Place::Named(self.place.clone()), self.message.clone(), self.remedy.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_grouped_by_thousands() {
+        assert_eq!([0, 999, 1_000, 42_221, 1_234_567].map(grouped), ["0", "999", "1,000", "42,221", "1,234,567"]);
+    }
+}

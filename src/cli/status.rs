@@ -1,0 +1,135 @@
+//! `kith status`: what is in which state, and both sides of the conservation sum. Nothing personal is shown.
+
+use super::opened::reader;
+use super::run::{grouped, parts_of};
+use super::{Exit, Session};
+use crate::store::sqlite::SqliteReader;
+use crate::store::{StoreError, Totals};
+use serde_json::{Value as Json, json};
+use std::fmt::Write as _;
+
+/// Lines and deliveries that are listed at most.
+const LISTED: usize = 1_000;
+
+/// Arguments of `status`.
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    /// List what stands aside: malformed lines and refused deliveries, each with place and reason
+    #[arg(long)]
+    pub parked: bool,
+}
+
+struct Aside {
+    code: String,
+    place: String,
+    message: String,
+}
+
+pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
+    let (parts, reader) = match reader(session) {
+        Ok(found) => found,
+        Err(exit) => return exit,
+    };
+    let found = reader.totals().and_then(|totals| Ok((totals, if arguments.parked { aside(&reader)? } else { Vec::new() })));
+    let (totals, aside) = match found {
+        Ok(found) => found,
+        Err(error) => {
+            session.terminal.problem(&error.diagnostic());
+            return Exit::Failed;
+        }
+    };
+    if session.terminal.is_json() {
+        let mut json = json!({ "totals": totals });
+        if let Some(members) = json.as_object_mut() {
+            for (name, term) in terms(&totals) {
+                members.insert(name.into(), term.into());
+            }
+            if arguments.parked {
+                let listed: Vec<Json> = aside.iter().map(|a| json!({ "code": a.code, "place": a.place, "message": a.message })).collect();
+                members.insert("parked_count".into(), members.get("parked").cloned().unwrap_or_default());
+                members.insert("parked".into(), listed.into());
+            }
+        }
+        session.terminal.json(&json);
+        return Exit::Fine;
+    }
+    session.terminal.data(&page(&totals, &parts.config.service.state.display().to_string()));
+    for Aside { code, place, message } in &aside {
+        session.terminal.data(&format!("  {code}  {place}  {message}"));
+    }
+    if aside.len() >= LISTED {
+        session.terminal.note(&format!("only the first {LISTED} are listed"));
+    }
+    Exit::Fine
+}
+
+fn terms(totals: &Totals) -> [(&'static str, u64); 8] {
+    let sum = |term: fn(&crate::store::Conservation) -> u64| totals.conservation.iter().map(term).sum();
+    [
+        ("received", sum(|c| c.received)),
+        ("duplicates", sum(|c| c.duplicates)),
+        ("delivered", sum(|c| c.delivered)),
+        ("parked", sum(|c| c.parked)),
+        ("dropped", sum(|c| c.dropped)),
+        ("erased", sum(|c| c.erased)),
+        ("in_flight", sum(|c| c.in_flight)),
+        ("conservation_gap", sum(|c| c.gap().unsigned_abs())),
+    ]
+}
+
+fn aside(reader: &SqliteReader) -> Result<Vec<Aside>, StoreError> {
+    let lines = reader.parked_lines(None, LISTED)?;
+    let mut aside: Vec<Aside> =
+        lines.into_iter().map(|l| Aside { code: l.code, place: format!("{}:{}", l.file, l.line), message: l.message }).collect();
+    let left = LISTED.saturating_sub(aside.len());
+    for delivery in reader.parked_deliveries(None, left)? {
+        let place = format!("delivery {} ({} to {})", delivery.id.0, delivery.entry, delivery.target.0);
+        aside.push(Aside { code: delivery.code, place, message: delivery.message });
+    }
+    Ok(aside)
+}
+
+fn page(totals: &Totals, state: &str) -> String {
+    let mut out = format!("state in {state}\n\n");
+    for sum in &totals.conservation {
+        drop(writeln!(
+            out,
+            "  {} {}: {} received = {} delivered + {} parked + {} dropped + {} erased + {} in flight   conservation gap {}",
+            sum.source,
+            sum.day,
+            grouped(sum.received),
+            grouped(sum.delivered),
+            grouped(sum.parked),
+            grouped(sum.dropped),
+            grouped(sum.erased),
+            grouped(sum.in_flight),
+            sum.gap()
+        ));
+    }
+    if totals.conservation.is_empty() {
+        out.push_str("  nothing was received yet: conservation gap 0\n");
+    }
+    out.push('\n');
+    for (label, counts) in [
+        ("identities", &totals.decisions),
+        ("links by", &totals.links),
+        ("activities", &totals.activities),
+        ("parked by", &totals.parked),
+        ("deliveries", &totals.deliveries),
+        ("customers", &totals.customers),
+    ] {
+        let parts = parts_of(counts, "");
+        if !parts.is_empty() {
+            drop(writeln!(out, "  {label:<12}{parts}"));
+        }
+    }
+    drop(writeln!(out, "  {:<12}{} entries", "audit log", grouped(totals.leaves)));
+    if totals.decided_under_older_mapping > 0 {
+        drop(writeln!(
+            out,
+            "\n  {} identities were decided under an earlier mapping; a changed mapping changes nothing by itself",
+            grouped(totals.decided_under_older_mapping)
+        ));
+    }
+    out
+}

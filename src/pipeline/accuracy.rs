@@ -1,0 +1,81 @@
+//! Precision and recall against labelled data, for a sample project that has some.
+
+use flate2::read::MultiGzDecoder;
+use serde::Serialize;
+use std::collections::HashMap;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+/// How right the links are.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
+pub struct Accuracy {
+    /// Links of identities that the truth knows.
+    pub links: u64,
+    /// Of these, to the right customer.
+    pub correct: u64,
+    /// Identities whose truth is a customer, linked or not, seen or not.
+    pub customers_in_truth: u64,
+    /// correct ÷ links.
+    pub precision: f64,
+    /// correct ÷ identities whose truth is a customer.
+    pub recall: f64,
+}
+
+/// The labels: the last part of an identity's id, and its customer (empty: none).
+#[derive(Debug, Default)]
+pub struct Truth(HashMap<String, String>);
+
+impl Truth {
+    /// Reads a CSV file with the columns `profile_id` and `customer_id`, plain or `.gz`.
+    ///
+    /// # Errors
+    /// When it can't be read or lacks a column.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        let mut buffered = BufReader::new(std::fs::File::open(path)?);
+        let gzip = buffered.fill_buf()?.starts_with(&[0x1f, 0x8b]);
+        let reader: Box<dyn Read> = if gzip { Box::new(MultiGzDecoder::new(buffered)) } else { Box::new(buffered) };
+        let mut csv = csv::Reader::from_reader(reader);
+        let headers = csv.headers().map_err(io::Error::other)?.clone();
+        let column = |name: &str| headers.iter().position(|h| h == name).ok_or_else(|| io::Error::other(format!("no column `{name}`")));
+        let (profile, customer) = (column("profile_id")?, column("customer_id")?);
+        let mut labels = HashMap::new();
+        for row in csv.records() {
+            let row = row.map_err(io::Error::other)?;
+            labels.insert(row.get(profile).unwrap_or_default().to_owned(), row.get(customer).unwrap_or_default().to_owned());
+        }
+        Ok(Self(labels))
+    }
+
+    /// Compares links (identity id, customer id) with the labels.
+    pub fn judge<'a>(&self, links: impl Iterator<Item = (&'a str, &'a str)>) -> Accuracy {
+        let mut accuracy =
+            Accuracy { customers_in_truth: self.0.values().filter(|c| !c.is_empty()).count() as u64, ..Accuracy::default() };
+        for (identity, customer) in links {
+            let Some(label) = self.0.get(identity.rsplit('/').next().unwrap_or(identity)) else { continue };
+            accuracy.links += 1;
+            accuracy.correct += u64::from(label == customer);
+        }
+        accuracy.precision = ratio(accuracy.correct, accuracy.links);
+        accuracy.recall = ratio(accuracy.correct, accuracy.customers_in_truth);
+        accuracy
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of people are far below 2^53")]
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn precision_counts_links_and_recall_counts_people() {
+        let truth = Truth([("S1", "C1"), ("S2", "C2"), ("S3", ""), ("S4", "C4")].map(|(a, b)| (a.into(), b.into())).into());
+        let links = [("https://x.example/users/S1", "C1"), ("S2", "C9"), ("S3", "C3"), ("S99", "C1")];
+        let judged = truth.judge(links.into_iter());
+        assert_eq!((judged.links, judged.correct, judged.customers_in_truth), (3, 1, 3));
+        assert!((judged.precision - 1.0 / 3.0).abs() < 1e-12 && (judged.recall - 1.0 / 3.0).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,194 @@
+//! The local control socket: `state/control.sock`, one JSON object a line each way. Every change beside a running service goes through it;
+//! the operating system says who asks.
+
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
+
+/// A request line is a handful of short fields: 64 KiB is far beyond any.
+const MAX_LINE_BYTES: u64 = 64 * 1024;
+/// Requests that wait for the service: each holds one connection, and people ask one at a time.
+const MAX_WAITING: usize = 16;
+/// A client that says nothing for this long is let go.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// What can be asked of a running service.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Are you there?
+    Ping,
+    /// Look at the sources now instead of at the next poll.
+    Pass,
+    /// A person read personal data with a reading command: the log must say so.
+    RecordRead {
+        /// Which command: `link show` for instance.
+        what: String,
+        /// Keyed hashes of the people it was about, at most 64; empty for a list of everybody.
+        subjects: Vec<String>,
+    },
+}
+
+/// What the service answers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Answer {
+    /// It is done, durably.
+    Done,
+    /// It is not done.
+    Refused {
+        /// A stable code.
+        code: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A request with who asks and where the answer goes.
+#[derive(Debug)]
+pub struct Asked {
+    /// What.
+    pub request: Request,
+    /// The operating-system user id of the asker.
+    pub uid: u32,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<Answer>,
+}
+
+/// The socket of a state folder.
+pub fn socket_path(state: &Path) -> PathBuf {
+    state.join("control.sock")
+}
+
+/// Listens until dropped. The caller holds the folder's lock, so a socket file found is a dead service's.
+///
+/// # Errors
+/// Where the socket can't be made: a path beyond 107 bytes, a read-only folder.
+pub fn listen(state: &Path) -> io::Result<(mpsc::Receiver<Asked>, Listening)> {
+    let path = socket_path(state);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    let (asked, requests) = mpsc::channel(MAX_WAITING);
+    let task = tokio::spawn(async move {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let asked = asked.clone();
+                    tokio::spawn(async move {
+                        if let Err(error) = serve(stream, &asked).await {
+                            tracing::debug!(%error, "a control connection ended early");
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the control socket could not accept a connection");
+                    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                }
+            }
+        }
+    });
+    Ok((requests, Listening { task, path }))
+}
+
+/// Keeps the socket; dropping it stops listening and removes the file.
+#[derive(Debug)]
+pub struct Listening {
+    task: tokio::task::JoinHandle<()>,
+    path: PathBuf,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.task.abort();
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::debug!(%error, "the control socket was gone already");
+        }
+    }
+}
+
+async fn serve(stream: UnixStream, asked: &mpsc::Sender<Asked>) -> io::Result<()> {
+    let uid = stream.peer_cred()?.uid();
+    let (reading, mut writing) = stream.into_split();
+    let mut line = String::new();
+    let read = tokio::time::timeout(PATIENCE, BufReader::new(reading.take(MAX_LINE_BYTES)).read_line(&mut line));
+    read.await.map_err(io::Error::other)??;
+    let answer = match serde_json::from_str::<Request>(&line) {
+        Err(error) => Answer::Refused { code: "KITH-R010".into(), reason: format!("not a request: {error}") },
+        Ok(request) => {
+            let (answer, answered) = oneshot::channel();
+            match asked.send(Asked { request, uid, answer }).await {
+                Ok(()) => answered.await.unwrap_or_else(|_| stopping()),
+                Err(_) => stopping(),
+            }
+        }
+    };
+    let mut text = serde_json::to_string(&answer).map_err(io::Error::other)?;
+    text.push('\n');
+    writing.write_all(text.as_bytes()).await
+}
+
+fn stopping() -> Answer {
+    Answer::Refused { code: "KITH-R011".into(), reason: "the service is stopping".into() }
+}
+
+/// Asks the service of a state folder; `None` where none runs.
+///
+/// # Errors
+/// Where a service runs but the exchange fails.
+pub async fn ask(state: &Path, request: &Request) -> io::Result<Option<Answer>> {
+    let mut stream = match UnixStream::connect(socket_path(state)).await {
+        Ok(stream) => stream,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut text = serde_json::to_string(request).map_err(io::Error::other)?;
+    text.push('\n');
+    stream.write_all(text.as_bytes()).await?;
+    let mut line = String::new();
+    let read = tokio::time::timeout(PATIENCE, BufReader::new(stream.take(MAX_LINE_BYTES)).read_line(&mut line));
+    read.await.map_err(io::Error::other)??;
+    serde_json::from_str(&line).map(Some).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_is_answered_and_carries_its_asker() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(ask(dir.path(), &Request::Ping).await.unwrap(), None, "nobody listens yet");
+        let (mut requests, listening) = listen(dir.path()).unwrap();
+        let service = tokio::spawn(async move {
+            let asked = requests.recv().await.unwrap();
+            asked.answer.send(Answer::Done).unwrap();
+            (asked.request, asked.uid)
+        });
+        assert_eq!(ask(dir.path(), &Request::Pass).await.unwrap(), Some(Answer::Done));
+        let (request, uid) = service.await.unwrap();
+        assert_eq!((request, uid), (Request::Pass, rustix::process::getuid().as_raw()));
+        drop(listening);
+        assert_eq!(ask(dir.path(), &Request::Ping).await.unwrap(), None, "the socket went with the service");
+    }
+
+    #[tokio::test]
+    async fn nonsense_is_refused_and_a_dead_services_socket_is_no_hindrance() {
+        let dir = tempfile::tempdir().unwrap();
+        std::mem::drop(std::os::unix::net::UnixListener::bind(socket_path(dir.path())).unwrap());
+        assert_eq!(ask(dir.path(), &Request::Ping).await.unwrap(), None);
+        let (_requests, _listening) = listen(dir.path()).unwrap();
+        let mut stream = UnixStream::connect(socket_path(dir.path())).await.unwrap();
+        stream.write_all(b"{\"command\":\"format-disk\"}\n").await.unwrap();
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).await.unwrap();
+        assert!(line.contains("KITH-R010"), "{line}");
+    }
+}

@@ -1,0 +1,412 @@
+//! The CRM's side of a pass: customers read whole or not at all, compared with the last complete read, guarded, and brought into the index.
+
+use super::decide::{Deciding, KnownSide};
+use super::leaves::Scribe;
+use super::progress::{Progress, Stage};
+use super::{Clock, Fault, Parts, RunError};
+use crate::customers::{CustomersError, ParkedRow, ReadCustomer, ReadSummary, Related, read, read_related};
+use crate::declare::config::{TableKind, TableSpec};
+use crate::declare::mapping::Rulebook;
+use crate::diagnose::{Code, Diagnostic, Place};
+use crate::model::{Customer, CustomerId, Digest, Outcome, ParkReason, Timestamp};
+use crate::normalize::clean_identity;
+use crate::resolve::Index;
+use crate::store::{CustomersStep, IdentityRow, IdentityWork, KnownCustomers, Store, StoredProfile};
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::time::SystemTime;
+
+/// Rows handed from the reader to the index at once.
+const BATCH: usize = 2_000;
+/// Batches between the two threads: 4 × 2,000 rows of some 500 bytes are 4 MB.
+const READ_AHEAD: usize = 4;
+/// Profiles looked at together.
+const PAGE: usize = 1_000;
+/// Bad rows that are told one by one; the rest is counted.
+const TOLD_ROWS: usize = 20;
+
+const RETIRE_GUARD: Code = Code("KITH-U030");
+const RELINK_GUARD: Code = Code("KITH-U031");
+const NO_SECTION: Code = Code("KITH-U032");
+const MORE_BAD_ROWS: Code = Code("KITH-U033");
+
+/// A complete read, for the log.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// `[customers.NAME]`.
+    pub source: Arc<str>,
+    /// Of the file or the rows.
+    pub digest: Digest,
+    /// Rows read.
+    pub rows: u64,
+    /// New customers.
+    pub added: u64,
+    /// Changed ones.
+    pub changed: u64,
+    /// Gone.
+    pub retired: u64,
+    /// Customers that were merged into another one.
+    pub merged: u64,
+    /// Related rows read.
+    pub related: u64,
+}
+
+/// What came of looking at the customers.
+#[derive(Debug, Default)]
+pub struct Refreshed {
+    /// Customers added, changed or retired.
+    pub changed: u64,
+    /// Rows that stand aside, as warnings.
+    pub aside: Vec<Diagnostic>,
+}
+
+/// The customers as this process knows them.
+#[derive(Debug, Default)]
+pub struct CustomersSide {
+    known: Option<Arc<KnownSide>>,
+    /// Length and time of each file when it was last read whole.
+    stamps: Vec<(u64, Option<SystemTime>)>,
+}
+
+/// The rows of one read, compared with the last complete one.
+struct Compared {
+    fresh: Option<Index>,
+    changed: Vec<Customer>,
+    upserted: Vec<(CustomerId, [u8; 16])>,
+    added: u64,
+    merged: u64,
+    seen: HashSet<CustomerId>,
+    parked: Vec<ParkedRow>,
+    summary: ReadSummary,
+}
+
+impl CustomersSide {
+    /// Nobody yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The CRM's side; `None` while it could not be read whole.
+    pub fn known(&self) -> Option<Arc<KnownSide>> {
+        self.known.clone()
+    }
+
+    /// Reads the customers if they changed since the last look, and brings index and store up to date.
+    ///
+    /// # Errors
+    /// [`RunError::Fault`] where they can't be read whole or the guard holds them back: then nobody is decided until that is mended.
+    /// Other errors where the store fails.
+    pub async fn refresh<S: Store>(
+        &mut self,
+        store: &S,
+        parts: &Parts,
+        scribe: &Arc<Scribe>,
+        clock: &dyn Clock,
+        progress: &dyn Progress,
+        approved: bool,
+    ) -> Result<Refreshed, RunError> {
+        let rulebook = &parts.rulebook;
+        let spec = section(parts.config.customers(&rulebook.customers_from), "customers", &rulebook.customers_from)?.clone();
+        let related: Vec<TableSpec> =
+            rulebook.related.iter().map(|r| section(parts.config.related(&r.from), "related", &r.from).cloned()).collect::<Result<_, _>>()?;
+        let stamps: Vec<_> = std::iter::once(&spec).chain(&related).map(stamp).collect();
+        if self.known.is_some() && stamps == self.stamps {
+            return Ok(Refreshed::default());
+        }
+        let before = Arc::new(store.known_customers(&spec.name).await?);
+        let (compared, related) = self.read(rulebook.clone(), spec.clone(), related, before.clone()).await?;
+        progress.advance(Stage::Customers, compared.summary.rows, None);
+        let named_aside: HashSet<&CustomerId> = compared.parked.iter().filter_map(|p| p.customer.as_ref()).collect();
+        let retired: Vec<CustomerId> = before
+            .customers
+            .iter()
+            .filter(|(id, known)| !known.retired && !compared.seen.contains(*id) && !named_aside.contains(id))
+            .map(|(id, _)| id.clone())
+            .collect();
+        let in_force = before.customers.values().filter(|k| !k.retired).count();
+        if !approved && share(retired.len(), in_force) > rulebook.guard.retire {
+            self.known = None;
+            return Err(RunError::Fault(retire_guard(&spec, retired.len(), in_force, rulebook.guard.retire)));
+        }
+        self.bring_in(rulebook, &compared.fresh, &compared.changed, &retired, related.0);
+        let mut compared = compared;
+        if let (Some(fresh), Some(side)) = (compared.fresh.take(), self.known.as_mut().and_then(Arc::get_mut)) {
+            side.index = fresh;
+        }
+        let now = clock.now();
+        let again = self.decide_again(store, rulebook, scribe, &compared.changed, &retired, now).await?;
+        if !approved && again.links > 0 && share(again.relinked, again.links) > rulebook.guard.relink {
+            self.known = None;
+            return Err(RunError::Fault(relink_guard(&spec, again.relinked, again.links, rulebook.guard.relink)));
+        }
+        let told = Read {
+            source: spec.name.clone(),
+            digest: compared.summary.digest,
+            rows: compared.summary.rows,
+            added: compared.added,
+            changed: compared.upserted.len() as u64 - compared.added,
+            retired: retired.len() as u64,
+            merged: compared.merged,
+            related: related.1,
+        };
+        let changed = told.added + told.changed + told.retired;
+        if changed > 0 || before.read_digest != Some(told.digest) {
+            let leaves = vec![scribe.customers_read(&told, now)?];
+            let step = CustomersStep {
+                source: spec.name.clone(),
+                read_digest: told.digest,
+                upserted: compared.upserted,
+                retired,
+                decide_again: again.rows,
+                leaves,
+            };
+            store.customers(step).await?;
+        }
+        self.stamps = stamps;
+        Ok(Refreshed { changed, aside: aside(&spec, &compared.parked, compared.summary.parked) })
+    }
+
+    /// Reads the table on one thread and prepares rows on another; with an index in force, only what changed is kept.
+    async fn read(
+        &self,
+        rulebook: Arc<Rulebook>,
+        spec: TableSpec,
+        related: Vec<TableSpec>,
+        before: Arc<KnownCustomers>,
+    ) -> Result<(Compared, (Vec<(Arc<str>, Related)>, u64)), RunError> {
+        let first = self.known.is_none();
+        let reading = tokio::task::spawn_blocking(move || {
+            let compared = compare(&rulebook, &spec, &before, first)?;
+            let mut rows = 0;
+            let mut sets = Vec::with_capacity(related.len());
+            for (set, table) in rulebook.related.iter().zip(&related) {
+                let (found, _parked, summary) = read_related(table, &set.by, set.last)?;
+                rows += summary.rows;
+                sets.push((set.name.clone(), found));
+            }
+            Ok::<_, CustomersError>((compared, (sets, rows)))
+        });
+        reading.await.map_err(RunError::Task)?.map_err(|error| RunError::Fault(Fault::of(error.diagnostic())))
+    }
+
+    fn bring_in(
+        &mut self,
+        rulebook: &Rulebook,
+        fresh: &Option<Index>,
+        changed: &[Customer],
+        retired: &[CustomerId],
+        related: Vec<(Arc<str>, Related)>,
+    ) {
+        // Passes are one after the other and workers hold no index: nobody else holds this Arc. Were it shared, a new one would be read.
+        let side = self.known.as_mut().and_then(Arc::get_mut);
+        match side {
+            Some(side) if fresh.is_none() => {
+                for customer in changed {
+                    let prepared = side.index.prepare(customer);
+                    side.index.insert(prepared);
+                }
+                for id in retired {
+                    side.index.retire(id);
+                }
+                side.related = related;
+            }
+            _ => self.known = Some(Arc::new(KnownSide { index: empty_index(rulebook), related })),
+        }
+    }
+
+    /// Whom the changes concern: identities that share a key with a changed customer, or whose decision names one that changed or is gone.
+    async fn decide_again<S: Store>(
+        &self,
+        store: &S,
+        rulebook: &Arc<Rulebook>,
+        scribe: &Arc<Scribe>,
+        changed: &[Customer],
+        retired: &[CustomerId],
+        now: Timestamp,
+    ) -> Result<Again, RunError> {
+        let mut again = Again::default();
+        let Some(known) = self.known() else { return Ok(again) };
+        if changed.is_empty() && retired.is_empty() {
+            return Ok(again);
+        }
+        let mut small: Option<Index> = None;
+        let named: HashSet<&CustomerId> = changed.iter().map(|c| &c.id).chain(retired).collect();
+        let deciding = Deciding::new(rulebook, &known, scribe, now);
+        let mut after = None;
+        loop {
+            let page = store.profiles(after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(again) };
+            after = Some(last.row);
+            let index = small.get_or_insert_with(|| {
+                let mut index = empty_index(rulebook);
+                for customer in changed {
+                    let prepared = index.prepare(customer);
+                    index.insert(prepared);
+                }
+                index
+            });
+            for profile in page {
+                again.links += usize::from(profile.linked.is_some());
+                let cleaned = clean_identity(&rulebook.identities, profile.id.network, profile.profile.fields.reveal());
+                if profile.candidates.iter().any(|c| named.contains(c)) || index.touches(&cleaned) {
+                    again.relinked += usize::from(relinks(&deciding, &profile));
+                    again.rows.push(profile.row);
+                }
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Again {
+    rows: Vec<IdentityRow>,
+    links: usize,
+    relinked: usize,
+}
+
+/// Whether a link would end or move to another customer. A link to a customer that was merged moves by the CRM's own word and does not count.
+fn relinks(deciding: &Deciding<'_>, stored: &StoredProfile) -> bool {
+    let Some(linked) = &stored.linked else { return false };
+    let work = IdentityWork {
+        row: stored.row,
+        id: stored.id.clone(),
+        profile: None,
+        needs_decision: true,
+        current: None,
+        activities: Vec::new(),
+        written: Vec::new(),
+    };
+    let decision = deciding.decision(&work, &stored.profile);
+    let survivor = deciding.survivor(linked);
+    !(decision.outcome == Outcome::Linked && decision.customer == survivor)
+}
+
+fn empty_index(rulebook: &Rulebook) -> Index {
+    Index::new(rulebook.customers.clone(), rulebook.identities.clone(), rulebook.matching.clone())
+}
+
+fn compare(rulebook: &Rulebook, spec: &TableSpec, before: &KnownCustomers, first: bool) -> Result<Compared, CustomersError> {
+    // On the very first read everything is new and nobody was decided: no copy of the changed rows is needed.
+    let keep_changed = !first || before.read_digest.is_some();
+    std::thread::scope(|scope| {
+        let (send, receive) = mpsc::sync_channel::<Vec<Result<ReadCustomer, ParkedRow>>>(READ_AHEAD);
+        let fields = &rulebook.customers;
+        let reader = scope.spawn(move || {
+            let mut each = |rows| {
+                // The other side ends only after this one.
+                if send.send(rows).is_err() {
+                    tracing::debug!("nobody takes the rows");
+                }
+            };
+            read(spec, fields, BATCH, &mut each)
+        });
+        let mut index = first.then(|| empty_index(rulebook));
+        let (mut changed, mut upserted, mut parked, mut seen) = (Vec::new(), Vec::new(), Vec::new(), HashSet::new());
+        let (mut added, mut merged) = (0, 0);
+        for row in receive.into_iter().flatten() {
+            let ReadCustomer { customer, digest } = match row {
+                Ok(row) => row,
+                Err(aside) => {
+                    if parked.len() < TOLD_ROWS || aside.customer.is_some() {
+                        parked.push(aside);
+                    }
+                    continue;
+                }
+            };
+            merged += u64::from(customer.merged_into.is_some());
+            seen.insert(customer.id.clone());
+            if let Some(index) = &mut index {
+                let prepared = index.prepare(&customer);
+                index.insert(prepared);
+            }
+            let known = before.customers.get(&customer.id);
+            if known.is_none_or(|k| k.retired || k.digest != digest) {
+                added += u64::from(known.is_none_or(|k| k.retired));
+                upserted.push((customer.id.clone(), digest));
+                if keep_changed {
+                    changed.push(customer);
+                }
+            }
+        }
+        let summary = match reader.join() {
+            Ok(read) => read?,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        Ok(Compared { fresh: index, changed, upserted, added, merged, seen, parked, summary })
+    })
+}
+
+fn section<'a>(found: Option<&'a TableSpec>, kind: &str, name: &str) -> Result<&'a TableSpec, RunError> {
+    found.ok_or_else(|| {
+        RunError::Fault(Fault {
+            code: NO_SECTION.0,
+            place: format!("[{kind}.{name}]"),
+            message: format!("the mapping reads `{name}`, and the configuration has no [{kind}.{name}]"),
+            remedy: "add the section, or correct the mapping's `from`".into(),
+        })
+    })
+}
+
+fn stamp(spec: &TableSpec) -> (u64, Option<SystemTime>) {
+    let path: &Path = match &spec.kind {
+        TableKind::Csv { path, .. } | TableKind::Sqlite { path, .. } => path,
+    };
+    std::fs::metadata(path).map_or((0, None), |m| (m.len(), m.modified().ok()))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of customers are far below 2^53")]
+fn share(part: usize, whole: usize) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+fn path_of(spec: &TableSpec) -> String {
+    match &spec.kind {
+        TableKind::Csv { path, .. } | TableKind::Sqlite { path, .. } => path.display().to_string(),
+    }
+}
+
+fn retire_guard(spec: &TableSpec, retired: usize, in_force: usize, guard: f64) -> Fault {
+    Fault {
+        code: RETIRE_GUARD.0,
+        place: path_of(spec),
+        message: format!("{retired} of {in_force} customers are missing; the mapping's guard lets {} % retire in one read", guard * 100.0),
+        remedy: "bring the whole file; or, if they are really gone, run once with --approve-customers. Until then nobody is decided".into(),
+    }
+}
+
+fn relink_guard(spec: &TableSpec, relinked: usize, links: usize, guard: f64) -> Fault {
+    Fault {
+        code: RELINK_GUARD.0,
+        place: path_of(spec),
+        message: format!("{relinked} of {links} links would end or move; the mapping's guard lets {} % in one read", guard * 100.0),
+        remedy: "look at what changed in the file; if it is right, run once with --approve-customers. Until then nobody is decided".into(),
+    }
+}
+
+fn aside(spec: &TableSpec, parked: &[ParkedRow], count: u64) -> Vec<Diagnostic> {
+    let mut told: Vec<Diagnostic> = parked
+        .iter()
+        .take(TOLD_ROWS)
+        .map(|row| {
+            let ParkReason { code, message } = &row.reason;
+            let remedy = "correct the row in the CRM's export; the other rows went on, and a customer known from before stays as it was";
+            Diagnostic::warning(Code(code), Place::Line(path_of(spec), row.line), message.to_string(), remedy)
+        })
+        .collect();
+    let more = count.saturating_sub(told.len() as u64);
+    if more > 0 {
+        let remedy = "correct the first ones: the rest is often of the same kind";
+        told.push(Diagnostic::warning(MORE_BAD_ROWS, Place::Path(path_of(spec)), format!("{more} more rows stand aside"), remedy));
+    }
+    told
+}
+
+/// Counts by code, for the summary.
+pub fn by_code(aside: &[Diagnostic]) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for problem in aside {
+        *counts.entry(problem.code.0.to_owned()).or_default() += 1;
+    }
+    counts
+}

@@ -1,0 +1,405 @@
+//! *Decide*: identities with work become decisions, links, planned deliveries and drops. Pure over a chunk, so that threads can share the work.
+
+use super::leaves::Scribe;
+use crate::declare::mapping::Rulebook;
+use crate::enrich::{Decided, Due, Facts, Planned, Standing, Subject, Write, reconcile_link, reconcile_object};
+use crate::model::{
+    ActivityState, Customer, CustomerId, Decision, Digest, DropRule, IdempotencyKey, Identity, Outcome, Profile, Timestamp, Value, Verb, WriteIntent,
+};
+use crate::normalize::clean_identity;
+use crate::policy::Asked;
+use crate::resolve::{self, Digests, Index, Permit};
+use crate::store::{
+    CurrentDecision, DecideStep, DecisionRecord, Disposition, IdentityWork, PlannedDelivery, StoredActivity, WrittenRecord,
+};
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// Related records by customer: set name and list of records, in the mapping's order of sets.
+pub type Related = HashMap<CustomerId, Vec<(Arc<str>, Value)>>;
+
+/// The CRM's side, in memory.
+#[derive(Debug)]
+pub struct KnownSide {
+    /// The index of customers.
+    pub index: Index,
+    /// Related records, for enriching.
+    pub related: Related,
+}
+
+/// Everything that deciding needs and does not change while a pass decides.
+pub struct Deciding<'a> {
+    /// The mapping in force.
+    pub rulebook: &'a Rulebook,
+    /// The CRM's side.
+    pub known: &'a KnownSide,
+    /// Writes audit leaves.
+    pub scribe: &'a Scribe,
+    /// Now.
+    pub now: Timestamp,
+}
+
+impl Deciding<'_> {
+    /// Decides about each identity and plans what follows.
+    ///
+    /// # Errors
+    /// When a person's key can't be had: then nothing of the chunk is stored, and the identities stay undetermined.
+    pub fn chunk(&self, works: Vec<IdentityWork>) -> Result<Vec<DecideStep>, super::RunError> {
+        works.into_iter().map(|work| self.one(work)).collect()
+    }
+
+    /// [`Deciding::chunk`] over several threads, in order.
+    ///
+    /// # Errors
+    /// As [`Deciding::chunk`].
+    pub fn spread(&self, works: Vec<IdentityWork>, threads: usize) -> Result<Vec<DecideStep>, super::RunError> {
+        let size = works.len().div_ceil(threads.max(1)).max(1);
+        let mut chunks = Vec::new();
+        let mut rest = works;
+        while rest.len() > size {
+            let tail = rest.split_off(size);
+            chunks.push(std::mem::replace(&mut rest, tail));
+        }
+        std::thread::scope(|scope| {
+            let others: Vec<_> = chunks.into_iter().map(|chunk| scope.spawn(move || self.chunk(chunk))).collect();
+            let last = self.chunk(rest);
+            let mut steps = Vec::new();
+            for other in others {
+                match other.join() {
+                    Ok(decided) => steps.extend(decided?),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            steps.extend(last?);
+            Ok(steps)
+        })
+    }
+
+    fn digests(&self) -> Digests {
+        Digests {
+            mapping: self.rulebook.digest,
+            model: self.rulebook.matching.model.as_ref().map_or(Digest([0; 32]), |m| m.digest),
+            lookups: crate::normalize::lookups(),
+        }
+    }
+
+    /// The decision about an identity as it stands now; nothing is stored.
+    pub fn decision(&self, work: &IdentityWork, profile: &Profile) -> Decision {
+        let cleaned = clean_identity(&self.rulebook.identities, work.id.network, profile.fields.reveal());
+        let named = self.named(&cleaned);
+        let asked = Asked { network: work.id.network, audience: profile.audience, identity: &named };
+        let permission = self.rulebook.policy.permission(asked);
+        if !permission.possible() {
+            return Decision {
+                outcome: Outcome::NotPermitted,
+                customer: None,
+                probability: 0.0,
+                match_weight: 0.0,
+                by: None,
+                basis: None,
+                evidence: None,
+            };
+        }
+        let permit = Permit {
+            anyone: permission.anyone().cloned(),
+            customer: &|view| permission.basis_for(&|field| view.value(field)),
+        };
+        resolve::decide(&self.known.index, &cleaned, &self.rulebook.matching, self.digests(), &permit)
+    }
+
+    fn named(&self, cleaned: &[Value]) -> Vec<(Arc<str>, Value)> {
+        self.rulebook.identities.fields.iter().map(|f| f.name.clone()).zip(cleaned.iter().cloned()).collect()
+    }
+
+    fn one(&self, work: IdentityWork) -> Result<DecideStep, super::RunError> {
+        let Some(profile) = work.profile.clone() else { return Ok(self.without_profile(&work)) };
+        let taken = work.needs_decision.then(|| self.decision(&work, &profile));
+        let decided = match (&taken, &work.current) {
+            (Some(decision), _) => Standpoint::from_new(decision, self.reference(&work, decision)),
+            (None, Some(current)) => Standpoint::from_current(current),
+            (None, None) => Standpoint::undetermined(),
+        };
+        let cleaned = clean_identity(&self.rulebook.identities, work.id.network, profile.fields.reveal());
+        let identity_fields = self.named(&cleaned);
+        let identity = Identity { id: work.id.clone(), profile };
+        let customer_fields = decided.customer.as_ref().and_then(|c| self.known.index.values(c)).unwrap_or_default();
+        let related = decided.customer.as_ref().and_then(|c| self.known.related.get(c)).map_or(&[][..], Vec::as_slice);
+        let view = View { deciding: self, work: &work, decided: &decided, identity: &identity, identity_fields: &identity_fields, customer_fields: &customer_fields, related };
+
+        let changed = work.current.as_ref().is_none_or(|current| decided.differs_from(current));
+        let link = if taken.is_some() { view.link() } else { Vec::new() };
+        let activities = view.activities(changed);
+        let record = taken.map(|decision| DecisionRecord {
+            evidence_digest: self.scribe.evidence_digest(&decision),
+            decision,
+            reference: decided.reference,
+            mapping: self.rulebook.digest,
+            at: self.now,
+        });
+        let mut step = DecideStep {
+            row: work.row,
+            id: work.id.clone(),
+            profile_as_of: Some(identity.profile.as_of),
+            decision: record,
+            activities,
+            link,
+            leaves: Vec::new(),
+        };
+        step.leaves = self.scribe.decide_step(&work, &step, self.now)?;
+        Ok(step)
+    }
+
+    /// Nothing may be kept about this person: what they say is dropped, unseen.
+    fn without_profile(&self, work: &IdentityWork) -> DecideStep {
+        let activities = work.activities.iter().map(|a| (a.row, Disposition::Drop(DropRule::NotPermitted))).collect();
+        DecideStep { row: work.row, id: work.id.clone(), decision: None, profile_as_of: None, activities, link: Vec::new(), leaves: Vec::new() }
+    }
+
+    /// Names a decision by what it decided and by the decision before it: the same decision after a crash has the same name, and a
+    /// decision that returns to an earlier one (a customer retired and restored) has a new one, so that its writes are no repeats.
+    fn reference(&self, work: &IdentityWork, decision: &Decision) -> Digest {
+        let before = work.current.as_ref().map_or(Digest([0; 32]), |c| c.reference);
+        self.scribe.decision_reference(&work.id, before, decision, self.rulebook.digest)
+    }
+}
+
+/// A decision as deliveries see it: new or in force.
+struct Standpoint {
+    outcome: Outcome,
+    customer: Option<CustomerId>,
+    by: Option<Arc<str>>,
+    basis: Option<Arc<str>>,
+    probability: f64,
+    match_weight: f64,
+    reference: Digest,
+}
+
+impl Standpoint {
+    fn from_new(decision: &Decision, reference: Digest) -> Self {
+        Self {
+            outcome: decision.outcome,
+            customer: decision.customer.clone().filter(|_| decision.outcome == Outcome::Linked),
+            by: decision.by.as_ref().map(|by| by.name().into()),
+            basis: decision.basis.clone(),
+            probability: decision.probability,
+            match_weight: decision.match_weight,
+            reference,
+        }
+    }
+
+    fn from_current(current: &CurrentDecision) -> Self {
+        Self {
+            outcome: current.outcome,
+            customer: current.customer.clone().filter(|_| current.outcome == Outcome::Linked),
+            by: current.by.as_ref().map(|by| by.name().into()),
+            basis: current.basis.clone(),
+            probability: current.probability,
+            match_weight: current.match_weight,
+            reference: current.reference,
+        }
+    }
+
+    const fn undetermined() -> Self {
+        Self {
+            outcome: Outcome::Undetermined,
+            customer: None,
+            by: None,
+            basis: None,
+            probability: 0.0,
+            match_weight: 0.0,
+            reference: Digest([0; 32]),
+        }
+    }
+
+    /// Whether what was said before must be looked at again.
+    fn differs_from(&self, current: &CurrentDecision) -> bool {
+        let before = Self::from_current(current);
+        (self.outcome, &self.customer, &self.by, &self.basis) != (before.outcome, &before.customer, &before.by, &before.basis)
+    }
+}
+
+/// One identity, its decision and its facts.
+struct View<'a> {
+    deciding: &'a Deciding<'a>,
+    work: &'a IdentityWork,
+    decided: &'a Standpoint,
+    identity: &'a Identity,
+    identity_fields: &'a [(Arc<str>, Value)],
+    customer_fields: &'a [(Arc<str>, Value)],
+    related: &'a [(Arc<str>, Value)],
+}
+
+impl View<'_> {
+    fn facts<'b>(&'b self, activity: Option<&'b crate::model::Activity>) -> Facts<'b> {
+        let decided = self.decided;
+        Facts {
+            identity: self.identity,
+            identity_fields: self.identity_fields,
+            activity,
+            decided: Decided {
+                outcome: decided.outcome,
+                customer: decided.customer.as_ref(),
+                basis: decided.basis.clone(),
+                rule: decided.by.clone(),
+                match_weight: decided.match_weight,
+                probability: decided.probability,
+            },
+            customer_fields: self.customer_fields,
+            related: self.related,
+            mapping_name: &self.deciding.rulebook.name,
+            mapping_hash: &self.deciding.rulebook.hash,
+        }
+    }
+
+    /// Deliveries about the link: written when it is made or decided again, withdrawn when it ends.
+    fn link(&self) -> Vec<PlannedDelivery> {
+        let standing: Vec<Standing> = self.work.written.iter().filter(|w| w.object.is_none()).map(standing).collect();
+        let facts = self.facts(None);
+        let enrichment = &self.deciding.rulebook.enrich;
+        let records = if self.decided.outcome == Outcome::Linked { enrichment.records(&facts, Subject::Link) } else { Vec::new() };
+        reconcile_link(enrichment, records, &standing).into_iter().map(|write| self.planned(write, None, "link")).collect()
+    }
+
+    /// What becomes of each activity version, oldest first.
+    fn activities(&self, changed: bool) -> Vec<(crate::store::ActivityRow, Disposition)> {
+        let mut standing: BTreeMap<&str, Vec<Standing>> = BTreeMap::new();
+        for written in &self.work.written {
+            if let Some(object) = &written.object {
+                standing.entry(object).or_default().push(self::standing(written));
+            }
+        }
+        let mut out = Vec::with_capacity(self.work.activities.len());
+        for stored in &self.work.activities {
+            let object: &str = &stored.activity.object.id;
+            let stands = standing.entry(object).or_default();
+            if let Some(disposition) = self.activity(stored, stands, changed) {
+                follow(stands, &disposition);
+                out.push((stored.row, disposition));
+            }
+        }
+        out
+    }
+
+    fn activity(&self, stored: &StoredActivity, standing: &[Standing], changed: bool) -> Option<Disposition> {
+        let waiting = matches!(stored.state, ActivityState::WaitingDecision | ActivityState::WaitingReview);
+        if !waiting && !(changed && stored.newest && stored.activity.verb != Verb::Delete) {
+            return None;
+        }
+        if waiting && self.overtaken(stored) {
+            return Some(Disposition::Drop(DropRule::Superseded));
+        }
+        match self.decided.outcome {
+            Outcome::Undetermined => return waiting.then_some(Disposition::WaitDecision),
+            Outcome::NotPermitted if standing.is_empty() => return waiting.then_some(Disposition::Drop(DropRule::NotPermitted)),
+            Outcome::Review if standing.is_empty() && stored.activity.verb != Verb::Delete => {
+                return waiting.then_some(Disposition::WaitReview);
+            }
+            Outcome::Linked | Outcome::NotLinked | Outcome::Review | Outcome::NotPermitted => {}
+        }
+        let none = match self.decided.outcome {
+            Outcome::Linked => DropRule::WhenFalse,
+            Outcome::NotPermitted => DropRule::NotPermitted,
+            Outcome::NotLinked | Outcome::Review | Outcome::Undetermined => DropRule::NotLinked,
+        };
+        let due = if waiting {
+            Due::Waiting
+        } else {
+            let published = stored.activity.object.published.unwrap_or(stored.activity.published);
+            Due::DecisionChanged { published, now: self.deciding.now }
+        };
+        let enrichment = &self.deciding.rulebook.enrich;
+        let facts = self.facts(Some(&stored.activity));
+        let records = match self.decided.outcome {
+            Outcome::Linked | Outcome::NotLinked => enrichment.records(&facts, Subject::Activity),
+            Outcome::Review | Outcome::NotPermitted | Outcome::Undetermined => Vec::new(),
+        };
+        match reconcile_object(enrichment, stored.activity.verb, records, standing, due, none) {
+            Planned::Writes(writes) => {
+                let object = Some(stored.activity.object.id.clone());
+                let version = version_text(stored);
+                Some(Disposition::Deliver(writes.into_iter().map(|w| self.planned(w, object.clone(), &version)).collect()))
+            }
+            Planned::Drop(rule) => waiting.then_some(Disposition::Drop(rule)),
+        }
+    }
+
+    /// A version that a newer waiting one of the same object makes pointless: what is gone or edited before it was ever written is not
+    /// written. (A Delete that only blanks or keeps the record needs the record, so the last write before it still goes.)
+    fn overtaken(&self, stored: &StoredActivity) -> bool {
+        if stored.activity.verb == Verb::Delete {
+            return false;
+        }
+        let version = stored.activity.version();
+        let removes = self.deciding.rulebook.enrich.deliver.iter().all(|e| e.subject != Subject::Activity || e.on_delete == crate::enrich::OnDelete::Remove);
+        self.work.activities.iter().any(|other| {
+            other.activity.object.id == stored.activity.object.id
+                && other.activity.version() > version
+                && (other.activity.verb != Verb::Delete || removes)
+        })
+    }
+
+    fn planned(&self, write: Write, object: Option<Arc<str>>, version: &str) -> PlannedDelivery {
+        let idempotency = idempotency(&write, version, self.decided.reference);
+        PlannedDelivery {
+            entry: write.entry,
+            target: write.target,
+            operation: write.operation,
+            intent: write.intent,
+            record: write.key,
+            idempotency,
+            payload: write.payload,
+            object,
+        }
+    }
+}
+
+fn version_text(stored: &StoredActivity) -> String {
+    let version = stored.activity.version();
+    format!("{} {} {}", version.at, version.verb.name(), version.activity)
+}
+
+fn standing(written: &WrittenRecord) -> Standing {
+    Standing { entry: written.entry.clone(), target: written.target.clone(), operation: written.operation.clone(), key: written.record.clone() }
+}
+
+/// Keeps `standing` as it will be after the planned writes.
+fn follow(standing: &mut Vec<Standing>, disposition: &Disposition) {
+    let Disposition::Deliver(deliveries) = disposition else { return };
+    for delivery in deliveries {
+        let this = Standing {
+            entry: delivery.entry.clone(),
+            target: delivery.target.clone(),
+            operation: delivery.operation.clone(),
+            key: delivery.record.clone(),
+        };
+        standing.retain(|s| *s != this);
+        if delivery.intent == WriteIntent::Write {
+            standing.push(this);
+        }
+    }
+}
+
+/// SHA-256 over (target, operation, record key, activity version, decision), each with its length before it, so that no two lists of
+/// parts read alike. The mapping entry and the intent are part of the operation's meaning and are hashed with it.
+fn idempotency(write: &Write, version: &str, decision: Digest) -> IdempotencyKey {
+    let mut hash = Sha256::new();
+    let decision = decision.to_string();
+    for part in [&write.target.0, &write.operation.0, &write.entry, write.intent.name(), &*write.key.0, version, &decision] {
+        let part: &str = part;
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    IdempotencyKey(Digest(hash.finalize().into()))
+}
+
+/// The changed customers as a small index: which identities do they touch?
+pub fn small_index(rulebook: &Rulebook, customers: &[Customer]) -> Index {
+    let mut index =
+        Index::new(Arc::new(rulebook.customers.clone()), Arc::new(rulebook.identities.clone()), Arc::new(rulebook.matching.clone()));
+    for customer in customers {
+        let prepared = index.prepare(customer);
+        index.insert(prepared);
+    }
+    index
+}

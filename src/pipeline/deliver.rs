@@ -1,0 +1,260 @@
+//! *Send* and *receipt*: one worker a target. Nothing leaves before its intent is durable; what has no answer is settled, never hoped for.
+
+use super::leaves::Scribe;
+use super::progress::{Progress, Stage};
+use super::{Clock, RunError};
+use crate::deliver::{AnyTarget, Backoff, DeliveryError, Limiter, Settled, Target};
+use crate::model::{ParkReason, TargetId};
+use crate::store::{OutboxRow, ReceiptStep, SendOutcome, SendStep, Store};
+use jiff::SignedDuration;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+
+/// While the end of the work is awaited (`run --once`), a target that is unavailable is asked this often in a row before the pass gives up on
+/// it: with the waits of [`Backoff`] (0.2 s doubling) that is about six seconds. Its deliveries stay planned.
+const ATTEMPTS_WHEN_DRAINING: u32 = 5;
+
+/// A fault that stops every worker: without a log, nothing is sent (fail closed).
+#[derive(Debug, Default)]
+pub struct Gate {
+    closed: AtomicBool,
+}
+
+impl Gate {
+    /// Stops all sending.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether sending is stopped.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+}
+
+/// How many more writes a run may make (`--max-writes`).
+#[derive(Debug)]
+pub struct Allowance(AtomicU64);
+
+impl Allowance {
+    /// So many, or as many as there are.
+    pub const fn new(writes: Option<u64>) -> Self {
+        Self(AtomicU64::new(match writes {
+            Some(writes) => writes,
+            None => u64::MAX,
+        }))
+    }
+
+    /// Takes up to `wanted`; what is not used is given back.
+    fn take(&self, wanted: usize) -> usize {
+        let wanted = u64::try_from(wanted).unwrap_or(u64::MAX);
+        let before = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| Some(left - left.min(wanted))).unwrap_or_default();
+        usize::try_from(before.min(wanted)).unwrap_or(usize::MAX)
+    }
+
+    fn give_back(&self, writes: usize) {
+        self.0.fetch_add(u64::try_from(writes).unwrap_or_default(), Ordering::SeqCst);
+    }
+}
+
+/// What a worker is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// Send what comes.
+    Work,
+    /// Send what is there, then end.
+    Drain,
+    /// Finish the batch at hand, then end.
+    Stop,
+}
+
+/// What a worker did.
+#[derive(Clone, Debug, Default)]
+pub struct WorkerReport {
+    /// Records that a target holds because of this run.
+    pub delivered: u64,
+    /// Records that it refused.
+    pub parked: u64,
+    /// Why it ended with work left, where it did.
+    pub ended: Option<Ended>,
+}
+
+/// Why a worker ended with work left.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// The target did not answer, or said not now.
+    Unavailable(Arc<str>),
+    /// The run's `--max-writes` is used up.
+    AllowanceUsedUp,
+}
+
+/// The worker of one target.
+pub struct Worker<S> {
+    /// `[targets.NAME]`.
+    pub id: TargetId,
+    /// The outbox.
+    pub store: Arc<S>,
+    /// Where to.
+    pub target: AnyTarget,
+    /// Records in one send.
+    pub batch: NonZeroU32,
+    /// How fast.
+    pub limiter: Limiter,
+    /// Writes audit leaves.
+    pub scribe: Arc<Scribe>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Closed when the log fails.
+    pub gate: Arc<Gate>,
+    /// How many more writes.
+    pub allowance: Arc<Allowance>,
+    /// Rung when something was planned.
+    pub planned: Arc<Notify>,
+    /// What to do.
+    pub order: watch::Receiver<Order>,
+    /// Who looks.
+    pub progress: Arc<dyn Progress>,
+}
+
+impl<S: Store> Worker<S> {
+    /// Works until told to end.
+    ///
+    /// # Errors
+    /// When the store fails: then nobody knows what may be sent.
+    pub async fn run(mut self) -> Result<WorkerReport, RunError> {
+        let mut report = WorkerReport::default();
+        let mut backoff = Backoff::new();
+        loop {
+            let order = *self.order.borrow_and_update();
+            if order == Order::Stop || self.gate.is_closed() {
+                return Ok(report);
+            }
+            let allowed = self.allowance.take(usize::try_from(self.batch.get()).unwrap_or(1));
+            if allowed == 0 {
+                report.ended.get_or_insert(Ended::AllowanceUsedUp);
+                return Ok(report);
+            }
+            let rows = self.store.due(&self.id, self.clock.now(), allowed).await?;
+            self.allowance.give_back(allowed.saturating_sub(rows.len()));
+            if rows.is_empty() {
+                if order == Order::Drain && !self.waits_for_retry(&backoff) {
+                    return Ok(report);
+                }
+                self.idle(&backoff).await;
+                continue;
+            }
+            match self.send(rows, &mut report, &mut backoff).await? {
+                Sent::All => backoff.reset(),
+                Sent::Unavailable(reason) => {
+                    tracing::warn!(target_name = %self.id.0, %reason, attempt = backoff.attempts(), "the target is not available");
+                    if *self.order.borrow() == Order::Drain && backoff.attempts() >= ATTEMPTS_WHEN_DRAINING {
+                        report.ended = Some(Ended::Unavailable(reason));
+                        return Ok(report);
+                    }
+                }
+            }
+        }
+    }
+
+    /// While draining, rows that wait for a retry of this run are waited for.
+    #[expect(clippy::unused_self, reason = "reads as a question about the worker")]
+    fn waits_for_retry(&self, backoff: &Backoff) -> bool {
+        backoff.attempts() > 0
+    }
+
+    async fn idle(&mut self, backoff: &Backoff) {
+        let pause = if backoff.attempts() > 0 { Duration::from_millis(50) } else { Duration::from_secs(1) };
+        tokio::select! {
+            () = self.planned.notified() => {}
+            _changed = self.order.changed() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+
+    async fn send(&self, rows: Vec<OutboxRow>, report: &mut WorkerReport, backoff: &mut Backoff) -> Result<Sent, RunError> {
+        self.limiter.admit(rows.len()).await;
+        let now = self.clock.now();
+        let intents = rows
+            .iter()
+            .map(|row| {
+                let mut delivery = row.delivery.clone();
+                delivery.attempt += 1;
+                Ok(SendStep { leaf: self.scribe.intended(row, delivery.attempt, now)?, delivery })
+            })
+            .collect::<Result<Vec<_>, RunError>>()?;
+        let intended = self.store.send(intents).await?;
+        let answers = self.target.write(&intended).await;
+        let now = self.clock.now();
+        let mut unavailable = None;
+        let mut outcomes = Vec::with_capacity(rows.len());
+        let mut unknown = Vec::new();
+        for (row, answer) in rows.into_iter().zip(answers) {
+            let outcome = match answer {
+                Ok(receipt) => {
+                    report.delivered += 1;
+                    SendOutcome::Delivered(receipt)
+                }
+                Err(DeliveryError::Refused { code, message }) => {
+                    report.parked += 1;
+                    SendOutcome::Parked(ParkReason { code, message })
+                }
+                Err(DeliveryError::Unavailable { message, retry_after }) => {
+                    let wait = match unavailable {
+                        None => backoff.next(retry_after),
+                        Some((_, wait)) => wait,
+                    };
+                    unavailable = Some((message.clone(), wait));
+                    let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_hours(1));
+                    SendOutcome::Retry { not_before: now.saturating_add(wait).unwrap_or(now), reason: message }
+                }
+                Err(DeliveryError::OutcomeUnknown { message }) => {
+                    unknown.push(row.clone());
+                    SendOutcome::Unknown { reason: message }
+                }
+            };
+            let leaf = self.scribe.outcome(&row, &outcome, now)?;
+            outcomes.push(ReceiptStep { delivery: row.delivery.id, outcome, leaf });
+        }
+        let count = outcomes.len();
+        self.store.receipt(outcomes).await?;
+        self.progress.advance(Stage::Deliver, u64::try_from(count).unwrap_or_default(), None);
+        for row in unknown {
+            settle(&*self.store, &self.target, &self.scribe, &*self.clock, row).await?;
+        }
+        Ok(unavailable.map_or(Sent::All, |(reason, _)| Sent::Unavailable(reason)))
+    }
+}
+
+enum Sent {
+    All,
+    Unavailable(Arc<str>),
+}
+
+/// Asks the target what became of a delivery without an answer. While the target can't say, it stays `unknown` and holds back later writes to
+/// the same record.
+///
+/// # Errors
+/// When the store fails.
+pub async fn settle<S: Store>(
+    store: &S,
+    target: &AnyTarget,
+    scribe: &Scribe,
+    clock: &dyn Clock,
+    row: OutboxRow,
+) -> Result<(), RunError> {
+    let outcome = match target.settle(&row.delivery).await {
+        Ok(Settled::Delivered(receipt)) => SendOutcome::Delivered(receipt),
+        Ok(Settled::NotThere) => SendOutcome::NotThere,
+        Err(DeliveryError::Refused { code, message }) => SendOutcome::Parked(ParkReason { code, message }),
+        Err(DeliveryError::Unavailable { message, .. } | DeliveryError::OutcomeUnknown { message }) => {
+            tracing::warn!(target_name = %row.delivery.target.0, reason = %message, "a delivery without an answer can't be settled yet");
+            return Ok(());
+        }
+    };
+    let leaf = scribe.recovered(&row, &outcome, clock.now())?;
+    store.receipt(vec![ReceiptStep { delivery: row.delivery.id, outcome, leaf }]).await?;
+    Ok(())
+}

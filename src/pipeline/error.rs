@@ -1,0 +1,113 @@
+//! What stops a run. A source, target or customers table that fails is a [`super::Fault`] instead: the rest goes on.
+
+use crate::audit::{SealError, TooLarge};
+use crate::deliver::TargetError;
+use crate::diagnose::{Code, Diagnostic, Place};
+use crate::store::StoreError;
+use crate::store::log::LogError;
+use std::io;
+
+/// Why a run ends.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The state can't be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The audit log can't be written: nothing more is sent (fail closed).
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A personal value can't be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// An audit entry is too large to be written.
+    #[error(transparent)]
+    Entry(#[from] TooLarge),
+    /// A target can't be opened.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// A part that failed, told as a fault where the rest can go on.
+    #[error("{}", .0.message)]
+    Fault(super::Fault),
+    /// The control socket or the process's signals.
+    #[error("the control socket or the signals failed: {0}")]
+    Control(#[source] io::Error),
+    /// A task died: a fault of Kith.
+    #[error("a part of kith died: {0}")]
+    Task(#[source] tokio::task::JoinError),
+    /// The running service refused a request.
+    #[error("the running service refused ({code}): {reason}")]
+    Refused {
+        /// The service's code.
+        code: String,
+        /// Its reason.
+        reason: String,
+    },
+}
+
+const SEALING: Code = Code("KITH-R003");
+const ENTRY: Code = Code("KITH-R004");
+const CONTROL: Code = Code("KITH-R005");
+const TASK: Code = Code("KITH-R006");
+const REFUSED: Code = Code("KITH-R007");
+
+impl RunError {
+    /// The page that explains it.
+    pub fn code(&self) -> Code {
+        self.diagnostic().code
+    }
+
+    /// As a problem to be told.
+    pub fn diagnostic(&self) -> Diagnostic {
+        let kith = || Place::Named("kith".into());
+        match self {
+            Self::Store(error) => error.diagnostic(),
+            Self::Log(error) => error.diagnostic(),
+            Self::Target(error) => error.diagnostic(),
+            Self::Fault(fault) => Diagnostic::error(Code(fault.code), Place::Named(fault.place.clone()), fault.message.clone(), fault.remedy.clone()),
+            Self::Seal(error) => Diagnostic::error(SEALING, kith(), error.to_string(), "check that `state/keys` belongs to this state folder"),
+            Self::Entry(error) => {
+                Diagnostic::error(ENTRY, kith(), error.to_string(), "a mapping delivers hundreds of fields at once: deliver fewer in one entry")
+            }
+            Self::Control(error) => {
+                let remedy = "check that the state folder's path is short (a socket's path has at most 107 bytes) and its folder is writable";
+                Diagnostic::error(CONTROL, Place::Named("the control socket".into()), error.to_string(), remedy)
+            }
+            Self::Task(error) => {
+                let remedy = "nothing is lost: start again, and report this with the log";
+                Diagnostic::error(TASK, kith(), format!("a part of kith died: {error}"), remedy)
+            }
+            Self::Refused { code, reason } => {
+                let place = Place::Named("the running service".into());
+                Diagnostic::error(REFUSED, place, format!("the service refused: {reason}"), format!("kith explain {code}"))
+            }
+        }
+    }
+}
+
+const TARGET_UNAVAILABLE: Code = Code("KITH-D001");
+const ALLOWANCE: Code = Code("KITH-D002");
+
+impl super::Fault {
+    /// From a problem.
+    pub fn of(problem: Diagnostic) -> Self {
+        Self { code: problem.code.0, place: problem.place.to_string(), message: problem.message, remedy: problem.remedy }
+    }
+
+    /// A target that could not take everything.
+    pub fn target(name: &str, reason: &super::deliver::Ended) -> Self {
+        match reason {
+            super::deliver::Ended::Unavailable(why) => Self {
+                code: TARGET_UNAVAILABLE.0,
+                place: format!("target {name}"),
+                message: format!("the target did not take everything: {why}"),
+                remedy: "mend the target and run again: what is left waits in the outbox, in order".into(),
+            },
+            super::deliver::Ended::AllowanceUsedUp => Self {
+                code: ALLOWANCE.0,
+                place: format!("target {name}"),
+                message: "the run's --max-writes is used up".into(),
+                remedy: "run again for the rest: it waits in the outbox, in order".into(),
+            },
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! *Intake*: sources are read to their end; each batch of lines is one durable step with its cursor.
+
+use super::leaves::Scribe;
+use super::progress::{Progress, Stage};
+use super::{Clock, Fault, Parts, RunError};
+use crate::model::{Activity, Digest, Personal, Timestamp};
+use crate::normalize::activity_streams::Reader;
+use crate::policy::Policy;
+use crate::source::{Access, BatchLimits, FileCursor, Opened, Source, SourceBatch, SourceError};
+use crate::store::{IntakeBatch, ParkedLine, ReceivedActivity, Store};
+use sha2::{Digest as _, Sha256};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// Batches read ahead of the store: with 1,000 lines of a few KiB each, some 10 MB.
+const READ_AHEAD: usize = 2;
+/// A malformed line is kept up to here for its dead letter.
+const KEPT_BYTES: usize = 64 * 1024;
+/// A file of a drop folder that was written to more recently than this is still growing.
+const QUIET_FOR: Duration = Duration::from_secs(2);
+
+/// What a look at all sources brought.
+#[derive(Debug, Default)]
+pub struct Read {
+    /// New activity versions and malformed lines.
+    pub received: u64,
+    /// Exact repeats.
+    pub duplicates: u64,
+    /// Files without news.
+    pub unchanged_files: u64,
+    /// Sources or files that failed.
+    pub faults: Vec<Fault>,
+}
+
+/// Reads every source to its end.
+///
+/// # Errors
+/// When the store fails. A source that fails is a fault; the others go on.
+pub async fn drain<S: Store>(
+    parts: &Parts,
+    access: Access,
+    store: &Arc<S>,
+    scribe: &Scribe,
+    clock: &dyn Clock,
+    progress: &dyn Progress,
+    stop: &watch::Receiver<bool>,
+) -> Result<Read, RunError> {
+    let mut read = Read::default();
+    for spec in &parts.config.sources {
+        let source = Source::new(spec.clone(), access);
+        let found = match source.look(clock.now(), QUIET_FOR) {
+            Ok(found) => found,
+            Err(error) => {
+                read.faults.push(Fault::of(error.diagnostic()));
+                continue;
+            }
+        };
+        for path in found.ready {
+            if *stop.borrow() {
+                return Ok(read);
+            }
+            let intake = Intake { parts, source: &source, store: &**store, scribe, clock, progress, stop };
+            if let Err(error) = intake.file(&path, &mut read).await? {
+                read.faults.push(Fault::of(error.diagnostic()));
+            }
+        }
+    }
+    Ok(read)
+}
+
+struct Intake<'a, S> {
+    parts: &'a Parts,
+    source: &'a Source,
+    store: &'a S,
+    scribe: &'a Scribe,
+    clock: &'a dyn Clock,
+    progress: &'a dyn Progress,
+    stop: &'a watch::Receiver<bool>,
+}
+
+impl<S: Store> Intake<'_, S> {
+    async fn file(&self, path: &Path, read: &mut Read) -> Result<Result<(), SourceError>, RunError> {
+        let name = Source::cursor_name(path);
+        let source_name = self.source.spec().name.clone();
+        let cursor = self.store.cursor(&source_name, &name).await?.and_then(|bytes| FileCursor::from_bytes(&bytes));
+        let (batches, mut incoming) = mpsc::channel(READ_AHEAD);
+        let reading = self.reading(path.to_owned(), cursor, batches);
+        let reading = tokio::task::spawn_blocking(reading);
+        while let Some(batch) = incoming.recv().await {
+            self.batch(&source_name, &name, batch, read).await?;
+            if *self.stop.borrow() {
+                incoming.close();
+            }
+        }
+        match reading.await.map_err(RunError::Task)? {
+            Ok(Ended::NothingNew) => {
+                read.unchanged_files += 1;
+                Ok(self.source.finish(path).map(drop))
+            }
+            Ok(Ended::AtTheEnd) => Ok(self.source.finish(path).map(drop)),
+            Ok(Ended::Stopped) => Ok(Ok(())),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Reads and parses on a thread of its own, a little ahead of the store.
+    fn reading(
+        &self,
+        path: PathBuf,
+        cursor: Option<FileCursor>,
+        batches: mpsc::Sender<SourceBatch>,
+    ) -> impl FnOnce() -> Result<Ended, SourceError> + Send + 'static {
+        let limits = BatchLimits::lines(usize::try_from(self.parts.config.service.intake_batch.get()).unwrap_or(1));
+        let reader = Reader::new(&self.parts.rulebook.identities, self.source.spec().network);
+        let source = self.source.clone();
+        move || {
+            let mut file = match source.open(&path, cursor.as_ref())? {
+                Opened::NothingNew(_) => return Ok(Ended::NothingNew),
+                Opened::Reading(file) => file,
+            };
+            while let Some(batch) = file.next_batch(limits, &reader)? {
+                if batches.blocking_send(batch).is_err() {
+                    return Ok(Ended::Stopped);
+                }
+            }
+            Ok(Ended::AtTheEnd)
+        }
+    }
+
+    async fn batch(&self, source: &Arc<str>, file: &str, batch: SourceBatch, read: &mut Read) -> Result<(), RunError> {
+        let at = self.clock.now();
+        let digest = batch.cursor_after.digest;
+        let count = batch.lines.len() as u64;
+        let (mut activities, mut parked) = (Vec::with_capacity(batch.lines.len()), Vec::new());
+        for line in batch.lines {
+            match line.outcome {
+                Ok(activity) => activities.push(received(line.line, activity, &self.parts.rulebook.policy)),
+                Err(malformed) => parked.push(ParkedLine { line: line.line, reason: malformed.reason(), raw: shortened(line.raw) }),
+            }
+        }
+        let tell = self.scribe.intake(source, file, digest, &activities, &parked, at)?;
+        let batch = IntakeBatch {
+            source: source.clone(),
+            file: file.to_owned(),
+            file_digest: digest,
+            at,
+            activities,
+            parked,
+            cursor: batch.cursor_after.to_bytes(),
+            tell,
+        };
+        let outcome = self.store.intake(batch).await?;
+        read.received += outcome.received;
+        read.duplicates += outcome.duplicates;
+        self.progress.advance(Stage::Intake, count, None);
+        Ok(())
+    }
+}
+
+enum Ended {
+    NothingNew,
+    AtTheEnd,
+    Stopped,
+}
+
+fn received(line: u64, activity: Activity, policy: &Policy) -> ReceivedActivity {
+    let drop = policy.at_intake(activity.audience);
+    ReceivedActivity { line, content_digest: content_digest(&activity), activity, drop }
+}
+
+fn shortened(raw: Personal<Vec<u8>>) -> Personal<Vec<u8>> {
+    let mut bytes = raw.into_revealed();
+    bytes.truncate(KEPT_BYTES);
+    Personal::new(bytes)
+}
+
+/// SHA-256 of what an activity says, each part after its length; the profile is not part of it.
+fn content_digest(activity: &Activity) -> Digest {
+    let object = &activity.object;
+    let time = |t: Option<Timestamp>| t.map(|t| t.to_string());
+    let parts = [
+        Some(activity.audience.name().to_owned()),
+        activity.conversation.as_deref().map(str::to_owned),
+        Some(object.kind.to_string()),
+        object.content.reveal().as_deref().map(str::to_owned),
+        object.url.reveal().as_deref().map(str::to_owned),
+        object.in_reply_to.as_deref().map(str::to_owned),
+        time(object.published),
+        time(object.updated),
+        time(object.deleted),
+    ];
+    let mut hash = Sha256::new();
+    for part in parts {
+        match part {
+            None => hash.update([0]),
+            Some(text) => {
+                hash.update([1]);
+                hash.update((text.len() as u64).to_be_bytes());
+                hash.update(text.as_bytes());
+            }
+        }
+    }
+    Digest(hash.finalize().into())
+}

@@ -1,0 +1,530 @@
+//! What the log says about each step: the one place where the flow's events become audit entries, personal values sealed.
+
+use super::{Parts, RunError};
+use crate::audit::{
+    Actor, CorrelationId, Entry, EntryOutcome, Event, Fields, Kind, Part, RetentionClass, Role, SealedEvidence, SealingKey, Subject,
+    SubjectHash, Unpredictable, Why, evidence_digest,
+};
+use crate::declare::config::Config;
+use crate::declare::mapping::Rulebook;
+use crate::model::{CustomerId, Decision, Digest, IdentityId, Outcome, ParkReason, Receipt, Timestamp};
+use crate::store::{
+    CurrentDecision, DecideStep, Disposition, IdentityWork, IntakeOutcome, KeyRing, OutboxRow, ParkedLine, Person, SendOutcome, Totals,
+};
+use sha2::{Digest as _, Sha256};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Who runs the command.
+#[derive(Clone, Debug)]
+pub struct WhoAsks {
+    /// The operating-system user.
+    pub user: Arc<str>,
+    /// The role that the configuration grants.
+    pub role: Role,
+}
+
+/// Writes audit entries.
+#[derive(Debug)]
+pub struct Scribe {
+    ring: Arc<KeyRing>,
+    who: WhoAsks,
+    rulebook: Arc<Rulebook>,
+    parts: Mutex<Vec<(Digest, Vec<u8>)>>,
+}
+
+type Leaf = Result<Vec<u8>, RunError>;
+
+fn short(digest: Digest) -> CorrelationId {
+    let mut id = [0; 16];
+    id.iter_mut().zip(digest.0).for_each(|(to, from)| *to = from);
+    CorrelationId(id)
+}
+
+impl Scribe {
+    /// A scribe for one service.
+    pub fn new(ring: Arc<KeyRing>, who: WhoAsks, rulebook: Arc<Rulebook>) -> Self {
+        Self { ring, who, rulebook, parts: Mutex::new(Vec::new()) }
+    }
+
+    fn person(&self) -> Actor {
+        Actor::person(self.who.user.clone(), self.who.role)
+    }
+
+    fn identity(&self, identity: &IdentityId) -> Subject {
+        Subject { identity: Some(self.ring.hashes().identity(identity)), customer: None }
+    }
+
+    fn key(&self, person: Person<'_>, class: RetentionClass) -> Result<SealingKey, RunError> {
+        Ok(SealingKey::from(&*self.ring.key(person, class)?))
+    }
+
+    fn random(&self) -> Unpredictable {
+        self.ring.stream()
+    }
+
+    fn encode(&self, entry: &Entry) -> Leaf {
+        let encoded = entry.encode()?;
+        if !encoded.parts.is_empty() {
+            let parts = encoded.parts.into_iter().map(|part| (part.digest, part.bytes));
+            self.parts.lock().unwrap_or_else(PoisonError::into_inner).extend(parts);
+        }
+        Ok(encoded.bytes)
+    }
+
+    /// Keeps the parts that were too large for their entries. To be called before the step whose leaves name them.
+    ///
+    /// # Errors
+    /// When the store fails; the parts are tried again with the next step.
+    pub async fn keep_parts<S: Store>(&self, store: &S) -> Result<(), RunError> {
+        let parts = std::mem::take(&mut *self.parts.lock().unwrap_or_else(PoisonError::into_inner));
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let kept = store.keep_parts(parts.clone()).await;
+        if kept.is_err() {
+            self.parts.lock().unwrap_or_else(PoisonError::into_inner).extend(parts);
+        }
+        Ok(kept?)
+    }
+
+    /// The service starts; the very first start also tells the log's keys.
+    ///
+    /// # Errors
+    /// When an entry can't be written.
+    pub fn started(&self, clean: bool, parts: &Parts, first: bool, now: Timestamp) -> Result<Vec<Vec<u8>>, RunError> {
+        let mut leaves = Vec::new();
+        if first {
+            for (purpose, id, verifier) in parts.keys.describe(&parts.config.audit.origin) {
+                leaves.push(self.encode(&Entry::new(now, Event::KeyCreated { id, purpose: purpose.into(), verifier }))?);
+            }
+        }
+        let mut entry = Entry::new(now, Event::ServiceStarted { clean, version: env!("CARGO_PKG_VERSION").into() });
+        entry.actor = self.person();
+        leaves.push(self.encode(&entry)?);
+        Ok(leaves)
+    }
+
+    /// The service stops: how each source and day stands, and why it stops.
+    ///
+    /// # Errors
+    /// When an entry can't be written.
+    pub fn stopped(&self, reason: &str, totals: &Totals, now: Timestamp) -> Result<Vec<Vec<u8>>, RunError> {
+        let mut leaves = Vec::new();
+        for sum in &totals.conservation {
+            leaves.push(self.encode(&Entry::new(
+                now,
+                Event::Conservation {
+                    day: sum.day.as_str().into(),
+                    delivered: sum.delivered,
+                    dropped: sum.dropped,
+                    erased: sum.erased,
+                    gap: sum.gap(),
+                    in_flight: sum.in_flight,
+                    parked: sum.parked,
+                    received: sum.received,
+                    source: sum.source.as_str().into(),
+                },
+            ))?);
+        }
+        leaves.push(self.encode(&Entry::new(now, Event::ServiceStopped { reason: reason.into() }))?);
+        Ok(leaves)
+    }
+
+    /// Another mapping is active, and with it perhaps another model.
+    ///
+    /// # Errors
+    /// When an entry can't be written.
+    pub fn mapping_changed(&self, before: Option<&str>, now: Timestamp) -> Leaf {
+        let mut entry = Entry::new(
+            now,
+            Event::MappingChanged {
+                after: self.rulebook.digest,
+                before: before.and_then(Digest::from_hex),
+                diff: None,
+                name: self.rulebook.name.clone(),
+            },
+        );
+        entry.actor = self.person();
+        entry.why.model = self.rulebook.matching.model.as_ref().map(|m| m.digest);
+        self.encode(&entry)
+    }
+
+    /// Another linkage model is active.
+    ///
+    /// # Errors
+    /// When an entry can't be written.
+    pub fn model_changed(&self, after: Digest, before: Option<&str>, now: Timestamp) -> Leaf {
+        let event = Event::ModelChanged { after, before: before.and_then(Digest::from_hex), diff: None, name: self.rulebook.name.clone() };
+        let mut entry = Entry::new(now, event);
+        entry.actor = self.person();
+        self.encode(&entry)
+    }
+
+    /// Another configuration is active. Its digest leaves secrets out: it holds only where they come from.
+    ///
+    /// # Errors
+    /// When an entry can't be written.
+    pub fn config_changed(&self, config: &Config, before: Option<&str>, now: Timestamp) -> Leaf {
+        let event =
+            Event::ConfigChanged { after: config_digest(config), before: before.and_then(Digest::from_hex), diff: None, name: "kith.toml".into() };
+        let mut entry = Entry::new(now, event);
+        entry.actor = self.person();
+        self.encode(&entry)
+    }
+
+    /// A batch of lines is durable.
+    ///
+    /// # Errors
+    /// When an entry can't be written.
+    pub fn source_read(&self, source: &Arc<str>, file: &str, digest: Digest, outcome: IntakeOutcome, now: Timestamp) -> Leaf {
+        let event = Event::SourceRead {
+            duplicates: outcome.duplicates,
+            file: Some(digest),
+            name: Some(file.into()),
+            parked: outcome.parked,
+            received: outcome.received,
+            source: source.clone(),
+        };
+        self.encode(&Entry::new(now, event))
+    }
+
+    /// A line is no activity.
+    ///
+    /// # Errors
+    /// When an entry can't be written.
+    pub fn input_parked(&self, source: &Arc<str>, file: Digest, line: u64, reason: &ParkReason, now: Timestamp) -> Leaf {
+        let event = Event::InputParked {
+            code: reason.code.into(),
+            file: Some(file),
+            line: Some(line),
+            message: reason.message.clone(),
+            source: source.clone(),
+        };
+        let mut entry = Entry::new(now, event);
+        entry.outcome = Some(EntryOutcome::Parked);
+        entry.correlation.activity = Some(self.ring.hashes().input_line(&file, line));
+        self.encode(&entry)
+    }
+
+    /// An activity was dropped by a rule.
+    ///
+    /// # Errors
+    /// When an entry can't be written.
+    pub fn dropped(&self, activity: &crate::model::Activity, rule: crate::model::DropRule, source: Option<&Arc<str>>, now: Timestamp) -> Leaf {
+        let mut entry = Entry::new(now, Event::ActivityDropped { source: source.cloned() });
+        entry.network = Some(activity.network);
+        entry.subject = self.identity(&activity.actor.id);
+        entry.outcome = Some(EntryOutcome::Dropped);
+        entry.why.rule = Some(rule.name().into());
+        entry.why.mapping = Some(self.rulebook.digest);
+        entry.correlation.activity = Some(self.ring.hashes().activity(activity.network, &activity.object.id, &activity.version()));
+        self.encode(&entry)
+    }
+
+    /// The customers were read whole.
+    ///
+    /// # Errors
+    /// When an entry can't be written.
+    pub fn customers_read(&self, read: &super::customers::Read, now: Timestamp) -> Leaf {
+        let event = Event::CustomersRead {
+            added: read.added,
+            changed: read.changed,
+            file: Some(read.digest),
+            merged: read.merged,
+            related: Some(read.related),
+            retired: read.retired,
+            rows: read.rows,
+            source: read.source.clone(),
+        };
+        self.encode(&Entry::new(now, event))
+    }
+
+    /// A fault prevented every decision of a pass.
+    ///
+    /// # Errors
+    /// When an entry can't be written.
+    pub fn undetermined(&self, cause: &str, now: Timestamp) -> Leaf {
+        let mut entry = Entry::new(now, Event::DecisionUndetermined { attempt: 1, cause: cause.into() });
+        entry.outcome = Some(EntryOutcome::Undetermined);
+        self.encode(&entry)
+    }
+
+    /// Somebody read personal data. `uid` is set where it was asked through the control socket.
+    ///
+    /// # Errors
+    /// When an entry can't be written.
+    pub fn personal_read(&self, what: &str, subjects: &[String], user: Option<&WhoAsks>, now: Timestamp) -> Leaf {
+        let mut entry = Entry::new(now, Event::PersonalRead { count: subjects.len().max(1) as u64, place: what.into(), purpose: None });
+        let who = user.unwrap_or(&self.who);
+        entry.actor = Actor::person(who.user.clone(), who.role);
+        if let [only] = subjects {
+            entry.subject.identity = SubjectHash::from_hex(only);
+        }
+        self.encode(&entry)
+    }
+
+    /// The keyed digest of a decision's evidence; all zero where there is none.
+    pub fn evidence_digest(&self, decision: &Decision) -> Digest {
+        decision.evidence.as_ref().map_or(Digest([0; 32]), |e| evidence_digest(e, self.ring.hashes()))
+    }
+
+    /// Names a decision: see `ops/decisions/0003`.
+    pub fn decision_reference(&self, identity: &IdentityId, before: Digest, decision: &Decision, evidence: Digest) -> Digest {
+        let mut hash = Sha256::new();
+        let customer = decision.customer.as_ref().map_or("", |c| c.as_str());
+        let by = decision.by.as_ref().map_or("", |b| b.name());
+        let basis = decision.basis.as_deref().unwrap_or_default();
+        for part in [identity.network.name(), &identity.id, decision.outcome.name(), customer, by, basis] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        for digest in [before, evidence, self.rulebook.digest] {
+            hash.update(digest.0);
+        }
+        let plain: [u8; 32] = hash.finalize().into();
+        self.ring.hashes().digest("decision-reference", &plain)
+    }
+
+    /// Everything that one identity's step says: the decision, the link, what was dropped.
+    ///
+    /// # Errors
+    /// When a person's key can't be had or an entry can't be written.
+    pub fn decide_step(&self, work: &IdentityWork, step: &DecideStep, now: Timestamp) -> Result<Vec<Vec<u8>>, RunError> {
+        let mut leaves = Vec::new();
+        if let Some(record) = &step.decision {
+            let planned = step.link.len() + step.activities.iter().map(|(_, d)| if let Disposition::Deliver(p) = d { p.len() } else { 0 }).sum::<usize>();
+            if record.decision.outcome == Outcome::NotPermitted {
+                leaves.push(self.refused(work, record.reference, now)?);
+            } else {
+                leaves.push(self.decision(work, record, planned as u64, now)?);
+            }
+            leaves.extend(self.link(work, &record.decision, record.reference, now)?);
+        }
+        for (row, disposition) in &step.activities {
+            let Disposition::Drop(rule) = disposition else { continue };
+            if let Some(stored) = work.activities.iter().find(|a| a.row == *row) {
+                leaves.push(self.dropped(&stored.activity, *rule, None, now)?);
+            }
+        }
+        Ok(leaves)
+    }
+
+    fn refused(&self, work: &IdentityWork, reference: Digest, now: Timestamp) -> Leaf {
+        let mut entry = Entry::new(now, Event::PolicyRefused { action: "match".into(), reason: Some("no lawful basis holds".into()) });
+        entry.network = Some(work.id.network);
+        entry.subject = self.identity(&work.id);
+        entry.outcome = Some(EntryOutcome::NotPermitted);
+        entry.why.mapping = Some(self.rulebook.digest);
+        entry.correlation.decision = Some(short(reference));
+        self.encode(&entry)
+    }
+
+    fn why(&self, decision: &Decision) -> Why {
+        let basis = decision.basis.as_ref().and_then(|name| self.rulebook.policy.bases.iter().find(|b| b.name == *name));
+        Why {
+            basis: decision.basis.clone(),
+            law: basis.map(|b| b.law.clone()),
+            purpose: basis.map(|b| b.purpose.clone()),
+            record: basis.and_then(|b| b.record.clone()),
+            since: basis.and_then(|b| b.since.clone()),
+            rule: decision.by.as_ref().map(|b| b.name().into()),
+            mapping: Some(self.rulebook.digest),
+            ..Why::default()
+        }
+    }
+
+    fn decision(&self, work: &IdentityWork, record: &crate::store::DecisionRecord, planned: u64, now: Timestamp) -> Leaf {
+        let decision = &record.decision;
+        let evidence = decision.evidence.as_ref();
+        let scored = evidence.map_or(0, |e| e.candidates.len() as u64 + e.rest_count);
+        let mut entry = Entry::new(
+            now,
+            Event::Decision {
+                by: decision.by.as_ref().map(|b| b.name().into()),
+                candidates: scored,
+                match_weight: decision.customer.is_some().then_some(decision.match_weight),
+                planned,
+                prompted_by: work.current.as_ref().map(|_| "decided again".into()),
+                probability: decision.customer.is_some().then_some(decision.probability),
+            },
+        );
+        entry.network = Some(work.id.network);
+        entry.subject = self.identity(&work.id);
+        entry.subject.customer = decision.customer.as_ref().map(|c| self.ring.hashes().customer(c));
+        entry.outcome = Some(decision.outcome.into());
+        entry.why = self.why(decision);
+        entry.correlation.decision = Some(short(record.reference));
+        if let Some(evidence) = evidence {
+            entry.why.evidence = Some(record.evidence_digest);
+            entry.why.model = Some(evidence.model);
+            entry.why.lookups = Some(evidence.lookups);
+            entry.evidence = Some(Part::Here(self.sealed_evidence(work, decision, evidence)?));
+        }
+        self.encode(&entry)
+    }
+
+    /// Evidence about a stranger lives under the short clock; each candidate's values under that customer's own key.
+    fn sealed_evidence(&self, work: &IdentityWork, decision: &Decision, evidence: &crate::model::Evidence) -> Result<SealedEvidence, RunError> {
+        let class = if decision.outcome == Outcome::Linked { RetentionClass::Profile } else { RetentionClass::Unlinked };
+        let identity = self.key(Person::Identity(&work.id), class)?;
+        let mut keys = Vec::with_capacity(evidence.candidates.len());
+        for candidate in &evidence.candidates {
+            keys.push((candidate.customer.clone(), self.key(Person::Customer(&candidate.customer), class)?));
+        }
+        let of = |customer: &CustomerId| keys.iter().find(|(c, _)| c == customer).map(|(_, k)| k.clone());
+        Ok(SealedEvidence::seal(evidence, self.ring.hashes(), &identity, of, &mut self.random())?)
+    }
+
+    fn link(&self, work: &IdentityWork, decision: &Decision, reference: Digest, now: Timestamp) -> Result<Option<Vec<u8>>, RunError> {
+        let linked = |current: &&CurrentDecision| current.outcome == Outcome::Linked;
+        let before = work.current.as_ref().filter(linked).and_then(|c| c.customer.as_ref());
+        let after = decision.customer.as_ref().filter(|_| decision.outcome == Outcome::Linked);
+        let by: Arc<str> = decision.by.as_ref().map_or("model", |b| b.name()).into();
+        let hash = |customer: &CustomerId| self.ring.hashes().customer(customer);
+        let (event, customer) = match (before, after) {
+            (None, None) => return Ok(None),
+            (Some(before), Some(after)) if before == after => return Ok(None),
+            (None, Some(after)) => (Event::LinkMade { by }, after),
+            (Some(before), Some(after)) => (Event::LinkChanged { before: Some(hash(before)), by }, after),
+            (Some(before), None) => (Event::LinkEnded { by: Some(by), reason: "decision".into() }, before),
+        };
+        let mut entry = Entry::new(now, event);
+        entry.network = Some(work.id.network);
+        entry.subject = Subject { customer: Some(hash(customer)), ..self.identity(&work.id) };
+        entry.why = self.why(decision);
+        entry.correlation.decision = Some(short(reference));
+        self.encode(&entry).map(Some)
+    }
+
+    fn write_entry(&self, row: &OutboxRow, event: Event, now: Timestamp) -> Entry {
+        let mut entry = Entry::new(now, event);
+        let hashes = self.ring.hashes();
+        entry.network = Some(row.identity.network);
+        entry.subject = Subject { customer: row.customer.as_ref().map(|c| hashes.customer(c)), ..self.identity(&row.identity) };
+        entry.why.mapping = Some(self.rulebook.digest);
+        entry.correlation.activity = row.version.as_ref().map(|(object, version)| hashes.activity(row.identity.network, object, version));
+        entry.correlation.decision = Some(short(row.decision));
+        entry.correlation.delivery = Some(short(row.delivery.idempotency.0));
+        entry
+    }
+
+    fn record(&self, row: &OutboxRow) -> SubjectHash {
+        self.ring.hashes().record(&row.delivery.target, &row.delivery.record)
+    }
+
+    /// What is written to a customer's record about what an identity said is about both: the end of either person's key ends it.
+    fn write_key(&self, row: &OutboxRow) -> Result<SealingKey, RunError> {
+        let identity = self.ring.key(Person::Identity(&row.identity), RetentionClass::Audit)?;
+        Ok(match &row.customer {
+            None => SealingKey::from(&*identity),
+            Some(customer) => SealingKey::of_both(&identity, &*self.ring.key(Person::Customer(customer), RetentionClass::Audit)?),
+        })
+    }
+
+    /// A write is about to leave. The first attempt says what it holds.
+    ///
+    /// # Errors
+    /// When a person's key can't be had or an entry can't be written.
+    pub fn intended(&self, row: &OutboxRow, attempt: u32, now: Timestamp) -> Leaf {
+        let event = Event::WriteIntended {
+            attempt: u64::from(attempt),
+            entry: row.delivery.entry.clone(),
+            intent: row.delivery.intent.name().into(),
+            operation: row.delivery.operation.0.clone(),
+            record: self.record(row),
+            target: row.delivery.target.0.clone(),
+        };
+        let mut entry = self.write_entry(row, event, now);
+        if attempt == 1 {
+            let key = self.write_key(row)?;
+            entry.fields = Some(Fields::of_payload(Kind::WriteIntended, row.delivery.payload.reveal(), &key, &mut self.random())?);
+        }
+        self.encode(&entry)
+    }
+
+    /// What came of a write.
+    ///
+    /// # Errors
+    /// When a person's key can't be had or an entry can't be written.
+    pub fn outcome(&self, row: &OutboxRow, outcome: &SendOutcome, now: Timestamp) -> Leaf {
+        if let SendOutcome::Parked(reason) = outcome {
+            let event = Event::WriteParked {
+                attempts: u64::from(row.delivery.attempt) + 1,
+                code: reason.code.into(),
+                entry: row.delivery.entry.clone(),
+                message: reason.message.clone(),
+                record: self.record(row),
+                target: row.delivery.target.0.clone(),
+            };
+            let mut entry = self.write_entry(row, event, now);
+            entry.outcome = Some(EntryOutcome::Parked);
+            return self.encode(&entry);
+        }
+        let event = Event::WriteReceipt {
+            attempt: u64::from(row.delivery.attempt) + 1,
+            entry: row.delivery.entry.clone(),
+            record: self.record(row),
+            target: row.delivery.target.0.clone(),
+        };
+        let mut entry = self.write_entry(row, event, now);
+        match outcome {
+            SendOutcome::Delivered(receipt) => {
+                entry.outcome = Some(receipt.effect.into());
+                entry.fields = self.changes(row, receipt, Kind::WriteReceipt)?;
+            }
+            SendOutcome::Retry { .. } | SendOutcome::Unknown { .. } => entry.outcome = Some(EntryOutcome::Failed),
+            SendOutcome::NotThere => entry.outcome = Some(EntryOutcome::Absent),
+            SendOutcome::Parked(_) => entry.outcome = Some(EntryOutcome::Parked),
+        }
+        self.encode(&entry)
+    }
+
+    fn changes(&self, row: &OutboxRow, receipt: &Receipt, kind: Kind) -> Result<Option<Fields>, RunError> {
+        if receipt.changes.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Fields::of_changes(kind, &receipt.changes, &self.write_key(row)?, &mut self.random())?))
+    }
+
+    /// What became of a write without an answer.
+    ///
+    /// # Errors
+    /// When a person's key can't be had or an entry can't be written.
+    pub fn recovered(&self, row: &OutboxRow, outcome: &SendOutcome, now: Timestamp) -> Leaf {
+        let event = Event::WriteRecovered {
+            attempt: u64::from(row.delivery.attempt),
+            entry: row.delivery.entry.clone(),
+            how: "read-back".into(),
+            record: self.record(row),
+            target: row.delivery.target.0.clone(),
+        };
+        let mut entry = self.write_entry(row, event, now);
+        entry.outcome = Some(match outcome {
+            SendOutcome::Delivered(_) => EntryOutcome::Delivered,
+            SendOutcome::NotThere => EntryOutcome::Absent,
+            SendOutcome::Parked(_) => EntryOutcome::Parked,
+            SendOutcome::Retry { .. } | SendOutcome::Unknown { .. } => EntryOutcome::Failed,
+        });
+        if let SendOutcome::Delivered(receipt) = outcome {
+            entry.fields = self.changes(row, receipt, Kind::WriteRecovered)?;
+        }
+        self.encode(&entry)
+    }
+
+    /// What a batch of lines has to say once the store knows what was new: the batch, its parked lines, what was dropped or parked.
+    ///
+    /// # Errors
+    /// When an entry can't be written.
+    pub fn intake(&self, batch: &IntakeBatch, outcome: &IntakeOutcome) -> Result<Vec<Vec<u8>>, RunError> {
+        let mut leaves = vec![self.source_read(&batch.source, &batch.file, batch.file_digest, outcome, batch.at)?];
+        for line in &batch.parked {
+            leaves.push(self.input_parked(&batch.source, batch.file_digest, line.line, &line.reason, batch.at)?);
+        }
+        Ok(leaves)
+    }
+}
+
+/// SHA-256 over the checked configuration as Rust prints it: secrets are not part of it, only where they come from.
+pub fn config_digest(config: &Config) -> Digest {
+    Digest(Sha256::digest(format!("{config:?}").as_bytes()).into())
+}

@@ -1,0 +1,373 @@
+//! A service over one state folder: opened once, then run until drained or told to stop.
+
+use super::control::{self, Answer, Request};
+use super::customers::CustomersSide;
+use super::decide::Deciding;
+use super::deliver::{Allowance, Gate, Order, Worker, WorkerReport, settle};
+use super::leaves::{Scribe, WhoAsks};
+use super::progress::{Progress, Stage};
+use super::{Clock, Fault, Parts, RunError, Stopwatch, Summary, ThisRun, intake, integrate};
+use crate::deliver::{AnyTarget, Limiter};
+use crate::model::TargetId;
+use crate::store::log::TileLog;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{IdentityRow, Store};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+/// Unsettled deliveries looked at together when a service starts.
+const UNSETTLED_AT_ONCE: usize = 256;
+/// How long open sends may take after a stop was asked for; what is not done then is `unknown` and settled at the next start.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How to run.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// End when the sources are drained and nothing more can be sent.
+    pub once: bool,
+    /// At most so many writes.
+    pub max_writes: Option<u64>,
+    /// Let a customers read that would change more than the guard allows go on.
+    pub approve_customers: bool,
+}
+
+/// A running service. Holds the state folder's lock.
+pub struct Service {
+    parts: Parts,
+    store: Arc<SqliteStore>,
+    log: Arc<Mutex<TileLog>>,
+    scribe: Arc<Scribe>,
+    clock: Arc<dyn Clock>,
+    progress: Arc<dyn Progress>,
+    gate: Arc<Gate>,
+    planned: Arc<Notify>,
+    customers: CustomersSide,
+    faults: Vec<Fault>,
+    did: ThisRun,
+}
+
+impl Service {
+    /// Opens the state folder for writing, the log and the keys.
+    ///
+    /// # Errors
+    /// When another service runs, or something can't be opened.
+    pub async fn open(parts: Parts, who: WhoAsks, clock: Arc<dyn Clock>, progress: Arc<dyn Progress>) -> Result<Self, RunError> {
+        let state = parts.config.service.state.clone();
+        let store = Arc::new(SqliteStore::create_or_open(&state, &parts.keys)?);
+        let log = TileLog::open(&state.join("log"), &parts.config.audit.origin, parts.keys.signing())?;
+        let scribe = Arc::new(Scribe::new(store.ring(), who, &parts.rulebook));
+        let customers = CustomersSide::new(&parts);
+        Ok(Self {
+            parts,
+            store,
+            log: Arc::new(Mutex::new(log)),
+            scribe,
+            clock,
+            progress,
+            gate: Arc::new(Gate::default()),
+            planned: Arc::new(Notify::new()),
+            customers,
+            faults: Vec::new(),
+            did: ThisRun::default(),
+        })
+    }
+
+    /// Runs until drained (`once`) or until `stop` says so.
+    ///
+    /// # Errors
+    /// When the store or the log fails. A source, target or customers table that fails is a fault of the summary; the rest goes on.
+    pub async fn run(mut self, options: &RunOptions, mut stop: watch::Receiver<bool>) -> Result<Summary, RunError> {
+        let stopwatch = Stopwatch::start();
+        self.begin().await?;
+        let (mut requests, _listening) = control::listen(&self.parts.config.service.state).map_err(RunError::Control)?;
+        let (stop_log, log_stops) = watch::channel(false);
+        let log = tokio::spawn(integrate::follow(self.store.clone(), self.log.clone(), self.gate.clone(), log_stops, self.progress.clone()));
+        let (order, orders) = watch::channel(Order::Work);
+        let mut workers = self.workers(options, &orders)?;
+
+        let reason = loop {
+            self.pass(options, &mut stop).await?;
+            if *stop.borrow() {
+                break "signal";
+            }
+            if options.once {
+                break "drained";
+            }
+            if log.is_finished() {
+                break "log";
+            }
+            self.wait(&mut requests, &mut stop).await?;
+        };
+
+        let sending = Stopwatch::start();
+        order.send_replace(if reason == "drained" { Order::Drain } else { Order::Stop });
+        self.planned.notify_waiters();
+        self.join(&mut workers, &mut stop, &order).await?;
+        self.progress.finished(Stage::Deliver);
+        *self.did.step_seconds.entry("deliver_after_deciding").or_default() += sending.seconds();
+        self.end(reason, stop_log, log, &stopwatch).await
+    }
+
+    /// What a crash left: a start is told to the log, changed rules too, and what was sent without an answer is settled.
+    async fn begin(&self) -> Result<(), RunError> {
+        let now = self.clock.now();
+        let mapping = self.parts.rulebook.digest.to_string();
+        let clean = self.store.setting("clean_stop").await?.is_none_or(|v| v == "true");
+        let before = self.store.setting("mapping").await?;
+        let mut leaves = self.scribe.started(clean, &self.parts, before.is_none(), now)?;
+        if before.as_ref() != Some(&mapping) {
+            leaves.push(self.scribe.mapping_changed(&self.parts.rulebook, before.as_deref(), now)?);
+        }
+        self.store.set(vec![("clean_stop".into(), "false".into()), ("mapping".into(), mapping)], leaves).await?;
+
+        let mut after = None;
+        let targets = self.targets()?;
+        loop {
+            let rows = self.store.unsettled(after, UNSETTLED_AT_ONCE).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = Some(last.delivery.id);
+            for row in rows {
+                if let Some((_, target)) = targets.iter().find(|(id, _)| *id == row.delivery.target) {
+                    settle(&*self.store, target, &self.scribe, &*self.clock, row).await?;
+                }
+            }
+        }
+    }
+
+    fn targets(&self) -> Result<Vec<(TargetId, AnyTarget)>, RunError> {
+        self.parts
+            .targets
+            .iter()
+            .map(|(spec, file)| Ok((TargetId(spec.name.clone()), AnyTarget::open(spec, file)?)))
+            .collect()
+    }
+
+    fn workers(&self, options: &RunOptions, order: &watch::Receiver<Order>) -> Result<JoinSet<(TargetId, Result<WorkerReport, RunError>)>, RunError> {
+        let allowance = Arc::new(Allowance::new(options.max_writes));
+        let mut workers = JoinSet::new();
+        for ((id, target), (spec, _)) in self.targets()?.into_iter().zip(&self.parts.targets) {
+            let worker = Worker {
+                id: id.clone(),
+                store: self.store.clone(),
+                target,
+                batch: spec.batch,
+                limiter: Limiter::new(spec.per_second),
+                scribe: self.scribe.clone(),
+                clock: self.clock.clone(),
+                gate: self.gate.clone(),
+                allowance: allowance.clone(),
+                planned: self.planned.clone(),
+                order: order.clone(),
+                progress: self.progress.clone(),
+            };
+            workers.spawn(async move { (id, worker.run().await) });
+        }
+        Ok(workers)
+    }
+
+    /// One pass: customers, intake, decide.
+    async fn pass(&mut self, options: &RunOptions, stop: &mut watch::Receiver<bool>) -> Result<(), RunError> {
+        let watch = Stopwatch::start();
+        let refreshed =
+            self.customers.refresh(&*self.store, &self.parts, &self.scribe, &*self.clock, &*self.progress, options.approve_customers).await;
+        match refreshed {
+            Ok(changed) => self.did.customers_changed += changed,
+            Err(RunError::Fault(fault)) => self.fault(fault),
+            Err(error) => return Err(error),
+        }
+        self.progress.finished(Stage::Customers);
+        self.took("customers", &watch);
+
+        let watch = Stopwatch::start();
+        let read = intake::drain(&self.parts, &self.store, &self.scribe, &*self.clock, &*self.progress, stop).await?;
+        self.did.received += read.received;
+        self.did.duplicates += read.duplicates;
+        self.did.unchanged_files += read.unchanged_files;
+        read.faults.into_iter().for_each(|fault| self.fault(fault));
+        self.progress.finished(Stage::Intake);
+        self.took("intake", &watch);
+
+        let watch = Stopwatch::start();
+        self.decide(stop).await?;
+        self.progress.finished(Stage::Decide);
+        self.took("decide", &watch);
+        Ok(())
+    }
+
+    fn fault(&mut self, fault: Fault) {
+        tracing::error!(code = fault.code, place = fault.place, "{}", fault.message);
+        if !self.faults.contains(&fault) {
+            self.faults.push(fault);
+        }
+    }
+
+    fn took(&mut self, step: &'static str, watch: &Stopwatch) {
+        *self.did.step_seconds.entry(step).or_default() += watch.seconds();
+    }
+
+    /// Decides about everybody with work. Without the customers nobody is decided: they stay undetermined.
+    async fn decide(&mut self, stop: &watch::Receiver<bool>) -> Result<(), RunError> {
+        let Some(known) = self.customers.known() else { return Ok(()) };
+        let (planned, progress) = (self.planned.clone(), self.progress.clone());
+        let stored = |identities| {
+            planned.notify_waiters();
+            progress.advance(Stage::Decide, identities, None);
+        };
+        self.did.decided += decide_all(&self.parts, &self.store, &self.scribe, &*self.clock, &known, stop, stored).await?;
+        Ok(())
+    }
+
+    /// Between passes: until the poll is due, somebody asks, or the end.
+    async fn wait(&self, requests: &mut mpsc::Receiver<control::Asked>, stop: &mut watch::Receiver<bool>) -> Result<(), RunError> {
+        let due = tokio::time::sleep(Duration::from_secs(u64::from(self.parts.config.service.poll_seconds.get())));
+        tokio::pin!(due);
+        loop {
+            tokio::select! {
+                () = &mut due => return Ok(()),
+                _changed = stop.changed() => return Ok(()),
+                Some(asked) = requests.recv() => {
+                    let (answer, at_once) = self.answer(&asked.request, asked.uid).await;
+                    if asked.answer.send(answer).is_err() {
+                        tracing::debug!("who asked is gone");
+                    }
+                    if at_once {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    async fn answer(&self, request: &Request, uid: u32) -> (Answer, bool) {
+        match request {
+            Request::Ping => (Answer::Done, false),
+            Request::Pass => (Answer::Done, true),
+            Request::RecordRead { what, subjects } => {
+                let leaf = self.scribe.personal_read(what, subjects, Some(uid), self.clock.now());
+                let stored = match leaf {
+                    Ok(leaf) => self.store.append(vec![leaf]).await.map_err(RunError::from),
+                    Err(error) => Err(error),
+                };
+                let answer = stored.map_or_else(|e| Answer::Refused { code: e.code().into(), reason: e.to_string() }, |()| Answer::Done);
+                (answer, false)
+            }
+        }
+    }
+
+    async fn join(
+        &mut self,
+        workers: &mut JoinSet<(TargetId, Result<WorkerReport, RunError>)>,
+        stop: &mut watch::Receiver<bool>,
+        order: &watch::Sender<Order>,
+    ) -> Result<(), RunError> {
+        let mut deadline = Box::pin(tokio::time::sleep(if *stop.borrow() { DRAIN_DEADLINE } else { Duration::MAX }));
+        loop {
+            tokio::select! {
+                ended = workers.join_next() => match ended {
+                    None => return Ok(()),
+                    Some(Ok((id, Ok(report)))) => self.report(&id, report),
+                    Some(Ok((_, Err(error)))) => return Err(error),
+                    Some(Err(panic)) => return Err(RunError::Task(panic)),
+                },
+                changed = stop.changed(), if !*stop.borrow() => {
+                    if changed.is_err() || *stop.borrow() {
+                        order.send_replace(Order::Stop);
+                        self.planned.notify_waiters();
+                        deadline = Box::pin(tokio::time::sleep(DRAIN_DEADLINE));
+                    }
+                }
+                () = &mut deadline => {
+                    tracing::warn!("a target did not answer within {DRAIN_DEADLINE:?}: its deliveries are settled at the next start");
+                    workers.abort_all();
+                }
+            }
+        }
+    }
+
+    fn report(&mut self, id: &TargetId, report: WorkerReport) {
+        self.did.written += report.delivered;
+        self.did.refused += report.parked;
+        if let Some(ended) = report.ended {
+            self.fault(Fault::target(&id.0, &ended));
+        }
+    }
+
+    /// The last entry, the last checkpoint, the counts.
+    async fn end(
+        self,
+        reason: &str,
+        stop_log: watch::Sender<bool>,
+        log: JoinHandle<Result<u64, RunError>>,
+        stopwatch: &Stopwatch,
+    ) -> Result<Summary, RunError> {
+        let totals = self.store.totals().await?;
+        let leaves = self.scribe.stopped(reason, &totals, self.clock.now())?;
+        self.store.set(vec![("clean_stop".into(), "true".into())], leaves).await?;
+        stop_log.send_replace(true);
+        let log_entries = log.await.map_err(RunError::Task)??;
+        self.progress.finished(Stage::Integrate);
+        let totals = self.store.totals().await?;
+        Ok(Summary::new(totals, self.did, self.faults, log_entries, stopwatch.seconds()))
+    }
+}
+
+/// Decides page by page about everybody with work; `stored` hears of each page. Returns how many decisions were taken.
+///
+/// # Errors
+/// When the store fails or a decision can't be written down.
+pub(super) async fn decide_all(
+    parts: &Parts,
+    store: &Arc<SqliteStore>,
+    scribe: &Arc<Scribe>,
+    clock: &dyn Clock,
+    known: &Arc<KnownSide>,
+    stop: &watch::Receiver<bool>,
+    stored: impl Fn(u64),
+) -> Result<u64, RunError> {
+    let limit = usize::try_from(parts.config.service.decide_batch.get()).unwrap_or(1);
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = parts.config.service.threads.map_or_else(cores, |t| usize::try_from(t.get()).unwrap_or(1));
+    let mut decided = 0;
+    let mut works = store.work(None, limit).await?;
+    while let Some(last) = works.last() {
+        if *stop.borrow() {
+            break;
+        }
+        let after = Some(last.row);
+        let count = works.len() as u64;
+        let (rulebook, known, scribe, now) = (parts.rulebook.clone(), known.clone(), scribe.clone(), clock.now());
+        let deciding = tokio::task::spawn_blocking(move || {
+            Deciding { rulebook: &rulebook, known: &known, scribe: &scribe, now }.spread(works, threads)
+        });
+        // The next page is read while this one is decided: deciding does not change the rows after it.
+        let (steps, next) = tokio::join!(deciding, store.work(after, limit));
+        let steps = steps.map_err(RunError::Task)??;
+        decided += steps.iter().filter(|s| s.decision.is_some()).count() as u64;
+        store.decide(steps).await?;
+        stored(count);
+        works = next?;
+    }
+    Ok(decided)
+}
+
+/// Tells the log that a person read personal data: through the running service, else by taking the folder's lock for a moment.
+///
+/// # Errors
+/// When neither is possible: then the data must not be shown.
+pub async fn record_read(parts: Parts, who: WhoAsks, what: &str, subjects: &[String], clock: Arc<dyn Clock>) -> Result<(), RunError> {
+    let state: &Path = &parts.config.service.state;
+    let request = Request::RecordRead { what: what.to_owned(), subjects: subjects.to_vec() };
+    match control::ask(state, &request).await.map_err(RunError::Control)? {
+        Some(Answer::Done) => return Ok(()),
+        Some(Answer::Refused { code, reason }) => return Err(RunError::Refused { code, reason }),
+        None => {}
+    }
+    let service = Service::open(parts, who, clock, Arc::new(super::Unseen)).await?;
+    let leaf = service.scribe.personal_read(what, subjects, None, service.clock.now())?;
+    service.store.append(vec![leaf]).await?;
+    integrate::catch_up(&*service.store, &service.log, &*service.progress).await?;
+    Ok(())
+}
