@@ -30,6 +30,10 @@ pub enum Request {
         what: String,
         /// Keyed hashes of the people it was about, at most 64; empty for a list of everybody.
         subjects: Vec<String>,
+        /// How many people.
+        count: u64,
+        /// The asker's name, as their system says it.
+        user: String,
     },
 }
 
@@ -118,8 +122,8 @@ async fn serve(stream: UnixStream, asked: &mpsc::Sender<Asked>) -> io::Result<()
     let uid = stream.peer_cred()?.uid();
     let (reading, mut writing) = stream.into_split();
     let mut line = String::new();
-    let read = tokio::time::timeout(PATIENCE, BufReader::new(reading.take(MAX_LINE_BYTES)).read_line(&mut line));
-    read.await.map_err(io::Error::other)??;
+    let mut reading = BufReader::new(reading.take(MAX_LINE_BYTES));
+    tokio::time::timeout(PATIENCE, reading.read_line(&mut line)).await.map_err(io::Error::other)??;
     let answer = match serde_json::from_str::<Request>(&line) {
         Err(error) => Answer::Refused { code: "KITH-R010".into(), reason: format!("not a request: {error}") },
         Ok(request) => {
@@ -153,8 +157,8 @@ pub async fn ask(state: &Path, request: &Request) -> io::Result<Option<Answer>> 
     text.push('\n');
     stream.write_all(text.as_bytes()).await?;
     let mut line = String::new();
-    let read = tokio::time::timeout(PATIENCE, BufReader::new(stream.take(MAX_LINE_BYTES)).read_line(&mut line));
-    read.await.map_err(io::Error::other)??;
+    let mut reading = BufReader::new(stream.take(MAX_LINE_BYTES));
+    tokio::time::timeout(PATIENCE, reading.read_line(&mut line)).await.map_err(io::Error::other)??;
     serde_json::from_str(&line).map(Some).map_err(io::Error::other)
 }
 

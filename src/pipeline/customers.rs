@@ -12,7 +12,7 @@ use crate::model::{Customer, CustomerId, Digest, Outcome, ParkReason, Timestamp}
 use crate::normalize::clean_identity;
 use crate::resolve::Index;
 use crate::store::{CustomersStep, IdentityRow, IdentityWork, KnownCustomers, Store, StoredProfile};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::SystemTime;
@@ -400,13 +400,4 @@ fn aside(spec: &TableSpec, parked: &[ParkedRow], count: u64) -> Vec<Diagnostic> 
         told.push(Diagnostic::warning(MORE_BAD_ROWS, Place::Path(path_of(spec)), format!("{more} more rows stand aside"), remedy));
     }
     told
-}
-
-/// Counts by code, for the summary.
-pub fn by_code(aside: &[Diagnostic]) -> BTreeMap<String, u64> {
-    let mut counts = BTreeMap::new();
-    for problem in aside {
-        *counts.entry(problem.code.0.to_owned()).or_default() += 1;
-    }
-    counts
 }

@@ -1,10 +1,11 @@
 //! *Decide*: identities with work become decisions, links, planned deliveries and drops. Pure over a chunk, so that threads can share the work.
 
 use super::leaves::Scribe;
+use crate::customers::Related;
 use crate::declare::mapping::Rulebook;
 use crate::enrich::{Decided, Due, Facts, Planned, Standing, Subject, Write, reconcile_link, reconcile_object};
 use crate::model::{
-    ActivityState, Customer, CustomerId, Decision, Digest, DropRule, IdempotencyKey, Identity, Outcome, Profile, Timestamp, Value, Verb, WriteIntent,
+    ActivityState, CustomerId, Decision, Digest, DropRule, IdempotencyKey, Identity, Outcome, Profile, Timestamp, Value, Verb, WriteIntent,
 };
 use crate::normalize::clean_identity;
 use crate::policy::Asked;
@@ -13,11 +14,8 @@ use crate::store::{
     CurrentDecision, DecideStep, DecisionRecord, Disposition, IdentityWork, PlannedDelivery, StoredActivity, WrittenRecord,
 };
 use sha2::{Digest as _, Sha256};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Related records by customer: set name and list of records, in the mapping's order of sets.
-pub type Related = HashMap<CustomerId, Vec<(Arc<str>, Value)>>;
 
 /// The CRM's side, in memory.
 #[derive(Debug)]
@@ -25,7 +23,18 @@ pub struct KnownSide {
     /// The index of customers.
     pub index: Index,
     /// Related records, for enriching.
-    pub related: Related,
+    pub related: Vec<(Arc<str>, Related)>,
+}
+
+impl KnownSide {
+    /// A customer's related records: set name and list of records, in the mapping's order of sets.
+    fn related_to(&self, customer: &CustomerId) -> Vec<(Arc<str>, Value)> {
+        let list = |set: &Related| {
+            let records = set.of(customer).into_iter().map(|record| Value::Record(record.members.into_revealed()));
+            Value::List(records.collect())
+        };
+        self.related.iter().map(|(name, set)| (name.clone(), list(set))).collect()
+    }
 }
 
 /// Everything that deciding needs and does not change while a pass decides.
@@ -38,9 +47,21 @@ pub struct Deciding<'a> {
     pub scribe: &'a Scribe,
     /// Now.
     pub now: Timestamp,
+    /// The mapping's digest, as deliveries may write it.
+    hash: Arc<str>,
 }
 
-impl Deciding<'_> {
+impl<'a> Deciding<'a> {
+    /// Over one moment of the CRM's side.
+    pub fn new(rulebook: &'a Rulebook, known: &'a KnownSide, scribe: &'a Scribe, now: Timestamp) -> Self {
+        Self { rulebook, known, scribe, now, hash: rulebook.digest.to_string().into() }
+    }
+
+    /// The customer that a customer was merged into, or itself; `None` where it is gone.
+    pub fn survivor(&self, customer: &CustomerId) -> Option<CustomerId> {
+        self.known.index.survivor(customer)
+    }
+
     /// Decides about each identity and plans what follows.
     ///
     /// # Errors
@@ -115,8 +136,9 @@ impl Deciding<'_> {
     fn one(&self, work: IdentityWork) -> Result<DecideStep, super::RunError> {
         let Some(profile) = work.profile.clone() else { return Ok(self.without_profile(&work)) };
         let taken = work.needs_decision.then(|| self.decision(&work, &profile));
+        let digest = taken.as_ref().map_or(Digest([0; 32]), |decision| self.scribe.evidence_digest(decision));
         let decided = match (&taken, &work.current) {
-            (Some(decision), _) => Standpoint::from_new(decision, self.reference(&work, decision)),
+            (Some(decision), _) => Standpoint::from_new(decision, self.reference(&work, decision, digest)),
             (None, Some(current)) => Standpoint::from_current(current),
             (None, None) => Standpoint::undetermined(),
         };
@@ -124,14 +146,14 @@ impl Deciding<'_> {
         let identity_fields = self.named(&cleaned);
         let identity = Identity { id: work.id.clone(), profile };
         let customer_fields = decided.customer.as_ref().and_then(|c| self.known.index.values(c)).unwrap_or_default();
-        let related = decided.customer.as_ref().and_then(|c| self.known.related.get(c)).map_or(&[][..], Vec::as_slice);
-        let view = View { deciding: self, work: &work, decided: &decided, identity: &identity, identity_fields: &identity_fields, customer_fields: &customer_fields, related };
+        let related = decided.customer.as_ref().map(|c| self.known.related_to(c)).unwrap_or_default();
+        let view = View { deciding: self, work: &work, decided: &decided, identity: &identity, identity_fields: &identity_fields, customer_fields: &customer_fields, related: &related };
 
         let changed = work.current.as_ref().is_none_or(|current| decided.differs_from(current));
         let link = if taken.is_some() { view.link() } else { Vec::new() };
         let activities = view.activities(changed);
         let record = taken.map(|decision| DecisionRecord {
-            evidence_digest: self.scribe.evidence_digest(&decision),
+            evidence_digest: digest,
             decision,
             reference: decided.reference,
             mapping: self.rulebook.digest,
@@ -158,9 +180,9 @@ impl Deciding<'_> {
 
     /// Names a decision by what it decided and by the decision before it: the same decision after a crash has the same name, and a
     /// decision that returns to an earlier one (a customer retired and restored) has a new one, so that its writes are no repeats.
-    fn reference(&self, work: &IdentityWork, decision: &Decision) -> Digest {
+    fn reference(&self, work: &IdentityWork, decision: &Decision, evidence: Digest) -> Digest {
         let before = work.current.as_ref().map_or(Digest([0; 32]), |c| c.reference);
-        self.scribe.decision_reference(&work.id, before, decision, self.rulebook.digest)
+        self.scribe.decision_reference(&work.id, before, decision, evidence)
     }
 }
 
@@ -248,7 +270,7 @@ impl View<'_> {
             customer_fields: self.customer_fields,
             related: self.related,
             mapping_name: &self.deciding.rulebook.name,
-            mapping_hash: &self.deciding.rulebook.hash,
+            mapping_hash: &self.deciding.hash,
         }
     }
 
@@ -391,15 +413,4 @@ fn idempotency(write: &Write, version: &str, decision: Digest) -> IdempotencyKey
         hash.update(part.as_bytes());
     }
     IdempotencyKey(Digest(hash.finalize().into()))
-}
-
-/// The changed customers as a small index: which identities do they touch?
-pub fn small_index(rulebook: &Rulebook, customers: &[Customer]) -> Index {
-    let mut index =
-        Index::new(Arc::new(rulebook.customers.clone()), Arc::new(rulebook.identities.clone()), Arc::new(rulebook.matching.clone()));
-    for customer in customers {
-        let prepared = index.prepare(customer);
-        index.insert(prepared);
-    }
-    index
 }

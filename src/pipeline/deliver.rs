@@ -3,19 +3,22 @@
 use super::leaves::Scribe;
 use super::progress::{Progress, Stage};
 use super::{Clock, RunError};
-use crate::deliver::{AnyTarget, Backoff, DeliveryError, Limiter, Settled, Target};
-use crate::model::{ParkReason, TargetId};
+use crate::deliver::{AnyTarget, DeliveryError, Next, RateLimit, RetryPolicy, Settled, Target};
+use crate::model::{ParkReason, TargetId, Timestamp};
 use crate::store::{OutboxRow, ReceiptStep, SendOutcome, SendStep, Store};
-use jiff::SignedDuration;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
-/// While the end of the work is awaited (`run --once`), a target that is unavailable is asked this often in a row before the pass gives up on
-/// it: with the waits of [`Backoff`] (0.2 s doubling) that is about six seconds. Its deliveries stay planned.
-const ATTEMPTS_WHEN_DRAINING: u32 = 5;
+/// While the end of the work is awaited (`run --once`), a target that is unavailable is asked this often in a row before the run gives up on
+/// it. Its deliveries stay planned, in order.
+const ATTEMPTS_WHEN_DRAINING: u32 = 3;
+/// Between these attempts.
+const PAUSE_WHEN_DRAINING: Duration = Duration::from_secs(1);
+/// A worker without work looks again after this long, should it have missed the bell.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// A fault that stops every worker: without a log, nothing is sent (fail closed).
 #[derive(Debug, Default)]
@@ -102,7 +105,9 @@ pub struct Worker<S> {
     /// Records in one send.
     pub batch: NonZeroU32,
     /// How fast.
-    pub limiter: Limiter,
+    pub limit: RateLimit,
+    /// When to try again.
+    pub retry: RetryPolicy,
     /// Writes audit leaves.
     pub scribe: Arc<Scribe>,
     /// The time.
@@ -115,6 +120,8 @@ pub struct Worker<S> {
     pub planned: Arc<Notify>,
     /// What to do.
     pub order: watch::Receiver<Order>,
+    /// Whether the run waits for the target instead of the schedule (`run --once`).
+    pub patient: bool,
     /// Who looks.
     pub progress: Arc<dyn Progress>,
 }
@@ -126,7 +133,7 @@ impl<S: Store> Worker<S> {
     /// When the store fails: then nobody knows what may be sent.
     pub async fn run(mut self) -> Result<WorkerReport, RunError> {
         let mut report = WorkerReport::default();
-        let mut backoff = Backoff::new();
+        let mut unavailable = 0;
         loop {
             let order = *self.order.borrow_and_update();
             if order == Order::Stop || self.gate.is_closed() {
@@ -140,33 +147,33 @@ impl<S: Store> Worker<S> {
             let rows = self.store.due(&self.id, self.clock.now(), allowed).await?;
             self.allowance.give_back(allowed.saturating_sub(rows.len()));
             if rows.is_empty() {
-                if order == Order::Drain && !self.waits_for_retry(&backoff) {
+                if order == Order::Drain {
                     return Ok(report);
                 }
-                self.idle(&backoff).await;
+                self.idle(IDLE).await;
                 continue;
             }
-            match self.send(rows, &mut report, &mut backoff).await? {
-                Sent::All => backoff.reset(),
+            let count = rows.len();
+            match self.send(rows, &mut report).await? {
+                Sent::Some(sent) => {
+                    self.allowance.give_back(count.saturating_sub(sent));
+                    unavailable = 0;
+                }
                 Sent::Unavailable(reason) => {
-                    tracing::warn!(target_name = %self.id.0, %reason, attempt = backoff.attempts(), "the target is not available");
-                    if *self.order.borrow() == Order::Drain && backoff.attempts() >= ATTEMPTS_WHEN_DRAINING {
-                        report.ended = Some(Ended::Unavailable(reason));
+                    self.allowance.give_back(count);
+                    unavailable += 1;
+                    tracing::warn!(target_name = %self.id.0, %reason, unavailable, "the target is not available");
+                    report.ended = Some(Ended::Unavailable(reason));
+                    if self.patient && unavailable >= ATTEMPTS_WHEN_DRAINING {
                         return Ok(report);
                     }
+                    self.idle(PAUSE_WHEN_DRAINING).await;
                 }
             }
         }
     }
 
-    /// While draining, rows that wait for a retry of this run are waited for.
-    #[expect(clippy::unused_self, reason = "reads as a question about the worker")]
-    fn waits_for_retry(&self, backoff: &Backoff) -> bool {
-        backoff.attempts() > 0
-    }
-
-    async fn idle(&mut self, backoff: &Backoff) {
-        let pause = if backoff.attempts() > 0 { Duration::from_millis(50) } else { Duration::from_secs(1) };
+    async fn idle(&mut self, pause: Duration) {
         tokio::select! {
             () = self.planned.notified() => {}
             _changed = self.order.changed() => {}
@@ -174,8 +181,11 @@ impl<S: Store> Worker<S> {
         }
     }
 
-    async fn send(&self, rows: Vec<OutboxRow>, report: &mut WorkerReport, backoff: &mut Backoff) -> Result<Sent, RunError> {
-        self.limiter.admit(rows.len()).await;
+    async fn send(&self, mut rows: Vec<OutboxRow>, report: &mut WorkerReport) -> Result<Sent, RunError> {
+        let wanted = u32::try_from(rows.len()).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
+        let granted = self.limit.admit(wanted).await;
+        rows.truncate(usize::try_from(granted.get()).unwrap_or(usize::MAX));
+        let count = rows.len();
         let now = self.clock.now();
         let intents = rows
             .iter()
@@ -185,6 +195,7 @@ impl<S: Store> Worker<S> {
                 Ok(SendStep { leaf: self.scribe.intended(row, delivery.attempt, now)?, delivery })
             })
             .collect::<Result<Vec<_>, RunError>>()?;
+        self.scribe.keep_parts(&*self.store).await?;
         let intended = self.store.send(intents).await?;
         let answers = self.target.write(&intended).await;
         let now = self.clock.now();
@@ -197,18 +208,13 @@ impl<S: Store> Worker<S> {
                     report.delivered += 1;
                     SendOutcome::Delivered(receipt)
                 }
-                Err(DeliveryError::Refused { code, message }) => {
+                Err(error @ DeliveryError::Refused { .. }) => {
                     report.parked += 1;
-                    SendOutcome::Parked(ParkReason { code, message })
+                    SendOutcome::Parked(error.park_reason())
                 }
-                Err(DeliveryError::Unavailable { message, retry_after }) => {
-                    let wait = match unavailable {
-                        None => backoff.next(retry_after),
-                        Some((_, wait)) => wait,
-                    };
-                    unavailable = Some((message.clone(), wait));
-                    let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_hours(1));
-                    SendOutcome::Retry { not_before: now.saturating_add(wait).unwrap_or(now), reason: message }
+                Err(DeliveryError::Unavailable { code, message, retry_after }) => {
+                    unavailable = Some(message.clone());
+                    self.again(&row, now, retry_after, ParkReason { code: code.0, message })
                 }
                 Err(DeliveryError::OutcomeUnknown { message }) => {
                     unknown.push(row.clone());
@@ -218,18 +224,33 @@ impl<S: Store> Worker<S> {
             let leaf = self.scribe.outcome(&row, &outcome, now)?;
             outcomes.push(ReceiptStep { delivery: row.delivery.id, outcome, leaf });
         }
-        let count = outcomes.len();
+        self.scribe.keep_parts(&*self.store).await?;
         self.store.receipt(outcomes).await?;
-        self.progress.advance(Stage::Deliver, u64::try_from(count).unwrap_or_default(), None);
+        self.progress.advance(Stage::Deliver, count as u64, None);
         for row in unknown {
             settle(&*self.store, &self.target, &self.scribe, &*self.clock, row).await?;
         }
-        Ok(unavailable.map_or(Sent::All, |(reason, _)| Sent::Unavailable(reason)))
+        Ok(unavailable.map_or(Sent::Some(count), Sent::Unavailable))
+    }
+
+    /// When a delivery is tried again: while a run drains, at once with the next attempt, since the run itself waits; in a service by the
+    /// policy. What the target asks for is honoured in full either way.
+    fn again(&self, row: &OutboxRow, now: Timestamp, asked: Option<Duration>, reason: ParkReason) -> SendOutcome {
+        if self.patient {
+            let not_before = asked.and_then(|wait| now.checked_add(wait).ok()).unwrap_or(now);
+            return SendOutcome::Retry { not_before, reason: reason.message };
+        }
+        // Deliveries of one batch share the seed, so that they come back together and in order.
+        let seed = self.id.0.bytes().fold(0_u64, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
+        match self.retry.after(row.delivery.attempt + 1, now, asked, seed) {
+            Next::At(not_before) => SendOutcome::Retry { not_before, reason: reason.message },
+            Next::GiveUp => SendOutcome::Parked(reason),
+        }
     }
 }
 
 enum Sent {
-    All,
+    Some(usize),
     Unavailable(Arc<str>),
 }
 
@@ -248,13 +269,14 @@ pub async fn settle<S: Store>(
     let outcome = match target.settle(&row.delivery).await {
         Ok(Settled::Delivered(receipt)) => SendOutcome::Delivered(receipt),
         Ok(Settled::NotThere) => SendOutcome::NotThere,
-        Err(DeliveryError::Refused { code, message }) => SendOutcome::Parked(ParkReason { code, message }),
+        Err(error @ DeliveryError::Refused { .. }) => SendOutcome::Parked(error.park_reason()),
         Err(DeliveryError::Unavailable { message, .. } | DeliveryError::OutcomeUnknown { message }) => {
             tracing::warn!(target_name = %row.delivery.target.0, reason = %message, "a delivery without an answer can't be settled yet");
             return Ok(());
         }
     };
     let leaf = scribe.recovered(&row, &outcome, clock.now())?;
+    scribe.keep_parts(store).await?;
     store.receipt(vec![ReceiptStep { delivery: row.delivery.id, outcome, leaf }]).await?;
     Ok(())
 }

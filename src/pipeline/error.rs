@@ -1,7 +1,6 @@
 //! What stops a run. A source, target or customers table that fails is a [`super::Fault`] instead: the rest goes on.
 
 use crate::audit::{SealError, TooLarge};
-use crate::deliver::TargetError;
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::store::StoreError;
 use crate::store::log::LogError;
@@ -22,9 +21,6 @@ pub enum RunError {
     /// An audit entry is too large to be written.
     #[error(transparent)]
     Entry(#[from] TooLarge),
-    /// A target can't be opened.
-    #[error(transparent)]
-    Target(#[from] TargetError),
     /// A part that failed, told as a fault where the rest can go on.
     #[error("{}", .0.message)]
     Fault(super::Fault),
@@ -62,7 +58,6 @@ impl RunError {
         match self {
             Self::Store(error) => error.diagnostic(),
             Self::Log(error) => error.diagnostic(),
-            Self::Target(error) => error.diagnostic(),
             Self::Fault(fault) => Diagnostic::error(Code(fault.code), Place::Named(fault.place.clone()), fault.message.clone(), fault.remedy.clone()),
             Self::Seal(error) => Diagnostic::error(SEALING, kith(), error.to_string(), "check that `state/keys` belongs to this state folder"),
             Self::Entry(error) => {

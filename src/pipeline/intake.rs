@@ -1,13 +1,13 @@
 //! *Intake*: sources are read to their end; each batch of lines is one durable step with its cursor.
 
-use super::leaves::Scribe;
+use super::leaves::{BatchTold, Scribe};
 use super::progress::{Progress, Stage};
 use super::{Clock, Fault, Parts, RunError};
 use crate::model::{Activity, Digest, Personal, Timestamp};
 use crate::normalize::activity_streams::Reader;
 use crate::policy::Policy;
 use crate::source::{Access, BatchLimits, FileCursor, Opened, Source, SourceBatch, SourceError};
-use crate::store::{IntakeBatch, ParkedLine, ReceivedActivity, Store};
+use crate::store::{IntakeBatch, ParkedLine, ReceivedActivity, Store, StoreError, Tell};
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub async fn drain<S: Store>(
     parts: &Parts,
     access: Access,
     store: &Arc<S>,
-    scribe: &Scribe,
+    scribe: &Arc<Scribe>,
     clock: &dyn Clock,
     progress: &dyn Progress,
     stop: &watch::Receiver<bool>,
@@ -74,7 +74,7 @@ struct Intake<'a, S> {
     parts: &'a Parts,
     source: &'a Source,
     store: &'a S,
-    scribe: &'a Scribe,
+    scribe: &'a Arc<Scribe>,
     clock: &'a dyn Clock,
     progress: &'a dyn Progress,
     stop: &'a watch::Receiver<bool>,
@@ -137,10 +137,19 @@ impl<S: Store> Intake<'_, S> {
         for line in batch.lines {
             match line.outcome {
                 Ok(activity) => activities.push(received(line.line, activity, &self.parts.rulebook.policy)),
-                Err(malformed) => parked.push(ParkedLine { line: line.line, reason: malformed.reason(), raw: shortened(line.raw) }),
+                Err(malformed) => parked.push(ParkedLine { line: line.line, reason: malformed.park_reason(), raw: shortened(line.raw) }),
             }
         }
-        let tell = self.scribe.intake(source, file, digest, &activities, &parked, at)?;
+        let told = BatchTold {
+            source: source.clone(),
+            file: file.into(),
+            digest,
+            at,
+            activities: activities.iter().map(|a| self.scribe.activity(a.line, &a.activity)).collect(),
+            lines: parked.iter().map(|line| (line.line, line.reason.clone())).collect(),
+        };
+        let scribe = self.scribe.clone();
+        let tell = Tell(Arc::new(move |outcome| scribe.intake(&told, outcome).map_err(|error| StoreError::Refused(error.to_string()))));
         let batch = IntakeBatch {
             source: source.clone(),
             file: file.to_owned(),

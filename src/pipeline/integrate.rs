@@ -49,7 +49,7 @@ pub async fn follow<S: Store>(
 /// When the log or the store fails.
 pub async fn catch_up<S: Store>(store: &S, log: &Arc<Mutex<TileLog>>, progress: &dyn Progress) -> Result<u64, RunError> {
     loop {
-        let from = log.lock().unwrap_or_else(PoisonError::into_inner).size();
+        let from = log.lock().unwrap_or_else(PoisonError::into_inner).size()?;
         let leaves = store.leaves(from, LEAVES_AT_ONCE).await?;
         if leaves.is_empty() {
             return Ok(from);

@@ -7,9 +7,12 @@ use crate::audit::{
 };
 use crate::declare::config::Config;
 use crate::declare::mapping::Rulebook;
-use crate::model::{CustomerId, Decision, Digest, IdentityId, Outcome, ParkReason, Receipt, Timestamp};
+use crate::model::{
+    Activity, CustomerId, Decision, Digest, DropRule, IdentityId, Network, Outcome, ParkReason, Receipt, Timestamp,
+};
+use crate::store::ring::{KeyRing, Person};
 use crate::store::{
-    CurrentDecision, DecideStep, Disposition, IdentityWork, IntakeOutcome, KeyRing, OutboxRow, ParkedLine, Person, SendOutcome, Totals,
+    CurrentDecision, DecideStep, Disposition, IdentityWork, IntakeOutcome, OutboxRow, Placed, SendOutcome, Store, Totals,
 };
 use sha2::{Digest as _, Sha256};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +24,36 @@ pub struct WhoAsks {
     pub user: Arc<str>,
     /// The role that the configuration grants.
     pub role: Role,
+}
+
+/// What entries about a batch of lines name of it.
+#[derive(Debug)]
+pub struct BatchTold {
+    /// `[sources.NAME]`.
+    pub source: Arc<str>,
+    /// The file.
+    pub file: Arc<str>,
+    /// SHA-256 of its content.
+    pub digest: Digest,
+    /// Now.
+    pub at: Timestamp,
+    /// Its activities, in order.
+    pub activities: Vec<ActivityTold>,
+    /// Its malformed lines, in order.
+    pub lines: Vec<(u64, ParkReason)>,
+}
+
+/// What an entry about an activity names of it: hashes only.
+#[derive(Clone, Copy, Debug)]
+pub struct ActivityTold {
+    /// The line that it came from; 0 where that no longer matters.
+    pub line: u64,
+    /// Where it was said.
+    pub network: Network,
+    /// Who said it.
+    pub identity: SubjectHash,
+    /// Which version of which object.
+    pub activity: CorrelationId,
 }
 
 /// Writes audit entries.
@@ -94,8 +127,15 @@ impl Scribe {
     pub fn started(&self, clean: bool, parts: &Parts, first: bool, now: Timestamp) -> Result<Vec<Vec<u8>>, RunError> {
         let mut leaves = Vec::new();
         if first {
-            for (purpose, id, verifier) in parts.keys.describe(&parts.config.audit.origin) {
-                leaves.push(self.encode(&Entry::new(now, Event::KeyCreated { id, purpose: purpose.into(), verifier }))?);
+            let verifier = parts.keys.log.verifier();
+            let signing = Event::KeyCreated {
+                id: verifier.id().into(),
+                purpose: "log-signing".into(),
+                verifier: Some(verifier.to_string().into()),
+            };
+            let master = Event::KeyCreated { id: parts.keys.master.id().to_string().into(), purpose: "master".into(), verifier: None };
+            for event in [signing, master] {
+                leaves.push(self.encode(&Entry::new(now, event))?);
             }
         }
         let mut entry = Entry::new(now, Event::ServiceStarted { clean, version: env!("CARGO_PKG_VERSION").into() });
@@ -176,16 +216,16 @@ impl Scribe {
     ///
     /// # Errors
     /// When an entry can't be written.
-    pub fn source_read(&self, source: &Arc<str>, file: &str, digest: Digest, outcome: IntakeOutcome, now: Timestamp) -> Leaf {
+    pub fn source_read(&self, batch: &BatchTold, outcome: &IntakeOutcome) -> Leaf {
         let event = Event::SourceRead {
             duplicates: outcome.duplicates,
-            file: Some(digest),
-            name: Some(file.into()),
+            file: Some(batch.digest),
+            name: Some(batch.file.clone()),
             parked: outcome.parked,
             received: outcome.received,
-            source: source.clone(),
+            source: batch.source.clone(),
         };
-        self.encode(&Entry::new(now, event))
+        self.encode(&Entry::new(batch.at, event))
     }
 
     /// A line is no activity.
@@ -210,14 +250,14 @@ impl Scribe {
     ///
     /// # Errors
     /// When an entry can't be written.
-    pub fn dropped(&self, activity: &crate::model::Activity, rule: crate::model::DropRule, source: Option<&Arc<str>>, now: Timestamp) -> Leaf {
+    pub fn dropped(&self, told: &ActivityTold, rule: DropRule, source: Option<&Arc<str>>, now: Timestamp) -> Leaf {
         let mut entry = Entry::new(now, Event::ActivityDropped { source: source.cloned() });
-        entry.network = Some(activity.network);
-        entry.subject = self.identity(&activity.actor.id);
+        entry.network = Some(told.network);
+        entry.subject.identity = Some(told.identity);
         entry.outcome = Some(EntryOutcome::Dropped);
         entry.why.rule = Some(rule.name().into());
         entry.why.mapping = Some(self.rulebook.digest);
-        entry.correlation.activity = Some(self.ring.hashes().activity(activity.network, &activity.object.id, &activity.version()));
+        entry.correlation.activity = Some(told.activity);
         self.encode(&entry)
     }
 
@@ -249,12 +289,12 @@ impl Scribe {
         self.encode(&entry)
     }
 
-    /// Somebody read personal data. `uid` is set where it was asked through the control socket.
+    /// Somebody read personal data. `user` is set where it was asked through the control socket.
     ///
     /// # Errors
     /// When an entry can't be written.
-    pub fn personal_read(&self, what: &str, subjects: &[String], user: Option<&WhoAsks>, now: Timestamp) -> Leaf {
-        let mut entry = Entry::new(now, Event::PersonalRead { count: subjects.len().max(1) as u64, place: what.into(), purpose: None });
+    pub fn personal_read(&self, what: &str, subjects: &[String], count: u64, user: Option<&WhoAsks>, now: Timestamp) -> Leaf {
+        let mut entry = Entry::new(now, Event::PersonalRead { count, place: what.into(), purpose: None });
         let who = user.unwrap_or(&self.who);
         entry.actor = Actor::person(who.user.clone(), who.role);
         if let [only] = subjects {
@@ -303,7 +343,7 @@ impl Scribe {
         for (row, disposition) in &step.activities {
             let Disposition::Drop(rule) = disposition else { continue };
             if let Some(stored) = work.activities.iter().find(|a| a.row == *row) {
-                leaves.push(self.dropped(&stored.activity, *rule, None, now)?);
+                leaves.push(self.dropped(&self.activity(0, &stored.activity), *rule, None, now)?);
             }
         }
         Ok(leaves)
@@ -463,6 +503,7 @@ impl Scribe {
         let event = Event::WriteReceipt {
             attempt: u64::from(row.delivery.attempt) + 1,
             entry: row.delivery.entry.clone(),
+            operation: row.delivery.operation.0.clone(),
             record: self.record(row),
             target: row.delivery.target.0.clone(),
         };
@@ -515,12 +556,35 @@ impl Scribe {
     ///
     /// # Errors
     /// When an entry can't be written.
-    pub fn intake(&self, batch: &IntakeBatch, outcome: &IntakeOutcome) -> Result<Vec<Vec<u8>>, RunError> {
-        let mut leaves = vec![self.source_read(&batch.source, &batch.file, batch.file_digest, outcome, batch.at)?];
-        for line in &batch.parked {
-            leaves.push(self.input_parked(&batch.source, batch.file_digest, line.line, &line.reason, batch.at)?);
+    pub fn intake(&self, batch: &BatchTold, outcome: &IntakeOutcome) -> Result<Vec<Vec<u8>>, RunError> {
+        let (source, file, at) = (&batch.source, batch.digest, batch.at);
+        let mut leaves = vec![self.source_read(batch, outcome)?];
+        for ((line, reason), new) in batch.lines.iter().zip(&outcome.lines) {
+            if *new {
+                leaves.push(self.input_parked(source, file, *line, reason, at)?);
+            }
+        }
+        for (told, placed) in batch.activities.iter().zip(&outcome.activities) {
+            match placed {
+                Placed::Repeat | Placed::Waiting => {}
+                Placed::Dropped(rule) => leaves.push(self.dropped(told, *rule, Some(source), at)?),
+                Placed::Parked(code) => {
+                    let message = "the activity contradicts what is stored".into();
+                    leaves.push(self.input_parked(source, file, told.line, &ParkReason { code, message }, at)?);
+                }
+            }
         }
         Ok(leaves)
+    }
+
+    /// What an entry about an activity names of it.
+    pub fn activity(&self, line: u64, activity: &Activity) -> ActivityTold {
+        ActivityTold {
+            line,
+            network: activity.network,
+            identity: self.ring.hashes().identity(&activity.actor.id),
+            activity: self.ring.hashes().activity(activity.network, &activity.object.id, &activity.version()),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Clock, Fault, Parts, RunError, Unseen, intake};
 use crate::deliver::{AnyTarget, DeliveryError, Target};
 use crate::model::{FieldChange, Intended, ParkReason, TargetId, WriteEffect, WriteIntent};
 use crate::source::Access;
-use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{ReceiptStep, SendOutcome, SendStep, Store, Totals};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -49,8 +49,13 @@ pub struct Preview {
 /// # Errors
 /// When the state can't be copied, or a target can't be read.
 pub async fn plan(parts: Parts, who: WhoAsks, clock: Arc<dyn Clock>, shown: usize) -> Result<Preview, RunError> {
-    let store = Arc::new(SqliteStore::in_memory_copy(&parts.config.service.state, &parts.keys)?);
-    let scribe = Arc::new(Scribe::new(store.ring(), who, parts.rulebook.clone()));
+    let store = Arc::new(SqliteStore::in_memory_copy(
+        &parts.config.service.state,
+        parts.keys.master.clone(),
+        parts.keys.hash.clone(),
+        Options::from_system()?,
+    )?);
+    let scribe = Arc::new(Scribe::new(store.ring().clone(), who, parts.rulebook.clone()));
     let mut customers = CustomersSide::new();
     let mut preview = Preview::default();
     match customers.refresh(&*store, &parts, &scribe, &*clock, &Unseen, false).await {
@@ -65,7 +70,7 @@ pub async fn plan(parts: Parts, who: WhoAsks, clock: Arc<dyn Clock>, shown: usiz
         super::service::decide_all(&parts, &store, &scribe, &*clock, &known, &stop, |_| {}).await?;
     }
     for (spec, file) in &parts.targets {
-        let target = AnyTarget::open_for_preview(spec, file)?;
+        let target = AnyTarget::new(spec, file.clone());
         let id = TargetId(spec.name.clone());
         loop {
             let rows = store.due(&id, clock.now(), AT_ONCE).await?;
@@ -77,13 +82,15 @@ pub async fn plan(parts: Parts, who: WhoAsks, clock: Arc<dyn Clock>, shown: usiz
                 .iter()
                 .map(|row| Ok(SendStep { delivery: row.delivery.clone(), leaf: scribe.intended(row, row.delivery.attempt + 1, now)? }))
                 .collect::<Result<Vec<_>, RunError>>()?;
+            scribe.keep_parts(&*store).await?;
             let intended: Vec<Intended> = store.send(steps).await?;
-            let answers = target.preview(&intended).await;
+            let deliveries: Vec<_> = intended.iter().map(|i| i.delivery().clone()).collect();
+            let answers = target.preview(&deliveries).await;
             let mut outcomes = Vec::with_capacity(rows.len());
             for (row, answer) in rows.into_iter().zip(answers) {
                 let outcome = match &answer {
                     Ok(receipt) => SendOutcome::Delivered(receipt.clone()),
-                    Err(DeliveryError::Refused { code, message }) => SendOutcome::Parked(ParkReason { code, message: message.clone() }),
+                    Err(error @ DeliveryError::Refused { .. }) => SendOutcome::Parked(error.park_reason()),
                     Err(DeliveryError::Unavailable { message, .. } | DeliveryError::OutcomeUnknown { message }) => {
                         preview.faults.push(Fault::target(&id.0, &super::deliver::Ended::Unavailable(message.clone())));
                         return Ok(preview);

@@ -2,16 +2,19 @@
 
 use super::control::{self, Answer, Request};
 use super::customers::CustomersSide;
-use super::decide::Deciding;
+use super::decide::{Deciding, KnownSide};
 use super::deliver::{Allowance, Gate, Order, Worker, WorkerReport, settle};
 use super::leaves::{Scribe, WhoAsks};
 use super::progress::{Progress, Stage};
 use super::{Clock, Fault, Parts, RunError, Stopwatch, Summary, ThisRun, intake, integrate};
-use crate::deliver::{AnyTarget, Limiter};
+use crate::audit::Role;
+use crate::deliver::{AnyTarget, RateLimit, RetryPolicy};
+use crate::source::Access;
+use crate::diagnose::Diagnostic;
 use crate::model::TargetId;
 use crate::store::log::TileLog;
-use crate::store::sqlite::SqliteStore;
-use crate::store::{IdentityRow, Store};
+use crate::store::sqlite::{Options, SqliteStore};
+use crate::store::Store;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -46,6 +49,7 @@ pub struct Service {
     planned: Arc<Notify>,
     customers: CustomersSide,
     faults: Vec<Fault>,
+    aside: Vec<Diagnostic>,
     did: ThisRun,
 }
 
@@ -54,12 +58,13 @@ impl Service {
     ///
     /// # Errors
     /// When another service runs, or something can't be opened.
-    pub async fn open(parts: Parts, who: WhoAsks, clock: Arc<dyn Clock>, progress: Arc<dyn Progress>) -> Result<Self, RunError> {
+    pub fn open(parts: Parts, who: WhoAsks, clock: Arc<dyn Clock>, progress: Arc<dyn Progress>) -> Result<Self, RunError> {
         let state = parts.config.service.state.clone();
-        let store = Arc::new(SqliteStore::create_or_open(&state, &parts.keys)?);
-        let log = TileLog::open(&state.join("log"), &parts.config.audit.origin, parts.keys.signing())?;
-        let scribe = Arc::new(Scribe::new(store.ring(), who, &parts.rulebook));
-        let customers = CustomersSide::new(&parts);
+        let (master, hash) = (parts.keys.master.clone(), parts.keys.hash.clone());
+        let store = Arc::new(SqliteStore::create_or_open(&state, master, hash, Options::from_system()?)?);
+        let log = TileLog::open(&state.join("log"), parts.keys.log.clone())?;
+        let scribe = Arc::new(Scribe::new(store.ring().clone(), who, parts.rulebook.clone()));
+        let customers = CustomersSide::new();
         Ok(Self {
             parts,
             store,
@@ -71,6 +76,7 @@ impl Service {
             planned: Arc::new(Notify::new()),
             customers,
             faults: Vec::new(),
+            aside: Vec::new(),
             did: ThisRun::default(),
         })
     }
@@ -86,7 +92,7 @@ impl Service {
         let (stop_log, log_stops) = watch::channel(false);
         let log = tokio::spawn(integrate::follow(self.store.clone(), self.log.clone(), self.gate.clone(), log_stops, self.progress.clone()));
         let (order, orders) = watch::channel(Order::Work);
-        let mut workers = self.workers(options, &orders)?;
+        let mut workers = self.workers(options, &orders);
 
         let reason = loop {
             self.pass(options, &mut stop).await?;
@@ -119,12 +125,12 @@ impl Service {
         let before = self.store.setting("mapping").await?;
         let mut leaves = self.scribe.started(clean, &self.parts, before.is_none(), now)?;
         if before.as_ref() != Some(&mapping) {
-            leaves.push(self.scribe.mapping_changed(&self.parts.rulebook, before.as_deref(), now)?);
+            leaves.push(self.scribe.mapping_changed(before.as_deref(), now)?);
         }
         self.store.set(vec![("clean_stop".into(), "false".into()), ("mapping".into(), mapping)], leaves).await?;
 
         let mut after = None;
-        let targets = self.targets()?;
+        let targets = self.targets();
         loop {
             let rows = self.store.unsettled(after, UNSETTLED_AT_ONCE).await?;
             let Some(last) = rows.last() else { return Ok(()) };
@@ -137,24 +143,22 @@ impl Service {
         }
     }
 
-    fn targets(&self) -> Result<Vec<(TargetId, AnyTarget)>, RunError> {
-        self.parts
-            .targets
-            .iter()
-            .map(|(spec, file)| Ok((TargetId(spec.name.clone()), AnyTarget::open(spec, file)?)))
-            .collect()
+    fn targets(&self) -> Vec<(TargetId, AnyTarget)> {
+        self.parts.targets.iter().map(|(spec, file)| (TargetId(spec.name.clone()), AnyTarget::new(spec, file.clone()))).collect()
     }
 
-    fn workers(&self, options: &RunOptions, order: &watch::Receiver<Order>) -> Result<JoinSet<(TargetId, Result<WorkerReport, RunError>)>, RunError> {
+    fn workers(&self, options: &RunOptions, order: &watch::Receiver<Order>) -> JoinSet<(TargetId, Result<WorkerReport, RunError>)> {
         let allowance = Arc::new(Allowance::new(options.max_writes));
         let mut workers = JoinSet::new();
-        for ((id, target), (spec, _)) in self.targets()?.into_iter().zip(&self.parts.targets) {
+        for ((id, target), (spec, _)) in self.targets().into_iter().zip(&self.parts.targets) {
             let worker = Worker {
                 id: id.clone(),
                 store: self.store.clone(),
                 target,
                 batch: spec.batch,
-                limiter: Limiter::new(spec.per_second),
+                limit: RateLimit::new(spec.per_second),
+                retry: RetryPolicy::default(),
+                patient: options.once,
                 scribe: self.scribe.clone(),
                 clock: self.clock.clone(),
                 gate: self.gate.clone(),
@@ -165,7 +169,7 @@ impl Service {
             };
             workers.spawn(async move { (id, worker.run().await) });
         }
-        Ok(workers)
+        workers
     }
 
     /// One pass: customers, intake, decide.
@@ -174,7 +178,14 @@ impl Service {
         let refreshed =
             self.customers.refresh(&*self.store, &self.parts, &self.scribe, &*self.clock, &*self.progress, options.approve_customers).await;
         match refreshed {
-            Ok(changed) => self.did.customers_changed += changed,
+            Ok(refreshed) => {
+                self.did.customers_changed += refreshed.changed;
+                for problem in refreshed.aside {
+                    if !self.aside.contains(&problem) {
+                        self.aside.push(problem);
+                    }
+                }
+            }
             Err(RunError::Fault(fault)) => self.fault(fault),
             Err(error) => return Err(error),
         }
@@ -182,7 +193,7 @@ impl Service {
         self.took("customers", &watch);
 
         let watch = Stopwatch::start();
-        let read = intake::drain(&self.parts, &self.store, &self.scribe, &*self.clock, &*self.progress, stop).await?;
+        let read = intake::drain(&self.parts, Access::Move, &self.store, &self.scribe, &*self.clock, &*self.progress, stop).await?;
         self.did.received += read.received;
         self.did.duplicates += read.duplicates;
         self.did.unchanged_files += read.unchanged_files;
@@ -245,13 +256,15 @@ impl Service {
         match request {
             Request::Ping => (Answer::Done, false),
             Request::Pass => (Answer::Done, true),
-            Request::RecordRead { what, subjects } => {
-                let leaf = self.scribe.personal_read(what, subjects, Some(uid), self.clock.now());
+            Request::RecordRead { what, subjects, count, user } => {
+                // The system says which user id asks. The name is the asker's word: it is told, and gives no role.
+                let asker = WhoAsks { user: format!("{user} (uid {uid})").into(), role: Role::None };
+                let leaf = self.scribe.personal_read(what, subjects, *count, Some(&asker), self.clock.now());
                 let stored = match leaf {
                     Ok(leaf) => self.store.append(vec![leaf]).await.map_err(RunError::from),
                     Err(error) => Err(error),
                 };
-                let answer = stored.map_or_else(|e| Answer::Refused { code: e.code().into(), reason: e.to_string() }, |()| Answer::Done);
+                let answer = stored.map_or_else(|e| Answer::Refused { code: e.code().0.into(), reason: e.to_string() }, |()| Answer::Done);
                 (answer, false)
             }
         }
@@ -310,7 +323,7 @@ impl Service {
         let log_entries = log.await.map_err(RunError::Task)??;
         self.progress.finished(Stage::Integrate);
         let totals = self.store.totals().await?;
-        Ok(Summary::new(totals, self.did, self.faults, log_entries, stopwatch.seconds()))
+        Ok(Summary::new(totals, self.did, self.faults, self.aside, log_entries, stopwatch.seconds()))
     }
 }
 
@@ -338,14 +351,15 @@ pub(super) async fn decide_all(
         }
         let after = Some(last.row);
         let count = works.len() as u64;
-        let (rulebook, known, scribe, now) = (parts.rulebook.clone(), known.clone(), scribe.clone(), clock.now());
+        let (rulebook, known, writer, now) = (parts.rulebook.clone(), known.clone(), scribe.clone(), clock.now());
         let deciding = tokio::task::spawn_blocking(move || {
-            Deciding { rulebook: &rulebook, known: &known, scribe: &scribe, now }.spread(works, threads)
+            Deciding::new(&rulebook, &known, &writer, now).spread(works, threads)
         });
         // The next page is read while this one is decided: deciding does not change the rows after it.
         let (steps, next) = tokio::join!(deciding, store.work(after, limit));
         let steps = steps.map_err(RunError::Task)??;
         decided += steps.iter().filter(|s| s.decision.is_some()).count() as u64;
+        scribe.keep_parts(&**store).await?;
         store.decide(steps).await?;
         stored(count);
         works = next?;
@@ -357,16 +371,23 @@ pub(super) async fn decide_all(
 ///
 /// # Errors
 /// When neither is possible: then the data must not be shown.
-pub async fn record_read(parts: Parts, who: WhoAsks, what: &str, subjects: &[String], clock: Arc<dyn Clock>) -> Result<(), RunError> {
+pub async fn record_read(
+    parts: Parts,
+    who: WhoAsks,
+    what: &str,
+    subjects: &[String],
+    count: u64,
+    clock: Arc<dyn Clock>,
+) -> Result<(), RunError> {
     let state: &Path = &parts.config.service.state;
-    let request = Request::RecordRead { what: what.to_owned(), subjects: subjects.to_vec() };
+    let request = Request::RecordRead { what: what.to_owned(), subjects: subjects.to_vec(), count, user: who.user.to_string() };
     match control::ask(state, &request).await.map_err(RunError::Control)? {
         Some(Answer::Done) => return Ok(()),
         Some(Answer::Refused { code, reason }) => return Err(RunError::Refused { code, reason }),
         None => {}
     }
-    let service = Service::open(parts, who, clock, Arc::new(super::Unseen)).await?;
-    let leaf = service.scribe.personal_read(what, subjects, None, service.clock.now())?;
+    let service = Service::open(parts, who, clock, Arc::new(super::Unseen))?;
+    let leaf = service.scribe.personal_read(what, subjects, count, None, service.clock.now())?;
     service.store.append(vec![leaf]).await?;
     integrate::catch_up(&*service.store, &service.log, &*service.progress).await?;
     Ok(())

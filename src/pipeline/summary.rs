@@ -79,6 +79,9 @@ pub struct Summary {
     pub totals: Totals,
     /// What went wrong without stopping the run, each with its code.
     pub faults: Vec<Fault>,
+    /// Rows of the customers that stand aside, as warnings.
+    #[serde(skip)]
+    pub aside: Vec<crate::diagnose::Diagnostic>,
     /// Entries in the log, all integrated.
     pub log_entries: u64,
 }
@@ -98,7 +101,7 @@ pub struct Fault {
 
 impl Summary {
     /// From the store's counts.
-    pub fn new(totals: Totals, this_run: ThisRun, faults: Vec<Fault>, log_entries: u64, seconds: f64) -> Self {
+    pub fn new(totals: Totals, this_run: ThisRun, faults: Vec<Fault>, aside: Vec<crate::diagnose::Diagnostic>, log_entries: u64, seconds: f64) -> Self {
         let sum = |term: fn(&crate::store::Conservation) -> u64| totals.conservation.iter().map(term).sum();
         let outcome = |outcome: Outcome| totals.decisions.get(outcome.name()).copied().unwrap_or_default();
         Self {
@@ -122,6 +125,7 @@ impl Summary {
             this_run,
             totals,
             faults,
+            aside,
             log_entries,
         }
     }

@@ -93,12 +93,35 @@ pub struct IntakeBatch {
     pub parked: Vec<ParkedLine>,
     /// The cursor after this batch.
     pub cursor: Vec<u8>,
-    /// Leaves about the batch as a whole and its parked lines.
-    pub leaves: Vec<Vec<u8>>,
+    /// Makes the batch's leaves once it is known what was new; they become durable with it.
+    pub tell: Tell,
+}
+
+/// Makes the leaves of a step that only the store's own look at what it holds can tell about.
+#[derive(Clone)]
+pub struct Tell(pub Arc<dyn Fn(&IntakeOutcome) -> Result<Vec<Vec<u8>>, StoreError> + Send + Sync>);
+
+impl std::fmt::Debug for Tell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tell")
+    }
+}
+
+/// Where intake put an activity of a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Placed {
+    /// An exact repeat: nothing happened.
+    Repeat,
+    /// It waits for a decision.
+    Waiting,
+    /// Dropped at once, by this rule.
+    Dropped(DropRule),
+    /// Parked, with this code.
+    Parked(&'static str),
 }
 
 /// What intake did with a batch. `received + duplicates` = lines handed in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct IntakeOutcome {
     /// New activity versions and newly parked lines.
     pub received: u64,
@@ -108,6 +131,10 @@ pub struct IntakeOutcome {
     pub parked: u64,
     /// Of the received: dropped at once (audience, superseded).
     pub dropped: u64,
+    /// What became of each activity, in the batch's order.
+    pub activities: Vec<Placed>,
+    /// Of each parked line, in the batch's order: whether it is new.
+    pub lines: Vec<bool>,
 }
 
 /// An activity version that waits for planning.
@@ -353,6 +380,8 @@ pub struct StoredProfile {
     pub profile: Profile,
     /// The customers that the decision in force names: linked, or candidates of its evidence.
     pub candidates: Vec<CustomerId>,
+    /// The customer that it is linked to.
+    pub linked: Option<CustomerId>,
 }
 
 /// One row of the conservation sum: a source and the day its lines were received (UTC).

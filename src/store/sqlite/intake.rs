@@ -7,7 +7,7 @@ use super::writer::Tx;
 use crate::audit::{Binding, RetentionClass, Unpredictable};
 use crate::model::{ActivityState, Digest, DropRule, Network, Value, Verb};
 use crate::store::ring::{KeyRing, Person};
-use crate::store::{IntakeBatch, IntakeOutcome, ParkedLine, ReceivedActivity, StoreError};
+use crate::store::{IntakeBatch, IntakeOutcome, ParkedLine, Placed, ReceivedActivity, StoreError, Tell};
 use rusqlite::OptionalExtension;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub(super) struct PreparedBatch {
     activities: Vec<PreparedActivity>,
     parked: Vec<PreparedLine>,
     cursor: Vec<u8>,
-    leaves: Vec<Vec<u8>>,
+    tell: Tell,
 }
 
 struct PreparedActivity {
@@ -98,7 +98,7 @@ pub(super) fn prepare(ring: &KeyRing, batch: IntakeBatch) -> Result<PreparedBatc
         activities,
         parked,
         cursor: batch.cursor,
-        leaves: batch.leaves,
+        tell: batch.tell,
     })
 }
 
@@ -183,23 +183,27 @@ pub(super) fn write(tx: &mut Tx<'_>, batch: &PreparedBatch) -> Result<IntakeOutc
     let mut identities = HashMap::new();
     let mut outcome = IntakeOutcome::default();
     for activity in &batch.activities {
-        match place(tx, batch, source_day, &mut identities, activity)? {
+        let placed = place(tx, batch, source_day, &mut identities, activity)?;
+        match placed {
             Placed::Repeat => outcome.duplicates += 1,
             Placed::Waiting => outcome.received += 1,
-            Placed::Dropped => {
+            Placed::Dropped(_) => {
                 outcome.received += 1;
                 outcome.dropped += 1;
             }
-            Placed::Parked => {
+            Placed::Parked(_) => {
                 outcome.received += 1;
                 outcome.parked += 1;
             }
         }
+        outcome.activities.push(placed);
     }
     for line in &batch.parked {
         let row =
             ParkedRow { line: line.line, code: line.code, message: &line.message, form: 0, conflict: None, sealed: Some(&line.sealed) };
-        if park(tx, batch, source_day, &row)? {
+        let new = park(tx, batch, source_day, &row)?;
+        outcome.lines.push(new);
+        if new {
             outcome.received += 1;
             outcome.parked += 1;
         } else {
@@ -220,15 +224,8 @@ pub(super) fn write(tx: &mut Tx<'_>, batch: &PreparedBatch) -> Result<IntakeOutc
         .said()?
         .execute((&*batch.source, &batch.file, &batch.cursor, batch.at))
         .said()?;
-    tx.append_all(&batch.leaves)?;
+    tx.append_all(&(batch.tell.0)(&outcome)?)?;
     Ok(outcome)
-}
-
-enum Placed {
-    Repeat,
-    Waiting,
-    Dropped,
-    Parked,
 }
 
 fn source_day(tx: &Tx<'_>, source: &str, day: &str) -> Result<i64, StoreError> {
@@ -284,7 +281,7 @@ fn place(
         update_identity(tx, &mut identity, kept, matches!(state, ActivityState::WaitingDecision))?;
     }
     identities.insert(activity.identity, identity);
-    Ok(if matches!(state, ActivityState::Dropped(_)) { Placed::Dropped } else { Placed::Waiting })
+    Ok(if let ActivityState::Dropped(rule) = state { Placed::Dropped(rule) } else { Placed::Waiting })
 }
 
 fn stored_object(tx: &Tx<'_>, hash: &[u8; 16]) -> Result<Option<StoredObject>, StoreError> {
@@ -524,7 +521,7 @@ fn park_activity(
         conflict: Some((&activity.version, &activity.content)),
         sealed: activity.kept.as_ref().map(|k| &k.sealed),
     };
-    Ok(if park(tx, batch, source_day, &row)? { Placed::Parked } else { Placed::Repeat })
+    Ok(if park(tx, batch, source_day, &row)? { Placed::Parked(code) } else { Placed::Repeat })
 }
 
 struct ParkedRow<'a> {

@@ -17,7 +17,7 @@ fn count(dir: &Path, sql: &str) -> i64 {
 }
 
 fn counted(received: u64, duplicates: u64, parked: u64, dropped: u64) -> IntakeOutcome {
-    IntakeOutcome { received, duplicates, parked, dropped }
+    IntakeOutcome { received, duplicates, parked, dropped, ..IntakeOutcome::default() }
 }
 
 #[test]
@@ -48,8 +48,8 @@ fn a_malformed_line_is_parked_once_whatever_is_read_again() {
     let store = open(dir.path());
     let mut lines = batch("a", &[note("ada", "n1", 1)]);
     lines.parked = vec![broken(2, "{\"nobody's\": secret")];
-    assert_eq!(run(store.intake(lines.clone())).unwrap(), counted(2, 0, 1, 0));
-    assert_eq!(run(store.intake(lines)).unwrap(), counted(0, 2, 0, 0));
+    assert_eq!(only_counts(run(store.intake(lines.clone())).unwrap()), counted(2, 0, 1, 0));
+    assert_eq!(only_counts(run(store.intake(lines)).unwrap()), counted(0, 2, 0, 0));
     assert_eq!(run(store.cursor("inbox", "a")).unwrap().as_deref(), Some(b"1".as_slice()));
     assert_eq!(run(store.cursor("inbox", "b")).unwrap(), None);
     let reader = SqliteReader::open(dir.path(), master(), hashes()).unwrap();

@@ -275,23 +275,25 @@ pub(super) struct RawProfile {
     account: String,
     profile: SealedProfile,
     candidates: Option<String>,
+    linked: Option<String>,
 }
 
 /// Reads a page of profiles.
 pub(super) fn read_profiles(conn: &Connection, after: Option<IdentityRow>, limit: i64) -> Result<Vec<RawProfile>, StoreError> {
     conn.prepare_cached(
-        "SELECT i.id, i.network, i.account, i.hash, i.profile_as_of, i.profile, d.candidates
+        "SELECT i.id, i.network, i.account, i.hash, i.profile_as_of, i.profile, d.candidates, CASE d.outcome WHEN ?3 THEN d.customer END
          FROM identity i LEFT JOIN decision d ON d.identity = i.id AND d.current = 1
          WHERE i.id > ?1 AND i.account IS NOT NULL AND i.profile IS NOT NULL ORDER BY i.id LIMIT ?2",
     )
     .said()?
-    .query_map((after.map_or(0, |row| row.0), limit), |row| {
+    .query_map((after.map_or(0, |row| row.0), limit, Outcome::Linked.number()), |row| {
         Ok(RawProfile {
             row: row.get(0)?,
             network: row.get(1)?,
             account: row.get(2)?,
             profile: SealedProfile::at(row, 3)?,
             candidates: row.get(6)?,
+            linked: row.get(7)?,
         })
     })
     .said()?
@@ -317,6 +319,7 @@ pub(super) fn open_profiles(ring: &KeyRing, page: Vec<RawProfile>) -> Result<Vec
                 id: identity_id(&raw.network, &raw.account)?,
                 profile,
                 candidates: candidates.into_iter().map(|id| CustomerId(id.into())).collect(),
+                linked: raw.linked.map(|id| CustomerId(id.into())),
             })
         })
         .collect()
