@@ -86,6 +86,11 @@ impl Fields {
         Binding { kind: kind.name(), field: "fields" }
     }
 
+    /// Which keys open the box; `None` where there is none here.
+    pub fn key_ids(&self) -> Option<super::KeyIds> {
+        self.sealed.as_ref().and_then(Part::here).map(|sealed| sealed.key_id)
+    }
+
     /// The values again. `kind` is the entry's.
     ///
     /// # Errors

@@ -24,6 +24,16 @@ pub enum Part<T> {
     ByDigest(PartDigest),
 }
 
+impl<T> Part<T> {
+    /// The part, where it stands here.
+    pub const fn here(&self) -> Option<&T> {
+        match self {
+            Self::Here(part) => Some(part),
+            Self::ByDigest(_) => None,
+        }
+    }
+}
+
 /// What stands for a part that was too large.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PartDigest {

@@ -1,13 +1,13 @@
 //! `kith link list` and `kith link show`: whom we know, and why we think so. Both show personal data, and the log says that they did.
 
 use super::opened::{reader, tell_read};
+use super::page::line;
 use super::{Exit, Format, Session};
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::model::{CustomerId, IdentityId, Network, Outcome};
 use crate::store::StoreError;
 use crate::store::sqlite::{DecisionShown, LinkFilter, LinkRow};
 use serde_json::{Value as Json, json};
-use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
 const BAD_ARGUMENT: Code = Code("KITH-C015");
@@ -85,11 +85,12 @@ fn list(arguments: &ListArguments, session: &mut Session) -> Result<(), Exit> {
     let filter = LinkFilter { outcome, network, customer: arguments.customer.as_deref().map(CustomerId::from) };
     let (parts, reader) = reader(session)?;
     let mut count = 0;
-    reader.links(&filter, |_| {
-        count += 1;
-        ControlFlow::Continue(())
-    })
-    .map_err(|e| failed(session, &e))?;
+    reader
+        .links(&filter, |_| {
+            count += 1;
+            ControlFlow::Continue(())
+        })
+        .map_err(|e| failed(session, &e))?;
     tell_read(session, parts, "link list", &[], count)?;
     let format = session.terminal.format();
     match format {
@@ -172,7 +173,8 @@ fn show(arguments: &ShowArguments, session: &mut Session) -> Result<(), Exit> {
     let (parts, reader) = reader(session)?;
     let Some(shown) = reader.decision(&id).map_err(|e| failed(session, &e))? else {
         let place = Place::Named(format!("{network} {}", arguments.identity));
-        let problem = Diagnostic::error(NO_SUCH_IDENTITY, place, "no decision about this identity", "`kith link list` shows all identities");
+        let problem =
+            Diagnostic::error(NO_SUCH_IDENTITY, place, "no decision about this identity", "`kith link list` shows all identities");
         session.terminal.problem(&problem);
         return Err(Exit::Wrong);
     };
@@ -226,16 +228,18 @@ fn show_page(id: &IdentityId, shown: &DecisionShown) -> String {
     let decision = &shown.decision;
     let mut out = format!("{} {}\n", id.network, id.id);
     let customer = decision.customer.as_ref().map_or(String::new(), |c| format!(" · best candidate {}", c.as_str()));
-    drop(writeln!(
-        out,
-        "  {}{customer} · posterior {:.3} % · {:.2} bits{}{}",
-        decision.outcome.words(),
-        decision.probability * 100.0,
-        decision.match_weight,
-        decision.by.as_ref().map_or(String::new(), |b| format!(" · by {}", b.name())),
-        decision.basis.as_ref().map_or(String::new(), |b| format!(" · basis {b}"))
-    ));
-    drop(writeln!(out, "  decided {} under mapping {}", decision.at, shown.mapping.short()));
+    line(
+        &mut out,
+        format_args!(
+            "  {}{customer} · posterior {:.3} % · {:.2} bits{}{}",
+            decision.outcome.words(),
+            decision.probability * 100.0,
+            decision.match_weight,
+            decision.by.as_ref().map_or(String::new(), |b| format!(" · by {}", b.name())),
+            decision.basis.as_ref().map_or(String::new(), |b| format!(" · basis {b}"))
+        ),
+    );
+    line(&mut out, format_args!("  decided {} under mapping {}", decision.at, shown.mapping.short()));
     let Some(evidence) = &shown.evidence else {
         out.push_str("  no evidence: nobody was scored, or its key was destroyed\n");
         return out;
@@ -244,34 +248,39 @@ fn show_page(id: &IdentityId, shown: &DecisionShown) -> String {
         let shown = values.iter().filter(|(_, v)| !v.is_missing());
         shown.map(|(name, value)| format!("{name} {}", value.to_json())).collect::<Vec<_>>().join(" · ")
     };
-    drop(writeln!(out, "\n  the identity shows   {}", named(evidence.identity.reveal())));
+    line(&mut out, format_args!("\n  the identity shows   {}", named(evidence.identity.reveal())));
     for hit in &evidence.rules {
         let note = hit.set_aside.as_ref().map_or(String::new(), |why| format!(", set aside: {why}"));
-        drop(writeln!(out, "  rule {:<16} names {} customer(s){note}", hit.rule, hit.customers));
+        line(&mut out, format_args!("  rule {:<16} names {} customer(s){note}", hit.rule, hit.customers));
     }
     for cut in &evidence.cuts {
-        drop(writeln!(out, "  block {:<15} was cut: {} customers share the key", cut.rule, cut.size));
+        line(&mut out, format_args!("  block {:<15} was cut: {} customers share the key", cut.rule, cut.size));
     }
     for candidate in &evidence.candidates {
-        drop(writeln!(
-            out,
-            "\n  candidate {}   posterior {:.4} %   {:.2} bits{}",
-            candidate.customer.as_str(),
-            candidate.posterior * 100.0,
-            candidate.match_weight,
-            if candidate.rules.is_empty() { String::new() } else { format!("   by rule {}", candidate.rules.join(", ")) }
-        ));
-        drop(writeln!(out, "    {}", named(candidate.values.reveal())));
-        drop(writeln!(out, "    {:>8.2}  prior", evidence.prior_bits));
+        line(
+            &mut out,
+            format_args!(
+                "\n  candidate {}   posterior {:.4} %   {:.2} bits{}",
+                candidate.customer.as_str(),
+                candidate.posterior * 100.0,
+                candidate.match_weight,
+                if candidate.rules.is_empty() { String::new() } else { format!("   by rule {}", candidate.rules.join(", ")) }
+            ),
+        );
+        line(&mut out, format_args!("    {}", named(candidate.values.reveal())));
+        line(&mut out, format_args!("    {:>8.2}  prior", evidence.prior_bits));
         for outcome in &candidate.comparisons {
-            drop(writeln!(out, "    {:>8.2}  {}: {}", outcome.bits, outcome.comparison, outcome.level));
+            line(&mut out, format_args!("    {:>8.2}  {}: {}", outcome.bits, outcome.comparison, outcome.level));
             if let Some(frequency) = outcome.term_frequency {
-                drop(writeln!(out, "    {:>8.2}  … term frequency {frequency:.2e}", outcome.term_frequency_bits));
+                line(&mut out, format_args!("    {:>8.2}  … term frequency {frequency:.2e}", outcome.term_frequency_bits));
             }
         }
     }
     if evidence.rest_count > 0 {
-        drop(writeln!(out, "\n  {} more candidates, all of them together with odds {:.2e}", evidence.rest_count, evidence.rest_odds));
+        line(
+            &mut out,
+            format_args!("\n  {} more candidates, all of them together with odds {:.2e}", evidence.rest_count, evidence.rest_odds),
+        );
     }
     out
 }

@@ -1,13 +1,21 @@
 //! Rank 7, the command line: one file a command group. Data goes to stdout, progress and logs to stderr (design §4).
 
+mod audit;
 mod check;
 mod environment;
 mod explain;
 mod files;
 mod init;
+mod link;
 mod logging;
+mod opened;
+mod page;
+mod plan;
+mod progress;
 mod project;
 mod reference;
+mod run;
+mod status;
 mod terminal;
 
 pub use environment::Environment;
@@ -17,6 +25,7 @@ pub use project::Project;
 pub use reference::reference;
 pub use terminal::Terminal;
 
+use crate::diagnose::{Code, Diagnostic, Place};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,8 +65,10 @@ pub struct Global {
 pub enum Format {
     /// For people
     Human,
-    /// One JSON object
+    /// One JSON object, or one a line
     Json,
+    /// Comma-separated values: `link list` only
+    Csv,
 }
 
 /// The commands.
@@ -67,6 +78,18 @@ pub enum Command {
     Init(init::Arguments),
     /// Check configuration, connectors and mappings offline: every problem of every file
     Check(check::Arguments),
+    /// What a run would do, field by field; writes nothing
+    Plan(plan::Arguments),
+    /// The service, or one pass until nothing is left to do
+    Run(run::Arguments),
+    /// What is in which state, and the conservation sum
+    Status(status::Arguments),
+    /// Who is linked to whom, and why
+    #[command(subcommand)]
+    Link(link::Command),
+    /// The audit log
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Explain a problem's code at length
     Explain(explain::Arguments),
 }
@@ -110,10 +133,21 @@ pub struct Session {
 pub fn run(arguments: Arguments, environment: Environment) -> Exit {
     let terminal = Terminal::standard(&arguments.global, &environment);
     let mut session = Session { global: arguments.global, environment, terminal };
+    if session.global.format == Format::Csv && !matches!(arguments.command, Command::Link(link::Command::List(_))) {
+        let remedy = "use --format json; only `kith link list` writes CSV";
+        let problem = Diagnostic::error(Code("KITH-C015"), Place::Named("argument --format".into()), "this command writes no CSV", remedy);
+        session.terminal.problem(&problem);
+        return session.terminal.finish(Exit::Wrong);
+    }
     let exit = match arguments.command {
         Command::Init(arguments) => init::run(&arguments, &mut session),
         Command::Check(arguments) => check::run(&arguments, &mut session),
         Command::Explain(arguments) => explain::run(&arguments, &mut session),
+        Command::Plan(arguments) => plan::run(&arguments, &mut session),
+        Command::Run(arguments) => run::run(&arguments, &mut session),
+        Command::Status(arguments) => status::run(&arguments, &mut session),
+        Command::Link(command) => link::run(&command, &mut session),
+        Command::Audit(command) => audit::run(&command, &mut session),
     };
     session.terminal.finish(exit)
 }

@@ -8,10 +8,9 @@ use crate::pipeline::{Parts, SystemClock, WhoAsks, record_read};
 use crate::store::log::InstallationKeys;
 use crate::store::sqlite::SqliteReader;
 use secrecy::SecretString;
-use std::path::Path;
 use std::sync::Arc;
 
-const NO_MAPPING: Code = Code("KITH-R008");
+const SOME_KEYS: Code = Code("KITH-R008");
 const NO_RUNTIME: Code = Code("KITH-R001");
 
 /// Loads the project; every problem is told, and errors end the command.
@@ -29,37 +28,52 @@ pub(super) fn project(session: &mut Session) -> Result<Project, Exit> {
     }
 }
 
-/// The keys: given as secrets, else files in `keys/` of the state folder, made where `create`.
-fn keys(config: &Config, environment: &Environment, create: bool) -> Result<InstallationKeys, Diagnostic> {
-    let folder = config.service.state.join("keys");
-    let origin = &config.audit.origin;
-    if let Some(given) = &config.keys.given {
-        let secret = |source| environment.secret(source).map(|s| SecretString::from(s.expose()));
-        let (master, hash, signing) = (secret(&given.master)?, secret(&given.hash)?, secret(&given.signing)?);
-        return InstallationKeys::from_secrets(&master, &hash, &signing, origin).map_err(|e| e.diagnostic());
-    }
-    if create {
-        InstallationKeys::open_or_create(&folder, origin).map(|(keys, _)| keys).map_err(|e| e.diagnostic())
-    } else {
-        InstallationKeys::open(&folder, origin).map_err(|e| e.diagnostic())
-    }
+/// How the keys of the state folder are had.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Keys {
+    /// Made on the first start.
+    Made,
+    /// They must be there.
+    There,
+    /// Those that are there, else some for this process alone: nothing is written.
+    Borrowed,
 }
 
-/// The parts of a service. `create` makes the keys on the first start.
-pub(super) fn parts(session: &mut Session, create: bool) -> Result<(Project, Parts), Exit> {
+/// The keys: given as secrets, all three of them, else files in `keys/` of the state folder.
+fn installation_keys(config: &Config, environment: &Environment, how: Keys) -> Result<InstallationKeys, Diagnostic> {
+    let folder = config.service.state.join("keys");
+    let origin = &config.audit.origin;
+    let given = &config.keys;
+    match (&given.master, &given.hash, &given.signing) {
+        (None, None, None) => {}
+        (Some(master), Some(hash), Some(signing)) => {
+            let secret = |source| environment.secret(source).map(|s| SecretString::from(s.expose()));
+            return InstallationKeys::from_secrets(&secret(master)?, &secret(hash)?, &secret(signing)?, origin).map_err(|e| e.diagnostic());
+        }
+        _ => {
+            let remedy = "give `master`, `hash` and `signing`, or none of them: then they are made once, in keys/ of the state folder";
+            return Err(Diagnostic::error(SOME_KEYS, Place::Named("[keys]".into()), "only some of the three keys are given", remedy));
+        }
+    }
+    match how {
+        Keys::Made => InstallationKeys::open_or_create(&folder, origin).map(|(keys, _)| keys),
+        Keys::Borrowed if !folder.exists() => InstallationKeys::for_one_process(origin),
+        Keys::There | Keys::Borrowed => InstallationKeys::open(&folder, origin),
+    }
+    .map_err(|e| e.diagnostic())
+}
+
+/// The parts of a service.
+pub(super) fn parts(session: &mut Session, how: Keys) -> Result<(Project, Parts), Exit> {
     let project = project(session)?;
-    let keys = match keys(&project.config, &session.environment, create) {
+    let keys = match installation_keys(&project.config, &session.environment, how) {
         Ok(keys) => keys,
         Err(problem) => {
             session.terminal.problem(&problem);
             return Err(Exit::Failed);
         }
     };
-    let Some(rulebook) = project.rulebook.clone() else {
-        let place = Place::Path(project.config.service.mapping.display().to_string());
-        session.terminal.problem(&Diagnostic::error(NO_MAPPING, place, "there is no active mapping", "name one with `[service] mapping`"));
-        return Err(Exit::Wrong);
-    };
+    let rulebook = project.rulebook.clone();
     let targets = project.config.targets.iter().cloned().zip(project.targets.iter().cloned()).collect();
     let parts = Parts { config: project.config.clone(), rulebook, targets, keys };
     Ok((project, parts))
@@ -84,7 +98,7 @@ fn parts_for_reading(session: &mut Session) -> Result<(Project, Parts), Exit> {
         session.terminal.problem(&error.diagnostic());
         return Err(Exit::Failed);
     }
-    parts(session, false)
+    parts(session, Keys::There)
 }
 
 /// Who runs this command, with the role that the configuration grants.
@@ -117,9 +131,4 @@ pub(super) fn runtime(session: &mut Session) -> Result<tokio::runtime::Runtime, 
         session.terminal.problem(&Diagnostic::error(NO_RUNTIME, place, format!("no threads could be started: {error}"), remedy));
         Exit::Failed
     })
-}
-
-/// The verifier key's file, for messages.
-pub(super) fn verifier_file(state: &Path) -> String {
-    state.join("keys").join(crate::store::log::VERIFIER_FILE).display().to_string()
 }

@@ -1,17 +1,18 @@
 //! `kith run`: the service, or one pass with `--once`; its summary says how everything stands and where to look next.
 
-use super::opened::{parts, who};
+use super::opened::{Keys, parts, runtime, who};
+use super::page::{line, text};
 use super::progress::Bars;
-use super::{Exit, Session, runtime};
+use super::{Exit, Session};
 use crate::diagnose::{Code, Diagnostic, Place};
+use crate::model::Outcome;
 use crate::pipeline::{Accuracy, Fault, RunError, RunOptions, Service, Summary, SystemClock, Truth};
-use crate::store::sqlite::SqliteReader;
-use std::fmt::Write as _;
+use crate::store::sqlite::{LinkFilter, SqliteReader};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-const NO_RUNTIME: Code = Code("KITH-R001");
 const NO_TRUTH: Code = Code("KITH-R002");
 
 /// Arguments of `run`.
@@ -29,19 +30,12 @@ pub struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
-    let (project, parts) = match parts(session) {
-        Ok(found) => found,
-        Err(exit) => return exit,
-    };
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            let place = Place::Named("the operating system".into());
-            let remedy = "raise the limits of threads and open files for this user";
-            session.terminal.problem(&Diagnostic::error(NO_RUNTIME, place, format!("no threads could be started: {error}"), remedy));
-            return Exit::Failed;
-        }
-    };
+    running(arguments, session).unwrap_or_else(|exit| exit)
+}
+
+fn running(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
+    let (project, parts) = parts(session, Keys::Made)?;
+    let runtime = runtime(session)?;
     let options = RunOptions { once: arguments.once, max_writes: arguments.max_writes, approve_customers: arguments.approve_customers };
     let state = parts.config.service.state.clone();
     let bars = Arc::new(Bars::new(session.terminal.shows_progress()));
@@ -56,7 +50,7 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
         Ok(summary) => summary,
         Err(error) => {
             session.terminal.problem(&error.diagnostic());
-            return Exit::Failed;
+            return Err(Exit::Failed);
         }
     };
     let accuracy = project.config.evaluate.truth.as_deref().and_then(|truth| match judge(truth, &state, &keys) {
@@ -66,6 +60,9 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
             None
         }
     });
+    for problem in &summary.aside {
+        session.terminal.problem(problem);
+    }
     for fault in &summary.faults {
         session.terminal.problem(&fault.diagnostic());
     }
@@ -78,7 +75,7 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
     } else {
         session.terminal.data(&page(&summary, accuracy, &project.config));
     }
-    if summary.faults.is_empty() { Exit::Fine } else { Exit::Failed }
+    Ok(if summary.faults.is_empty() { Exit::Fine } else { Exit::Failed })
 }
 
 /// SIGINT and SIGTERM ask for an orderly end; a second one is the system's to carry out.
@@ -105,8 +102,15 @@ fn judge(truth: &Path, state: &Path, keys: &crate::store::log::InstallationKeys)
         let remedy = "give a CSV file with the columns profile_id and customer_id, or take [evaluate] out";
         Diagnostic::error(NO_TRUTH, Place::Path(truth.display().to_string()), format!("the truth can't be read: {error}"), remedy)
     })?;
-    let reader = SqliteReader::open(state, keys).map_err(|e| e.diagnostic())?;
-    let links = reader.linked_pairs().map_err(|e| e.diagnostic())?;
+    let reader = SqliteReader::open(state, keys.master.clone(), keys.hash.clone()).map_err(|e| e.diagnostic())?;
+    let mut links = Vec::new();
+    let linked = LinkFilter { outcome: Some(Outcome::Linked), ..LinkFilter::default() };
+    reader
+        .links(&linked, |row| {
+            links.extend(row.account.zip(row.customer));
+            ControlFlow::Continue(())
+        })
+        .map_err(|e| e.diagnostic())?;
     Ok(labels.judge(links.iter().map(|(identity, customer)| (&**identity, customer.as_str()))))
 }
 
@@ -124,7 +128,7 @@ pub(super) fn grouped(count: u64) -> String {
 }
 
 /// Names and counts, largest first, of those that begin with `prefix`.
-fn parts_of(counts: &std::collections::BTreeMap<String, u64>, prefix: &str) -> String {
+pub(super) fn parts_of(counts: &std::collections::BTreeMap<String, u64>, prefix: &str) -> String {
     let mut parts: Vec<(&str, u64)> =
         counts.iter().filter_map(|(name, count)| Some((name.strip_prefix(prefix)?, *count))).filter(|(_, c)| *c > 0).collect();
     parts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
@@ -133,61 +137,68 @@ fn parts_of(counts: &std::collections::BTreeMap<String, u64>, prefix: &str) -> S
 
 fn page(summary: &Summary, accuracy: Option<Accuracy>, config: &crate::declare::config::Config) -> String {
     let mut out = String::new();
-    let mut line = |label: &str, count: u64, about: &str| {
+    let mut row = |label: &str, count: u64, about: &str| {
         let about = if about.is_empty() { String::new() } else { format!("   {about}") };
-        drop(writeln!(out, "  {label:<12}{:>9}{about}", grouped(count)));
+        line(&mut out, format_args!("  {label:<12}{:>9}{about}", grouped(count)));
     };
     let totals = &summary.totals;
     if summary.this_run.did_nothing() {
-        line("new", 0, "nothing new: every source was read before, every decision stands, nothing waits for a target");
+        row("new", 0, "nothing new: every source was read before, every decision stands, nothing waits for a target");
     }
-    line("received", summary.received, &format!("activities and malformed lines; {} exact repeats besides", grouped(summary.duplicates)));
+    row("received", summary.received, &format!("activities and malformed lines; {} exact repeats besides", grouped(summary.duplicates)));
     let d = &summary.decisions;
     let identities = d.linked + d.not_linked + d.review + d.not_permitted + d.undetermined;
     let mut about = format!("linked {} · review {} · not linked {}", grouped(d.linked), grouped(d.review), grouped(d.not_linked));
     for (name, count) in [("not permitted", d.not_permitted), ("undetermined", d.undetermined)] {
         if count > 0 {
-            drop(write!(about, " · {name} {}", grouped(count)));
+            text(&mut about, format_args!(" · {name} {}", grouped(count)));
         }
     }
-    line("identities", identities, &about);
-    line("delivered", summary.delivered, &parts_of(&totals.deliveries, ""));
-    line("dropped", summary.dropped, &parts_of(&totals.activities, "dropped: "));
-    line("parked", summary.parked, &parts_of(&totals.parked, ""));
-    line("in flight", summary.in_flight, &parts_of(&totals.activities, "in_flight: "));
+    row("identities", identities, &about);
+    row("delivered", summary.delivered, &parts_of(&totals.deliveries, ""));
+    row("dropped", summary.dropped, &parts_of(&totals.activities, "dropped: "));
+    row("parked", summary.parked, &parts_of(&totals.parked, ""));
+    row("in flight", summary.in_flight, &parts_of(&totals.activities, "in_flight: "));
     if summary.erased > 0 {
-        line("erased", summary.erased, "");
+        row("erased", summary.erased, "");
     }
-    drop(writeln!(
-        out,
-        "\n  conservation  {} received = {} delivered + {} parked + {} dropped + {} erased + {} in flight (gap {})",
-        grouped(summary.received),
-        grouped(summary.delivered),
-        grouped(summary.parked),
-        grouped(summary.dropped),
-        grouped(summary.erased),
-        grouped(summary.in_flight),
-        summary.conservation_gap
-    ));
+    line(
+        &mut out,
+        format_args!(
+            "\n  conservation  {} received = {} delivered + {} parked + {} dropped + {} erased + {} in flight (gap {})",
+            grouped(summary.received),
+            grouped(summary.delivered),
+            grouped(summary.parked),
+            grouped(summary.dropped),
+            grouped(summary.erased),
+            grouped(summary.in_flight),
+            summary.conservation_gap
+        ),
+    );
     if let Some(a) = accuracy {
-        drop(writeln!(
-            out,
-            "  accuracy      precision {:.1} % ({} of {} links are right), recall {:.1} % ({} people are customers)",
-            a.precision * 100.0,
-            grouped(a.correct),
-            grouped(a.links),
-            a.recall * 100.0,
-            grouped(a.customers_in_truth)
-        ));
+        line(
+            &mut out,
+            format_args!(
+                "  accuracy      precision {:.1} % ({} of {} links are right), recall {:.1} % ({} people are customers)",
+                a.precision * 100.0,
+                grouped(a.correct),
+                grouped(a.links),
+                a.recall * 100.0,
+                grouped(a.customers_in_truth)
+            ),
+        );
     }
     let memory = summary.peak_rss_bytes.map_or_else(String::new, |bytes| format!(", {} MB of memory at most", bytes / 1_000_000));
-    drop(writeln!(out, "  this run      {:.1} s{memory}; {} entries in the audit log", summary.seconds, grouped(summary.log_entries)));
-    drop(writeln!(out, "\n  look next     kith status · kith link list · kith audit verify"));
+    line(
+        &mut out,
+        format_args!("  this run      {:.1} s{memory}; {} entries in the audit log", summary.seconds, grouped(summary.log_entries)),
+    );
+    line(&mut out, format_args!("\n  look next     kith status · kith link list · kith audit verify"));
     for target in &config.targets {
-        drop(writeln!(out, "                {} holds what was written to {}", target.path.display(), target.name));
+        line(&mut out, format_args!("                {} holds what was written to {}", target.path.display(), target.name));
     }
     if summary.parked > 0 {
-        drop(writeln!(out, "                kith status --parked says what stands aside and why"));
+        line(&mut out, format_args!("                kith status --parked says what stands aside and why"));
     }
     out
 }

@@ -1,12 +1,12 @@
 //! `kith status`: what is in which state, and both sides of the conservation sum. Nothing personal is shown.
 
 use super::opened::reader;
+use super::page::line;
 use super::run::{grouped, parts_of};
 use super::{Exit, Session};
 use crate::store::sqlite::SqliteReader;
 use crate::store::{StoreError, Totals};
 use serde_json::{Value as Json, json};
-use std::fmt::Write as _;
 
 /// Lines and deliveries that are listed at most.
 const LISTED: usize = 1_000;
@@ -92,19 +92,21 @@ fn aside(reader: &SqliteReader) -> Result<Vec<Aside>, StoreError> {
 fn page(totals: &Totals, state: &str) -> String {
     let mut out = format!("state in {state}\n\n");
     for sum in &totals.conservation {
-        drop(writeln!(
-            out,
-            "  {} {}: {} received = {} delivered + {} parked + {} dropped + {} erased + {} in flight   conservation gap {}",
-            sum.source,
-            sum.day,
-            grouped(sum.received),
-            grouped(sum.delivered),
-            grouped(sum.parked),
-            grouped(sum.dropped),
-            grouped(sum.erased),
-            grouped(sum.in_flight),
-            sum.gap()
-        ));
+        line(
+            &mut out,
+            format_args!(
+                "  {} {}: {} received = {} delivered + {} parked + {} dropped + {} erased + {} in flight   conservation gap {}",
+                sum.source,
+                sum.day,
+                grouped(sum.received),
+                grouped(sum.delivered),
+                grouped(sum.parked),
+                grouped(sum.dropped),
+                grouped(sum.erased),
+                grouped(sum.in_flight),
+                sum.gap()
+            ),
+        );
     }
     if totals.conservation.is_empty() {
         out.push_str("  nothing was received yet: conservation gap 0\n");
@@ -120,16 +122,18 @@ fn page(totals: &Totals, state: &str) -> String {
     ] {
         let parts = parts_of(counts, "");
         if !parts.is_empty() {
-            drop(writeln!(out, "  {label:<12}{parts}"));
+            line(&mut out, format_args!("  {label:<12}{parts}"));
         }
     }
-    drop(writeln!(out, "  {:<12}{} entries", "audit log", grouped(totals.leaves)));
+    line(&mut out, format_args!("  {:<12}{} entries", "audit log", grouped(totals.leaves)));
     if totals.decided_under_older_mapping > 0 {
-        drop(writeln!(
-            out,
-            "\n  {} identities were decided under an earlier mapping; a changed mapping changes nothing by itself",
-            grouped(totals.decided_under_older_mapping)
-        ));
+        line(
+            &mut out,
+            format_args!(
+                "\n  {} identities were decided under an earlier mapping; a changed mapping changes nothing by itself",
+                grouped(totals.decided_under_older_mapping)
+            ),
+        );
     }
     out
 }

@@ -109,7 +109,7 @@ impl Terminal {
     pub fn problem(&mut self, problem: &Diagnostic) {
         self.out.flush();
         match self.format {
-            Format::Human => {
+            Format::Human | Format::Csv => {
                 let text = problem.render(self.err.look);
                 self.err.line(&text);
                 self.err.line("");

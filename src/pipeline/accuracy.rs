@@ -48,8 +48,7 @@ impl Truth {
 
     /// Compares links (identity id, customer id) with the labels.
     pub fn judge<'a>(&self, links: impl Iterator<Item = (&'a str, &'a str)>) -> Accuracy {
-        let mut accuracy =
-            Accuracy { customers_in_truth: self.0.values().filter(|c| !c.is_empty()).count() as u64, ..Accuracy::default() };
+        let mut accuracy = Accuracy { customers_in_truth: self.0.values().filter(|c| !c.is_empty()).count() as u64, ..Accuracy::default() };
         for (identity, customer) in links {
             let Some(label) = self.0.get(identity.rsplit('/').next().unwrap_or(identity)) else { continue };
             accuracy.links += 1;

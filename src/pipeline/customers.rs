@@ -108,8 +108,11 @@ impl CustomersSide {
     ) -> Result<Refreshed, RunError> {
         let rulebook = &parts.rulebook;
         let spec = section(parts.config.customers(&rulebook.customers_from), "customers", &rulebook.customers_from)?.clone();
-        let related: Vec<TableSpec> =
-            rulebook.related.iter().map(|r| section(parts.config.related(&r.from), "related", &r.from).cloned()).collect::<Result<_, _>>()?;
+        let related: Vec<TableSpec> = rulebook
+            .related
+            .iter()
+            .map(|r| section(parts.config.related(&r.from), "related", &r.from).cloned())
+            .collect::<Result<_, _>>()?;
         let stamps: Vec<_> = std::iter::once(&spec).chain(&related).map(stamp).collect();
         if self.known.is_some() && stamps == self.stamps {
             return Ok(Refreshed::default());

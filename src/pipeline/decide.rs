@@ -122,10 +122,7 @@ impl<'a> Deciding<'a> {
                 evidence: None,
             };
         }
-        let permit = Permit {
-            anyone: permission.anyone().cloned(),
-            customer: &|view| permission.basis_for(&|field| view.value(field)),
-        };
+        let permit = Permit { anyone: permission.anyone().cloned(), customer: &|view| permission.basis_for(&|field| view.value(field)) };
         resolve::decide(&self.known.index, &cleaned, &self.rulebook.matching, self.digests(), &permit)
     }
 
@@ -147,7 +144,15 @@ impl<'a> Deciding<'a> {
         let identity = Identity { id: work.id.clone(), profile };
         let customer_fields = decided.customer.as_ref().and_then(|c| self.known.index.values(c)).unwrap_or_default();
         let related = decided.customer.as_ref().map(|c| self.known.related_to(c)).unwrap_or_default();
-        let view = View { deciding: self, work: &work, decided: &decided, identity: &identity, identity_fields: &identity_fields, customer_fields: &customer_fields, related: &related };
+        let view = View {
+            deciding: self,
+            work: &work,
+            decided: &decided,
+            identity: &identity,
+            identity_fields: &identity_fields,
+            customer_fields: &customer_fields,
+            related: &related,
+        };
 
         let changed = work.current.as_ref().is_none_or(|current| decided.differs_from(current));
         let link = if taken.is_some() { view.link() } else { Vec::new() };
@@ -175,7 +180,15 @@ impl<'a> Deciding<'a> {
     /// Nothing may be kept about this person: what they say is dropped, unseen.
     fn without_profile(&self, work: &IdentityWork) -> DecideStep {
         let activities = work.activities.iter().map(|a| (a.row, Disposition::Drop(DropRule::NotPermitted))).collect();
-        DecideStep { row: work.row, id: work.id.clone(), decision: None, profile_as_of: None, activities, link: Vec::new(), leaves: Vec::new() }
+        DecideStep {
+            row: work.row,
+            id: work.id.clone(),
+            decision: None,
+            profile_as_of: None,
+            activities,
+            link: Vec::new(),
+            leaves: Vec::new(),
+        }
     }
 
     /// Names a decision by what it decided and by the decision before it: the same decision after a crash has the same name, and a
@@ -353,7 +366,13 @@ impl View<'_> {
             return false;
         }
         let version = stored.activity.version();
-        let removes = self.deciding.rulebook.enrich.deliver.iter().all(|e| e.subject != Subject::Activity || e.on_delete == crate::enrich::OnDelete::Remove);
+        let removes = self
+            .deciding
+            .rulebook
+            .enrich
+            .deliver
+            .iter()
+            .all(|e| e.subject != Subject::Activity || e.on_delete == crate::enrich::OnDelete::Remove);
         self.work.activities.iter().any(|other| {
             other.activity.object.id == stored.activity.object.id
                 && other.activity.version() > version
@@ -382,7 +401,12 @@ fn version_text(stored: &StoredActivity) -> String {
 }
 
 fn standing(written: &WrittenRecord) -> Standing {
-    Standing { entry: written.entry.clone(), target: written.target.clone(), operation: written.operation.clone(), key: written.record.clone() }
+    Standing {
+        entry: written.entry.clone(),
+        target: written.target.clone(),
+        operation: written.operation.clone(),
+        key: written.record.clone(),
+    }
 }
 
 /// Keeps `standing` as it will be after the planned writes.

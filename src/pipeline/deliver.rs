@@ -259,13 +259,7 @@ enum Sent {
 ///
 /// # Errors
 /// When the store fails.
-pub async fn settle<S: Store>(
-    store: &S,
-    target: &AnyTarget,
-    scribe: &Scribe,
-    clock: &dyn Clock,
-    row: OutboxRow,
-) -> Result<(), RunError> {
+pub async fn settle<S: Store>(store: &S, target: &AnyTarget, scribe: &Scribe, clock: &dyn Clock, row: OutboxRow) -> Result<(), RunError> {
     let outcome = match target.settle(&row.delivery).await {
         Ok(Settled::Delivered(receipt)) => SendOutcome::Delivered(receipt),
         Ok(Settled::NotThere) => SendOutcome::NotThere,

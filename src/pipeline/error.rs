@@ -58,13 +58,21 @@ impl RunError {
         match self {
             Self::Store(error) => error.diagnostic(),
             Self::Log(error) => error.diagnostic(),
-            Self::Fault(fault) => Diagnostic::error(Code(fault.code), Place::Named(fault.place.clone()), fault.message.clone(), fault.remedy.clone()),
-            Self::Seal(error) => Diagnostic::error(SEALING, kith(), error.to_string(), "check that `state/keys` belongs to this state folder"),
-            Self::Entry(error) => {
-                Diagnostic::error(ENTRY, kith(), error.to_string(), "a mapping delivers hundreds of fields at once: deliver fewer in one entry")
+            Self::Fault(fault) => {
+                Diagnostic::error(Code(fault.code), Place::Named(fault.place.clone()), fault.message.clone(), fault.remedy.clone())
             }
+            Self::Seal(error) => {
+                Diagnostic::error(SEALING, kith(), error.to_string(), "check that `state/keys` belongs to this state folder")
+            }
+            Self::Entry(error) => Diagnostic::error(
+                ENTRY,
+                kith(),
+                error.to_string(),
+                "a mapping delivers hundreds of fields at once: deliver fewer in one entry",
+            ),
             Self::Control(error) => {
-                let remedy = "check that the state folder's path is short (a socket's path has at most 107 bytes) and its folder is writable";
+                let remedy =
+                    "check that the state folder's path is short (a socket's path has at most 107 bytes) and its folder is writable";
                 Diagnostic::error(CONTROL, Place::Named("the control socket".into()), error.to_string(), remedy)
             }
             Self::Task(error) => {

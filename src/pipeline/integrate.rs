@@ -1,8 +1,8 @@
 //! The log's tiles follow the store's leaves: within a second while the service runs, whole before a run ends.
 
+use super::RunError;
 use super::deliver::Gate;
 use super::progress::{Progress, Stage};
-use super::RunError;
 use crate::store::Store;
 use crate::store::log::TileLog;
 use std::sync::{Arc, Mutex, PoisonError};

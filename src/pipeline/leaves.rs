@@ -7,13 +7,9 @@ use crate::audit::{
 };
 use crate::declare::config::Config;
 use crate::declare::mapping::Rulebook;
-use crate::model::{
-    Activity, CustomerId, Decision, Digest, DropRule, IdentityId, Network, Outcome, ParkReason, Receipt, Timestamp,
-};
+use crate::model::{Activity, CustomerId, Decision, Digest, DropRule, IdentityId, Network, Outcome, ParkReason, Receipt, Timestamp};
 use crate::store::ring::{KeyRing, Person};
-use crate::store::{
-    CurrentDecision, DecideStep, Disposition, IdentityWork, IntakeOutcome, OutboxRow, Placed, SendOutcome, Store, Totals,
-};
+use crate::store::{CurrentDecision, DecideStep, Disposition, IdentityWork, IntakeOutcome, OutboxRow, Placed, SendOutcome, Store, Totals};
 use sha2::{Digest as _, Sha256};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -128,11 +124,8 @@ impl Scribe {
         let mut leaves = Vec::new();
         if first {
             let verifier = parts.keys.log.verifier();
-            let signing = Event::KeyCreated {
-                id: verifier.id().into(),
-                purpose: "log-signing".into(),
-                verifier: Some(verifier.to_string().into()),
-            };
+            let signing =
+                Event::KeyCreated { id: verifier.id().into(), purpose: "log-signing".into(), verifier: Some(verifier.to_string().into()) };
             let master = Event::KeyCreated { id: parts.keys.master.id().to_string().into(), purpose: "master".into(), verifier: None };
             for event in [signing, master] {
                 leaves.push(self.encode(&Entry::new(now, event))?);
@@ -205,8 +198,12 @@ impl Scribe {
     /// # Errors
     /// When an entry can't be written.
     pub fn config_changed(&self, config: &Config, before: Option<&str>, now: Timestamp) -> Leaf {
-        let event =
-            Event::ConfigChanged { after: config_digest(config), before: before.and_then(Digest::from_hex), diff: None, name: "kith.toml".into() };
+        let event = Event::ConfigChanged {
+            after: config_digest(config),
+            before: before.and_then(Digest::from_hex),
+            diff: None,
+            name: "kith.toml".into(),
+        };
         let mut entry = Entry::new(now, event);
         entry.actor = self.person();
         self.encode(&entry)
@@ -332,7 +329,8 @@ impl Scribe {
     pub fn decide_step(&self, work: &IdentityWork, step: &DecideStep, now: Timestamp) -> Result<Vec<Vec<u8>>, RunError> {
         let mut leaves = Vec::new();
         if let Some(record) = &step.decision {
-            let planned = step.link.len() + step.activities.iter().map(|(_, d)| if let Disposition::Deliver(p) = d { p.len() } else { 0 }).sum::<usize>();
+            let planned = step.link.len()
+                + step.activities.iter().map(|(_, d)| if let Disposition::Deliver(p) = d { p.len() } else { 0 }).sum::<usize>();
             if record.decision.outcome == Outcome::NotPermitted {
                 leaves.push(self.refused(work, record.reference, now)?);
             } else {
@@ -404,7 +402,12 @@ impl Scribe {
     }
 
     /// Evidence about a stranger lives under the short clock; each candidate's values under that customer's own key.
-    fn sealed_evidence(&self, work: &IdentityWork, decision: &Decision, evidence: &crate::model::Evidence) -> Result<SealedEvidence, RunError> {
+    fn sealed_evidence(
+        &self,
+        work: &IdentityWork,
+        decision: &Decision,
+        evidence: &crate::model::Evidence,
+    ) -> Result<SealedEvidence, RunError> {
         let class = if decision.outcome == Outcome::Linked { RetentionClass::Profile } else { RetentionClass::Unlinked };
         let identity = self.key(Person::Identity(&work.id), class)?;
         let mut keys = Vec::with_capacity(evidence.candidates.len());

@@ -9,12 +9,12 @@ use super::progress::{Progress, Stage};
 use super::{Clock, Fault, Parts, RunError, Stopwatch, Summary, ThisRun, intake, integrate};
 use crate::audit::Role;
 use crate::deliver::{AnyTarget, RateLimit, RetryPolicy};
-use crate::source::Access;
 use crate::diagnose::Diagnostic;
 use crate::model::TargetId;
+use crate::source::Access;
+use crate::store::Store;
 use crate::store::log::TileLog;
 use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::Store;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -90,7 +90,8 @@ impl Service {
         self.begin().await?;
         let (mut requests, _listening) = control::listen(&self.parts.config.service.state).map_err(RunError::Control)?;
         let (stop_log, log_stops) = watch::channel(false);
-        let log = tokio::spawn(integrate::follow(self.store.clone(), self.log.clone(), self.gate.clone(), log_stops, self.progress.clone()));
+        let log =
+            tokio::spawn(integrate::follow(self.store.clone(), self.log.clone(), self.gate.clone(), log_stops, self.progress.clone()));
         let (order, orders) = watch::channel(Order::Work);
         let mut workers = self.workers(options, &orders);
 
@@ -352,9 +353,7 @@ pub(super) async fn decide_all(
         let after = Some(last.row);
         let count = works.len() as u64;
         let (rulebook, known, writer, now) = (parts.rulebook.clone(), known.clone(), scribe.clone(), clock.now());
-        let deciding = tokio::task::spawn_blocking(move || {
-            Deciding::new(&rulebook, &known, &writer, now).spread(works, threads)
-        });
+        let deciding = tokio::task::spawn_blocking(move || Deciding::new(&rulebook, &known, &writer, now).spread(works, threads));
         // The next page is read while this one is decided: deciding does not change the rows after it.
         let (steps, next) = tokio::join!(deciding, store.work(after, limit));
         let steps = steps.map_err(RunError::Task)??;

@@ -101,7 +101,14 @@ pub struct Fault {
 
 impl Summary {
     /// From the store's counts.
-    pub fn new(totals: Totals, this_run: ThisRun, faults: Vec<Fault>, aside: Vec<crate::diagnose::Diagnostic>, log_entries: u64, seconds: f64) -> Self {
+    pub fn new(
+        totals: Totals,
+        this_run: ThisRun,
+        faults: Vec<Fault>,
+        aside: Vec<crate::diagnose::Diagnostic>,
+        log_entries: u64,
+        seconds: f64,
+    ) -> Self {
         let sum = |term: fn(&crate::store::Conservation) -> u64| totals.conservation.iter().map(term).sum();
         let outcome = |outcome: Outcome| totals.decisions.get(outcome.name()).copied().unwrap_or_default();
         Self {

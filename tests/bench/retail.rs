@@ -1,5 +1,12 @@
 //! The whole main job on the sample, timed by step, with memory and size on disk, beside a physical limit: plain SQLite inserts of the same
-#![allow(clippy::print_stdout, clippy::indexing_slicing, clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a benchmark prints, over figures that it made itself")]
+#![allow(
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a benchmark prints, over figures that it made itself"
+)]
 //! number of rows with the same durability. Prints a table and writes JSON (`target/bench-retail.json`). Run: `cargo bench --bench retail`.
 
 use std::error::Error;
@@ -58,7 +65,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         for folder in ["mappings", "connectors", "config", "tests/data/retail"] {
             copy(&root.join(folder), &dir.path().join(folder))?;
         }
-        let output = Command::new(env!("CARGO_BIN_EXE_kith")).args(["--format", "json", "run", "--once"]).current_dir(dir.path()).output()?;
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_kith")).args(["--format", "json", "run", "--once"]).current_dir(dir.path()).output()?;
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
         }

@@ -138,12 +138,20 @@ fn rustix_is_root() -> bool {
 
 /// Runs a script in a mount namespace of its own, where it may mount what it likes. `None` where the system does not allow that.
 fn in_own_mounts(project: &Project, script: &str) -> Option<std::process::Output> {
-    let probe = Command::new("unshare").args(["-rm", "sh", "-c", "mkdir -p /tmp/kith-probe && mount -t tmpfs none /tmp/kith-probe"]).output();
+    let probe =
+        Command::new("unshare").args(["-rm", "sh", "-c", "mkdir -p /tmp/kith-probe && mount -t tmpfs none /tmp/kith-probe"]).output();
     if !probe.is_ok_and(|o| o.status.success()) {
         eprintln!("SKIPPED: this system allows no mount namespaces, so full and read-only disks can't be made");
         return None;
     }
-    Some(Command::new("unshare").args(["-rm", "sh", "-ec", script]).env("KITH", env!("CARGO_BIN_EXE_kith")).current_dir(project.dir.path()).output().unwrap())
+    Some(
+        Command::new("unshare")
+            .args(["-rm", "sh", "-ec", script])
+            .env("KITH", env!("CARGO_BIN_EXE_kith"))
+            .current_dir(project.dir.path())
+            .output()
+            .unwrap(),
+    )
 }
 
 #[test]
@@ -176,5 +184,9 @@ fn a_read_only_disk_is_told_and_nothing_is_sent() {
     let Some(output) = in_own_mounts(&project, script) else { return };
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("KITH-S"), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(!project.path("crm/crm.db").exists() || project.crm("SELECT name FROM sqlite_master WHERE name = 'interactions'").is_empty() || project.crm("SELECT 1 FROM interactions").is_empty());
+    assert!(
+        !project.path("crm/crm.db").exists()
+            || project.crm("SELECT name FROM sqlite_master WHERE name = 'interactions'").is_empty()
+            || project.crm("SELECT 1 FROM interactions").is_empty()
+    );
 }

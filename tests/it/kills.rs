@@ -124,7 +124,9 @@ fn killed_at_any_moment_and_run_again_nothing_is_lost_doubled_or_decided_otherwi
         let known: Vec<&str> = entries
             .iter()
             .map(|e| e["entry"]["kind"].as_str().unwrap())
-            .filter(|k| !["service.started", "service.stopped", "conservation", "write.intended", "write.recovered", "write.receipt"].contains(k))
+            .filter(|k| {
+                !["service.started", "service.stopped", "conservation", "write.intended", "write.recovered", "write.receipt"].contains(k)
+            })
             .collect();
         let clean: Vec<Value> = self::entries(&undisturbed);
         let clean = clean

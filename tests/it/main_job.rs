@@ -40,9 +40,10 @@ fn a_handle_on_file_links_and_the_crm_holds_profile_and_interaction() {
         project.crm("SELECT CustomerID, Network, Body, Topic, OrderNumber FROM interactions"),
         ["C1|linkedin|My order 4711 arrived broken|complaint|4711", "C1|linkedin|grazie|mention|NULL"]
     );
-    assert_eq!(project.crm("SELECT CustomerID, Network, Handle, Basis, LinkedBy FROM profiles"), [
-        "C1|linkedin|ada_rossi|provided_by_customer|handle-on-file"
-    ]);
+    assert_eq!(
+        project.crm("SELECT CustomerID, Network, Handle, Basis, LinkedBy FROM profiles"),
+        ["C1|linkedin|ada_rossi|provided_by_customer|handle-on-file"]
+    );
     let list = project.kith(&["link", "list", "--format", "csv"]).ok().stdout;
     let mut rows = list.lines();
     assert_eq!(rows.next(), Some("network,identity_id,customer_id,decision,probability,match_weight,rule,basis"));
@@ -91,7 +92,8 @@ fn edits_change_the_row_deletes_remove_it_and_late_versions_do_nothing() {
     // An older edit that arrives late, then the deletion of the other note, and its creation once more under a new activity id.
     let mut again = second.clone();
     again["id"] = "https://linkedin.example/activities/2-again".into();
-    project.write("data/3.ndjson", lines(&[edited(&first, "older", "2026-09-01T11:00:00Z"), deleted(&second, "2026-09-03T10:00:00Z"), again]));
+    project
+        .write("data/3.ndjson", lines(&[edited(&first, "older", "2026-09-01T11:00:00Z"), deleted(&second, "2026-09-03T10:00:00Z"), again]));
     project.edit("config/kith.toml", "data/2.ndjson", "data/3.ndjson");
     let run = project.run_once();
     conserved(&run);
@@ -164,7 +166,11 @@ fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() { files.extend(walk(&path)) } else if path.is_file() { files.push(path) }
+        if path.is_dir() {
+            files.extend(walk(&path))
+        } else if path.is_file() {
+            files.push(path)
+        }
     }
     files
 }
@@ -229,7 +235,11 @@ fn merged_customers_are_one_customer() {
 #[test]
 fn a_drop_folder_picks_each_file_up_once_and_moves_it() {
     let project = two_customers();
-    project.edit("config/kith.toml", "kind = \"file\"\npath = \"data/activities.ndjson\"", "kind = \"folder\"\ninbox = \"inbox\"\ndone = \"done\"");
+    project.edit(
+        "config/kith.toml",
+        "kind = \"file\"\npath = \"data/activities.ndjson\"",
+        "kind = \"folder\"\ninbox = \"inbox\"\ndone = \"done\"",
+    );
     project.write("inbox/a.ndjson", lines(&[ada_says(1, "one")]));
     project.write("inbox/.hidden.ndjson", "nonsense");
     project.write("inbox/b.ndjson.tmp", "nonsense");
@@ -271,7 +281,10 @@ fn plan_says_what_a_run_would_do_and_writes_nothing() {
     assert!(empty.contains("nothing"), "{empty}");
     project.write("data/new.ndjson", lines(&[ada_says(9_000_001, "new")]));
     project.edit("config/kith.toml", "data/activities.ndjson", "data/new.ndjson");
-    assert_eq!(project.kith(&["plan", "--exit-code"]).code, Some(if project.kith(&["plan"]).ok().stdout.contains("nothing to write") { 0 } else { 3 }));
+    assert_eq!(
+        project.kith(&["plan", "--exit-code"]).code,
+        Some(if project.kith(&["plan"]).ok().stdout.contains("nothing to write") { 0 } else { 3 })
+    );
 }
 
 #[test]

@@ -74,10 +74,16 @@ pub fn slice(lines: usize) -> Slice {
     let activities: Vec<u8> = all.split_inclusive(|b| *b == b'\n').take(lines).flatten().copied().collect();
     let truth = String::from_utf8(sample("truth.csv.gz")).unwrap();
     let wanted: HashSet<&str> = truth.lines().take(lines).filter_map(|l| l.split(',').nth(1)).filter(|c| !c.is_empty()).collect();
-    let keep = |line: &str, at: usize, id: Option<&str>| line.is_empty() || at == 0 || at % 10 == 0 || id.is_some_and(|id| wanted.contains(id));
+    let keep =
+        |line: &str, at: usize, id: Option<&str>| line.is_empty() || at == 0 || at % 10 == 0 || id.is_some_and(|id| wanted.contains(id));
     let filter = |name: &str, column: usize| {
         let text = String::from_utf8(sample(name)).unwrap();
-        text.split_inclusive('\n').enumerate().filter(|(at, l)| keep(l, *at, l.split(',').nth(column))).map(|(_, l)| l).collect::<String>().into_bytes()
+        text.split_inclusive('\n')
+            .enumerate()
+            .filter(|(at, l)| keep(l, *at, l.split(',').nth(column)))
+            .map(|(_, l)| l)
+            .collect::<String>()
+            .into_bytes()
     };
     Slice { activities, customers: filter("customers.csv.gz", 0), orders: filter("orders.csv.gz", 1) }
 }

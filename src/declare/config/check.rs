@@ -75,8 +75,11 @@ impl<'a> Checker<'a> {
         let audit = self.one(layered, &keys::AUDIT);
         let origin = audit.as_ref().and_then(|t| self.origin(t));
         let secrets = self.one(layered, &keys::KEYS);
-        let keys = secrets
-            .map_or_else(Keys::default, |t| Keys { master: self.secret(&t, &keys::MASTER), signing: self.secret(&t, &keys::SIGNING) });
+        let keys = secrets.map_or_else(Keys::default, |t| Keys {
+            master: self.secret(&t, &keys::MASTER),
+            hash: self.secret(&t, &keys::HASH),
+            signing: self.secret(&t, &keys::SIGNING),
+        });
         let roles = self.roles(layered);
         let log = self.one(layered, &keys::LOG);
         let log = log.map_or_else(Log::default, |t| self.log(&t));

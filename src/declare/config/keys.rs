@@ -208,6 +208,13 @@ pub(super) const MASTER: Key = key(
     "The key that seals the keys of persons.",
     "{ credential = \"kith-master\" }",
 );
+pub(super) const HASH: Key = key(
+    "hash",
+    Form::Secret,
+    Need::Optional("Made once, in `keys/` of the state folder."),
+    "The key of keyed hashes: what the log shows instead of people. Give all three keys, or none.",
+    "{ credential = \"kith-hash\" }",
+);
 pub(super) const SIGNING: Key = key(
     "signing",
     Form::Secret,
@@ -284,7 +291,7 @@ pub(super) const KEYS: Section = Section {
     required: false,
     doc: "Secrets. Each is `{ file = \"PATH\" }`, `{ env = \"VARIABLE\" }` or `{ credential = \"NAME\" }` (a systemd credential); the secret \
           itself never stands here.",
-    keys: &[MASTER, SIGNING],
+    keys: &[MASTER, HASH, SIGNING],
 };
 pub(super) const ROLES: Section = Section {
     name: "roles",

@@ -162,6 +162,8 @@ pub struct Audit {
 pub struct Keys {
     /// Seals the personal keys.
     pub master: Option<SecretSource>,
+    /// Makes keyed hashes: subjects, correlation ids, evidence digests.
+    pub hash: Option<SecretSource>,
     /// Signs checkpoints.
     pub signing: Option<SecretSource>,
 }

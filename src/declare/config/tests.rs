@@ -285,7 +285,10 @@ fn a_secret_in_the_file_is_refused_and_shown_nowhere() {
 #[test]
 fn the_environment_replaces_the_place_of_a_secret_whole() {
     let config = checked(&with("[keys]\nmaster = { file = \"m\" }\nsigning = { file = \"s\" }\n"), &[("KITH__KEYS__MASTER__ENV", "M")]);
-    assert_eq!(config.keys, Keys { master: Some(SecretSource::Env("M".into())), signing: Some(SecretSource::File("/p/s".into())) });
+    assert_eq!(
+        config.keys,
+        Keys { master: Some(SecretSource::Env("M".into())), hash: None, signing: Some(SecretSource::File("/p/s".into())) }
+    );
 }
 
 #[test]

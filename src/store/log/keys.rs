@@ -141,6 +141,14 @@ impl InstallationKeys {
         Ok((Self::open(folder, origin)?, empty))
     }
 
+    /// Keys that live in this process only and are written nowhere: for a plan before the first run.
+    ///
+    /// # Errors
+    /// [`KeysError`] where the system gives no random bytes.
+    pub fn for_one_process(origin: &str) -> Result<Self, KeysError> {
+        Self::generate(origin)
+    }
+
     /// The keys in a folder.
     ///
     /// # Errors
