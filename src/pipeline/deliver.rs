@@ -89,7 +89,7 @@ pub struct WorkerReport {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Ended {
     /// The target did not answer, or said not now.
-    Unavailable(Arc<str>),
+    Unavailable(ParkReason),
     /// The run's `--max-writes` is used up.
     AllowanceUsedUp,
 }
@@ -162,7 +162,7 @@ impl<S: Store> Worker<S> {
                 Sent::Unavailable(reason) => {
                     self.allowance.give_back(count);
                     unavailable += 1;
-                    tracing::warn!(target_name = %self.id.0, %reason, unavailable, "the target is not available");
+                    tracing::warn!(target_name = %self.id.0, reason = %reason.message, unavailable, "the target is not available");
                     report.ended = Some(Ended::Unavailable(reason));
                     if self.patient && unavailable >= ATTEMPTS_WHEN_DRAINING {
                         return Ok(report);
@@ -213,8 +213,9 @@ impl<S: Store> Worker<S> {
                     SendOutcome::Parked(error.park_reason())
                 }
                 Err(DeliveryError::Unavailable { code, message, retry_after }) => {
-                    unavailable = Some(message.clone());
-                    self.again(&row, now, retry_after, ParkReason { code: code.0, message })
+                    let reason = ParkReason { code: code.0, message };
+                    unavailable = Some(reason.clone());
+                    self.again(&row, now, retry_after, reason)
                 }
                 Err(DeliveryError::OutcomeUnknown { message }) => {
                     unknown.push(row.clone());
@@ -251,7 +252,7 @@ impl<S: Store> Worker<S> {
 
 enum Sent {
     Some(usize),
-    Unavailable(Arc<str>),
+    Unavailable(ParkReason),
 }
 
 /// Asks the target what became of a delivery without an answer. While the target can't say, it stays `unknown` and holds back later writes to

@@ -2,6 +2,7 @@
 
 use crate::audit::{SealError, TooLarge};
 use crate::diagnose::{Code, Diagnostic, Place};
+use crate::model::ParkReason;
 use crate::store::StoreError;
 use crate::store::log::LogError;
 use std::io;
@@ -87,8 +88,7 @@ impl RunError {
     }
 }
 
-const TARGET_UNAVAILABLE: Code = Code("KITH-D001");
-const ALLOWANCE: Code = Code("KITH-D002");
+const ALLOWANCE: Code = Code("KITH-R012");
 
 impl super::Fault {
     /// From a problem.
@@ -99,8 +99,8 @@ impl super::Fault {
     /// A target that could not take everything.
     pub fn target(name: &str, reason: &super::deliver::Ended) -> Self {
         match reason {
-            super::deliver::Ended::Unavailable(why) => Self {
-                code: TARGET_UNAVAILABLE.0,
+            super::deliver::Ended::Unavailable(ParkReason { code, message: why }) => Self {
+                code,
                 place: format!("target {name}"),
                 message: format!("the target did not take everything: {why}"),
                 remedy: "mend the target and run again: what is left waits in the outbox, in order".into(),

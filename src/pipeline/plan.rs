@@ -91,8 +91,8 @@ pub async fn plan(parts: Parts, who: WhoAsks, clock: Arc<dyn Clock>, shown: usiz
                 let outcome = match &answer {
                     Ok(receipt) => SendOutcome::Delivered(receipt.clone()),
                     Err(error @ DeliveryError::Refused { .. }) => SendOutcome::Parked(error.park_reason()),
-                    Err(DeliveryError::Unavailable { message, .. } | DeliveryError::OutcomeUnknown { message }) => {
-                        preview.faults.push(Fault::target(&id.0, &super::deliver::Ended::Unavailable(message.clone())));
+                    Err(error @ (DeliveryError::Unavailable { .. } | DeliveryError::OutcomeUnknown { .. })) => {
+                        preview.faults.push(Fault::target(&id.0, &super::deliver::Ended::Unavailable(error.park_reason())));
                         return Ok(preview);
                     }
                 };
