@@ -32,7 +32,7 @@ pub struct RateLimit {
 struct Limiter {
     burst: NonZeroU32,
     clock: TokioClock,
-    limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Duration>>,
+    cells: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Duration>>,
 }
 
 impl RateLimit {
@@ -46,17 +46,17 @@ impl RateLimit {
             let interval = Duration::from_secs(1).div_f64(f64::from(allowed.get() - burst.get() + 1));
             let quota = Quota::with_period(interval)?.allow_burst(burst);
             let clock = TokioClock { start: Instant::now() };
-            Some(Limiter { burst, clock: clock.clone(), limiter: RateLimiter::direct_with_clock(quota, clock) })
+            Some(Limiter { burst, clock: clock.clone(), cells: RateLimiter::direct_with_clock(quota, clock) })
         });
         Self { limiter }
     }
 
     /// Waits until some records may be sent, and says how many: at least 1, at most `wanted`. They count as sent.
     pub async fn admit(&self, wanted: NonZeroU32) -> NonZeroU32 {
-        let Some(Limiter { burst, clock, limiter }) = &self.limiter else { return wanted };
+        let Some(Limiter { burst, clock, cells }) = &self.limiter else { return wanted };
         let granted = wanted.min(*burst);
         loop {
-            match limiter.check_n(granted) {
+            match cells.check_n(granted) {
                 Ok(Ok(())) => return granted,
                 Ok(Err(not_yet)) => tokio::time::sleep(not_yet.wait_time_from(clock.now()).max(Duration::from_millis(1))).await,
                 // Never: `granted` is at most the burst.

@@ -13,7 +13,7 @@ mod journal;
 
 use super::record::Prepared;
 use super::target::{all, blocking};
-use super::{DeliveryError, Settled, Target};
+use super::{Answer, DeliveryError, Settled, Target};
 use crate::declare::connector::TargetFile;
 use crate::diagnose::{Diagnostic, Place, Problems};
 use crate::model::{Delivery, IdempotencyKey, Intended, Receipt, WriteEffect};
@@ -42,14 +42,14 @@ impl NdjsonTarget {
     }
 
     /// Writes deliveries; the trait's method takes only those whose intent is durable.
-    async fn send(&self, batch: Vec<Delivery>) -> Vec<Result<Receipt, DeliveryError>> {
+    async fn send(&self, batch: Vec<Delivery>) -> Vec<Answer> {
         let (inner, count) = (self.inner.clone(), batch.len());
         blocking(move || inner.write(&batch)).await.unwrap_or_else(|error| all(count, &error))
     }
 }
 
 impl Inner {
-    fn write(&self, batch: &[Delivery]) -> Result<Vec<Result<Receipt, DeliveryError>>, DeliveryError> {
+    fn write(&self, batch: &[Delivery]) -> Result<Vec<Answer>, DeliveryError> {
         // Taken out: after a panic or an error the file is read again.
         let mut slot = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
         let mut journal = match slot.take().filter(Journal::is_in_place) {
@@ -68,11 +68,7 @@ impl Inner {
     }
 
     /// What each delivery does, and the lines that say so: one for each key that is new, also where nothing changes, since the key must be remembered.
-    fn answers(
-        &self,
-        journal: &mut Journal,
-        batch: &[Delivery],
-    ) -> Result<(Vec<Result<Receipt, DeliveryError>>, Vec<Line>), DeliveryError> {
+    fn answers(&self, journal: &mut Journal, batch: &[Delivery]) -> Result<(Vec<Answer>, Vec<Line>), DeliveryError> {
         let (mut answers, mut lines) = (Vec::with_capacity(batch.len()), Vec::<Line>::with_capacity(batch.len()));
         let mut keys: HashSet<IdempotencyKey> = HashSet::new();
         let mut newest: HashMap<[u8; 32], usize> = HashMap::new();
@@ -133,7 +129,7 @@ impl Inner {
 }
 
 impl Target for NdjsonTarget {
-    async fn write(&self, batch: &[Intended]) -> Vec<Result<Receipt, DeliveryError>> {
+    async fn write(&self, batch: &[Intended]) -> Vec<Answer> {
         self.send(batch.iter().map(|intended| intended.delivery().clone()).collect()).await
     }
 
@@ -142,7 +138,7 @@ impl Target for NdjsonTarget {
         blocking(move || inner.settle(&delivery)).await
     }
 
-    async fn preview(&self, batch: &[Delivery]) -> Vec<Result<Receipt, DeliveryError>> {
+    async fn preview(&self, batch: &[Delivery]) -> Vec<Answer> {
         let (inner, deliveries) = (self.inner.clone(), batch.to_vec());
         let work = move || inner.answers(&mut Journal::read(&inner.path)?, &deliveries).map(|(answers, _)| answers);
         blocking(work).await.unwrap_or_else(|error| all(batch.len(), &error))

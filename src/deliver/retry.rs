@@ -62,7 +62,7 @@ impl RetryPolicy {
     }
 }
 
-/// The finaliser of SplitMix64: every bit of the input moves half of the output's.
+/// The finaliser of `SplitMix64`: every bit of the input moves half of the output's.
 const fn mixed(seed: u64) -> u64 {
     let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const POLICY: RetryPolicy = RetryPolicy { first: Duration::from_secs(1), longest: Duration::from_secs(60), attempts: 10 };
+    const POLICY: RetryPolicy = RetryPolicy { first: Duration::from_secs(1), longest: Duration::from_mins(1), attempts: 10 };
 
     #[test]
     fn waits_double_up_to_the_longest() {

@@ -9,7 +9,7 @@ mod session;
 use super::record::Prepared;
 use super::retry::while_busy;
 use super::target::{all, blocking};
-use super::{DeliveryError, Settled, Target};
+use super::{Answer, DeliveryError, Settled, Target};
 use crate::declare::connector::TargetFile;
 use crate::diagnose::{Code, Diagnostic, Place, Problems};
 use crate::model::{Delivery, IdempotencyKey, Intended, Receipt, Value, WriteEffect};
@@ -32,6 +32,12 @@ struct Inner {
     session: Mutex<Option<Session>>,
 }
 
+/// A record of a preview: its fields by name.
+type Row = BTreeMap<Arc<str>, Value>;
+
+/// Its table, and its key as JSON.
+type RowKey = (Arc<str>, String);
+
 /// Why a whole batch came to nothing.
 #[derive(Clone, Debug)]
 enum Fault {
@@ -47,7 +53,7 @@ impl SqliteTarget {
     }
 
     /// Writes deliveries; the trait's method takes only those whose intent is durable.
-    async fn send(&self, batch: Vec<Delivery>) -> Vec<Result<Receipt, DeliveryError>> {
+    async fn send(&self, batch: Vec<Delivery>) -> Vec<Answer> {
         let batch: Arc<[Delivery]> = batch.into();
         let attempt = || async {
             let (inner, batch) = (self.inner.clone(), batch.clone());
@@ -69,7 +75,7 @@ impl Inner {
         }
     }
 
-    fn write(&self, batch: &[Delivery]) -> Result<Vec<Result<Receipt, DeliveryError>>, Fault> {
+    fn write(&self, batch: &[Delivery]) -> Result<Vec<Answer>, Fault> {
         // A batch that panicked has left no transaction: its session was taken out.
         let mut slot = self.session.lock().unwrap_or_else(PoisonError::into_inner);
         let session = match slot.take().filter(|session| session.is_of(&self.path)) {
@@ -90,11 +96,11 @@ impl Inner {
     }
 
     /// What a write would answer: the same arithmetic over the same rows, with what the batch itself would have written laid over them.
-    fn preview(&self, batch: &[Delivery]) -> Result<Vec<Result<Receipt, DeliveryError>>, DeliveryError> {
+    fn preview(&self, batch: &[Delivery]) -> Result<Vec<Answer>, DeliveryError> {
         let connection = opened(&self.path).map_err(|fault| self.error(fault))?;
         let failed = |error: rusqlite::Error| self.error(session::fault(&self.path, &error));
         let ledger = connection.as_ref().map(schema::has_ledger).transpose().map_err(failed)?.unwrap_or(false);
-        let mut rows: BTreeMap<(Arc<str>, String), Option<BTreeMap<Arc<str>, Value>>> = BTreeMap::new();
+        let mut rows: BTreeMap<RowKey, Option<Row>> = BTreeMap::new();
         let mut keys: BTreeSet<IdempotencyKey> = BTreeSet::new();
         let mut answers = Vec::with_capacity(batch.len());
         for delivery in batch {
@@ -127,7 +133,7 @@ impl Inner {
                             answers.push(Err(DeliveryError::unavailable("KITH-D003", message)));
                             continue;
                         }
-                        schema::Fit::Fits => match session::existing(connection, &prepared) {
+                        schema::Fit::Fits => match session::existing(connection, &prepared, &session::select(operation)) {
                             Ok(existing) => existing,
                             Err(session::RowError::Refused(error)) => {
                                 answers.push(Err(error));
@@ -205,7 +211,7 @@ impl Inner {
 }
 
 impl Target for SqliteTarget {
-    async fn write(&self, batch: &[Intended]) -> Vec<Result<Receipt, DeliveryError>> {
+    async fn write(&self, batch: &[Intended]) -> Vec<Answer> {
         self.send(batch.iter().map(|intended| intended.delivery().clone()).collect()).await
     }
 
@@ -214,7 +220,7 @@ impl Target for SqliteTarget {
         blocking(move || inner.settle(&delivery)).await
     }
 
-    async fn preview(&self, batch: &[Delivery]) -> Vec<Result<Receipt, DeliveryError>> {
+    async fn preview(&self, batch: &[Delivery]) -> Vec<Answer> {
         let (inner, deliveries) = (self.inner.clone(), batch.to_vec());
         blocking(move || inner.preview(&deliveries)).await.unwrap_or_else(|error| all(batch.len(), &error))
     }

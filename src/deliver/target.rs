@@ -8,6 +8,9 @@ use crate::model::{Delivery, Intended, Receipt};
 use std::future::Future;
 use std::sync::Arc;
 
+/// What a target answers about one delivery.
+pub type Answer = Result<Receipt, DeliveryError>;
+
 /// What reading back found.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Settled {
@@ -21,7 +24,7 @@ pub enum Settled {
 pub trait Target: Send + Sync {
     /// Writes a batch. One answer for each delivery, in the batch's order; a refused record does not hold back the others. The same
     /// idempotency key again changes nothing and answers `Unchanged`.
-    fn write(&self, batch: &[Intended]) -> impl Future<Output = Vec<Result<Receipt, DeliveryError>>> + Send;
+    fn write(&self, batch: &[Intended]) -> impl Future<Output = Vec<Answer>> + Send;
 
     /// Whether a delivery whose outcome is unknown had arrived, read from the target.
     ///
@@ -30,7 +33,7 @@ pub trait Target: Send + Sync {
     fn settle(&self, unknown: &Delivery) -> impl Future<Output = Result<Settled, DeliveryError>> + Send;
 
     /// What [`Target::write`] would answer, in this order, on what stands in the target now. Writes nothing and makes nothing.
-    fn preview(&self, batch: &[Delivery]) -> impl Future<Output = Vec<Result<Receipt, DeliveryError>>> + Send;
+    fn preview(&self, batch: &[Delivery]) -> impl Future<Output = Vec<Answer>> + Send;
 
     /// Whether the target is reachable and looks as its file says. Writes nothing.
     fn check(&self) -> impl Future<Output = Problems> + Send;
@@ -56,7 +59,7 @@ impl AnyTarget {
 }
 
 impl Target for AnyTarget {
-    async fn write(&self, batch: &[Intended]) -> Vec<Result<Receipt, DeliveryError>> {
+    async fn write(&self, batch: &[Intended]) -> Vec<Answer> {
         match self {
             Self::Sqlite(target) => target.write(batch).await,
             Self::Ndjson(target) => target.write(batch).await,
@@ -70,7 +73,7 @@ impl Target for AnyTarget {
         }
     }
 
-    async fn preview(&self, batch: &[Delivery]) -> Vec<Result<Receipt, DeliveryError>> {
+    async fn preview(&self, batch: &[Delivery]) -> Vec<Answer> {
         match self {
             Self::Sqlite(target) => target.preview(batch).await,
             Self::Ndjson(target) => target.preview(batch).await,
@@ -95,6 +98,6 @@ pub(super) async fn blocking<T: Send + 'static>(
 }
 
 /// The same answer for each delivery of a batch.
-pub(super) fn all(count: usize, error: &DeliveryError) -> Vec<Result<Receipt, DeliveryError>> {
+pub(super) fn all(count: usize, error: &DeliveryError) -> Vec<Answer> {
     std::iter::repeat_with(|| Err(error.clone())).take(count).collect()
 }

@@ -238,9 +238,9 @@ fn related_records_keep_the_last_rows_of_each_customer_in_file_order() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("o.csv");
     let mut content = "order_number,customer_id,total\n".to_owned();
-    for n in 0..200_000_u32 {
-        content.push_str(&format!("{n},C{},{}\n", n % 5, if n % 2 == 0 { "" } else { "x" }));
-    }
+    content.extend(
+        (0..200_000_u32).map(|n| [n.to_string(), format!("C{}", n % 5), if n % 2 == 0 { "\n" } else { "x\n" }.to_owned()].join(",")),
+    );
     content.push_str("1,,x\nragged\n");
     fs::write(&path, content).unwrap();
     let (related, parked, summary) = read_related(&csv(&path), "customer_id", 3).unwrap();

@@ -2,7 +2,7 @@
 
 use kith::declare::config::TargetSpec;
 use kith::declare::connector::{FieldKind, Operation, TargetField, TargetFile, TargetKind, WriteMode};
-use kith::deliver::{AnyTarget, DeliveryError, Settled, Target};
+use kith::deliver::{Answer, AnyTarget, DeliveryError, Settled, Target};
 use kith::diagnose::SourceFile;
 use kith::enrich::OnDelete;
 use kith::model::{
@@ -84,7 +84,7 @@ impl Fixture {
         self.target = Self::target(self.folder.path(), self.kind);
     }
 
-    async fn write(&self, deliveries: &[Delivery]) -> Vec<Result<Receipt, DeliveryError>> {
+    async fn write(&self, deliveries: &[Delivery]) -> Vec<Answer> {
         let intended: Vec<_> = deliveries.iter().map(|d| Intended::mint(d.clone(), 1)).collect();
         self.target.write(&intended).await
     }
@@ -97,7 +97,7 @@ impl Fixture {
 const BOTH: [TargetKind; 2] = [TargetKind::Sqlite, TargetKind::Ndjson];
 
 /// Effect and changes, as `updated Body: "a" -> "b"`, or the code.
-fn shown(answer: &Result<Receipt, DeliveryError>) -> String {
+fn shown(answer: &Answer) -> String {
     match answer {
         Ok(receipt) => {
             let changes: Vec<_> = receipt
@@ -412,7 +412,7 @@ async fn a_batch_that_fails_as_a_whole_writes_nothing_and_is_written_when_the_fa
     let database = sqlite(&fixture);
     database.execute_batch("CREATE TABLE ballast (x); CREATE TRIGGER full AFTER INSERT ON kith_ledger BEGIN INSERT INTO ballast VALUES (zeroblob(2000000000)); END;").unwrap();
     let answers = fixture.write(&[said(2, "n2", "two"), said(3, "n3", "three")]).await;
-    assert!(answers.iter().all(|a| a.is_err()), "{answers:?}");
+    assert!(answers.iter().all(Result::is_err), "{answers:?}");
     database.execute_batch("DROP TRIGGER full").unwrap();
     let effects = fixture.effects(&[said(2, "n2", "two"), said(3, "n3", "three")]).await;
     assert!(effects.iter().all(|e| e.starts_with("inserted")), "{effects:?}");

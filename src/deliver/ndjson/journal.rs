@@ -289,6 +289,7 @@ fn file_id(path: &Path) -> Option<(u64, u64)> {
     fs::metadata(path).ok().map(|_| (0, 0))
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the kinds of I/O errors are an open list")]
 fn unavailable(path: &Path, error: &io::Error) -> DeliveryError {
     let path = path.display();
     match error.kind() {

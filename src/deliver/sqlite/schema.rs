@@ -1,11 +1,8 @@
 //! The tables of the target: made where they are missing, compared where they are there, never altered.
 
-use crate::declare::connector::{FieldKind, Operation, TargetFile};
+use crate::declare::connector::{FieldKind, Operation, TargetField, TargetFile};
 use rusqlite::{Connection, OptionalExtension};
 use std::sync::Arc;
-
-/// The ledger's table.
-pub(super) const LEDGER: &str = "kith_ledger";
 
 /// A name as SQL writes it.
 pub(super) fn quoted(name: &str) -> String {
@@ -22,9 +19,9 @@ const fn sql_type(kind: FieldKind) -> &'static str {
 
 /// Makes the ledger and the tables that are missing.
 pub(super) fn make(connection: &Connection, file: &TargetFile) -> rusqlite::Result<()> {
-    let mut sql = format!(
-        "CREATE TABLE IF NOT EXISTS {LEDGER} (idempotency_key BLOB PRIMARY KEY, outcome TEXT NOT NULL, \
-         at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))) WITHOUT ROWID;"
+    let mut sql = String::from(
+        "CREATE TABLE IF NOT EXISTS kith_ledger (idempotency_key BLOB PRIMARY KEY, outcome TEXT NOT NULL, \
+         at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))) WITHOUT ROWID;",
     );
     for (at, operation) in file.operations.iter().enumerate() {
         let is_same = |other: &&Operation| other.table.eq_ignore_ascii_case(&operation.table);
@@ -68,26 +65,22 @@ pub(super) fn fits(connection: &Connection, operation: &Operation) -> rusqlite::
     if columns.is_empty() {
         return Ok(Fit::NoTable);
     }
-    let missing = operation.fields.iter().filter(|field| !columns.iter().any(|column| column.eq_ignore_ascii_case(&field.name)));
-    let (mut names, mut statements) = (Vec::new(), String::new());
-    for field in missing {
-        names.push(format!("`{}`", field.name));
-        statements.push_str(&format!(
-            " ALTER TABLE {} ADD COLUMN {} {};",
-            quoted(&operation.table),
-            quoted(&field.name),
-            sql_type(field.kind)
-        ));
+    let missing: Vec<_> =
+        operation.fields.iter().filter(|field| !columns.iter().any(|column| column.eq_ignore_ascii_case(&field.name))).collect();
+    if missing.is_empty() {
+        return Ok(Fit::Fits);
     }
-    Ok(if names.is_empty() {
-        Fit::Fits
-    } else {
-        Fit::Lacks(format!("the table `{}` has no column {} (to add it:{statements})", operation.table, names.join(", ")).into())
-    })
+    let names: Vec<_> = missing.iter().map(|field| format!("`{}`", field.name)).collect();
+    let table = quoted(&operation.table);
+    let add = |field: &&TargetField| format!("ALTER TABLE {table} ADD COLUMN {} {};", quoted(&field.name), sql_type(field.kind));
+    let statements: Vec<_> = missing.iter().map(add).collect();
+    let (names, statements) = (names.join(", "), statements.join(" "));
+    Ok(Fit::Lacks(format!("the table `{}` has no column {names} (to add it: {statements})", operation.table).into()))
 }
 
 /// Whether the ledger is there.
 pub(super) fn has_ledger(connection: &Connection) -> rusqlite::Result<bool> {
-    let found = connection.query_row("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1", [LEDGER], |_| Ok(())).optional()?;
+    let found =
+        connection.query_row("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'kith_ledger'", [], |_| Ok(())).optional()?;
     Ok(found.is_some())
 }

@@ -1,6 +1,6 @@
 //! An open database: batches, rows and the ledger.
 
-use super::schema::{self, Fit, LEDGER, quoted};
+use super::schema::{self, Fit, quoted};
 use super::{DeliveryError, Fault, Prepared};
 use crate::declare::connector::{FieldKind, Operation, TargetFile};
 use crate::model::{Delivery, IdempotencyKey, Receipt, Value, WriteEffect};
@@ -16,6 +16,9 @@ const BUSY: Duration = Duration::from_millis(250);
 
 /// Statements kept compiled: four for each operation of a large target file, and the updates of its usual changes.
 const STATEMENTS: usize = 256;
+
+/// Pages kept in memory: 16 MiB hold the ledger's and the keys' inner pages of some millions of rows.
+const CACHE_KIB: i32 = 16 * 1024;
 
 /// Which file a connection holds open: SQLite goes on writing into a file that was deleted or replaced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,6 +46,8 @@ pub(super) struct Session {
     path: PathBuf,
     connection: Connection,
     id: Option<FileId>,
+    /// The look-up of each operation, by its place in the target file: writing it anew for each record costs as much as running it.
+    selects: Vec<String>,
 }
 
 /// Why one record was not written.
@@ -109,9 +114,11 @@ impl Session {
         }
         // A receipt says that the record is there: also after a power cut.
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(failed)?;
         schema::make(&connection, file).map_err(failed)?;
         let id = FileId::of(path);
-        Ok(Self { path: path.to_owned(), connection, id })
+        let selects = file.operations.iter().map(select).collect();
+        Ok(Self { path: path.to_owned(), connection, id, selects })
     }
 
     /// Whether the path still leads to the database that is open.
@@ -166,7 +173,9 @@ impl Session {
             return Ok(Receipt { delivery: delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new() });
         }
         self.connection.prepare_cached("SAVEPOINT kith_record")?.execute([])?;
-        let written = self.write(&prepared, delivery);
+        let place = file.operations.iter().position(|operation| std::ptr::eq(operation, prepared.operation));
+        let select = place.and_then(|at| self.selects.get(at)).map(String::as_str).unwrap_or_default();
+        let written = self.write(&prepared, delivery, select);
         match &written {
             Ok(_) => {}
             Err(RowError::Refused(_)) => {
@@ -178,8 +187,8 @@ impl Session {
         written
     }
 
-    fn write(&self, prepared: &Prepared<'_>, delivery: &Delivery) -> Result<Receipt, RowError> {
-        let existing = existing(&self.connection, prepared)?;
+    fn write(&self, prepared: &Prepared<'_>, delivery: &Delivery, select: &str) -> Result<Receipt, RowError> {
+        let existing = existing(&self.connection, prepared, select)?;
         let planned = prepared.plan(delivery.intent, existing.as_deref());
         let operation = prepared.operation;
         let (table, key) = (quoted(&operation.table), prepared.key());
@@ -207,18 +216,15 @@ impl Session {
         if !statement.is_empty() {
             self.connection.prepare_cached(&statement)?.execute(params_from_iter(values)).map_err(|error| refused(operation, error))?;
         }
-        let ledger = format!("INSERT INTO {LEDGER} (idempotency_key, outcome) VALUES (?1, ?2)");
-        self.connection.prepare_cached(&ledger)?.execute((&delivery.idempotency.0.0[..], planned.effect.name()))?;
+        let ledger = "INSERT INTO kith_ledger (idempotency_key, outcome) VALUES (?1, ?2)";
+        self.connection.prepare_cached(ledger)?.execute((&delivery.idempotency.0.0[..], planned.effect.name()))?;
         Ok(Receipt { delivery: delivery.id, effect: planned.effect, changes: planned.changes })
     }
 }
 
 /// A constraint refuses this record alone; everything else is about the database.
 fn refused(operation: &Operation, error: rusqlite::Error) -> RowError {
-    let extended = match &error {
-        rusqlite::Error::SqliteFailure(failure, _) => failure.extended_code,
-        _ => 0,
-    };
+    let extended = error.sqlite_error().map_or(0, |failure| failure.extended_code);
     let what = match error.sqlite_error_code() {
         Some(ErrorCode::ConstraintViolation) => match extended {
             ffi::SQLITE_CONSTRAINT_NOTNULL => "a column of it must not be empty",
@@ -238,18 +244,22 @@ fn refused(operation: &Operation, error: rusqlite::Error) -> RowError {
 
 /// The recorded effect of a write that had arrived.
 pub(super) fn recorded(connection: &Connection, key: IdempotencyKey) -> rusqlite::Result<Option<WriteEffect>> {
-    let mut statement = connection.prepare_cached(&format!("SELECT outcome FROM {LEDGER} WHERE idempotency_key = ?1"))?;
+    let mut statement = connection.prepare_cached("SELECT outcome FROM kith_ledger WHERE idempotency_key = ?1")?;
     let name: Option<String> = statement.query_row([&key.0.0[..]], |row| row.get(0)).optional()?;
     Ok(name.map(|name| WriteEffect::ALL.into_iter().find(|effect| effect.name() == name).unwrap_or(WriteEffect::Unchanged)))
 }
 
-/// The row as it stands now, aligned with the operation's fields.
-pub(super) fn existing(connection: &Connection, prepared: &Prepared<'_>) -> Result<Option<Vec<Value>>, RowError> {
-    let operation = prepared.operation;
+/// The statement that looks a record up by its key.
+pub(super) fn select(operation: &Operation) -> String {
     let columns: Vec<_> = operation.fields.iter().map(|field| quoted(&field.name)).collect();
     let key: Vec<_> = operation.record_key.iter().zip(1..).map(|(name, n)| format!("{} = ?{n}", quoted(name))).collect();
-    let sql = format!("SELECT {} FROM {} WHERE {} LIMIT 2", columns.join(", "), quoted(&operation.table), key.join(" AND "));
-    let mut statement = connection.prepare_cached(&sql)?;
+    format!("SELECT {} FROM {} WHERE {} LIMIT 2", columns.join(", "), quoted(&operation.table), key.join(" AND "))
+}
+
+/// The row as it stands now, aligned with the operation's fields; `sql` is the operation's [`select`].
+pub(super) fn existing(connection: &Connection, prepared: &Prepared<'_>, sql: &str) -> Result<Option<Vec<Value>>, RowError> {
+    let operation = prepared.operation;
+    let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params_from_iter(prepared.key().into_iter().map(|value| sql_value(Some(value)))))?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let mut values = Vec::with_capacity(operation.fields.len());
@@ -289,7 +299,7 @@ fn from_sql(kind: FieldKind, cell: ValueRef<'_>) -> Value {
             let text = String::from_utf8_lossy(bytes);
             match kind {
                 FieldKind::Time => text.parse().map_or_else(|_source| Value::Text(text.as_ref().into()), Value::Time),
-                _ => Value::Text(text.as_ref().into()),
+                FieldKind::Text | FieldKind::Integer | FieldKind::Number | FieldKind::Bool => Value::Text(text.as_ref().into()),
             }
         }
     }

@@ -43,6 +43,7 @@ fn parse(line: &Json) -> Result<Activity, Malformed> {
     reader().parse(line.to_string().as_bytes())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what it is compared with is optional")]
 fn text(value: &str) -> Option<Arc<str>> {
     Some(value.into())
 }

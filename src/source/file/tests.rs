@@ -95,7 +95,8 @@ fn an_appended_file_goes_on_and_a_replaced_one_starts_again() {
 fn a_packed_file_that_is_cut_off_gives_its_good_lines_and_goes_on_when_whole() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("f.gz");
-    let content: String = (0..5_000_u32).map(|n| format!("{n} {}\n", n.wrapping_mul(2_654_435_761))).collect();
+    let content: String =
+        (0..5_000_u32).flat_map(|n| [n.to_string(), " ".into(), n.wrapping_mul(2_654_435_761).to_string(), "\n".into()]).collect();
     let packed = gz(content.as_bytes());
     fs::write(&path, &packed[..packed.len() / 2]).unwrap();
     let (first, cursor, failed) = read(open(&path, None), 300);
@@ -106,7 +107,7 @@ fn a_packed_file_that_is_cut_off_gives_its_good_lines_and_goes_on_when_whole() {
     fs::write(&path, &packed).unwrap();
     let (rest, after, failed) = read(open(&path, Some(&again)), 300);
     assert_eq!((first.len() + rest.len(), failed, after.finished), (5_000, None, true));
-    let whole: String = first.iter().chain(&rest).map(|(_, l)| format!("{l}\n")).collect();
+    let whole: String = first.iter().chain(&rest).flat_map(|(_, l)| [l.as_str(), "\n"]).collect();
     assert_eq!(whole, content);
 }
 
