@@ -6,3 +6,6 @@ mod read;
 
 pub use format::{SHAPE, schema};
 pub use read::{Fields, read};
+
+#[cfg(test)]
+mod tests;

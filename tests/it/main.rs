@@ -13,6 +13,7 @@ mod bad_input;
 mod cli;
 mod customers;
 mod kills;
+mod linkage;
 mod main_job;
 mod sources;
 mod targets;

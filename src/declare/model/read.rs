@@ -214,24 +214,21 @@ impl Reader<'_> {
         let compared = node.get("compare").and_then(|compare| self.compared(compare));
         let nodes = node.get("levels").map(Node::list).unwrap_or_default();
         let mut levels = Vec::new();
-        let mut whole = true;
+        let mut tests = Vec::new();
         for level in nodes {
             let (m, u) = (self.probability(level.get("m"), "m"), self.probability(level.get("u"), "u"));
             let test = level.get("when").and_then(|when| self.test(when, compared.as_ref()));
             let term_frequency = level.get("term_frequency").and_then(|name| self.frequency(name, frequencies));
             used.extend(term_frequency);
+            tests.extend(test.clone().map(|test| (level, test)));
             let label = level.get("level").and_then(Node::shared_text);
-            match (label, test, m, u) {
-                (Some(label), Some(test), Some(m), Some(u)) => levels.push((level, Level { label, test, m, u, term_frequency })),
-                _ => whole = false,
-            }
+            levels.extend(label.zip(test).zip(m.zip(u)).map(|((label, test), (m, u))| Level { label, test, m, u, term_frequency }));
         }
         self.once(&nodes.iter().filter_map(|n| n.get("level")).collect::<Vec<_>>());
-        if !whole {
+        self.reachable(&tests);
+        if levels.len() < nodes.len() {
             return None;
         }
-        self.reachable(&levels);
-        let levels: Vec<Level> = levels.into_iter().map(|(_, level)| level).collect();
         if !levels.last().is_some_and(|level| level.test == LevelTest::Else) && !levels.is_empty() {
             self.error(
                 NO_ELSE,
@@ -340,17 +337,14 @@ impl Reader<'_> {
     }
 
     /// Levels that no pair can fall on, because an earlier one takes them all.
-    fn reachable(&mut self, levels: &[(&Node, Level)]) {
-        for (at, (node, level)) in levels.iter().enumerate() {
-            let earlier: Vec<&LevelTest> = levels.iter().take(at).map(|(_, level)| &level.test).collect();
-            if covered(&level.test, &earlier) {
+    fn reachable(&mut self, tests: &[(&Node, LevelTest)]) {
+        for (at, (node, test)) in tests.iter().enumerate() {
+            let earlier: Vec<&LevelTest> = tests.iter().take(at).map(|(_, test)| test).collect();
+            if covered(test, &earlier) {
                 let span = node.get("when").map_or(node.span, |when| when.span);
-                self.error(
-                    UNREACHABLE,
-                    span,
-                    format!("no pair can fall on the level `{}`: an earlier level takes it", level.label),
-                    "Put the stricter level first, or remove this one",
-                );
+                let label = node.text_of("level").unwrap_or_default();
+                let message = format!("no pair can fall on the level `{label}`: an earlier level takes it");
+                self.error(UNREACHABLE, span, message, "Put the stricter level first, or remove this one");
             }
         }
     }
