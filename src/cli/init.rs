@@ -41,6 +41,7 @@ shipped! {
     "connectors/targets/ndjson.yaml"
     "connectors/targets/sqlite.yaml"
     "mappings/mapping.schema.json"
+    "mappings/models/model.schema.json"
     "mappings/models/retail.yaml"
     "mappings/retail.yaml"
     "tests/data/retail/activities.ndjson.gz"

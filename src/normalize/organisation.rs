@@ -84,10 +84,9 @@ mod tests {
         #[test]
         fn cleaning_twice_is_cleaning_once(raw in ".{0,40}") {
             drop(find(&raw));
-            if let Some(once) = clean(&raw) {
-                if !once.starts_with("the ") && !once.split(' ').any(is_legal_form) {
-                    prop_assert_eq!(clean(&once), Some(once));
-                }
+            // A legal form may come to stand at the end, or a `the` at the start, where the name was cut: cleaning again takes it too.
+            if let Some(once) = clean(&raw).filter(|once| !once.starts_with("the ") && !once.split(' ').any(is_legal_form)) {
+                prop_assert_eq!(clean(&once), Some(once));
             }
         }
     }

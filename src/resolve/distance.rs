@@ -111,8 +111,9 @@ mod tests {
         }
         let of_b: Vec<char> = b.iter().zip(&free).filter(|(_, free)| !**free).map(|(c, _)| *c).collect();
         let t = of_a.iter().zip(&of_b).filter(|(x, y)| x != y).count() / 2;
-        let m = of_a.len() as f64;
-        if of_a.is_empty() { 0.0 } else { (m / a.len() as f64 + m / b.len() as f64 + (m - t as f64) / m) / 3.0 }
+        let number = |n: usize| f64::from(u32::try_from(n).unwrap());
+        let m = number(of_a.len());
+        if of_a.is_empty() { 0.0 } else { (m / number(a.len()) + m / number(b.len()) + (m - number(t)) / m) / 3.0 }
     }
 
     #[test]

@@ -28,15 +28,15 @@ pub(super) fn fill_posteriors(evidence: &mut Evidence) {
     }
 }
 
-/// How sure a link by a rule is: the rule's own precision and the model's posterior, averaged in log-odds.
+/// How sure a link by a rule is: the rule's own precision, lowered by as much as the comparisons together speak against this customer, and
+/// never below the model's posterior.
 ///
-/// The rule's precision is its average over all it links; the posterior says on which side of that average this one stands. The two share
-/// evidence (the model compares the same field), so they are averaged and not multiplied.
-pub(super) fn rule_probability(precision: f64, posterior: Option<f64>) -> f64 {
-    let Some(posterior) = posterior else { return precision };
-    let log_odds = |p: f64| libm::log2(p / (1.0 - p)).clamp(-24.0, 24.0);
-    let odds = odds(f64::midpoint(log_odds(precision), log_odds(posterior)));
-    odds / (1.0 + odds)
+/// What speaks for the customer does not raise the precision: where a rule is wrong it is so about namesakes and families, for whom
+/// the comparisons speak too. The posterior may, since it weighs the rivals.
+fn rule_probability(precision: f64, candidate: &Candidate, prior_bits: f64) -> f64 {
+    let against = (candidate.match_weight - prior_bits).min(0.0);
+    let odds = precision / (1.0 - precision) * odds(against);
+    (odds / (1.0 + odds)).max(candidate.posterior)
 }
 
 /// The decision that evidence leads to, without the basis.
@@ -72,14 +72,19 @@ fn by_rules(evidence: &Evidence, matching: &Matching) -> Option<Verdict> {
         .collect();
     let (first, candidate) = sole.first().copied()?;
     let rule = matching.rules.iter().find(|rule| rule.id == *first)?;
-    let posterior = evidence.candidates.get(candidate).map(|c| c.posterior).filter(|_| matching.model.is_some());
-    let contradicted = sole.iter().any(|(_, other)| *other != candidate)
-        || hits.filter(|hit| hit.customers > 1).any(|hit| evidence.candidates.get(candidate).is_some_and(|c| !names(&hit.rule, c)));
+    let named = evidence.candidates.get(candidate)?;
+    let contradicted =
+        sole.iter().any(|(_, other)| *other != candidate) || hits.filter(|hit| hit.customers > 1).any(|hit| !names(&hit.rule, named));
     let link = rule.verdict == RuleVerdict::Link && !contradicted;
     Some(Verdict {
         outcome: if link { Outcome::Linked } else { Outcome::Review },
         candidate: Some(candidate),
-        probability: if contradicted { posterior.unwrap_or(0.0) } else { rule_probability(rule.precision, posterior) },
+        probability: match (contradicted, matching.model.is_some()) {
+            (true, true) => named.posterior,
+            (true, false) => 0.0,
+            (false, true) => rule_probability(rule.precision, named, evidence.prior_bits),
+            (false, false) => rule.precision,
+        },
         by: Some(LinkedBy::Rule(rule.id.clone())),
     })
 }

@@ -29,9 +29,12 @@ fn source(path: &str) -> Arc<SourceFile> {
     Arc::new(SourceFile { name: path.into(), text: fs::read_to_string(at(path)).unwrap() })
 }
 
+/// Id, network, declared raw fields.
+type Profile = (String, Network, Vec<(Arc<str>, Value)>);
+
 /// The profiles of the sample: id, network, declared raw fields.
-fn profiles() -> Vec<(String, Network, Vec<(Arc<str>, Value)>)> {
-    let mut profiles: Vec<(String, Network, Vec<(Arc<str>, Value)>)> = Vec::new();
+fn profiles() -> Vec<Profile> {
+    let mut profiles: Vec<Profile> = Vec::new();
     for line in unpacked("tests/data/retail/activities.ndjson.gz").split(|b| *b == b'\n') {
         let Ok(json) = serde_json::from_slice::<serde_json::Value>(line) else { continue };
         let (Some(id), Some(network)) = (json["actor"]["id"].as_str(), json["generator"].as_str().and_then(|n| n.parse().ok())) else {
@@ -73,7 +76,7 @@ fn the_shipped_model_links_with_precision_and_every_decision_is_recomputed_bit_b
     let truth = unpacked("tests/data/retail/truth.csv.gz");
     let truth: HashMap<String, String> = csv::Reader::from_reader(truth.as_slice())
         .records()
-        .map(|row| row.unwrap())
+        .map(Result::unwrap)
         .map(|row| (row[0].to_owned(), row[1].to_owned()))
         .collect();
     let digests = Digests { mapping: Digest([0; 32]), model: matching.model.as_ref().unwrap().digest, lookups: lookups() };

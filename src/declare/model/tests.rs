@@ -1,3 +1,5 @@
+//! Promises of the model reader.
+
 use super::*;
 use crate::declare::yaml;
 use crate::diagnose::SourceFile;
