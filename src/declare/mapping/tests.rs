@@ -625,9 +625,9 @@ fn a_mapping_reads_aloud() {
 
     Match
     Exact rules come first, in this order. A rule counts only where exactly one customer remains; two rules that name different customers need a person:
-      - handle-on-file: the same handle (among the customer's handles) → link. Right 99.9 % of the time.
-      - same-email: the same email → link; a value that several customers share is no evidence. Right 99.9 % of the time.
-      - same-phone: the same phone and family_name → link; a value that more than 2 customers share is no evidence. Right 99.9 % of the time.
+      - handle-on-file: the same handle (among the customer's handles) → link. Right 95 % of the time.
+      - same-email: the same email → link; a value that several customers share is no evidence. Right 99.8 % of the time.
+      - same-phone: the same phone and family_name → link; a value that more than 2 customers share is no evidence. Right 99.8 % of the time.
     Then the model `small` weighs name and handle, handle used again, city and company.
     Link where the best candidate, among all rivals and nobody, has at least 99.5 % and odds 200 times the next one's.
     Else ask a person where all candidates together have at least 60 %. Else do not link.
