@@ -118,7 +118,7 @@ pages! {
     "KITH-M022" "a field that the target does not have"
     "KITH-M023" "a text that can be longer than the target's field"
     "KITH-M024" "a special category of personal data"
-    "KITH-M025" "a private audience that is not listed"
+    "KITH-M025" "a private audience without permission"
     "KITH-M026" "a test that names something unknown"
     "KITH-M027" "a name with two meanings"
     "KITH-M028" "the linkage model can't be read"

@@ -110,6 +110,7 @@ fn rulebook(
     if let (Some(customers), Some(identities), Some((rules, _)), false) = (&customers, &identities, &matching, broken.names) {
         let sides = Sides { identities, customers };
         unused(reading, root, sides, rules, &model, &used);
+        unused_enriched(reading, root, &used);
     }
     let tests = tests(reading, root, customers.as_ref(), identities.as_ref(), &related, &model);
 
@@ -158,6 +159,7 @@ fn policy(
     listed: Option<AudienceSet>,
 ) -> Option<Policy> {
     let node = root.get("policy")?;
+    reading.private_audiences(node);
     let names = scope::basis_names(customers, identities);
     let words = Words::built_in();
     let mut expressions = Expressions { reading, names: &names, words: &words, audience: listed, used, lenient, link: false };
@@ -334,6 +336,20 @@ fn slips<'a>(root: &'a Node, sides: Sides<'a>) -> BTreeSet<&'a str> {
     let same = rules.iter().filter_map(|r| r.get("same")).flat_map(Node::list_or_one);
     let words = same.flat_map(|n| n.text().into_iter().chain(n.entries().iter().filter_map(|e| e.value.text())));
     words.flat_map(|word| [Some(word), nearest(word, known())]).flatten().collect()
+}
+
+/// Warns of enriched fields that nothing reads.
+fn unused_enriched(reading: &mut Reading<'_>, root: &Node, used: &BTreeSet<String>) {
+    for entry in root.get("enrich").map(Node::entries).unwrap_or_default() {
+        if !used.contains(&*entry.key) {
+            reading.warning(
+                UNUSED_FIELD,
+                entry.key_span,
+                format!("no condition or delivery reads `enrich.{}`", entry.key),
+                "Remove it, or deliver it",
+            );
+        }
+    }
 }
 
 fn warn_unused(reading: &mut Reading<'_>, root: &Node, side: &str, name: &str) {

@@ -1,6 +1,6 @@
 //! `policy` and `match`.
 
-use super::codes::{DUPLICATE_ID, FIELD_LACKING, HANDLE_WITHOUT_NETWORK, THRESHOLDS, UNREACHABLE};
+use super::codes::{DUPLICATE_ID, FIELD_LACKING, HANDLE_WITHOUT_NETWORK, PRIVATE_AUDIENCE, THRESHOLDS, UNREACHABLE};
 use super::expressions::Expressions;
 use super::reading::{Reading, meant};
 use crate::declare::yaml::Node;
@@ -22,6 +22,39 @@ pub(super) fn audience(policy: &Node) -> Option<AudienceSet> {
         set = set.with(Audience::ALL.into_iter().find(|a| a.name() == word)?);
     }
     Some(set)
+}
+
+/// Whether a condition asks for this audience by name.
+fn asks_for(condition: &Node, audience: &str) -> bool {
+    let named = |node: &Node| {
+        node.text() == Some(audience) || node.get("one_of").is_some_and(|l| l.list().iter().any(|n| n.text() == Some(audience)))
+    };
+    let by_cel = |text: &str| text.contains("audience") && text.contains(audience);
+    condition.text().is_some_and(by_cel)
+        || condition.entries().iter().any(|e| match &*e.key {
+            "audience" => named(&e.value),
+            "cel" => e.value.text().is_some_and(by_cel),
+            "any" => e.value.list().iter().any(|part| asks_for(part, audience)),
+            _ => false,
+        })
+}
+
+impl Reading<'_> {
+    /// A private audience that is listed needs a basis of its own.
+    pub(super) fn private_audiences(&mut self, policy: &Node) {
+        let (Some(listed), Some(bases)) = (policy.get("audience"), policy.get("basis")) else { return };
+        for item in listed.list() {
+            let Some(word @ ("limited" | "direct")) = item.text() else { continue };
+            if !bases.list().iter().filter_map(|b| b.get("when")).any(|when| asks_for(when, word)) {
+                self.error(
+                    PRIVATE_AUDIENCE,
+                    item.span,
+                    format!("`{word}` is listed, and no basis names it"),
+                    format!("What people say to a few is used only on a basis of its own: add one with `when: {{ audience: {word} }}`, or remove `{word}`"),
+                );
+            }
+        }
+    }
 }
 
 /// `policy.retain`.
@@ -114,7 +147,18 @@ impl Reading<'_> {
             },
             ignore_if_shared_by_more_than: node.get("ignore_if_shared_by_more_than").and_then(Node::whole),
             precision: match node.get("precision") {
-                Some(precision) => precision.percent()?,
+                Some(precision) => {
+                    let share = precision.percent()?;
+                    if share <= 0.5 || share >= 1.0 {
+                        self.error(
+                            THRESHOLDS,
+                            precision.span,
+                            "the precision of a rule lies between 50 % and 100 %, both excluded",
+                            "A rule that is right half the time links nobody; one that is never wrong does not exist: 99.9 % is usual",
+                        );
+                    }
+                    share
+                }
                 None => RULE_PRECISION,
             },
         })
