@@ -717,7 +717,7 @@ fn keys_of(schema: &serde_json::Value, into: &mut std::collections::BTreeSet<Str
             members.values().for_each(|v| keys_of(v, into));
         }
         serde_json::Value::Array(items) => items.iter().for_each(|v| keys_of(v, into)),
-        _ => {}
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) | serde_json::Value::String(_) => {}
     }
 }
 
