@@ -17,6 +17,7 @@ mod reference;
 mod run;
 mod status;
 mod terminal;
+mod test;
 
 pub use environment::Environment;
 pub use files::{read_bytes, read_text};
@@ -78,6 +79,8 @@ pub enum Command {
     Init(init::Arguments),
     /// Check configuration, connectors and mappings offline: every problem of every file
     Check(check::Arguments),
+    /// Run the tests inside mappings, and tell what they never exercise
+    Test(test::Arguments),
     /// What a run would do, field by field; writes nothing
     Plan(plan::Arguments),
     /// The service, or one pass until nothing is left to do
@@ -142,6 +145,7 @@ pub fn run(arguments: Arguments, environment: Environment) -> Exit {
     let exit = match arguments.command {
         Command::Init(arguments) => init::run(&arguments, &mut session),
         Command::Check(arguments) => check::run(&arguments, &mut session),
+        Command::Test(arguments) => test::run(&arguments, &mut session),
         Command::Explain(arguments) => explain::run(&arguments, &mut session),
         Command::Plan(arguments) => plan::run(&arguments, &mut session),
         Command::Run(arguments) => run::run(&arguments, &mut session),

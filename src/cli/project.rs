@@ -114,6 +114,16 @@ pub(super) fn surroundings(outline: &Outline, loaded: &[Option<Arc<TargetFile>>]
     }
 }
 
+/// What a configuration declares for mappings, its own problems aside. Without a readable configuration there are no surroundings: a
+/// mapping is then checked by itself.
+pub(super) fn around(path: &Path, environment: &Environment) -> (Outline, Option<Surroundings>) {
+    let configured = configuration(path, environment);
+    let readable = configured.config.is_some() || configured.outline != Outline::default();
+    let loaded = targets(&configured.outline, &mut Problems::default());
+    let surroundings = readable.then(|| surroundings(&configured.outline, &loaded));
+    (configured.outline, surroundings)
+}
+
 /// A mapping with its linkage model, which is read from beside it.
 pub(super) fn rulebook(path: &Path, source: &Arc<SourceFile>, surroundings: Option<&Surroundings>) -> Checked<Rulebook> {
     let folder = path.parent().unwrap_or(Path::new(""));

@@ -124,6 +124,7 @@ pages! {
     "KITH-M028" "the linkage model can't be read"
     "KITH-M029" "a field that is declared wrongly"
     "KITH-M030" "a test's activity that is no activity"
+    "KITH-M040" "a test of a mapping failed"
     "KITH-R001" "no threads could be started"
     "KITH-R002" "the truth file can't be read"
     "KITH-R003" "a personal value can't be sealed"

@@ -192,13 +192,74 @@ fn a_sample_project_is_right_and_is_never_written_over_anything() {
     let demo = folder.path().join("demo");
     let check = kith(&demo, &["check"]);
     assert_eq!(check.status.code(), Some(0), "{}", told(&check));
+    let test = kith(&demo, &["test"]);
+    assert_eq!(test.status.code(), Some(0), "{}", told(&test));
     assert_eq!(
         fs::read(demo.join("data/customers.csv.gz")).unwrap(),
         fs::read(Path::new(ROOT).join("tests/data/retail/customers.csv.gz")).unwrap()
     );
-    insta::assert_snapshot!(told(&kith(folder.path(), &["init", "demo"])), @"");
+    insta::assert_snapshot!(told(&kith(folder.path(), &["init", "demo"])), @r#"
+    exit 2
+    --- stdout
+    --- stderr
+    error[KITH-C017]: the folder is not empty
+    --> demo
+     = help: name a new folder, or an empty one; nothing was written
+    "#);
     fs::write(folder.path().join("file"), "x").unwrap();
-    insta::assert_snapshot!(told(&kith(folder.path(), &["init", "file"])), @"");
+    insta::assert_snapshot!(told(&kith(folder.path(), &["init", "file"])), @r#"
+    exit 2
+    --- stdout
+    --- stderr
+    error[KITH-C017]: this is a file, and a folder is wanted
+    --> file
+     = help: name a new folder, or an empty one; nothing was written
+    "#);
+}
+
+/// The sample project, with one word of its mapping exchanged.
+fn sample_with(from: &str, to: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(kith(folder.path(), &["init", "."]).status.code(), Some(0));
+    let mapping = folder.path().join("mappings/retail.yaml");
+    let text = fs::read_to_string(&mapping).unwrap();
+    assert!(text.contains(from), "the shipped mapping no longer holds `{from}`");
+    fs::write(mapping, text.replacen(from, to, 1)).unwrap();
+    folder
+}
+
+#[test]
+fn the_tests_of_the_shipped_mapping_hold_and_tell_what_they_never_exercise() {
+    let output = kith(Path::new(ROOT), &["test"]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert!(stdout(&output).contains("  ok     the same handle on another network is no proof\n"), "{}", told(&output));
+    assert!(stdout(&output).ends_with(" passed, 0 failed\n"), "{}", told(&output));
+    let json: serde_json::Value = serde_json::from_slice(&kith(Path::new(ROOT), &["test", "--format", "json"]).stdout).unwrap();
+    assert_eq!((&json["failed"], &json["mappings"][0]["tests"][0]["passed"]), (&0.into(), &true.into()));
+    assert!(json["mappings"][0]["coverage"]["rules"]["handle-on-file"].as_u64() >= Some(1));
+}
+
+#[test]
+fn a_promise_that_does_not_hold_fails_with_its_place() {
+    let folder = sample_with("rule: handle-on-file,", "rule: same-email,");
+    let output = kith(folder.path(), &["test"]);
+    assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+    let text = stdout(&output);
+    assert!(text.contains("  FAILED a handle that the CRM holds for this network is proof\n"), "{text}");
+    assert!(text.contains("error[KITH-M040]: rule: expected same-email, came handle-on-file\n"), "{text}");
+    assert!(text.contains("--> mappings/retail.yaml:"), "{text}");
+    assert!(text.ends_with(" 1 failed\n"), "{text}");
+}
+
+#[test]
+fn a_mapping_with_an_error_is_not_tested_and_check_names_the_nearest_key() {
+    let folder = sample_with("ask_a_person_from:", "ask_a_persn_from:");
+    let output = kith(folder.path(), &["test"]);
+    assert_eq!((output.status.code(), stdout(&output)), (Some(2), String::new()), "{}", told(&output));
+    let output = kith(folder.path(), &["check"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stdout(&output).contains("error[KITH-M005]"), "{}", told(&output));
+    assert!(stdout(&output).contains("did you mean `ask_a_person_from`?"), "{}", told(&output));
 }
 
 #[test]
