@@ -8,6 +8,7 @@ mod files;
 mod init;
 mod link;
 mod logging;
+mod mapping;
 mod opened;
 mod page;
 mod plan;
@@ -81,6 +82,8 @@ pub enum Command {
     Check(check::Arguments),
     /// Run the tests inside mappings, and tell what they never exercise
     Test(test::Arguments),
+    /// What a mapping says
+    Mapping(mapping::Arguments),
     /// What a run would do, field by field; writes nothing
     Plan(plan::Arguments),
     /// The service, or one pass until nothing is left to do
@@ -146,6 +149,7 @@ pub fn run(arguments: Arguments, environment: Environment) -> Exit {
         Command::Init(arguments) => init::run(&arguments, &mut session),
         Command::Check(arguments) => check::run(&arguments, &mut session),
         Command::Test(arguments) => test::run(&arguments, &mut session),
+        Command::Mapping(arguments) => mapping::run(&arguments, &mut session),
         Command::Explain(arguments) => explain::run(&arguments, &mut session),
         Command::Plan(arguments) => plan::run(&arguments, &mut session),
         Command::Run(arguments) => run::run(&arguments, &mut session),

@@ -241,7 +241,7 @@ fn the_tests_of_the_shipped_mapping_hold_and_tell_what_they_never_exercise() {
 
 #[test]
 fn a_promise_that_does_not_hold_fails_with_its_place() {
-    let folder = sample_with("rule: handle-on-file,", "rule: same-email,");
+    let folder = sample_with("rule: handle-on-file\n", "rule: same-email\n");
     let output = kith(folder.path(), &["test"]);
     assert_eq!(output.status.code(), Some(1), "{}", told(&output));
     let text = stdout(&output);
@@ -260,6 +260,18 @@ fn a_mapping_with_an_error_is_not_tested_and_check_names_the_nearest_key() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stdout(&output).contains("error[KITH-M005]"), "{}", told(&output));
     assert!(stdout(&output).contains("did you mean `ask_a_person_from`?"), "{}", told(&output));
+}
+
+#[test]
+fn a_mapping_is_said_in_sentences() {
+    let output = kith(Path::new(ROOT), &["mapping", "describe"]);
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+    assert!(stdout(&output).starts_with("Mapping retail\n"), "{}", told(&output));
+    let named = kith(Path::new(ROOT), &["mapping", "describe", "mappings/retail.yaml"]);
+    assert_eq!(stdout(&named), stdout(&output));
+    let missing = kith(Path::new(ROOT), &["mapping", "describe", "mappings/none.yaml"]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(stderr(&missing).contains("error[KITH-C012]: there is no such file"), "{}", told(&missing));
 }
 
 #[test]
