@@ -9,14 +9,6 @@ use std::path::PathBuf;
 
 const NO_MAPPING: Code = Code("KITH-C015");
 
-/// Arguments of `mapping`.
-#[derive(clap::Args, Debug)]
-pub struct Arguments {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
-}
-
 /// What `mapping` does.
 #[derive(clap::Subcommand, Debug)]
 pub enum Command {
@@ -27,8 +19,8 @@ pub enum Command {
     },
 }
 
-pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
-    let Command::Describe { file } = &arguments.command;
+pub(super) fn run(command: &Command, session: &mut Session) -> Exit {
+    let Command::Describe { file } = command;
     match described(file.clone(), session) {
         Ok(Report { file, name, digest, text }) => {
             let terminal = &mut session.terminal;

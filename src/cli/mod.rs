@@ -83,7 +83,8 @@ pub enum Command {
     /// Run the tests inside mappings, and tell what they never exercise
     Test(test::Arguments),
     /// What a mapping says
-    Mapping(mapping::Arguments),
+    #[command(subcommand)]
+    Mapping(mapping::Command),
     /// What a run would do, field by field; writes nothing
     Plan(plan::Arguments),
     /// The service, or one pass until nothing is left to do
@@ -149,7 +150,7 @@ pub fn run(arguments: Arguments, environment: Environment) -> Exit {
         Command::Init(arguments) => init::run(&arguments, &mut session),
         Command::Check(arguments) => check::run(&arguments, &mut session),
         Command::Test(arguments) => test::run(&arguments, &mut session),
-        Command::Mapping(arguments) => mapping::run(&arguments, &mut session),
+        Command::Mapping(command) => mapping::run(&command, &mut session),
         Command::Explain(arguments) => explain::run(&arguments, &mut session),
         Command::Plan(arguments) => plan::run(&arguments, &mut session),
         Command::Run(arguments) => run::run(&arguments, &mut session),

@@ -51,7 +51,9 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
         let mappings: Vec<Json> = tested.iter().map(Tested::to_json).collect();
         terminal.json(&json!({ "mappings": mappings, "passed": all - failed, "failed": failed, "problems": problems.to_json() }));
     } else {
-        tested.iter().for_each(|t| t.tell(terminal));
+        for one in &tested {
+            one.tell(terminal);
+        }
         if !tested.is_empty() {
             terminal.data(&format!("{}: {} passed, {failed} failed", plural(all, "test"), all - failed));
         }
