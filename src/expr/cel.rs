@@ -618,6 +618,7 @@ mod tests {
             ("has(object.contnt)", Wanted::Condition),
             ("'a' +", Wanted::Value),
             ("", Wanted::Value),
+            ("\u{a1}", Wanted::Value),
         ];
         insta::assert_snapshot!(all.map(|(source, wanted)| told(source, wanted)).join("\n"), @r#"
         "object.contnt": `object.contnt` is not a name that can be read here; Did you mean `object.content`? Text stands in quotes: `'object.contnt'`
@@ -635,6 +636,8 @@ mod tests {
         "object.contnt": `object.contnt` is not a name that can be read here; Did you mean `object.content`? Text stands in quotes: `'object.contnt'`
         "": this is not a CEL expression: unexpected end; Text stands in quotes, equality is `==`, and is `&&`, or is `||`: `segment == 'gold' && size(content) > 100`
         "": the expression is empty; Write an expression after `cel:`
+        "¡": this is not a CEL expression: unexpected '¡'; Text stands in quotes, equality is `==`, and is `&&`, or is `||`: `segment == 'gold' && size(content) > 100`
+        "": this is not a CEL expression: unexpected end; Text stands in quotes, equality is `==`, and is `&&`, or is `||`: `segment == 'gold' && size(content) > 100`
         "#);
     }
 
