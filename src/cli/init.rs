@@ -40,6 +40,7 @@ shipped! {
     "connectors/target.schema.json"
     "connectors/targets/ndjson.yaml"
     "connectors/targets/sqlite.yaml"
+    "mappings/README.md"
     "mappings/mapping.schema.json"
     "mappings/models/model.schema.json"
     "mappings/models/retail.yaml"
