@@ -17,6 +17,7 @@ mod linkage;
 mod main_job;
 mod sources;
 mod targets;
+mod store;
 mod tidy;
 
 #[path = "../support/mod.rs"]
