@@ -341,6 +341,13 @@ fn writer_cpu() -> Duration {
     Duration::ZERO
 }
 
+/// CPU time of the whole process so far.
+fn process_cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let numbers: Vec<u64> = stat.rsplit(')').next().unwrap().split_whitespace().filter_map(|n| n.parse().ok()).collect();
+    Duration::from_millis((numbers[10] + numbers[11]) * 10)
+}
+
 fn peak_rss_mb() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|l| l.starts_with("VmHWM")).unwrap();
@@ -353,13 +360,13 @@ fn peak_rss_mb() -> u64 {
 fn speed() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), 1).unwrap();
-    let step = |what: &str, rows: usize, from: (std::time::Instant, Duration)| {
+    let step = |what: &str, rows: usize, from: (std::time::Instant, Duration, Duration)| {
         let wall = from.0.elapsed();
         let rate = u128::try_from(rows).unwrap() * 1_000_000 / wall.as_micros().max(1);
-        println!("{what:<22} {rows:>7} rows {wall:>9.2?} {rate:>8} rows/s  writer {:?}  peak {} MB", writer_cpu() - from.1, peak_rss_mb());
+        println!("{what:<22} {rows:>7} rows {wall:>9.2?} {rate:>8} rows/s  CPU: writer {:?}, all {:?}  peak {} MB", writer_cpu() - from.1, process_cpu() - from.2, peak_rss_mb());
     };
     #[expect(clippy::disallowed_methods, reason = "a measurement")]
-    let now = || (std::time::Instant::now(), writer_cpu());
+    let now = || (std::time::Instant::now(), writer_cpu(), process_cpu());
     run(async {
         let start = now();
         let upserted = (0..100_000).map(|n| (CustomerId(format!("C-{n:06}").into()), [1; 16])).collect();

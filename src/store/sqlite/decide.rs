@@ -190,7 +190,7 @@ fn write_step(tx: &mut Tx<'_>, step: &PreparedStep) -> Result<(), StoreError> {
     }
     let waiting: bool = tx
         .conn
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM activity WHERE identity = ?1 AND state = 0)")
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM activity WHERE identity = ?1 AND state IN (0, 1) AND state = 0)")
         .said()?
         .query_row([step.identity], |row| row.get(0))
         .said()?;

@@ -146,10 +146,12 @@ fn create_folder(state_dir: &Path) -> Result<(), StoreError> {
 }
 
 fn next_leaf(conn: &Connection) -> Result<i64, StoreError> {
-    let (count, next): (i64, i64) = conn
-        .query_row("SELECT (SELECT count(*) FROM leaf), coalesce(max(seq) + 1, 0) FROM leaf", (), |row| Ok((row.get(0)?, row.get(1)?)))
+    let (first, next): (i64, i64) =
+        conn.query_row("SELECT (SELECT coalesce(min(seq), 0) FROM leaf), coalesce(max(seq) + 1, 0) FROM leaf", (), |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .said()?;
-    if count == next { Ok(next) } else { Err(StoreError::Damaged(format!("the log's sequence has {count} entries and ends at {next}"))) }
+    if first == 0 { Ok(next) } else { Err(StoreError::Damaged(format!("the log's sequence begins at {first}"))) }
 }
 
 fn page(limit: usize) -> i64 {

@@ -115,7 +115,7 @@ pub(super) fn due(conn: &Connection, target: &str, now: i64, limit: i64) -> Resu
 pub(super) fn unsettled(conn: &Connection, after: Option<DeliveryId>, limit: i64) -> Result<Vec<RawRow>, StoreError> {
     query(
         conn,
-        &format!("SELECT {COLUMNS} FROM {FROM} WHERE d.state = 4 AND d.id > ?1 ORDER BY d.id LIMIT ?2"),
+        &format!("SELECT {COLUMNS} FROM {FROM} WHERE d.state IN (1, 3, 4) AND d.state = 4 AND d.id > ?1 ORDER BY d.id LIMIT ?2"),
         (after.map_or(0, |id| id.0), limit),
     )
 }
@@ -127,7 +127,8 @@ pub(super) fn one(conn: &Connection, id: DeliveryId) -> Result<Vec<RawRow>, Stor
 
 /// What was being sent when the last writer ended may have arrived or not.
 pub(super) fn sending_is_unknown(conn: &Connection) -> Result<usize, StoreError> {
-    conn.execute("UPDATE delivery SET state = 4, reason = 'the service ended before the answer came' WHERE state = 1", ()).said()
+    conn.execute("UPDATE delivery SET state = 4, reason = 'the service ended before the answer came'
+         WHERE state IN (1, 3, 4) AND state = 1", ()).said()
 }
 
 /// Makes intents durable; the sequence number of each.

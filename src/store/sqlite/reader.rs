@@ -359,7 +359,7 @@ impl SqliteReader {
         self.readers.read_here(|conn| {
             conn.prepare_cached(
                 "SELECT id, target, entry, coalesce(code, ''), coalesce(reason, ''), attempt
-                 FROM delivery WHERE state = 3 AND id > ?1 ORDER BY id LIMIT ?2",
+                 FROM delivery WHERE state IN (1, 3, 4) AND state = 3 AND id > ?1 ORDER BY id LIMIT ?2",
             )
             .said()?
             .query_map((after.map_or(0, |id| id.0), page(limit)), |row| {

@@ -1,6 +1,6 @@
 -- Schema 1. Times are nanoseconds since 1970 in UTC. A `*_hash`, `record`, `person` or `version` is the first 16 bytes of a keyed hash
 -- (HMAC-SHA-256 under the installation's hash key). A sealed blob begins with the id of the key that opens it (audit::Sealed). Numbers that
--- stand for words (state, outcome, …) are in names.rs.
+-- stand for words (state, outcome, …) are in names.rs. SQLite uses a partial index only for a query that repeats its WHERE term by term.
 
 CREATE TABLE setting (
     name  TEXT NOT NULL PRIMARY KEY,
@@ -174,7 +174,6 @@ CREATE TABLE delivery (
 ) STRICT;
 CREATE INDEX delivery_identity ON delivery (identity);
 CREATE INDEX delivery_activity ON delivery (activity) WHERE activity IS NOT NULL;
-CREATE INDEX delivery_planned ON delivery (target, id, not_before, record) WHERE state = 0;
 CREATE INDEX delivery_open ON delivery (record, id) WHERE state IN (0, 1, 4);
 CREATE INDEX delivery_settle ON delivery (state, id) WHERE state IN (1, 3, 4);
 CREATE INDEX delivery_count ON delivery (target, state);
