@@ -1,7 +1,8 @@
 //! The keys of persons: found or minted, wrapped under the master key, and never used for what is durable before they are durable themselves.
 //!
 //! A minted key is *pending* until the store's writer has committed it. The writer takes everything pending into each transaction that it
-//! commits, and a step is handed to the writer only after its data is sealed: so a key is durable with, or before, the first data under it.
+//! commits, last of all, and a step is handed to the writer after its data is sealed: so a key is durable with, or before, the first data
+//! under it.
 
 use super::StoreError;
 use crate::audit::{Binding, HashKey, KeyId, MasterKey, PersonKey, RetentionClass, Sealed, SealingKey, SubjectHash, Unpredictable};
@@ -134,7 +135,6 @@ type PersonClass = (SubjectHash, RetentionClass);
 
 struct State {
     seeds: Unpredictable,
-    source: Box<dyn KeySource>,
     by_person: Generations<PersonClass, Arc<PersonKey>>,
     by_id: Generations<KeyId, Arc<PersonKey>>,
     minted: HashMap<PersonClass, Arc<PersonKey>>,
@@ -143,11 +143,25 @@ struct State {
     next_pending: u64,
 }
 
+impl State {
+    fn of_person(&mut self, asked: &PersonClass) -> Option<Arc<PersonKey>> {
+        self.by_person.get(asked).or_else(|| self.minted.get(asked).cloned())
+    }
+
+    fn with_id(&mut self, id: &KeyId) -> Option<Arc<PersonKey>> {
+        self.by_id.get(id).or_else(|| self.minted_ids.get(id).cloned())
+    }
+}
+
 /// Finds, mints and keeps the keys of persons. Shared by everyone who seals: the store for its columns, the pipeline for audit entries.
 pub struct KeyRing {
     master: MasterKey,
     hashes: HashKey,
     columns: ColumnHash,
+    /// Held while a durable key is looked up and, where there is none, minted: no person gets two. Never taken by the writer, whose
+    /// connection a lookup may have to wait for.
+    source: Mutex<Box<dyn KeySource>>,
+    /// Held for moments only.
     state: Mutex<State>,
 }
 
@@ -162,7 +176,6 @@ impl KeyRing {
     pub fn new(master: MasterKey, hashes: HashKey, seed: [u8; 32], source: Box<dyn KeySource>) -> Self {
         let state = State {
             seeds: Unpredictable::new(seed),
-            source,
             by_person: Generations::new(),
             by_id: Generations::new(),
             minted: HashMap::new(),
@@ -170,7 +183,11 @@ impl KeyRing {
             pending: VecDeque::new(),
             next_pending: 0,
         };
-        Self { master, columns: ColumnHash::new(&hashes), hashes, state: Mutex::new(state) }
+        Self { master, columns: ColumnHash::new(&hashes), hashes, source: Mutex::new(source), state: Mutex::new(state) }
+    }
+
+    fn source(&self) -> MutexGuard<'_, Box<dyn KeySource>> {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     // A panic under the lock leaves whole values: every change below is one insertion or removal.
@@ -208,15 +225,22 @@ impl KeyRing {
     /// What looking up durable keys says; [`StoreError::Damaged`] for a key that the master key does not open.
     pub fn key(&self, person: Person<'_>, class: RetentionClass) -> Result<Arc<PersonKey>, StoreError> {
         let asked = (self.person(person), class);
-        let mut state = self.state();
-        if let Some(key) = state.by_person.get(&asked).or_else(|| state.minted.get(&asked).cloned()) {
+        if let Some(key) = self.state().of_person(&asked) {
             return Ok(key);
         }
-        if let Some(row) = state.source.of_person(asked.0, class)? {
+        let mut source = self.source();
+        // Somebody else may have looked it up or minted it meanwhile.
+        if let Some(key) = self.state().of_person(&asked) {
+            return Ok(key);
+        }
+        let durable = source.of_person(asked.0, class)?;
+        let mut state = self.state();
+        if let Some(row) = durable {
             let key = self.unwrap(&row)?;
             state.by_person.put(asked, key.clone());
             return Ok(key);
         }
+        let state = &mut *state;
         let key = Arc::new(PersonKey::generate(&mut state.seeds));
         let wrapped = self.master.wrap(&key, class, &mut state.seeds).map_err(|error| StoreError::Damaged(error.to_string()))?.to_bytes();
         let number = state.next_pending;
@@ -232,13 +256,15 @@ impl KeyRing {
     /// # Errors
     /// As [`KeyRing::key`].
     pub fn find(&self, id: KeyId) -> Result<Option<Arc<PersonKey>>, StoreError> {
-        let mut state = self.state();
-        if let Some(key) = state.by_id.get(&id).or_else(|| state.minted_ids.get(&id).cloned()) {
+        if let Some(key) = self.state().with_id(&id) {
             return Ok(Some(key));
         }
-        let Some(row) = state.source.by_id(id)? else { return Ok(None) };
+        let Some(row) = self.source().by_id(id)? else {
+            // Minted a moment ago and made durable since, or truly gone.
+            return Ok(self.state().with_id(&id));
+        };
         let key = self.unwrap(&row)?;
-        state.by_id.put(id, key.clone());
+        self.state().by_id.put(id, key.clone());
         Ok(Some(key))
     }
 
@@ -289,7 +315,7 @@ impl KeyRing {
 
     /// Ends looking up durable keys: the database closes.
     pub(in crate::store) fn close(&self) {
-        self.state().source = Box::new(Closed);
+        *self.source() = Box::new(Closed);
     }
 
     /// The minted keys that are not durable yet, with the number to tell [`KeyRing::persisted`] after the commit.

@@ -97,9 +97,13 @@ pub struct IntakeBatch {
     pub tell: Tell,
 }
 
-/// Makes the leaves of a step that only the store's own look at what it holds can tell about.
+/// Makes the leaves of a step that only the store's own look at what it holds can tell about. It is called inside the step's transaction,
+/// on the writer's thread: it may hash, and must not ask the ring for keys.
 #[derive(Clone)]
-pub struct Tell(pub Arc<dyn Fn(&IntakeOutcome) -> Result<Vec<Vec<u8>>, StoreError> + Send + Sync>);
+pub struct Tell(pub Arc<MakeLeaves>);
+
+/// From what intake did to the leaves that tell it.
+pub type MakeLeaves = dyn Fn(&IntakeOutcome) -> Result<Vec<Vec<u8>>, StoreError> + Send + Sync;
 
 impl std::fmt::Debug for Tell {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -2,18 +2,19 @@
 
 use kith::audit::{HashKey, MasterKey};
 use kith::model::{
-    Activity, Audience, Candidate, ComparisonOutcome, CustomerId, Decision, Digest, Evidence, IdempotencyKey, Identity, IdentityId, Intended,
-    LinkedBy, Network, Object, OperationId, Outcome, Personal, Profile, Receipt, RecordKey, TargetId, Timestamp, Value, Verb, WriteEffect,
-    WriteIntent,
+    Activity, Audience, Candidate, ComparisonOutcome, CustomerId, Decision, Digest, Evidence, IdempotencyKey, Identity, IdentityId,
+    Intended, LinkedBy, Network, Object, OperationId, Outcome, Personal, Profile, Receipt, RecordKey, TargetId, Timestamp, Value, Verb,
+    WriteEffect, WriteIntent,
 };
 use kith::store::sqlite::{LinkFilter, Options, SqliteReader, SqliteStore};
 use kith::store::{
-    CustomersStep, DecideStep, DecisionRecord, Disposition, IntakeBatch, PlannedDelivery, ReceiptStep, ReceivedActivity, SendOutcome, SendStep,
-    Store, StoreError,
+    CustomersStep, DecideStep, DecisionRecord, Disposition, IntakeBatch, PlannedDelivery, ReceiptStep, ReceivedActivity, SendOutcome,
+    SendStep, Store, StoreError, Tell,
 };
 use sha2::{Digest as _, Sha256};
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -86,7 +87,7 @@ fn batch(activities: Vec<ReceivedActivity>, file: &str) -> IntakeBatch {
         cursor: activities.last().map(|a| a.line.to_string().into_bytes()).unwrap_or_default(),
         activities,
         parked: Vec::new(),
-        leaves: vec![vec![b'x'; 400]],
+        tell: Tell(Arc::new(|_outcome| Ok(vec![vec![b'x'; 400]]))),
     }
 }
 
@@ -180,9 +181,13 @@ async fn decide_all(store: &SqliteStore, page: usize, linked: impl Fn(u64) -> bo
                 let activities = work
                     .activities
                     .iter()
-                    .map(|stored| match outcome {
-                        Outcome::Linked => (stored.row, Disposition::Deliver(vec![planned(&stored.activity.object.id)])),
-                        _ => (stored.row, Disposition::Drop(kith::model::DropRule::NotLinked)),
+                    .map(|stored| {
+                        let disposition = if outcome == Outcome::Linked {
+                            Disposition::Deliver(vec![planned(&stored.activity.object.id)])
+                        } else {
+                            Disposition::Drop(kith::model::DropRule::NotLinked)
+                        };
+                        (stored.row, disposition)
                     })
                     .collect();
                 DecideStep {
@@ -327,6 +332,22 @@ fn a_clean_close_leaves_one_file_that_reads_without_the_right_to_write() {
     assert!(shown.is_none());
 }
 
+#[test]
+fn what_can_not_be_a_state_folder_is_told_with_a_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    for state in [file.clone(), file.join("state")] {
+        let error = open(&state, 1).unwrap_err();
+        assert!(matches!(error, StoreError::ReadOnly(_)), "{error:?}");
+        assert_eq!(error.diagnostic().code.0, "KITH-S003");
+    }
+    let state = dir.path().join("state");
+    std::fs::create_dir_all(state.join("kith.db")).unwrap();
+    assert!(matches!(open(&state, 1).unwrap_err(), StoreError::ReadOnly(_)));
+    assert!(open(&state, 1).is_err(), "and the lock is free again");
+}
+
 /// CPU time of the writer's thread so far.
 fn writer_cpu() -> Duration {
     for task in std::fs::read_dir("/proc/self/task").unwrap() {
@@ -363,7 +384,12 @@ fn speed() {
     let step = |what: &str, rows: usize, from: (std::time::Instant, Duration, Duration)| {
         let wall = from.0.elapsed();
         let rate = u128::try_from(rows).unwrap() * 1_000_000 / wall.as_micros().max(1);
-        println!("{what:<22} {rows:>7} rows {wall:>9.2?} {rate:>8} rows/s  CPU: writer {:?}, all {:?}  peak {} MB", writer_cpu() - from.1, process_cpu() - from.2, peak_rss_mb());
+        println!(
+            "{what:<22} {rows:>7} rows {wall:>9.2?} {rate:>8} rows/s  CPU: writer {:?}, all {:?}  peak {} MB",
+            writer_cpu() - from.1,
+            process_cpu() - from.2,
+            peak_rss_mb()
+        );
     };
     #[expect(clippy::disallowed_methods, reason = "a measurement")]
     let now = || (std::time::Instant::now(), writer_cpu(), process_cpu());

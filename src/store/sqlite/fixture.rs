@@ -155,8 +155,10 @@ pub(super) fn take(store: &SqliteStore, file: &str, notes: &[Note]) -> IntakeOut
 }
 
 /// Without what became of each line.
-pub(super) fn only_counts(outcome: IntakeOutcome) -> IntakeOutcome {
-    IntakeOutcome { activities: Vec::new(), lines: Vec::new(), ..outcome }
+pub(super) fn only_counts(mut outcome: IntakeOutcome) -> IntakeOutcome {
+    outcome.activities.clear();
+    outcome.lines.clear();
+    outcome
 }
 
 pub(super) fn work(store: &SqliteStore) -> Vec<IdentityWork> {

@@ -27,7 +27,10 @@ enum Op {
     /// The last file again, as after a crash before its cursor was durable.
     Repeat,
     /// A page of work, decided this way by account.
-    Decide { outcomes: [u8; 3], page: usize },
+    Decide {
+        outcomes: [u8; 3],
+        page: usize,
+    },
     /// The customers changed: everyone again.
     Again,
     Send(usize),
@@ -98,7 +101,8 @@ struct Model {
 
 impl Model {
     fn park(&mut self, file: &str, line: u64, contradiction: Option<(Key, String)>) {
-        let known = contradiction.as_ref().is_some_and(|c| self.contradictions.contains(c)) || self.lines.contains(&(file.to_owned(), line));
+        let known =
+            contradiction.as_ref().is_some_and(|c| self.contradictions.contains(c)) || self.lines.contains(&(file.to_owned(), line));
         if known {
             self.duplicates += 1;
             return;
@@ -331,7 +335,9 @@ impl Machine {
     fn answer(&mut self, key: IdempotencyKey, kind: u8) {
         let id = self.ids[&key];
         let (outcome, state) = match kind {
-            0 => (SendOutcome::Retry { not_before: at(self.now + 3), reason: "busy".into() }, Delivery::Planned { not_before: self.now + 3 }),
+            0 => {
+                (SendOutcome::Retry { not_before: at(self.now + 3), reason: "busy".into() }, Delivery::Planned { not_before: self.now + 3 })
+            }
             1 => (SendOutcome::Parked(ParkReason { code: "KITH-X001", message: "no".into() }), Delivery::Parked),
             2 => (SendOutcome::Unknown { reason: "no answer".into() }, Delivery::Unknown),
             _ => (delivered(id), Delivery::Delivered),

@@ -146,8 +146,8 @@ fn create_folder(state_dir: &Path) -> Result<(), StoreError> {
 }
 
 fn next_leaf(conn: &Connection) -> Result<i64, StoreError> {
-    let (first, next): (i64, i64) =
-        conn.query_row("SELECT (SELECT coalesce(min(seq), 0) FROM leaf), coalesce(max(seq) + 1, 0) FROM leaf", (), |row| {
+    let (first, next): (i64, i64) = conn
+        .query_row("SELECT (SELECT coalesce(min(seq), 0) FROM leaf), coalesce(max(seq) + 1, 0) FROM leaf", (), |row| {
             Ok((row.get(0)?, row.get(1)?))
         })
         .said()?;

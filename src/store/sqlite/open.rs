@@ -61,7 +61,7 @@ pub(super) fn writer(path: &Path, max_pages: Option<u32>) -> Result<Connection, 
     conn.pragma_update(None, "synchronous", "FULL").map_err(said)?;
     conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(said)?;
     conn.pragma_update(None, "journal_size_limit", JOURNAL_LIMIT).map_err(said)?;
-    migrate(&conn, path)?;
+    migrate(&conn, path, MIGRATIONS)?;
     limit(&conn, max_pages).map_err(said)?;
     Ok(conn)
 }
@@ -135,7 +135,7 @@ pub(super) fn memory_copy(path: &Path) -> Result<Connection, StoreError> {
         }
     }
     prepare(&conn, WRITER_CACHE_KIB).map_err(said)?;
-    migrate(&conn, path)?;
+    migrate(&conn, path, MIGRATIONS)?;
     Ok(conn)
 }
 
@@ -164,13 +164,13 @@ fn recognise(conn: &Connection, path: &Path) -> Result<i64, StoreError> {
     }
 }
 
-fn migrate(conn: &Connection, path: &Path) -> Result<(), StoreError> {
+fn migrate(conn: &Connection, path: &Path, migrations: &[&str]) -> Result<(), StoreError> {
     let said = |error: rusqlite::Error| from_sqlite(&error, &shown(path));
     let found = recognise(conn, path)?;
     let done = usize::try_from(found).unwrap_or_default();
-    for (number, sql) in (1_i64..).zip(MIGRATIONS).skip(done) {
+    for (number, sql) in (1_i64..).zip(migrations).skip(done) {
         let migration =
-            format!("BEGIN IMMEDIATE;\n{sql}\nPRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {number};\nCOMMIT;");
+            format!("BEGIN IMMEDIATE;\n{sql}\n;\nPRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {number};\nCOMMIT;");
         if let Err(error) = conn.execute_batch(&migration) {
             if !conn.is_autocommit() {
                 conn.execute_batch("ROLLBACK").map_err(said)?;
@@ -185,5 +185,46 @@ fn limit(conn: &Connection, max_pages: Option<u32>) -> rusqlite::Result<()> {
     match max_pages {
         Some(pages) => conn.pragma_update_and_check(None, "max_page_count", pages, |_row| Ok(())),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(conn: &Connection) -> i64 {
+        conn.query_row("PRAGMA user_version", (), |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn each_migration_runs_once_and_one_that_fails_changes_nothing() {
+        assert_eq!(usize::try_from(SCHEMA).unwrap(), MIGRATIONS.len());
+        let conn = Connection::open_in_memory().unwrap();
+        let path = Path::new("kith.db");
+        migrate(&conn, path, &["CREATE TABLE a (x)"]).unwrap();
+        migrate(&conn, path, &["CREATE TABLE a (x)"]).unwrap();
+        assert_eq!(version(&conn), 1);
+        let broken = ["CREATE TABLE a (x)", "CREATE TABLE b (x); CREATE TABLE a (x)"];
+        // The second is newer than this program's schema, so only its own SQL can fail it here.
+        assert!(migrate(&conn, path, &broken).is_err());
+        assert!(conn.is_autocommit());
+        assert_eq!(version(&conn), 1);
+        assert_eq!(conn.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get::<_, i64>(0)).unwrap(), 1);
+    }
+
+    #[test]
+    fn any_path_can_be_read_as_one_that_does_not_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("a ?#%2f folder é");
+        std::fs::create_dir(&folder).unwrap();
+        let path = database(&folder);
+        drop(writer(&path, None).unwrap());
+        let before: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|f| f.unwrap().file_name()).collect();
+        let conn = open_reader(&path, true).unwrap();
+        assert_eq!(version(&conn), SCHEMA);
+        let refused = conn.execute("INSERT INTO setting VALUES ('a', 'b')", ()).unwrap_err();
+        assert!(matches!(from_sqlite(&refused, "kith.db"), StoreError::ReadOnly(_)));
+        let after: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|f| f.unwrap().file_name()).collect();
+        assert_eq!(after, before, "reading so makes no file");
     }
 }

@@ -127,8 +127,12 @@ pub(super) fn one(conn: &Connection, id: DeliveryId) -> Result<Vec<RawRow>, Stor
 
 /// What was being sent when the last writer ended may have arrived or not.
 pub(super) fn sending_is_unknown(conn: &Connection) -> Result<usize, StoreError> {
-    conn.execute("UPDATE delivery SET state = 4, reason = 'the service ended before the answer came'
-         WHERE state IN (1, 3, 4) AND state = 1", ()).said()
+    conn.execute(
+        "UPDATE delivery SET state = 4, reason = 'the service ended before the answer came'
+         WHERE state IN (1, 3, 4) AND state = 1",
+        (),
+    )
+    .said()
 }
 
 /// Makes intents durable; the sequence number of each.

@@ -61,7 +61,9 @@ pub(super) fn totals(conn: &Connection) -> Result<Totals, StoreError> {
     totals.decisions = decisions(conn)?;
     totals.links = named(conn, "SELECT by, count(*) FROM link WHERE ended IS NULL GROUP BY by")?;
     totals.parked = named(conn, "SELECT code, count(*) FROM parked_line GROUP BY code")?;
-    for (code, count) in named(conn, "SELECT coalesce(code, ''), count(*) FROM delivery WHERE state IN (1, 3, 4) AND state = 3 GROUP BY code")? {
+    for (code, count) in
+        named(conn, "SELECT coalesce(code, ''), count(*) FROM delivery WHERE state IN (1, 3, 4) AND state = 3 GROUP BY code")?
+    {
         *totals.parked.entry(code).or_default() += count;
     }
     totals.deliveries = deliveries(conn)?;

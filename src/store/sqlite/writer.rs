@@ -2,7 +2,7 @@
 
 use super::error::InDatabase;
 use crate::store::StoreError;
-use crate::store::ring::{KeyRing, WrappedKey};
+use crate::store::ring::KeyRing;
 use rusqlite::Connection;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -138,20 +138,23 @@ fn serve(mut connection: WriteConnection, ring: &KeyRing, mut next_leaf: i64, mu
         {
             group.push(next);
         }
-        // After the group is complete: everything sealed for it was sealed before it was sent, so its keys are among these.
-        let (last_key, keys) = ring.pending();
         let before = next_leaf;
         let done = match &mut connection {
-            WriteConnection::Own(conn) => commit(conn, &mut group, &keys, &mut next_leaf),
-            WriteConnection::Shared(conn) => {
-                commit(&conn.lock().unwrap_or_else(PoisonError::into_inner), &mut group, &keys, &mut next_leaf)
+            WriteConnection::Own(conn) => commit(conn, &mut group, ring, &mut next_leaf),
+            WriteConnection::Shared(conn) => commit(&conn.lock().unwrap_or_else(PoisonError::into_inner), &mut group, ring, &mut next_leaf),
+        };
+        let done = match done {
+            Ok(last_key) => {
+                if let Some(last_key) = last_key {
+                    ring.persisted(last_key);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                next_leaf = before;
+                Err(error)
             }
         };
-        match (&done, last_key) {
-            (Ok(()), Some(last_key)) => ring.persisted(last_key),
-            (Ok(()), None) => {}
-            (Err(_), _) => next_leaf = before,
-        }
         for job in group.drain(..) {
             job.answer(done.clone());
         }
@@ -164,8 +167,9 @@ fn serve(mut connection: WriteConnection, ring: &KeyRing, mut next_leaf: i64, mu
     }
 }
 
-fn commit(conn: &Connection, group: &mut [Box<dyn Job>], keys: &[WrappedKey], next_leaf: &mut i64) -> Result<(), StoreError> {
-    let done = in_transaction(conn, group, keys, next_leaf);
+/// Commits a group; the number of the last key that became durable with it.
+fn commit(conn: &Connection, group: &mut [Box<dyn Job>], ring: &KeyRing, next_leaf: &mut i64) -> Result<Option<u64>, StoreError> {
+    let done = in_transaction(conn, group, ring, next_leaf);
     if done.is_err() && !conn.is_autocommit() {
         // Where even this fails the connection is beyond use, and the next BEGIN says so.
         conn.execute_batch("ROLLBACK").said()?;
@@ -173,14 +177,8 @@ fn commit(conn: &Connection, group: &mut [Box<dyn Job>], keys: &[WrappedKey], ne
     done
 }
 
-fn in_transaction(conn: &Connection, group: &mut [Box<dyn Job>], keys: &[WrappedKey], next_leaf: &mut i64) -> Result<(), StoreError> {
+fn in_transaction(conn: &Connection, group: &mut [Box<dyn Job>], ring: &KeyRing, next_leaf: &mut i64) -> Result<Option<u64>, StoreError> {
     conn.execute_batch("BEGIN IMMEDIATE").said()?;
-    {
-        let mut insert = conn.prepare_cached("INSERT INTO person_key (key_id, person, class, wrapped) VALUES (?1, ?2, ?3, ?4)").said()?;
-        for key in keys {
-            insert.execute((key.id.0, key.person.0, key.class.name(), &key.wrapped)).said()?;
-        }
-    }
     // A step alone needs no savepoint: where it fails, the transaction is given up with it.
     let alone = group.len() == 1;
     for job in group {
@@ -200,5 +198,14 @@ fn in_transaction(conn: &Connection, group: &mut [Box<dyn Job>], keys: &[Wrapped
             }
         }
     }
-    conn.execute_batch("COMMIT").said()
+    // Last, when nothing of the group is sealed any more: whatever its data is sealed under is among these or durable already.
+    let (last_key, keys) = ring.pending();
+    {
+        let mut insert = conn.prepare_cached("INSERT INTO person_key (key_id, person, class, wrapped) VALUES (?1, ?2, ?3, ?4)").said()?;
+        for key in keys {
+            insert.execute((key.id.0, key.person.0, key.class.name(), &key.wrapped)).said()?;
+        }
+    }
+    conn.execute_batch("COMMIT").said()?;
+    Ok(last_key)
 }
