@@ -386,8 +386,8 @@ fn speed() {
         let rate = u128::try_from(rows).unwrap() * 1_000_000 / wall.as_micros().max(1);
         println!(
             "{what:<22} {rows:>7} rows {wall:>9.2?} {rate:>8} rows/s  CPU: writer {:?}, all {:?}  peak {} MB",
-            writer_cpu() - from.1,
-            process_cpu() - from.2,
+            writer_cpu().saturating_sub(from.1),
+            process_cpu().saturating_sub(from.2),
             peak_rss_mb()
         );
     };
