@@ -5,9 +5,11 @@ use crate::audit::Role;
 use crate::declare::config::{self, Config};
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::pipeline::{Parts, SystemClock, WhoAsks, record_read};
+use crate::store::StoreError;
 use crate::store::log::InstallationKeys;
 use crate::store::sqlite::SqliteReader;
 use secrecy::SecretString;
+use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 
 const SOME_KEYS: Code = Code("KITH-R008");
@@ -54,6 +56,11 @@ fn installation_keys(config: &Config, environment: &Environment, how: Keys) -> R
             let remedy = "give `master`, `hash` and `signing`, or none of them: then they are made once, in keys/ of the state folder";
             return Err(Diagnostic::error(SOME_KEYS, Place::Named("[keys]".into()), "only some of the three keys are given", remedy));
         }
+    }
+    if how == Keys::Made {
+        // Only its owner may look into the state folder; the keys are the first thing in it.
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.service.state);
+        made.map_err(|error| StoreError::from_io(&error, &config.service.state).diagnostic())?;
     }
     match how {
         Keys::Made => InstallationKeys::open_or_create(&folder, origin).map(|(keys, _)| keys),

@@ -12,6 +12,7 @@ mod audit_log;
 mod bad_input;
 mod cli;
 mod customers;
+mod fuzz;
 mod kills;
 mod linkage;
 mod main_job;

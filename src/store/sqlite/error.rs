@@ -13,7 +13,7 @@ pub(super) fn damaged(what: &str) -> StoreError {
 
 impl StoreError {
     /// From an error of the file system about a path.
-    pub(in crate::store) fn from_io(error: &io::Error, path: &Path) -> Self {
+    pub fn from_io(error: &io::Error, path: &Path) -> Self {
         let shown = path.display().to_string();
         #[expect(clippy::wildcard_enum_match_arm, reason = "an open list of the system's")]
         match error.kind() {

@@ -1,0 +1,102 @@
+//! Fuzz targets: plain functions over bytes, one for each reader of outside bytes. None may panic, hang or take memory beyond its limits,
+//! whatever comes. `tests/it/fuzz.rs` runs them for seconds on the stable toolchain; a coverage-guided fuzzer may call the same functions.
+
+use kith::audit::{Entry, Note, SealedEvidence, Sealed, VerifierKey, canonical};
+use kith::declare::{config, connector, mapping, yaml};
+use kith::model::Digest;
+use kith::normalize::activity_streams::Reader;
+use kith::normalize::{Cleaner, CustomerFields, Extract, Field, Finder, IdentityFields, NamePart, clean_customer};
+use kith::source::FileCursor;
+use std::path::Path;
+
+/// A target: its name and its function.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: &[Target] = &[
+    ("activity_streams", activity_streams),
+    ("mapping", read_mapping),
+    ("configuration", configuration),
+    ("target_file", target_file),
+    ("cleaners", cleaners),
+    ("entry", entry),
+    ("checkpoint", checkpoint),
+    ("stored_bytes", stored_bytes),
+];
+
+fn activity_streams(bytes: &[u8]) {
+    let fields = IdentityFields { paths: vec!["actor.name".into(), "actor.summary".into(), "actor.location.name".into()], fields: Vec::new() };
+    if let Ok(activity) = Reader::new(&fields, None).parse(bytes) {
+        let line = kith::normalize::activity_streams::to_line(&activity);
+        assert_eq!(Reader::new(&fields, None).parse(&line).as_ref(), Ok(&activity), "what was read is written and read back");
+    }
+}
+
+fn read_mapping(bytes: &[u8]) {
+    if let Ok(file) = yaml::decode("fuzz.yaml", bytes) {
+        let checked = mapping::read(&file, &|_| Ok(file.clone()), None);
+        for problem in &checked.problems.0 {
+            drop(problem.to_json());
+        }
+    }
+}
+
+fn configuration(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let checked = config::check("fuzz.toml", text, &[("KITH__SERVICE__STATE".into(), text.chars().take(40).collect())], Path::new(""));
+        for problem in &checked.problems.0 {
+            drop(problem.place.line_column());
+        }
+    }
+}
+
+fn target_file(bytes: &[u8]) {
+    if let Ok(file) = yaml::decode("fuzz.yaml", bytes) {
+        drop(connector::read(&file));
+    }
+}
+
+fn cleaners(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let extracts = [
+        Extract::Clean(Cleaner::PersonName(NamePart::Given)),
+        Extract::Clean(Cleaner::PersonName(NamePart::Family)),
+        Extract::Clean(Cleaner::Email),
+        Extract::Clean(Cleaner::Phone { region_from: None }),
+        Extract::Clean(Cleaner::Place),
+        Extract::Clean(Cleaner::Organisation),
+        Extract::Clean(Cleaner::Date { region_from: None }),
+        Extract::Clean(Cleaner::NetworkHandle),
+        Extract::Clean(Cleaner::PostalCode),
+        Extract::Find(Finder::Email),
+        Extract::Find(Finder::Phone),
+        Extract::Find(Finder::Organisation),
+    ];
+    let field = |(at, extract): (usize, &Extract)| Field { name: format!("f{at}").into(), from: vec![0], extract: extract.clone(), optional: false };
+    let fields = CustomerFields {
+        key: "id".into(),
+        merged_into: None,
+        columns: vec!["text".into()],
+        fields: extracts.iter().enumerate().map(field).collect(),
+    };
+    drop(clean_customer(&fields, &[kith::model::Value::text(&text)]));
+}
+
+fn entry(bytes: &[u8]) {
+    if let Ok(entry) = Entry::decode(bytes) {
+        assert_eq!(entry.encode().unwrap().bytes, bytes, "an entry has one spelling");
+    }
+    drop(canonical::check(bytes));
+}
+
+fn checkpoint(bytes: &[u8]) {
+    drop(Note::parse(bytes).map(|_| ()));
+    drop(VerifierKey::parse(&String::from_utf8_lossy(bytes)).map(|_| ()));
+}
+
+fn stored_bytes(bytes: &[u8]) {
+    drop(FileCursor::from_bytes(bytes));
+    drop(Sealed::from_bytes(bytes));
+    drop(SealedEvidence::from_bytes(bytes));
+    drop(Digest::from_hex(&String::from_utf8_lossy(bytes)));
+}

@@ -1,0 +1,86 @@
+//! Every reader of outside bytes, on real files bent at random, for a second each (`KITH_FUZZ_SECONDS` for longer). The seed is printed.
+
+#[path = "../fuzz/targets.rs"]
+mod targets;
+
+use crate::support::{root, sample};
+use std::time::{Duration, Instant};
+
+struct Bend(u64);
+
+impl Bend {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next() % u64::try_from(limit.max(1)).unwrap()).unwrap()
+    }
+
+    /// Cuts, flips, doubles, inserts and moves a few places.
+    fn bend(&mut self, bytes: &mut Vec<u8>) {
+        for _ in 0..=self.below(4) {
+            let at = self.below(bytes.len());
+            match self.below(6) {
+                0 => bytes.truncate(at),
+                1 if !bytes.is_empty() => bytes[at] ^= 1 << self.below(8),
+                2 => bytes.splice(at..at, [b"\"", b"{", b"[", b":", b"\n", b"\xff", b"-", b"&", b"%", b"\0"][self.below(10)].iter().copied()).for_each(drop),
+                3 => {
+                    let end = at + self.below(40).min(bytes.len() - at);
+                    let copy = bytes[at..end].to_vec();
+                    bytes.splice(at..at, copy).for_each(drop);
+                }
+                4 => {
+                    let end = at + self.below(20).min(bytes.len() - at);
+                    bytes.drain(at..end);
+                }
+                _ => {
+                    let number = self.next().to_string();
+                    bytes.splice(at..at, number.into_bytes()).for_each(drop);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_reader_panics_on_real_files_bent_at_random() {
+    let seconds: u64 = std::env::var("KITH_FUZZ_SECONDS").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    let seed = std::env::var("KITH_TEST_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(20_261_121);
+    let read = |path: &str| std::fs::read(root().join(path)).unwrap();
+    let lines: Vec<Vec<u8>> = sample("activities.ndjson.gz").split(|b| *b == b'\n').take(400).map(<[u8]>::to_vec).collect();
+    let checkpoint = b"kith.test/x\n3\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n\xe2\x80\x94 kith.test/x Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=\n".to_vec();
+    let entry = br#"{"actor":{"kind":"service","name":"kith","role":"service"},"kind":"service.stopped","time":"2026-11-21T20:44:31.123456Z","v":1,"what":{"reason":"drained"}}"#.to_vec();
+    for (name, target) in targets::TARGETS {
+        let seeds: Vec<Vec<u8>> = match *name {
+            "activity_streams" | "cleaners" => lines.clone(),
+            "mapping" => vec![read("mappings/retail.yaml"), read("mappings/models/retail.yaml")],
+            "configuration" => vec![read("config/kith.toml"), read("config/production.example.toml")],
+            "target_file" => vec![read("connectors/targets/sqlite.yaml"), read("connectors/targets/ndjson.yaml")],
+            "checkpoint" => vec![checkpoint.clone()],
+            _ => vec![entry.clone(), checkpoint.clone()],
+        };
+        let mut bend = Bend(seed);
+        let until = Instant::now() + Duration::from_secs(seconds);
+        let mut count = 0_u64;
+        while Instant::now() < until {
+            let mut bytes = seeds[bend.below(seeds.len())].clone();
+            if count > 0 {
+                bend.bend(&mut bytes);
+            }
+            let before = bytes.clone();
+            if let Err(panic) = std::panic::catch_unwind(|| target(&bytes)) {
+                let kept = std::env::temp_dir().join(format!("kith-fuzz-{name}-{seed}"));
+                std::fs::write(&kept, &before).unwrap();
+                eprintln!("{name} panicked, seed {seed}, input {count} kept in {}", kept.display());
+                std::panic::resume_unwind(panic);
+            }
+            count += 1;
+        }
+        eprintln!("{name}: {count} inputs, seed {seed}");
+    }
+}
