@@ -44,7 +44,7 @@ fn half_a_customers_file_retires_nobody_until_a_person_approves() {
     project.write("data/customers.csv", customers(50));
     project.kith(&["run", "--once"]).fails(1, "--approve-customers");
     assert_eq!(project.crm("SELECT 1 FROM interactions").len(), 5);
-    assert_eq!(project.kith(&["--format", "json", "status"]).ok().json()["totals"]["customers"]["in force"], 100);
+    assert_eq!(project.kith(&["--format", "json", "status"]).ok().json()["totals"]["customers"]["in_force"], 100);
     project.kith(&["run", "--once", "--approve-customers"]).ok();
     assert_eq!(project.kith(&["--format", "json", "status"]).ok().json()["totals"]["customers"]["retired"], 50);
 }
@@ -56,7 +56,7 @@ fn a_cut_off_customers_file_is_never_an_update() {
     let whole = customers(100);
     project.write("data/customers.csv", &whole[..whole.len() - 30]);
     project.kith(&["run", "--once"]).fails(1, "KITH-U");
-    assert_eq!(project.kith(&["--format", "json", "status"]).ok().json()["totals"]["customers"]["in force"], 100);
+    assert_eq!(project.kith(&["--format", "json", "status"]).ok().json()["totals"]["customers"]["in_force"], 100);
 }
 
 #[test]
