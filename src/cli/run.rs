@@ -3,7 +3,7 @@
 use super::opened::{Keys, parts, runtime, who};
 use super::page::{line, text};
 use super::progress::Bars;
-use super::{Exit, Session};
+use super::{Exit, Session, start_logging};
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::model::Outcome;
 use crate::pipeline::{Accuracy, Fault, RunError, RunOptions, Service, Summary, SystemClock, Truth};
@@ -35,6 +35,7 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
 
 fn running(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
     let (project, parts) = parts(session, Keys::Made)?;
+    start_logging(project.config.log, session);
     let runtime = runtime(session)?;
     let options = RunOptions { once: arguments.once, max_writes: arguments.max_writes, approve_customers: arguments.approve_customers };
     let state = parts.config.service.state.clone();

@@ -8,10 +8,10 @@ use crate::customers::{CustomersError, ParkedRow, ReadCustomer, ReadSummary, Rel
 use crate::declare::config::{TableKind, TableSpec};
 use crate::declare::mapping::Rulebook;
 use crate::diagnose::{Code, Diagnostic, Place};
-use crate::model::{Customer, CustomerId, Digest, Outcome, ParkReason, Timestamp};
+use crate::model::{Customer, CustomerId, Digest, Outcome, ParkReason, Timestamp, Value};
 use crate::normalize::clean_identity;
 use crate::resolve::Index;
-use crate::store::{CustomersStep, IdentityRow, IdentityWork, KnownCustomers, Store, StoredProfile};
+use crate::store::{CustomersStep, IdentityRow, KnownCustomers, Store, StoredProfile};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -253,7 +253,7 @@ impl CustomersSide {
                 again.links += usize::from(profile.linked.is_some());
                 let cleaned = clean_identity(&rulebook.identities, profile.id.network, profile.profile.fields.reveal());
                 if profile.candidates.iter().any(|c| named.contains(c)) || index.touches(&cleaned) {
-                    again.relinked += usize::from(relinks(&deciding, &profile));
+                    again.relinked += usize::from(relinks(&deciding, &profile, &cleaned));
                     again.rows.push(profile.row);
                 }
             }
@@ -269,18 +269,9 @@ struct Again {
 }
 
 /// Whether a link would end or move to another customer. A link to a customer that was merged moves by the CRM's own word and does not count.
-fn relinks(deciding: &Deciding<'_>, stored: &StoredProfile) -> bool {
+fn relinks(deciding: &Deciding<'_>, stored: &StoredProfile, cleaned: &[Value]) -> bool {
     let Some(linked) = &stored.linked else { return false };
-    let work = IdentityWork {
-        row: stored.row,
-        id: stored.id.clone(),
-        profile: None,
-        needs_decision: true,
-        current: None,
-        activities: Vec::new(),
-        written: Vec::new(),
-    };
-    let decision = deciding.decision(&work, &stored.profile);
+    let decision = deciding.decision(&stored.id, &stored.profile, cleaned);
     let survivor = deciding.survivor(linked);
     !(decision.outcome == Outcome::Linked && decision.customer == survivor)
 }

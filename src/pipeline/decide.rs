@@ -5,7 +5,8 @@ use crate::customers::Related;
 use crate::declare::mapping::Rulebook;
 use crate::enrich::{Decided, Due, Facts, Planned, Standing, Subject, Write, reconcile_link, reconcile_object};
 use crate::model::{
-    ActivityState, CustomerId, Decision, Digest, DropRule, IdempotencyKey, Identity, Outcome, Profile, Timestamp, Value, Verb, WriteIntent,
+    ActivityState, CustomerId, Decision, Digest, DropRule, IdempotencyKey, Identity, IdentityId, Outcome, Profile, Timestamp, Value, Verb,
+    WriteIntent,
 };
 use crate::normalize::clean_identity;
 use crate::policy::Asked;
@@ -106,10 +107,9 @@ impl<'a> Deciding<'a> {
     }
 
     /// The decision about an identity as it stands now; nothing is stored.
-    pub fn decision(&self, work: &IdentityWork, profile: &Profile) -> Decision {
-        let cleaned = clean_identity(&self.rulebook.identities, work.id.network, profile.fields.reveal());
-        let named = self.named(&cleaned);
-        let asked = Asked { network: work.id.network, audience: profile.audience, identity: &named };
+    pub fn decision(&self, id: &IdentityId, profile: &Profile, cleaned: &[Value]) -> Decision {
+        let named = self.named(cleaned);
+        let asked = Asked { network: id.network, audience: profile.audience, identity: &named };
         let permission = self.rulebook.policy.permission(asked);
         if !permission.possible() {
             return Decision {
@@ -123,7 +123,7 @@ impl<'a> Deciding<'a> {
             };
         }
         let permit = Permit { anyone: permission.anyone().cloned(), customer: &|view| permission.basis_for(&|field| view.value(field)) };
-        resolve::decide(&self.known.index, &cleaned, &self.rulebook.matching, self.digests(), &permit)
+        resolve::decide(&self.known.index, cleaned, &self.rulebook.matching, self.digests(), &permit)
     }
 
     fn named(&self, cleaned: &[Value]) -> Vec<(Arc<str>, Value)> {
@@ -132,14 +132,14 @@ impl<'a> Deciding<'a> {
 
     fn one(&self, work: IdentityWork) -> Result<DecideStep, super::RunError> {
         let Some(profile) = work.profile.clone() else { return Ok(self.without_profile(&work)) };
-        let taken = work.needs_decision.then(|| self.decision(&work, &profile));
+        let cleaned = clean_identity(&self.rulebook.identities, work.id.network, profile.fields.reveal());
+        let taken = work.needs_decision.then(|| self.decision(&work.id, &profile, &cleaned));
         let digest = taken.as_ref().map_or(Digest([0; 32]), |decision| self.scribe.evidence_digest(decision));
         let decided = match (&taken, &work.current) {
             (Some(decision), _) => Standpoint::from_new(decision, self.reference(&work, decision, digest)),
             (None, Some(current)) => Standpoint::from_current(current),
             (None, None) => Standpoint::undetermined(),
         };
-        let cleaned = clean_identity(&self.rulebook.identities, work.id.network, profile.fields.reveal());
         let identity_fields = self.named(&cleaned);
         let identity = Identity { id: work.id.clone(), profile };
         let customer_fields = decided.customer.as_ref().and_then(|c| self.known.index.values(c)).unwrap_or_default();

@@ -29,6 +29,7 @@ pub async fn follow<S: Store>(
         let stopping = *stop.borrow_and_update();
         let result = catch_up(&*store, &log, &*progress).await;
         match result {
+            // The stop was asked for after the last entry was sequenced.
             Ok(size) if stopping => return Ok(size),
             Ok(_) => {}
             Err(error) => {
@@ -43,7 +44,7 @@ pub async fn follow<S: Store>(
     }
 }
 
-/// Integrates everything that is sequenced now; returns the log's size.
+/// Integrates everything that is sequenced at the time of asking; returns the log's size.
 ///
 /// # Errors
 /// When the log or the store fails.
@@ -60,5 +61,9 @@ pub async fn catch_up<S: Store>(store: &S, log: &Arc<Mutex<TileLog>>, progress: 
             .await
             .map_err(RunError::Task)??;
         progress.advance(Stage::Integrate, count, None);
+        // What was sequenced meanwhile waits for the next time, or a busy store would have a checkpoint for every handful of entries.
+        if count < LEAVES_AT_ONCE as u64 {
+            return Ok(from + count);
+        }
     }
 }

@@ -12,9 +12,9 @@ use crate::deliver::{AnyTarget, RateLimit, RetryPolicy};
 use crate::diagnose::Diagnostic;
 use crate::model::TargetId;
 use crate::source::Access;
-use crate::store::Store;
 use crate::store::log::TileLog;
 use crate::store::sqlite::{Options, SqliteStore};
+use crate::store::{Store, StoreError};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -175,9 +175,20 @@ impl Service {
 
     /// One pass: customers, intake, decide.
     async fn pass(&mut self, options: &RunOptions, stop: &mut watch::Receiver<bool>) -> Result<(), RunError> {
-        let watch = Stopwatch::start();
-        let refreshed =
-            self.customers.refresh(&*self.store, &self.parts, &self.scribe, &*self.clock, &*self.progress, options.approve_customers).await;
+        // Neither needs the other; deciding needs both.
+        let (customers, sources) = tokio::join!(
+            timed(self.customers.refresh(
+                &*self.store,
+                &self.parts,
+                &self.scribe,
+                &*self.clock,
+                &*self.progress,
+                options.approve_customers
+            )),
+            timed(intake::drain(&self.parts, Access::Move, &self.store, &self.scribe, &*self.clock, &*self.progress, stop)),
+        );
+        let (refreshed, seconds) = customers;
+        *self.did.step_seconds.entry("customers").or_default() += seconds;
         match refreshed {
             Ok(refreshed) => {
                 self.did.customers_changed += refreshed.changed;
@@ -191,21 +202,20 @@ impl Service {
             Err(error) => return Err(error),
         }
         self.progress.finished(Stage::Customers);
-        self.took("customers", &watch);
 
-        let watch = Stopwatch::start();
-        let read = intake::drain(&self.parts, Access::Move, &self.store, &self.scribe, &*self.clock, &*self.progress, stop).await?;
+        let (read, seconds) = sources;
+        *self.did.step_seconds.entry("intake").or_default() += seconds;
+        let read = read?;
         self.did.received += read.received;
         self.did.duplicates += read.duplicates;
         self.did.unchanged_files += read.unchanged_files;
         read.faults.into_iter().for_each(|fault| self.fault(fault));
         self.progress.finished(Stage::Intake);
-        self.took("intake", &watch);
 
         let watch = Stopwatch::start();
         self.decide(stop).await?;
         self.progress.finished(Stage::Decide);
-        self.took("decide", &watch);
+        *self.did.step_seconds.entry("decide").or_default() += watch.seconds();
         Ok(())
     }
 
@@ -214,10 +224,6 @@ impl Service {
         if !self.faults.contains(&fault) {
             self.faults.push(fault);
         }
-    }
-
-    fn took(&mut self, step: &'static str, watch: &Stopwatch) {
-        *self.did.step_seconds.entry(step).or_default() += watch.seconds();
     }
 
     /// Decides about everybody with work. Without the customers nobody is decided: they stay undetermined.
@@ -328,6 +334,13 @@ impl Service {
     }
 }
 
+/// With the seconds that it took.
+async fn timed<T>(work: impl Future<Output = T>) -> (T, f64) {
+    let watch = Stopwatch::start();
+    let done = work.await;
+    (done, watch.seconds())
+}
+
 /// Decides page by page about everybody with work; `stored` hears of each page. Returns how many decisions were taken.
 ///
 /// # Errors
@@ -345,6 +358,7 @@ pub(super) async fn decide_all(
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = parts.config.service.threads.map_or_else(cores, |t| usize::try_from(t.get()).unwrap_or(1));
     let mut decided = 0;
+    let mut writing: Option<JoinHandle<Result<(), StoreError>>> = None;
     let mut works = store.work(None, limit).await?;
     while let Some(last) = works.last() {
         if *stop.borrow() {
@@ -354,14 +368,22 @@ pub(super) async fn decide_all(
         let count = works.len() as u64;
         let (rulebook, known, writer, now) = (parts.rulebook.clone(), known.clone(), scribe.clone(), clock.now());
         let deciding = tokio::task::spawn_blocking(move || Deciding::new(&rulebook, &known, &writer, now).spread(works, threads));
-        // The next page is read while this one is decided: deciding does not change the rows after it.
+        // While this page is decided, the one before it is written and the next one read: deciding does not change the rows after it.
         let (steps, next) = tokio::join!(deciding, store.work(after, limit));
         let steps = steps.map_err(RunError::Task)??;
+        if let Some(before) = writing.take() {
+            before.await.map_err(RunError::Task)??;
+        }
         decided += steps.iter().filter(|s| s.decision.is_some()).count() as u64;
         scribe.keep_parts(&**store).await?;
-        store.decide(steps).await?;
+        let store = store.clone();
+        writing = Some(tokio::spawn(async move { store.decide(steps).await }));
         stored(count);
         works = next?;
+    }
+    if let Some(last) = writing {
+        last.await.map_err(RunError::Task)??;
+        stored(0);
     }
     Ok(decided)
 }

@@ -1,7 +1,7 @@
 //! Fuzz targets: plain functions over bytes, one for each reader of outside bytes. None may panic, hang or take memory beyond its limits,
 //! whatever comes. `tests/it/fuzz.rs` runs them for seconds on the stable toolchain; a coverage-guided fuzzer may call the same functions.
 
-use kith::audit::{Entry, Note, SealedEvidence, Sealed, VerifierKey, canonical};
+use kith::audit::{Entry, Note, Sealed, SealedEvidence, VerifierKey, canonical};
 use kith::declare::{config, connector, mapping, yaml};
 use kith::model::Digest;
 use kith::normalize::activity_streams::Reader;
@@ -25,7 +25,8 @@ pub const TARGETS: &[Target] = &[
 ];
 
 fn activity_streams(bytes: &[u8]) {
-    let fields = IdentityFields { paths: vec!["actor.name".into(), "actor.summary".into(), "actor.location.name".into()], fields: Vec::new() };
+    let fields =
+        IdentityFields { paths: vec!["actor.name".into(), "actor.summary".into(), "actor.location.name".into()], fields: Vec::new() };
     if let Ok(activity) = Reader::new(&fields, None).parse(bytes) {
         let line = kith::normalize::activity_streams::to_line(&activity);
         assert_eq!(Reader::new(&fields, None).parse(&line).as_ref(), Ok(&activity), "what was read is written and read back");
@@ -72,7 +73,12 @@ fn cleaners(bytes: &[u8]) {
         Extract::Find(Finder::Phone),
         Extract::Find(Finder::Organisation),
     ];
-    let field = |(at, extract): (usize, &Extract)| Field { name: format!("f{at}").into(), from: vec![0], extract: extract.clone(), optional: false };
+    let field = |(at, extract): (usize, &Extract)| Field {
+        name: format!("f{at}").into(),
+        from: vec![0],
+        extract: extract.clone(),
+        optional: false,
+    };
     let fields = CustomerFields {
         key: "id".into(),
         merged_into: None,

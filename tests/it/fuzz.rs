@@ -28,7 +28,9 @@ impl Bend {
             match self.below(6) {
                 0 => bytes.truncate(at),
                 1 if !bytes.is_empty() => bytes[at] ^= 1 << self.below(8),
-                2 => bytes.splice(at..at, [b"\"", b"{", b"[", b":", b"\n", b"\xff", b"-", b"&", b"%", b"\0"][self.below(10)].iter().copied()).for_each(drop),
+                2 => bytes
+                    .splice(at..at, [b"\"", b"{", b"[", b":", b"\n", b"\xff", b"-", b"&", b"%", b"\0"][self.below(10)].iter().copied())
+                    .for_each(drop),
                 3 => {
                     let end = at + self.below(40).min(bytes.len() - at);
                     let copy = bytes[at..end].to_vec();

@@ -93,7 +93,11 @@ fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() { copy(&entry.path(), &target) } else if let Err(error) = fs::copy(entry.path(), target) { panic!("{error}") }
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target)
+        } else if let Err(error) = fs::copy(entry.path(), target) {
+            panic!("{error}")
+        }
     }
 }
 

@@ -192,7 +192,7 @@ pub(super) const PER_SECOND: Key = key(
     "At most this many records a second.",
     "200",
 );
-pub(super) const BATCH: Key = key("batch", Form::Count(1, 5_000), Need::Default("500"), "Records in one send.", "500");
+pub(super) const BATCH: Key = key("batch", Form::Count(1, 5_000), Need::Default("1000"), "Records in one send.", "500");
 
 pub(super) const ORIGIN: Key = key(
     "origin",
