@@ -3,10 +3,14 @@
 use super::StoreError;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// The lock file's name in the state folder.
 pub const LOCK_FILE: &str = "lock";
+
+/// Files of the state folder are its owner's alone: they tell who wrote to whom even where contents are sealed.
+pub(super) const OWNER_ONLY: u32 = 0o600;
 
 /// A process number has at most 20 digits; what is longer was not written by us.
 const HOLDER_LIMIT: u64 = 32;
@@ -30,6 +34,7 @@ impl FolderLock {
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(OWNER_ONLY)
             .open(&path)
             .map_err(|error| StoreError::from_io(&error, &path))?;
         match file.try_lock() {

@@ -328,6 +328,10 @@ fn a_clean_close_leaves_one_file_that_reads_without_the_right_to_write() {
     let mut files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
     files.sort();
     assert_eq!(files, ["kith.db", "lock"]);
+    for file in files {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(dir.path().join(&file)).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
     let shown = reader(dir.path()).unwrap().decision(&identity(0)).unwrap();
     assert!(shown.is_none());
 }

@@ -2,8 +2,10 @@
 
 use super::error::from_sqlite;
 use crate::store::StoreError;
+use crate::store::lock::OWNER_ONLY;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -49,7 +51,15 @@ fn shown(path: &Path) -> String {
 /// Opens for writing, creating and migrating as needed. The caller holds the folder's lock.
 pub(super) fn writer(path: &Path, max_pages: Option<u32>) -> Result<Connection, StoreError> {
     let said = |error: rusqlite::Error| from_sqlite(&error, &shown(path));
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // Made here, since SQLite would make it readable for others; the files beside it take its mode.
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(OWNER_ONLY)
+        .open(path)
+        .map_err(|error| StoreError::from_io(&error, path))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags).map_err(said)?;
     // SQLite opens what it may not write for reading only; that would be told at the first step, too late.
     if conn.is_readonly("main").map_err(said)? {
