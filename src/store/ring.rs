@@ -9,13 +9,17 @@ use crate::audit::{Binding, HashKey, KeyId, MasterKey, PersonKey, RetentionClass
 use crate::model::{CustomerId, Digest, IdentityId};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use zeroize::Zeroizing;
 
 /// Keys kept ready, for each of two generations: 32,768 × 2 generations × 2 maps × about 100 bytes = 13 MB at most.
 const CACHED_KEYS: usize = 32_768;
+
+/// Persons known to have a key, kept as fingerprints so that a new person's key is minted without a look at the table: at most a million,
+/// 18 MB. Beyond, every first mention of a person is looked up.
+const KNOWN_PERSONS: usize = 1_000_000;
 
 /// Who a key belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +53,12 @@ pub trait KeySource: Send {
     /// What the database says.
     fn of_person(&mut self, person: SubjectHash, class: RetentionClass) -> Result<Option<WrappedKey>, StoreError>;
 
+    /// Every person and class that has a key; `None` where there are more than `limit`.
+    ///
+    /// # Errors
+    /// What the database says.
+    fn all_persons(&mut self, limit: usize) -> Result<Option<Vec<(SubjectHash, RetentionClass)>>, StoreError>;
+
     /// The key with this id.
     ///
     /// # Errors
@@ -61,6 +71,10 @@ struct Closed;
 
 impl KeySource for Closed {
     fn of_person(&mut self, _person: SubjectHash, _class: RetentionClass) -> Result<Option<WrappedKey>, StoreError> {
+        Err(StoreError::Stopped)
+    }
+
+    fn all_persons(&mut self, _limit: usize) -> Result<Option<Vec<(SubjectHash, RetentionClass)>>, StoreError> {
         Err(StoreError::Stopped)
     }
 
@@ -133,8 +147,16 @@ impl<K: Hash + Eq + Copy, V: Clone> Generations<K, V> {
 
 type PersonClass = (SubjectHash, RetentionClass);
 
+/// Eight bytes that tell most persons and classes apart. Two that share them cost a look at the table, nothing else.
+fn fingerprint((person, class): &PersonClass) -> u64 {
+    let [first, ..] = person.0.as_chunks::<8>().0 else { return 0 };
+    u64::from_le_bytes(*first) ^ (*class as u64)
+}
+
 struct State {
     seeds: Unpredictable,
+    /// Whoever is not in here has no key; `None` where that is not known.
+    known: Option<HashSet<u64>>,
     by_person: Generations<PersonClass, Arc<PersonKey>>,
     by_id: Generations<KeyId, Arc<PersonKey>>,
     minted: HashMap<PersonClass, Arc<PersonKey>>,
@@ -144,6 +166,21 @@ struct State {
 }
 
 impl State {
+    /// Remembers that a person has a key.
+    fn know(&mut self, asked: &PersonClass) {
+        if let Some(known) = &mut self.known {
+            if known.len() < KNOWN_PERSONS {
+                known.insert(fingerprint(asked));
+            } else {
+                self.known = None;
+            }
+        }
+    }
+
+    fn is_new(&self, asked: &PersonClass) -> bool {
+        self.known.as_ref().is_some_and(|known| !known.contains(&fingerprint(asked)))
+    }
+
     fn of_person(&mut self, asked: &PersonClass) -> Option<Arc<PersonKey>> {
         self.by_person.get(asked).or_else(|| self.minted.get(asked).cloned())
     }
@@ -173,9 +210,23 @@ impl std::fmt::Debug for KeyRing {
 
 impl KeyRing {
     /// A ring over durable keys. `seed` is 32 bytes from the operating system (a constant only in tests): all keys and nonces stem from it.
-    pub fn new(master: MasterKey, hashes: HashKey, seed: [u8; 32], source: Box<dyn KeySource>) -> Self {
+    ///
+    /// # Errors
+    /// What reading the persons that have keys says.
+    pub fn new(master: MasterKey, hashes: HashKey, seed: [u8; 32], mut source: Box<dyn KeySource>) -> Result<Self, StoreError> {
+        let known = source.all_persons(KNOWN_PERSONS)?.map(|persons| persons.iter().map(fingerprint).collect());
+        Ok(Self::with(master, hashes, seed, source, known))
+    }
+
+    /// A ring that is there to open what is sealed. What it would mint is not kept by anyone.
+    pub(in crate::store) fn to_read(master: MasterKey, hashes: HashKey, seed: [u8; 32], source: Box<dyn KeySource>) -> Self {
+        Self::with(master, hashes, seed, source, None)
+    }
+
+    fn with(master: MasterKey, hashes: HashKey, seed: [u8; 32], source: Box<dyn KeySource>, known: Option<HashSet<u64>>) -> Self {
         let state = State {
             seeds: Unpredictable::new(seed),
+            known,
             by_person: Generations::new(),
             by_id: Generations::new(),
             minted: HashMap::new(),
@@ -233,7 +284,8 @@ impl KeyRing {
         if let Some(key) = self.state().of_person(&asked) {
             return Ok(key);
         }
-        let durable = source.of_person(asked.0, class)?;
+        let is_new = self.state().is_new(&asked);
+        let durable = if is_new { None } else { source.of_person(asked.0, class)? };
         let mut state = self.state();
         if let Some(row) = durable {
             let key = self.unwrap(&row)?;
@@ -246,6 +298,7 @@ impl KeyRing {
         let number = state.next_pending;
         state.next_pending += 1;
         state.pending.push_back((number, WrappedKey { id: key.id(), person: asked.0, class, wrapped }));
+        state.know(&asked);
         state.minted.insert(asked, key.clone());
         state.minted_ids.insert(key.id(), key.clone());
         Ok(key)

@@ -358,9 +358,9 @@ fn writer_cpu() -> Duration {
         let path = task.unwrap().path();
         if std::fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == "kith-store") {
             let stat = std::fs::read_to_string(path.join("stat")).unwrap();
-            let numbers: Vec<u64> = stat.rsplit(')').next().unwrap().split_whitespace().filter_map(|n| n.parse().ok()).collect();
-            // Fields 14 and 15 of proc(5), in ticks of 10 ms; the name and the state before them are not numbers.
-            return Duration::from_millis((numbers[10] + numbers[11]) * 10);
+            let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+            // Fields 14 and 15 of proc(5), in ticks of 10 ms; the first after the name is field 3.
+            return Duration::from_millis((fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()) * 10);
         }
     }
     Duration::ZERO
@@ -369,8 +369,8 @@ fn writer_cpu() -> Duration {
 /// CPU time of the whole process so far.
 fn process_cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let numbers: Vec<u64> = stat.rsplit(')').next().unwrap().split_whitespace().filter_map(|n| n.parse().ok()).collect();
-    Duration::from_millis((numbers[10] + numbers[11]) * 10)
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    Duration::from_millis((fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()) * 10)
 }
 
 fn peak_rss_mb() -> u64 {

@@ -385,9 +385,9 @@ fn plan(tx: &Tx<'_>, planning: &Planning, activity: Option<i64>, delivery: &Prep
     };
     tx.conn
         .prepare_cached(
-            "INSERT INTO delivery (identity, activity, decision, state, target, entry, operation, intent, record, idempotency, attempt,
+            "INSERT INTO delivery (identity, activity, decision, state, open, target, entry, operation, intent, record, idempotency, attempt,
                                    customer, sealed)
-             VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11)",
+             VALUES (?1, ?2, ?3, 0, 1, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11)",
         )
         .said()?
         .execute((
@@ -432,8 +432,10 @@ fn forget(tx: &Tx<'_>, identity: i64) -> Result<(), StoreError> {
                 profile = NULL WHERE id = ?1",
         "UPDATE activity SET sealed = NULL, version_id = NULL WHERE object IN (SELECT id FROM object WHERE identity = ?1)
                 AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.activity = activity.id)",
-        "DELETE FROM evidence WHERE decision IN (SELECT id FROM decision WHERE identity = ?1)",
-        "UPDATE decision SET customer = NULL, candidates = NULL WHERE identity = ?1",
+        "DELETE FROM evidence WHERE decision IN (SELECT id FROM decision WHERE identity = ?1 AND current = 0
+                                                UNION ALL SELECT id FROM decision WHERE identity = ?1 AND current = 1)",
+        "UPDATE decision SET customer = NULL, candidates = NULL WHERE identity = ?1 AND current = 0",
+        "UPDATE decision SET customer = NULL, candidates = NULL WHERE identity = ?1 AND current = 1",
     ] {
         tx.conn.prepare_cached(sql).said()?.execute([identity]).said()?;
     }

@@ -1,6 +1,7 @@
 //! Where the ring looks up durable keys.
 
-use super::error::{InDatabase, damaged};
+use super::error::InDatabase;
+use super::names::Numbered;
 use crate::audit::{KeyId, RetentionClass, SubjectHash};
 use crate::store::StoreError;
 use crate::store::ring::{KeySource, WrappedKey};
@@ -24,15 +25,14 @@ impl Keys {
     }
 }
 
-type RawKey = ([u8; 16], [u8; 16], String, Vec<u8>);
+type RawKey = ([u8; 16], [u8; 16], i64, Vec<u8>);
 
 fn raw(row: &Row<'_>) -> rusqlite::Result<RawKey> {
     Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
 }
 
 fn key((id, person, class, wrapped): RawKey) -> Result<WrappedKey, StoreError> {
-    let class = RetentionClass::from_name(&class).ok_or_else(|| damaged("a key of an unknown retention class"))?;
-    Ok(WrappedKey { id: KeyId(id), person: SubjectHash(person), class, wrapped })
+    Ok(WrappedKey { id: KeyId(id), person: SubjectHash(person), class: RetentionClass::from_number(class)?, wrapped })
 }
 
 impl KeySource for Keys {
@@ -40,11 +40,29 @@ impl KeySource for Keys {
         self.with(|conn| {
             conn.prepare_cached("SELECT key_id, person, class, wrapped FROM person_key WHERE person = ?1 AND class = ?2")
                 .said()?
-                .query_row((person.0.as_slice(), class.name()), raw)
+                .query_row((person.0.as_slice(), class.number()), raw)
                 .optional()
                 .said()?
                 .map(key)
                 .transpose()
+        })
+    }
+
+    fn all_persons(&mut self, limit: usize) -> Result<Option<Vec<(SubjectHash, RetentionClass)>>, StoreError> {
+        self.with(|conn| {
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let more = conn.query_row("SELECT EXISTS (SELECT 1 FROM person_key LIMIT 1 OFFSET ?1)", [limit], |row| row.get(0)).said()?;
+            if more {
+                return Ok(None);
+            }
+            let mut statement = conn.prepare("SELECT person, class FROM person_key").said()?;
+            let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).said()?;
+            rows.map(|row| {
+                let (person, class) = row.said()?;
+                Ok((SubjectHash(person), RetentionClass::from_number(class)?))
+            })
+            .collect::<Result<_, _>>()
+            .map(Some)
         })
     }
 

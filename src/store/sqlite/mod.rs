@@ -103,7 +103,7 @@ impl SqliteStore {
         outbox::sending_is_unknown(&conn)?;
         let next_leaf = next_leaf(&conn)?;
         let keys = keys::Keys::Own(open::reader(&path)?);
-        let ring = Arc::new(KeyRing::new(master, hashes, seed, Box::new(keys)));
+        let ring = Arc::new(KeyRing::new(master, hashes, seed, Box::new(keys))?);
         let writer = Writer::start(WriteConnection::Own(conn), ring.clone(), next_leaf, path.display().to_string())?;
         Ok(Self { inner: Arc::new(Inner { writer, readers: Readers::of_file(path), ring, _lock: Some(lock) }) })
     }
@@ -119,7 +119,7 @@ impl SqliteStore {
         outbox::sending_is_unknown(&conn)?;
         let next_leaf = next_leaf(&conn)?;
         let conn = Arc::new(Mutex::new(conn));
-        let ring = Arc::new(KeyRing::new(master, hashes, seed, Box::new(keys::Keys::Shared(conn.clone()))));
+        let ring = Arc::new(KeyRing::new(master, hashes, seed, Box::new(keys::Keys::Shared(conn.clone())))?);
         let writer = Writer::start(WriteConnection::Shared(conn.clone()), ring.clone(), next_leaf, "the copy in memory".to_owned())?;
         Ok(Self { inner: Arc::new(Inner { writer, readers: Readers::Shared(conn), ring, _lock: None }) })
     }

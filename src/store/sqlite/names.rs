@@ -1,5 +1,6 @@
 //! Numbers that stand for words in the database. They are part of the schema: a number never changes its meaning.
 
+use crate::audit::RetentionClass;
 use crate::model::{ActivityState, Audience, DeliveryState, DropRule, LinkedBy, Outcome, Timestamp, Verb, WriteEffect, WriteIntent};
 use crate::store::StoreError;
 use std::sync::Arc;
@@ -62,6 +63,10 @@ impl Numbered for DeliveryState {
 impl Numbered for Outcome {
     const NUMBERS: &'static [(Self, i64)] =
         &[(Self::Linked, 0), (Self::NotLinked, 1), (Self::Review, 2), (Self::NotPermitted, 3), (Self::Undetermined, 4)];
+}
+
+impl Numbered for RetentionClass {
+    const NUMBERS: &'static [(Self, i64)] = &[(Self::Unlinked, 0), (Self::Profile, 1), (Self::Activity, 2), (Self::Audit, 3)];
 }
 
 impl Numbered for Verb {
@@ -145,6 +150,7 @@ mod tests {
         every(waiting.into_iter().chain(settled).chain(DropRule::ALL.map(ActivityState::Dropped)));
         every(DeliveryState::ALL);
         every(Outcome::ALL);
+        every(RetentionClass::ALL);
         every([Verb::Create, Verb::Update, Verb::Delete]);
         every(Audience::ALL);
         every(WriteIntent::ALL);

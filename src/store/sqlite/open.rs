@@ -4,6 +4,7 @@ use super::error::from_sqlite;
 use crate::store::StoreError;
 use crate::store::lock::OWNER_ONLY;
 use rusqlite::backup::{Backup, StepResult};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -151,6 +152,8 @@ pub(super) fn memory_copy(path: &Path) -> Result<Connection, StoreError> {
 
 fn prepare(conn: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
     conn.busy_timeout(BUSY)?;
+    // A plan never depends on the values bound: without this SQLite plans a statement again each time one of them changes.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.set_prepared_statement_cache_capacity(PREPARED);
     conn.pragma_update(None, "cache_size", cache_kib)?;
     conn.pragma_update(None, "foreign_keys", true)?;

@@ -104,7 +104,7 @@ pub(super) fn due(conn: &Connection, target: &str, now: i64, limit: i64) -> Resu
         &format!(
             "SELECT {COLUMNS} FROM {FROM}
              WHERE d.target = ?1 AND d.state = 0 AND (d.not_before IS NULL OR d.not_before <= ?2)
-               AND NOT EXISTS (SELECT 1 FROM delivery e WHERE e.record = d.record AND e.state IN (0, 1, 4) AND e.id < d.id)
+               AND NOT EXISTS (SELECT 1 FROM delivery e WHERE e.record = d.record AND e.open = 1 AND e.id < d.id)
              ORDER BY d.id LIMIT ?3"
         ),
         (target, now, limit),
@@ -115,7 +115,7 @@ pub(super) fn due(conn: &Connection, target: &str, now: i64, limit: i64) -> Resu
 pub(super) fn unsettled(conn: &Connection, after: Option<DeliveryId>, limit: i64) -> Result<Vec<RawRow>, StoreError> {
     query(
         conn,
-        &format!("SELECT {COLUMNS} FROM {FROM} WHERE d.state IN (1, 3, 4) AND d.state = 4 AND d.id > ?1 ORDER BY d.id LIMIT ?2"),
+        &format!("SELECT {COLUMNS} FROM {FROM} WHERE d.state = 4 AND d.id > ?1 ORDER BY d.id LIMIT ?2"),
         (after.map_or(0, |id| id.0), limit),
     )
 }
@@ -129,7 +129,7 @@ pub(super) fn one(conn: &Connection, id: DeliveryId) -> Result<Vec<RawRow>, Stor
 pub(super) fn sending_is_unknown(conn: &Connection) -> Result<usize, StoreError> {
     conn.execute(
         "UPDATE delivery SET state = 4, reason = 'the service ended before the answer came'
-         WHERE state IN (1, 3, 4) AND state = 1",
+         WHERE state = 1",
         (),
     )
     .said()
@@ -198,7 +198,11 @@ pub(super) fn receipt(tx: &mut Tx<'_>, steps: &[ReceiptStep]) -> Result<(), Stor
             .ok_or_else(|| StoreError::Refused(format!("there is no delivery {id}")))?;
         let change = change(id, DeliveryState::from_number(was)?, &step.outcome)?;
         tx.conn
-            .prepare_cached("UPDATE delivery SET state = ?2, not_before = ?3, effect = ?4, code = ?5, reason = ?6 WHERE id = ?1")
+            .prepare_cached(if change.state.is_open() {
+                "UPDATE delivery SET state = ?2, not_before = ?3, effect = ?4, code = ?5, reason = ?6 WHERE id = ?1"
+            } else {
+                "UPDATE delivery SET state = ?2, not_before = ?3, effect = ?4, code = ?5, reason = ?6, open = 0 WHERE id = ?1"
+            })
             .said()?
             .execute((id, change.state.number(), change.not_before.map(nanoseconds), change.effect, change.code, change.reason))
             .said()?;

@@ -158,7 +158,7 @@ impl SqliteReader {
         let path = open::database(state_dir);
         let keys = keys::Keys::Own(open::reader(&path)?);
         // Nothing is minted here; the seed is drawn all the same, so that no predictable key could come of a mistake.
-        let ring = KeyRing::new(master, hashes, Options::from_system()?.seed, Box::new(keys));
+        let ring = KeyRing::to_read(master, hashes, Options::from_system()?.seed, Box::new(keys));
         Ok(Self { readers: Readers::of_file(path), ring })
     }
 
@@ -359,7 +359,7 @@ impl SqliteReader {
         self.readers.read_here(|conn| {
             conn.prepare_cached(
                 "SELECT id, target, entry, coalesce(code, ''), coalesce(reason, ''), attempt
-                 FROM delivery WHERE state IN (1, 3, 4) AND state = 3 AND id > ?1 ORDER BY id LIMIT ?2",
+                 FROM delivery WHERE state = 3 AND id > ?1 ORDER BY id LIMIT ?2",
             )
             .said()?
             .query_map((after.map_or(0, |id| id.0), page(limit)), |row| {

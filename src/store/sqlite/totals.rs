@@ -61,9 +61,7 @@ pub(super) fn totals(conn: &Connection) -> Result<Totals, StoreError> {
     totals.decisions = decisions(conn)?;
     totals.links = named(conn, "SELECT by, count(*) FROM link WHERE ended IS NULL GROUP BY by")?;
     totals.parked = named(conn, "SELECT code, count(*) FROM parked_line GROUP BY code")?;
-    for (code, count) in
-        named(conn, "SELECT coalesce(code, ''), count(*) FROM delivery WHERE state IN (1, 3, 4) AND state = 3 GROUP BY code")?
-    {
+    for (code, count) in named(conn, "SELECT coalesce(code, ''), count(*) FROM delivery WHERE state = 3 GROUP BY code")? {
         *totals.parked.entry(code).or_default() += count;
     }
     totals.deliveries = deliveries(conn)?;
@@ -115,7 +113,7 @@ fn decisions(conn: &Connection) -> Result<BTreeMap<String, u64>, StoreError> {
 
 fn deliveries(conn: &Connection) -> Result<BTreeMap<String, u64>, StoreError> {
     let rows: Vec<(String, i64, i64)> = conn
-        .prepare_cached("SELECT target, state, count(*) FROM delivery GROUP BY target, state")
+        .prepare_cached("SELECT target, state, count(*) FROM delivery GROUP BY state, target")
         .said()?
         .query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .said()?

@@ -1,6 +1,7 @@
 //! The one thread that writes: steps that wait together are committed together, each in a savepoint of its own.
 
 use super::error::InDatabase;
+use super::names::Numbered;
 use crate::store::StoreError;
 use crate::store::ring::KeyRing;
 use rusqlite::Connection;
@@ -203,7 +204,7 @@ fn in_transaction(conn: &Connection, group: &mut [Box<dyn Job>], ring: &KeyRing,
     {
         let mut insert = conn.prepare_cached("INSERT INTO person_key (key_id, person, class, wrapped) VALUES (?1, ?2, ?3, ?4)").said()?;
         for key in keys {
-            insert.execute((key.id.0, key.person.0, key.class.name(), &key.wrapped)).said()?;
+            insert.execute((key.id.0, key.person.0, key.class.number(), &key.wrapped)).said()?;
         }
     }
     conn.execute_batch("COMMIT").said()?;

@@ -20,12 +20,14 @@ CREATE TABLE leaf_part (
 ) STRICT;
 
 -- A key per person and retention class, wrapped under the master key. Destroying one is deleting its row: ids are random and never come again.
+-- The rows are appended; only the two small indexes are written all over.
 CREATE TABLE person_key (
-    key_id  BLOB NOT NULL PRIMARY KEY,
-    person  BLOB NOT NULL,
-    class   TEXT NOT NULL,
-    wrapped BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
+    id      INTEGER NOT NULL PRIMARY KEY,
+    key_id  BLOB    NOT NULL UNIQUE,
+    person  BLOB    NOT NULL,
+    class   INTEGER NOT NULL,
+    wrapped BLOB    NOT NULL
+) STRICT;
 CREATE UNIQUE INDEX person_key_person ON person_key (person, class);
 
 -- Where reading a file stopped.
@@ -129,8 +131,8 @@ CREATE TABLE decision (
     at              INTEGER NOT NULL,
     candidates      TEXT                 -- JSON array of customer ids, best first
 ) STRICT;
-CREATE INDEX decision_identity ON decision (identity, current);
 CREATE UNIQUE INDEX decision_current ON decision (identity) WHERE current = 1;
+CREATE INDEX decision_earlier ON decision (identity) WHERE current = 0;
 
 CREATE TABLE evidence (
     decision INTEGER NOT NULL PRIMARY KEY REFERENCES decision ON DELETE CASCADE,
@@ -147,7 +149,6 @@ CREATE TABLE link (
     since    INTEGER NOT NULL,
     ended    INTEGER
 ) STRICT;
-CREATE INDEX link_identity ON link (identity);
 CREATE UNIQUE INDEX link_in_force ON link (identity) WHERE ended IS NULL;
 CREATE INDEX link_customer ON link (customer) WHERE ended IS NULL;
 
@@ -158,6 +159,7 @@ CREATE TABLE delivery (
     activity    INTEGER REFERENCES activity,
     decision    INTEGER,
     state       INTEGER NOT NULL,
+    open        INTEGER NOT NULL,        -- 1 while planned, sending or unknown
     target      TEXT    NOT NULL,
     entry       TEXT    NOT NULL,
     operation   TEXT    NOT NULL,
@@ -174,9 +176,8 @@ CREATE TABLE delivery (
 ) STRICT;
 CREATE INDEX delivery_identity ON delivery (identity);
 CREATE INDEX delivery_activity ON delivery (activity) WHERE activity IS NOT NULL;
-CREATE INDEX delivery_open ON delivery (record, id) WHERE state IN (0, 1, 4);
-CREATE INDEX delivery_settle ON delivery (state, id) WHERE state IN (1, 3, 4);
-CREATE INDEX delivery_count ON delivery (target, state);
+CREATE INDEX delivery_open ON delivery (record, id) WHERE open = 1;
+CREATE INDEX delivery_state ON delivery (state, target);
 
 -- Records that stand in a target, or whose write is planned: the newest delivery that wrote each.
 CREATE TABLE written (
