@@ -108,7 +108,7 @@ fn verify_log(arguments: &VerifyArguments, session: &mut Session) -> Result<Exit
         session.terminal.problem(&Diagnostic::error(NO_VERIFIER, Place::Path(key_file.display().to_string()), message, remedy));
         Exit::Wrong
     })?;
-    let mut leaves = rows.as_ref().map(|reader| Leaves::new(reader));
+    let mut leaves = rows.as_ref().map(Leaves::new);
     let mut rows = leaves.as_mut().map(|leaves| leaves.by_ref().map(|leaf| leaf.map(|(_, bytes)| bytes)));
     let result = match &mut rows {
         Some(rows) => verify(&folder, &key, None, Some(rows)),
@@ -125,7 +125,7 @@ fn verify_log(arguments: &VerifyArguments, session: &mut Session) -> Result<Exit
                 match verified.waiting {
                     Some(0) => session.terminal.data("the store's rows are the same entries"),
                     Some(more) => {
-                        session.terminal.data(&format!("the store's rows are the same entries; {more} more are not yet integrated"))
+                        session.terminal.data(&format!("the store's rows are the same entries; {more} more are not yet integrated"));
                     }
                     None => {}
                 }

@@ -1,6 +1,7 @@
 //! `kith plan`: what a run would do, before and after by field. Writes nothing, anywhere.
 
 use super::opened::{parts, runtime, who};
+use super::page::line;
 use super::run::grouped;
 use super::{Exit, Session};
 use crate::model::Value;
@@ -76,25 +77,21 @@ fn page(preview: &Preview, total: u64) -> String {
     let mut out = String::new();
     for write in &preview.writes {
         let PlannedWrite { entry, target, operation, intent, record, result } = write;
-        out.push_str(&format!("{} {} · {entry} · {} {}\n", target.0, operation, intent.name(), record.0));
+        line(&mut out, format_args!("{} {} · {entry} · {} {}", target.0, operation, intent.name(), record.0));
         match result {
             Ok((effect, changes)) => {
-                out.push_str(&format!("    {}\n", effect.name()));
+                line(&mut out, format_args!("    {}", effect.name()));
                 for change in changes {
-                    out.push_str(&format!(
-                        "    {:<16} {} → {}\n",
-                        change.field,
-                        shown(change.before.reveal()),
-                        shown(change.after.reveal())
-                    ));
+                    let (before, after) = (shown(change.before.reveal()), shown(change.after.reveal()));
+                    line(&mut out, format_args!("    {:<16} {before} → {after}", change.field));
                 }
             }
-            Err(reason) => out.push_str(&format!("    would be refused: {} {}\n", reason.code, reason.message)),
+            Err(reason) => line(&mut out, format_args!("    would be refused: {} {}", reason.code, reason.message)),
         }
     }
-    out.push_str(&format!("\na run would write {} records; the first {} are shown above\n", grouped(total), preview.writes.len()));
+    line(&mut out, format_args!("\na run would write {} records; the first {} are shown above", grouped(total), preview.writes.len()));
     for (what, count) in &preview.counts {
-        out.push_str(&format!("  {:>9}  {what}\n", grouped(*count)));
+        line(&mut out, format_args!("  {:>9}  {what}", grouped(*count)));
     }
     out.push_str("\nnothing was written\n");
     out

@@ -90,10 +90,8 @@ impl Facts<'_> {
 
     /// The handle as the network shows it, else the cleaned one.
     fn handle(&self) -> Value {
-        match self.actor("actor.preferredUsername") {
-            Value::Missing => field(self.identity_fields, "handle"),
-            shown => shown,
-        }
+        let shown = self.actor("actor.preferredUsername");
+        if shown.is_missing() { field(self.identity_fields, "handle") } else { shown }
     }
 
     fn is_delete(&self) -> bool {
@@ -128,10 +126,7 @@ impl Scope for Facts<'_> {
             "audience" => self.activity.map_or(Value::Missing, |a| Value::text(a.audience.name())),
             "conversation" => self.activity.map_or(Value::Missing, |a| optional(a.conversation.as_ref())),
             "content" if !self.is_delete() => self.object("content"),
-            _ => match field(self.customer_fields, name) {
-                Value::Missing => field(self.related, name),
-                value => value,
-            },
+            _ => Some(field(self.customer_fields, name)).filter(|value| !value.is_missing()).unwrap_or_else(|| field(self.related, name)),
         }
     }
 }

@@ -38,11 +38,14 @@ pub struct Customer {
     pub raw: Personal<Vec<Value>>,
 }
 
+/// Names and values, in order.
+pub type Members = Arc<[(Arc<str>, Value)]>;
+
 /// A record that belongs to a customer: an order for instance.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RelatedRecord {
     /// The customer it belongs to.
     pub customer: CustomerId,
     /// Column and value, in file order.
-    pub members: Personal<Arc<[(Arc<str>, Value)]>>,
+    pub members: Personal<Members>,
 }

@@ -117,7 +117,7 @@ pub struct Candidate {
     pub customer: CustomerId,
     /// Probability that this one, among all rivals and "none of them", is the owner: `odds_i / (1 + Σ odds)`.
     pub posterior: f64,
-    /// Prior and comparisons together, in bits. The parts below sum to it: prior + Σ (bits + term_frequency_bits).
+    /// Prior and comparisons together, in bits. The parts below sum to it: prior + Σ (`bits` + `term_frequency_bits`).
     pub match_weight: f64,
     /// Each comparison, in the model's order.
     pub comparisons: Vec<ComparisonOutcome>,

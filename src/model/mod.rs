@@ -13,7 +13,7 @@ mod personal;
 mod value;
 
 pub use activity::{Activity, Audience, AudienceSet, Object, Verb, Version};
-pub use customer::{Customer, CustomerId, RelatedRecord};
+pub use customer::{Customer, CustomerId, Members, RelatedRecord};
 pub use decision::{
     BlockCut, Candidate, ComparisonOutcome, Decision, DecisionId, Evidence, Link, LinkedBy, NotLinkedReason, Outcome, RuleHit, Undetermined,
 };

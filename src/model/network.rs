@@ -31,23 +31,23 @@ networks! {
     Bluesky = "bluesky" | "bsky" | "atproto";
     /// Facebook.
     Facebook = "facebook" | "fb";
-    /// GitHub.
+    /// `GitHub`.
     GitHub = "github" | "gh";
     /// Instagram.
     Instagram = "instagram" | "ig" | "insta";
-    /// LinkedIn.
+    /// `LinkedIn`.
     LinkedIn = "linkedin" | "li";
-    /// Mastodon and other ActivityPub servers.
+    /// Mastodon and other `ActivityPub` servers.
     Mastodon = "mastodon" | "fediverse" | "activitypub";
     /// Reddit.
     Reddit = "reddit";
     /// Threads.
     Threads = "threads";
-    /// TikTok.
+    /// `TikTok`.
     TikTok = "tiktok" | "tik-tok";
     /// X, formerly Twitter.
     X = "x" | "twitter";
-    /// YouTube.
+    /// `YouTube`.
     YouTube = "youtube" | "yt";
 }
 

@@ -118,7 +118,7 @@ impl CustomersSide {
             return Ok(Refreshed::default());
         }
         let before = Arc::new(store.known_customers(&spec.name).await?);
-        let (compared, related) = self.read(rulebook.clone(), spec.clone(), related, before.clone()).await?;
+        let (mut compared, related) = self.read(rulebook.clone(), spec.clone(), related, before.clone()).await?;
         progress.advance(Stage::Customers, compared.summary.rows, None);
         let named_aside: HashSet<&CustomerId> = compared.parked.iter().filter_map(|p| p.customer.as_ref()).collect();
         let retired: Vec<CustomerId> = before
@@ -132,10 +132,9 @@ impl CustomersSide {
             self.known = None;
             return Err(RunError::Fault(retire_guard(&spec, retired.len(), in_force, rulebook.guard.retire)));
         }
-        self.bring_in(rulebook, &compared.fresh, &compared.changed, &retired, related.0);
-        let mut compared = compared;
-        if let (Some(fresh), Some(side)) = (compared.fresh.take(), self.known.as_mut().and_then(Arc::get_mut)) {
-            side.index = fresh;
+        self.bring_in(compared.fresh.take(), &compared.changed, &retired, related.0);
+        if self.known.is_none() {
+            return Ok(Refreshed::default());
         }
         let now = clock.now();
         let again = self.decide_again(store, rulebook, scribe, &compared.changed, &retired, now).await?;
@@ -193,18 +192,10 @@ impl CustomersSide {
         reading.await.map_err(RunError::Task)?.map_err(|error| RunError::Fault(Fault::of(error.diagnostic())))
     }
 
-    fn bring_in(
-        &mut self,
-        rulebook: &Rulebook,
-        fresh: &Option<Index>,
-        changed: &[Customer],
-        retired: &[CustomerId],
-        related: Vec<(Arc<str>, Related)>,
-    ) {
-        // Passes are one after the other and workers hold no index: nobody else holds this Arc. Were it shared, a new one would be read.
-        let side = self.known.as_mut().and_then(Arc::get_mut);
-        match side {
-            Some(side) if fresh.is_none() => {
+    fn bring_in(&mut self, fresh: Option<Index>, changed: &[Customer], retired: &[CustomerId], related: Vec<(Arc<str>, Related)>) {
+        match (fresh, self.known.as_mut().and_then(Arc::get_mut)) {
+            (Some(index), _) => self.known = Some(Arc::new(KnownSide { index, related })),
+            (None, Some(side)) => {
                 for customer in changed {
                     let prepared = side.index.prepare(customer);
                     side.index.insert(prepared);
@@ -214,7 +205,9 @@ impl CustomersSide {
                 }
                 side.related = related;
             }
-            _ => self.known = Some(Arc::new(KnownSide { index: empty_index(rulebook), related })),
+            // Passes are one after the other and workers hold no index, so nobody else holds it. Were it shared all the same, nobody is
+            // decided now and the next pass reads everything afresh: an index with holes would unlink people.
+            (None, None) => self.known = None,
         }
     }
 

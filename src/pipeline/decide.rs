@@ -67,8 +67,8 @@ impl<'a> Deciding<'a> {
     ///
     /// # Errors
     /// When a person's key can't be had: then nothing of the chunk is stored, and the identities stay undetermined.
-    pub fn chunk(&self, works: Vec<IdentityWork>) -> Result<Vec<DecideStep>, super::RunError> {
-        works.into_iter().map(|work| self.one(work)).collect()
+    pub fn chunk(&self, works: &[IdentityWork]) -> Result<Vec<DecideStep>, super::RunError> {
+        works.iter().map(|work| self.one(work)).collect()
     }
 
     /// [`Deciding::chunk`] over several threads, in order.
@@ -84,8 +84,8 @@ impl<'a> Deciding<'a> {
             chunks.push(std::mem::replace(&mut rest, tail));
         }
         std::thread::scope(|scope| {
-            let others: Vec<_> = chunks.into_iter().map(|chunk| scope.spawn(move || self.chunk(chunk))).collect();
-            let last = self.chunk(rest);
+            let others: Vec<_> = chunks.into_iter().map(|chunk| scope.spawn(move || self.chunk(&chunk))).collect();
+            let last = self.chunk(&rest);
             let mut steps = Vec::new();
             for other in others {
                 match other.join() {
@@ -130,13 +130,13 @@ impl<'a> Deciding<'a> {
         self.rulebook.identities.fields.iter().map(|f| f.name.clone()).zip(cleaned.iter().cloned()).collect()
     }
 
-    fn one(&self, work: IdentityWork) -> Result<DecideStep, super::RunError> {
-        let Some(profile) = work.profile.clone() else { return Ok(self.without_profile(&work)) };
+    fn one(&self, work: &IdentityWork) -> Result<DecideStep, super::RunError> {
+        let Some(profile) = work.profile.clone() else { return Ok(Self::without_profile(work)) };
         let cleaned = clean_identity(&self.rulebook.identities, work.id.network, profile.fields.reveal());
         let taken = work.needs_decision.then(|| self.decision(&work.id, &profile, &cleaned));
         let digest = taken.as_ref().map_or(Digest([0; 32]), |decision| self.scribe.evidence_digest(decision));
         let decided = match (&taken, &work.current) {
-            (Some(decision), _) => Standpoint::from_new(decision, self.reference(&work, decision, digest)),
+            (Some(decision), _) => Standpoint::from_new(decision, self.reference(work, decision, digest)),
             (None, Some(current)) => Standpoint::from_current(current),
             (None, None) => Standpoint::undetermined(),
         };
@@ -146,7 +146,7 @@ impl<'a> Deciding<'a> {
         let related = decided.customer.as_ref().map(|c| self.known.related_to(c)).unwrap_or_default();
         let view = View {
             deciding: self,
-            work: &work,
+            work,
             decided: &decided,
             identity: &identity,
             identity_fields: &identity_fields,
@@ -173,12 +173,12 @@ impl<'a> Deciding<'a> {
             link,
             leaves: Vec::new(),
         };
-        step.leaves = self.scribe.decide_step(&work, &step, self.now)?;
+        step.leaves = self.scribe.decide_step(work, &step, self.now)?;
         Ok(step)
     }
 
     /// Nothing may be kept about this person: what they say is dropped, unseen.
-    fn without_profile(&self, work: &IdentityWork) -> DecideStep {
+    fn without_profile(work: &IdentityWork) -> DecideStep {
         let activities = work.activities.iter().map(|a| (a.row, Disposition::Drop(DropRule::NotPermitted))).collect();
         DecideStep {
             row: work.row,
@@ -318,7 +318,8 @@ impl View<'_> {
 
     fn activity(&self, stored: &StoredActivity, standing: &[Standing], changed: bool) -> Option<Disposition> {
         let waiting = matches!(stored.state, ActivityState::WaitingDecision | ActivityState::WaitingReview);
-        if !waiting && !(changed && stored.newest && stored.activity.verb != Verb::Delete) {
+        let reaches_back = changed && stored.newest && stored.activity.verb != Verb::Delete;
+        if !waiting && !reaches_back {
             return None;
         }
         if waiting && self.overtaken(stored) {

@@ -1,6 +1,7 @@
 //! The whole main job on the sample, timed by step, with memory and size on disk, beside a physical limit: plain SQLite inserts of the same
 #![allow(
     clippy::print_stdout,
+    clippy::disallowed_methods,
     clippy::indexing_slicing,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,

@@ -5,7 +5,14 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::string_slice,
-    reason = "a test that can't go on panics; clippy knows tests only by their attribute, not the functions that they share"
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::semicolon_if_nothing_returned,
+    clippy::format_collect,
+    clippy::items_after_statements,
+    clippy::map_unwrap_or,
+    clippy::duration_suboptimal_units,
+    reason = "a test that can't go on panics and reads clocks and variables; clippy knows tests only by their attribute, not the functions that they share"
 )]
 
 mod audit_log;
@@ -17,8 +24,8 @@ mod kills;
 mod linkage;
 mod main_job;
 mod sources;
-mod targets;
 mod store;
+mod targets;
 mod tidy;
 
 #[path = "../support/mod.rs"]

@@ -74,8 +74,9 @@ pub fn slice(lines: usize) -> Slice {
     let activities: Vec<u8> = all.split_inclusive(|b| *b == b'\n').take(lines).flatten().copied().collect();
     let truth = String::from_utf8(sample("truth.csv.gz")).unwrap();
     let wanted: HashSet<&str> = truth.lines().take(lines).filter_map(|l| l.split(',').nth(1)).filter(|c| !c.is_empty()).collect();
-    let keep =
-        |line: &str, at: usize, id: Option<&str>| line.is_empty() || at == 0 || at % 10 == 0 || id.is_some_and(|id| wanted.contains(id));
+    let keep = |line: &str, at: usize, id: Option<&str>| {
+        line.is_empty() || at == 0 || at.is_multiple_of(10) || id.is_some_and(|id| wanted.contains(id))
+    };
     let filter = |name: &str, column: usize| {
         let text = String::from_utf8(sample(name)).unwrap();
         text.split_inclusive('\n')
