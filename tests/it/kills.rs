@@ -50,9 +50,9 @@ fn outcome(project: &Project) -> Outcome {
     service_desk.sort();
     let sums = ["received", "duplicates", "decisions", "delivered", "parked", "dropped", "erased", "in_flight", "conservation_gap"];
     Outcome {
-        profiles: project.crm("SELECT * FROM profiles"),
-        interactions: project.crm("SELECT * FROM interactions"),
-        leads: project.crm("SELECT * FROM leads"),
+        profiles: project.crm("SELECT * FROM SocialProfile"),
+        interactions: project.crm("SELECT * FROM SocialInteraction"),
+        leads: project.crm("SELECT * FROM SocialLead"),
         service_desk,
         decisions,
         sums: sums.iter().map(|name| ((*name).to_owned(), run[*name].clone())).collect(),

@@ -37,11 +37,11 @@ fn a_handle_on_file_links_and_the_crm_holds_profile_and_interaction() {
     assert_eq!(run["decisions"]["linked"], 1);
     conserved(&run);
     assert_eq!(
-        project.crm("SELECT CustomerID, Network, Body, Topic, OrderNumber FROM interactions"),
+        project.crm("SELECT CustomerID, Network, Body, Topic, OrderNumber FROM SocialInteraction"),
         ["C1|linkedin|My order 4711 arrived broken|complaint|4711", "C1|linkedin|grazie|mention|NULL"]
     );
     assert_eq!(
-        project.crm("SELECT CustomerID, Network, Handle, Basis, LinkedBy FROM profiles"),
+        project.crm("SELECT CustomerID, Network, Handle, Basis, LinkedBy FROM SocialProfile"),
         ["C1|linkedin|ada_rossi|provided_by_customer|handle-on-file"]
     );
     let list = project.kith(&["link", "list", "--format", "csv"]).ok().stdout;
@@ -59,7 +59,7 @@ fn the_same_input_twice_changes_nothing() {
     project.write("data/activities.ndjson", lines(&said));
     let first = project.run_once();
     assert_eq!((count(&first, "received"), count(&first, "duplicates")), (1, 1));
-    let rows = project.crm("SELECT * FROM interactions");
+    let rows = project.crm("SELECT * FROM SocialInteraction");
     let second = project.run_once();
     assert_eq!(second["this_run"]["received"], 0);
     assert_eq!(second["this_run"]["written"], 0);
@@ -69,7 +69,7 @@ fn the_same_input_twice_changes_nothing() {
     project.edit("config/kith.toml", "data/activities.ndjson", "data/more.ndjson");
     let third = project.run_once();
     assert_eq!((count(&third, "received"), count(&third, "duplicates")), (1, 3));
-    assert_eq!(project.crm("SELECT * FROM interactions"), rows);
+    assert_eq!(project.crm("SELECT * FROM SocialInteraction"), rows);
     conserved(&third);
     assert!(project.kith(&["run", "--once"]).ok().stdout.contains("nothing new"));
 }
@@ -81,7 +81,7 @@ fn edits_change_the_row_deletes_remove_it_and_late_versions_do_nothing() {
     let second = ada_says(2, "all good");
     project.write("data/activities.ndjson", lines(&[first.clone(), second.clone()]));
     project.run_once();
-    let bodies = || project.crm("SELECT Body FROM interactions");
+    let bodies = || project.crm("SELECT Body FROM SocialInteraction");
     assert_eq!(bodies(), ["My order 4711 arrived broken", "all good"]);
 
     project.write("data/2.ndjson", lines(&[edited(&first, "It arrived whole, sorry", "2026-09-02T10:00:00Z")]));
@@ -108,7 +108,7 @@ fn what_is_deleted_before_it_was_written_is_never_written() {
     project.write("data/activities.ndjson", lines(&[deleted(&note, "2026-09-03T10:00:00Z"), note]));
     let run = project.run_once();
     conserved(&run);
-    assert_eq!(project.crm("SELECT * FROM interactions"), [""; 0]);
+    assert_eq!(project.crm("SELECT * FROM SocialInteraction"), [""; 0]);
     assert_eq!((count(&run, "dropped"), count(&run, "delivered")), (2, 0), "{run}");
 }
 
@@ -121,8 +121,8 @@ fn a_strangers_question_is_a_lead_and_nothing_else_is_kept_of_a_stranger() {
     let run = project.run_once();
     conserved(&run);
     assert_eq!(run["decisions"]["not_linked"], 1);
-    assert_eq!(project.crm("SELECT Network, PostURL FROM leads"), ["mastodon|https://mastodon.example/@qqzz/7"]);
-    assert_eq!(project.crm("SELECT * FROM interactions"), [""; 0]);
+    assert_eq!(project.crm("SELECT Network, PostURL FROM SocialLead"), ["mastodon|https://mastodon.example/@qqzz/7"]);
+    assert_eq!(project.crm("SELECT * FROM SocialInteraction"), [""; 0]);
     assert_eq!((count(&run, "delivered"), count(&run, "dropped")), (1, 1), "{run}");
 }
 
@@ -191,7 +191,7 @@ fn a_customer_who_comes_later_is_linked_and_what_was_said_is_backfilled() {
     let after = project.run_once();
     conserved(&after);
     assert_eq!(after["decisions"]["linked"], 1, "{after}");
-    assert_eq!(project.crm("SELECT CustomerID, Body FROM interactions"), ["C3|hello from Zoe"], "within backfill: 30d only");
+    assert_eq!(project.crm("SELECT CustomerID, Body FROM SocialInteraction"), ["C3|hello from Zoe"], "within backfill: 30d only");
 }
 
 #[test]
@@ -200,19 +200,19 @@ fn a_retired_customer_is_unlinked_and_what_was_written_is_taken_back_and_a_merge
     project.edit("mappings/retail.yaml", "retire: 2 %, relink: 1 %", "retire: 100 %, relink: 100 %");
     project.write("data/activities.ndjson", lines(&[ada_says(1, "ciao")]));
     project.run_once();
-    assert_eq!(project.crm("SELECT CustomerID FROM interactions"), ["C1"]);
+    assert_eq!(project.crm("SELECT CustomerID FROM SocialInteraction"), ["C1"]);
 
     project.write("data/customers.csv", format!("{CUSTOMERS_HEADER}{BEN}"));
     let gone = project.run_once();
     conserved(&gone);
     assert_eq!(gone["decisions"]["linked"], 0, "{gone}");
-    assert_eq!(project.crm("SELECT CustomerID FROM interactions"), [""; 0]);
-    assert_eq!(project.crm("SELECT CustomerID FROM profiles"), [""; 0]);
+    assert_eq!(project.crm("SELECT CustomerID FROM SocialInteraction"), [""; 0]);
+    assert_eq!(project.crm("SELECT CustomerID FROM SocialProfile"), [""; 0]);
 
     project.write("data/customers.csv", format!("{CUSTOMERS_HEADER}{ADA}{BEN}"));
     let back = project.run_once();
     assert_eq!(back["decisions"]["linked"], 1, "a customer who returns is linked again: {back}");
-    assert_eq!(project.crm("SELECT CustomerID FROM profiles"), ["C1"]);
+    assert_eq!(project.crm("SELECT CustomerID FROM SocialProfile"), ["C1"]);
     project.kith(&["audit", "verify"]).ok();
 }
 
@@ -225,11 +225,11 @@ fn merged_customers_are_one_customer() {
     project.write("data/customers.csv", format!("{header},master_id\n{rows}"));
     project.write("data/activities.ndjson", lines(&[ada_says(1, "ciao")]));
     project.run_once();
-    assert_eq!(project.crm("SELECT CustomerID FROM interactions"), ["C1"]);
+    assert_eq!(project.crm("SELECT CustomerID FROM SocialInteraction"), ["C1"]);
     project.write("data/customers.csv", format!("{header},master_id\n{},C2\n{},\n", ADA.trim_end(), BEN.trim_end()));
     project.kith(&["run", "--once", "--approve-customers"]).ok();
-    assert_eq!(project.crm("SELECT CustomerID FROM interactions"), ["C2"], "the survivor of the merge");
-    assert_eq!(project.crm("SELECT CustomerID FROM profiles"), ["C2"]);
+    assert_eq!(project.crm("SELECT CustomerID FROM SocialInteraction"), ["C2"], "the survivor of the merge");
+    assert_eq!(project.crm("SELECT CustomerID FROM SocialProfile"), ["C2"]);
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn plan_says_what_a_run_would_do_and_writes_nothing() {
     let plan = project.kith(&["--format", "json", "plan"]).ok().json();
     assert!(!project.path("state").exists() && !project.path("crm").exists(), "plan left something behind");
     project.run_once();
-    let rows = project.crm("SELECT ActivityID FROM interactions").len() as u64;
+    let rows = project.crm("SELECT ActivityID FROM SocialInteraction").len() as u64;
     let inserted: u64 = plan["counts"]["crm_db interaction inserted"].as_u64().unwrap();
     assert_eq!(inserted, rows, "{plan}");
     let empty = project.kith(&["plan", "--exit-code"]).ok().stdout;
@@ -291,10 +291,10 @@ fn plan_says_what_a_run_would_do_and_writes_nothing() {
 fn max_writes_stops_after_so_many_and_the_next_run_does_the_rest() {
     let project = two_customers();
     project.write("data/activities.ndjson", lines(&(1..=10).map(|n| ada_says(n, "ciao")).collect::<Vec<_>>()));
-    project.kith(&["run", "--once", "--max-writes", "4"]).fails(1, "KITH-D002");
-    let written = project.crm("SELECT 1 FROM interactions").len() + project.crm("SELECT 1 FROM profiles").len();
+    project.kith(&["run", "--once", "--max-writes", "4"]).fails(1, "KITH-R012");
+    let written = project.crm("SELECT 1 FROM SocialInteraction").len() + project.crm("SELECT 1 FROM SocialProfile").len();
     assert_eq!(written, 4);
     let run = project.run_once();
     conserved(&run);
-    assert_eq!(project.crm("SELECT 1 FROM interactions").len(), 10);
+    assert_eq!(project.crm("SELECT 1 FROM SocialInteraction").len(), 10);
 }

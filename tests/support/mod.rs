@@ -192,6 +192,10 @@ impl Project {
 
     /// Rows of a query on the SQLite CRM, each as its values joined by `|`, sorted.
     pub fn crm(&self, sql: &str) -> Vec<String> {
+        // The CRM comes into being with the first write.
+        if !self.path("crm/crm.db").exists() {
+            return Vec::new();
+        }
         let db = rusqlite::Connection::open_with_flags(self.path("crm/crm.db"), rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
         let mut statement = db.prepare(sql).unwrap();
         let columns = statement.column_count();

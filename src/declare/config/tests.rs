@@ -53,7 +53,7 @@ fn the_least_configuration_takes_bounded_defaults() {
     assert_eq!((config.service.intake_batch.get(), config.service.decide_batch.get(), config.service.threads), (2000, 1000, None));
     assert_eq!(config.sources[0].kind, SourceKind::File { path: "/p/a.ndjson".into() });
     assert_eq!(config.customers("crm").unwrap().kind, TableKind::Csv { path: "/p/c.csv".into(), delimiter: b',' });
-    assert_eq!(config.target("crm_db").unwrap().batch.get(), 500);
+    assert_eq!(config.target("crm_db").unwrap().batch.get(), 1000);
     assert_eq!((config.log, config.keys, config.evaluate), (Log::default(), Keys::default(), Evaluate::default()));
 }
 
