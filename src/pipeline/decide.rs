@@ -3,7 +3,7 @@
 use super::leaves::Scribe;
 use crate::customers::Related;
 use crate::declare::mapping::Rulebook;
-use crate::enrich::{Decided, Due, Facts, Planned, Standing, Subject, Write, reconcile_link, reconcile_object};
+use crate::enrich::{Decided, Due, Facts, OnDelete, Planned, Standing, Subject, Write, reconcile_link, reconcile_object};
 use crate::model::{
     ActivityState, CustomerId, Decision, Digest, DropRule, IdempotencyKey, Identity, IdentityId, Outcome, Profile, Timestamp, Value, Verb,
     WriteIntent,
@@ -254,6 +254,17 @@ impl Standpoint {
     }
 }
 
+/// What waits beside a version of an object.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Overtaken {
+    /// Nothing newer.
+    No,
+    /// A newer text.
+    ByEdit,
+    /// A Delete, and no newer text.
+    ByDelete,
+}
+
 /// One identity, its decision and its facts.
 struct View<'a> {
     deciding: &'a Deciding<'a>,
@@ -322,7 +333,8 @@ impl View<'_> {
         if !waiting && !reaches_back {
             return None;
         }
-        if waiting && self.overtaken(stored) {
+        let overtaken = if waiting { self.overtaken(stored) } else { Overtaken::No };
+        if overtaken == Overtaken::ByEdit {
             return Some(Disposition::Drop(DropRule::Superseded));
         }
         match self.decided.outcome {
@@ -350,7 +362,15 @@ impl View<'_> {
             Outcome::Linked | Outcome::NotLinked => enrichment.records(&facts, Subject::Activity),
             Outcome::Review | Outcome::NotPermitted | Outcome::Undetermined => Vec::new(),
         };
-        match reconcile_object(enrichment, stored.activity.verb, records, standing, due, none) {
+        let outlives = |entry: &str| enrichment.deliver.iter().any(|e| &*e.id == entry && e.on_delete != OnDelete::Remove);
+        let (records, standing, none) = if overtaken == Overtaken::ByDelete {
+            // Only records that are meant to outlive the post; what the Delete removes is left to the Delete.
+            let records = records.into_iter().filter(|r| outlives(&r.entry.id)).collect();
+            (records, standing.iter().filter(|s| outlives(&s.entry)).cloned().collect(), DropRule::Superseded)
+        } else {
+            (records, standing.to_vec(), none)
+        };
+        match reconcile_object(enrichment, stored.activity.verb, records, &standing, due, none) {
             Planned::Writes(writes) => {
                 let object = Some(stored.activity.object.id.clone());
                 let version = version_text(stored);
@@ -360,24 +380,18 @@ impl View<'_> {
         }
     }
 
-    /// A version that a newer waiting one of the same object makes pointless: what is gone or edited before it was ever written is not
-    /// written. (A Delete that only blanks or keeps the record needs the record, so the last write before it still goes.)
-    fn overtaken(&self, stored: &StoredActivity) -> bool {
+    /// Whether a newer version of the same object waits beside this one: what is gone or edited before it was ever written is not written
+    /// (`ops/decisions/0002`).
+    fn overtaken(&self, stored: &StoredActivity) -> Overtaken {
         if stored.activity.verb == Verb::Delete {
-            return false;
+            return Overtaken::No;
         }
         let version = stored.activity.version();
-        let removes = self
-            .deciding
-            .rulebook
-            .enrich
-            .deliver
-            .iter()
-            .all(|e| e.subject != Subject::Activity || e.on_delete == crate::enrich::OnDelete::Remove);
-        self.work.activities.iter().any(|other| {
-            other.activity.object.id == stored.activity.object.id
-                && other.activity.version() > version
-                && (other.activity.verb != Verb::Delete || removes)
+        let newer = self.work.activities.iter().map(|other| &other.activity);
+        let newer = newer.filter(|other| other.object.id == stored.activity.object.id && other.version() > version);
+        newer.fold(Overtaken::No, |so_far, other| match (so_far, other.verb) {
+            (Overtaken::ByEdit, _) | (_, Verb::Create | Verb::Update) => Overtaken::ByEdit,
+            (Overtaken::No | Overtaken::ByDelete, Verb::Delete) => Overtaken::ByDelete,
         })
     }
 
