@@ -18,4 +18,4 @@ assert run["received"] == run["delivered"] + run["parked"] + run["dropped"] + ru
 print("the second run did nothing")
 P
 "$kith" audit verify
-python3 "$OLDPWD/ops/audit/verify.py" state/log
+python3 "$OLDPWD/ops/audit/verify.py" state/log state/keys/log.pub
