@@ -1,5 +1,5 @@
 //! Linkage model files, `mappings/models/*.yaml`: prior, blocking rules, term frequencies and comparisons with written m and u, checked
-//! whole into a [`Model`].
+//! whole into a [`crate::resolve::Model`].
 
 mod format;
 mod read;

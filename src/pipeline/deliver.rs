@@ -19,6 +19,8 @@ const ATTEMPTS_WHEN_DRAINING: u32 = 3;
 const PAUSE_WHEN_DRAINING: Duration = Duration::from_secs(1);
 /// A worker without work looks again after this long, should it have missed the bell.
 const IDLE: Duration = Duration::from_secs(1);
+/// Unanswered deliveries looked at in one go.
+const UNSETTLED_AT_ONCE: usize = 256;
 
 /// A fault that stops every worker: without a log, nothing is sent (fail closed).
 #[derive(Debug, Default)]
@@ -139,25 +141,29 @@ impl<S: Store> Worker<S> {
             if order == Order::Stop || self.gate.is_closed() {
                 return Ok(report);
             }
-            let allowed = self.allowance.take(usize::try_from(self.batch.get()).unwrap_or(1));
-            if allowed == 0 {
-                report.ended.get_or_insert(Ended::AllowanceUsedUp);
-                return Ok(report);
-            }
-            let rows = self.store.due(&self.id, self.clock.now(), allowed).await?;
-            self.allowance.give_back(allowed.saturating_sub(rows.len()));
+            let limit = usize::try_from(self.batch.get()).unwrap_or(1);
+            let mut rows = self.store.due(&self.id, self.clock.now(), limit).await?;
             if rows.is_empty() {
+                if self.settle_left().await? {
+                    continue;
+                }
                 if order == Order::Drain {
                     return Ok(report);
                 }
                 self.idle(IDLE).await;
                 continue;
             }
-            let count = rows.len();
+            let count = self.allowance.take(rows.len());
+            if count == 0 {
+                report.ended.get_or_insert(Ended::AllowanceUsedUp);
+                return Ok(report);
+            }
+            rows.truncate(count);
             match self.send(rows, &mut report).await? {
                 Sent::Some(sent) => {
                     self.allowance.give_back(count.saturating_sub(sent));
                     unavailable = 0;
+                    report.ended = None;
                 }
                 Sent::Unavailable(reason) => {
                     self.allowance.give_back(count);
@@ -171,6 +177,17 @@ impl<S: Store> Worker<S> {
                 }
             }
         }
+    }
+
+    /// Settles what has no answer yet; whether something was settled, so that what it held back may go.
+    async fn settle_left(&self) -> Result<bool, RunError> {
+        let mut settled = false;
+        for row in self.store.unsettled(None, UNSETTLED_AT_ONCE).await? {
+            if row.delivery.target == self.id {
+                settled |= settle(&*self.store, &self.target, &self.scribe, &*self.clock, row).await?;
+            }
+        }
+        Ok(settled)
     }
 
     async fn idle(&mut self, pause: Duration) {
@@ -255,23 +272,23 @@ enum Sent {
     Unavailable(ParkReason),
 }
 
-/// Asks the target what became of a delivery without an answer. While the target can't say, it stays `unknown` and holds back later writes to
-/// the same record.
+/// Asks the target what became of a delivery without an answer; whether it could say. While it can't, the delivery stays `unknown` and holds
+/// back later writes to the same record.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn settle<S: Store>(store: &S, target: &AnyTarget, scribe: &Scribe, clock: &dyn Clock, row: OutboxRow) -> Result<(), RunError> {
+pub async fn settle<S: Store>(store: &S, target: &AnyTarget, scribe: &Scribe, clock: &dyn Clock, row: OutboxRow) -> Result<bool, RunError> {
     let outcome = match target.settle(&row.delivery).await {
         Ok(Settled::Delivered(receipt)) => SendOutcome::Delivered(receipt),
         Ok(Settled::NotThere) => SendOutcome::NotThere,
         Err(error @ DeliveryError::Refused { .. }) => SendOutcome::Parked(error.park_reason()),
         Err(DeliveryError::Unavailable { message, .. } | DeliveryError::OutcomeUnknown { message }) => {
             tracing::warn!(target_name = %row.delivery.target.0, reason = %message, "a delivery without an answer can't be settled yet");
-            return Ok(());
+            return Ok(false);
         }
     };
     let leaf = scribe.recovered(&row, &outcome, clock.now())?;
     scribe.keep_parts(store).await?;
     store.receipt(vec![ReceiptStep { delivery: row.delivery.id, outcome, leaf }]).await?;
-    Ok(())
+    Ok(true)
 }

@@ -23,6 +23,9 @@ use tokio::task::{JoinHandle, JoinSet};
 
 /// Unsettled deliveries looked at together when a service starts.
 const UNSETTLED_AT_ONCE: usize = 256;
+/// A reading command that finds the folder's lock taken, and no service behind it, asks again: 10 × 0.2 s.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(200);
 /// How long open sends may take after a stop was asked for; what is not done then is `unknown` and settled at the next start.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -88,7 +91,15 @@ impl Service {
     pub async fn run(mut self, options: &RunOptions, mut stop: watch::Receiver<bool>) -> Result<Summary, RunError> {
         let stopwatch = Stopwatch::start();
         self.begin().await?;
-        let (mut requests, _listening) = control::listen(&self.parts.config.service.state).map_err(RunError::Control)?;
+        let (mut requests, _listening) = match control::listen(&self.parts.config.service.state) {
+            Ok((requests, listening)) => (requests, Some(listening)),
+            Err(error) => {
+                // A socket's path has at most 107 bytes. The work does not need it; commands that change something beside us do.
+                let problem = RunError::Control(error).diagnostic();
+                tracing::warn!(code = problem.code.0, "no control socket: {}; {}", problem.message, problem.remedy);
+                (mpsc::channel(1).1, None)
+            }
+        };
         let (stop_log, log_stops) = watch::channel(false);
         let log =
             tokio::spawn(integrate::follow(self.store.clone(), self.log.clone(), self.gate.clone(), log_stops, self.progress.clone()));
@@ -122,13 +133,27 @@ impl Service {
     async fn begin(&self) -> Result<(), RunError> {
         let now = self.clock.now();
         let mapping = self.parts.rulebook.digest.to_string();
+        let model = self.parts.rulebook.matching.model.as_ref().map(|m| m.digest);
+        let config = super::leaves::config_digest(&self.parts.config);
         let clean = self.store.setting("clean_stop").await?.is_none_or(|v| v == "true");
         let before = self.store.setting("mapping").await?;
         let mut leaves = self.scribe.started(clean, &self.parts, before.is_none(), now)?;
         if before.as_ref() != Some(&mapping) {
             leaves.push(self.scribe.mapping_changed(before.as_deref(), now)?);
         }
-        self.store.set(vec![("clean_stop".into(), "false".into()), ("mapping".into(), mapping)], leaves).await?;
+        let mut settings = vec![("clean_stop".into(), "false".into()), ("mapping".into(), mapping), ("config".into(), config.to_string())];
+        let before = self.store.setting("config").await?;
+        if before.as_deref() != Some(config.to_string().as_str()) {
+            leaves.push(self.scribe.config_changed(&self.parts.config, before.as_deref(), now)?);
+        }
+        if let Some(model) = model {
+            let before = self.store.setting("model").await?;
+            if before.as_deref() != Some(model.to_string().as_str()) {
+                leaves.push(self.scribe.model_changed(model, before.as_deref(), now)?);
+            }
+            settings.push(("model".into(), model.to_string()));
+        }
+        self.store.set(settings, leaves).await?;
 
         let mut after = None;
         let targets = self.targets();
@@ -138,7 +163,8 @@ impl Service {
             after = Some(last.delivery.id);
             for row in rows {
                 if let Some((_, target)) = targets.iter().find(|(id, _)| *id == row.delivery.target) {
-                    settle(&*self.store, target, &self.scribe, &*self.clock, row).await?;
+                    // What can't be settled yet is tried again by the target's worker.
+                    let _settled: bool = settle(&*self.store, target, &self.scribe, &*self.clock, row).await?;
                 }
             }
         }
@@ -198,7 +224,13 @@ impl Service {
                     }
                 }
             }
-            Err(RunError::Fault(fault)) => self.fault(fault),
+            Err(RunError::Fault(fault)) => {
+                if !self.faults.contains(&fault) {
+                    let leaf = self.scribe.undetermined(&format!("{} {}", fault.code, fault.message), self.clock.now())?;
+                    self.store.append(vec![leaf]).await?;
+                }
+                self.fault(fault);
+            }
             Err(error) => return Err(error),
         }
         self.progress.finished(Stage::Customers);
@@ -246,7 +278,7 @@ impl Service {
             tokio::select! {
                 () = &mut due => return Ok(()),
                 _changed = stop.changed() => return Ok(()),
-                Some(asked) = requests.recv() => {
+                Some(asked) = requests.recv(), if !requests.is_closed() => {
                     let (answer, at_once) = self.answer(&asked.request, asked.uid).await;
                     if asked.answer.send(answer).is_err() {
                         tracing::debug!("who asked is gone");
@@ -407,7 +439,15 @@ pub async fn record_read(
         Some(Answer::Refused { code, reason }) => return Err(RunError::Refused { code, reason }),
         None => {}
     }
-    let service = Service::open(parts, who, clock, Arc::new(super::Unseen))?;
+    let mut tries = 0;
+    let service = loop {
+        match Service::open(parts.clone(), who.clone(), clock.clone(), Arc::new(super::Unseen)) {
+            // Another reading command is at the same point: it takes a moment.
+            Err(RunError::Store(StoreError::Locked(_))) if tries < LOCK_TRIES => tries += 1,
+            other => break other?,
+        }
+        tokio::time::sleep(LOCK_PAUSE).await;
+    };
     let leaf = service.scribe.personal_read(what, subjects, count, None, service.clock.now())?;
     service.store.append(vec![leaf]).await?;
     integrate::catch_up(&*service.store, &service.log, &*service.progress).await?;

@@ -25,7 +25,7 @@ impl BatchLimits {
 pub struct RawLine {
     /// 1-based.
     pub line: u64,
-    /// Its bytes; of a line that is too long only the first [`KEPT_BYTES`].
+    /// Its bytes; of a line that is too long only the first 64 KiB.
     pub bytes: Personal<Vec<u8>>,
     /// How long it is.
     pub length: u64,
