@@ -187,3 +187,41 @@ fn a_read_only_disk_is_told_and_nothing_is_sent() {
     assert!(stderr.contains("KITH-A007") && stderr.contains("Read-only"), "{stderr}");
     assert_eq!(project.crm("SELECT 1 FROM SocialInteraction"), [""; 0]);
 }
+
+#[test]
+fn without_its_log_nothing_is_sent() {
+    let project = hundred_customers();
+    project.run_once();
+    let more: Vec<_> = (5..9).map(|n| activity("instagram", &format!("u{n}"), &format!("handle{n}"), "x", n, "hello")).collect();
+    project.write("data/more.ndjson", lines(&more));
+    project.edit("config/kith.toml", "data/activities.ndjson", "data/more.ndjson");
+    // The log's folder turns read-only, then full: the rest of the state could be written all the same.
+    for mount in
+        ["mount --bind -o ro state/log state/log && mount -o remount,bind,ro state/log", "mount -t tmpfs -o size=4k none state/log"]
+    {
+        let script = format!("{mount}\n\"$KITH\" run --once");
+        let Some(output) = in_own_mounts(&project, &script) else { return };
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains("KITH-A"), "{stderr}");
+        assert_eq!(project.crm("SELECT 1 FROM SocialInteraction").len(), 5, "sent without a log");
+    }
+    let run = project.run_once();
+    assert_eq!((run["delivered"].as_u64(), run["conservation_gap"].as_u64()), (Some(9), Some(0)), "{run}");
+    project.kith(&["audit", "verify"]).ok();
+}
+
+#[test]
+fn what_stands_in_dev_full_stays_in_the_outbox() {
+    let project = hundred_customers();
+    project.edit("config/kith.toml", "path = \"crm/service-desk.ndjson\"", "path = \"/dev/full\"");
+    let gold = customers(5).replace("standard", "gold");
+    project.write("data/customers.csv", gold);
+    project.write("data/activities.ndjson", lines(&[activity("instagram", "u1", "handle1", "x", 1, "my order arrived broken")]));
+    let ran = project.kith(&["--format", "json", "run", "--once"]).fails(1, "KITH-D");
+    let run = ran.json();
+    assert_eq!((run["in_flight"].as_u64(), run["conservation_gap"].as_u64()), (Some(1), Some(0)), "{run}");
+    assert_eq!(project.crm("SELECT 1 FROM SocialInteraction").len(), 1, "the other target is not held back");
+    project.edit("config/kith.toml", "/dev/full", "crm/desk.ndjson");
+    assert_eq!(project.run_once()["delivered"], 1);
+}
