@@ -18,7 +18,7 @@ use crate::store::{Store, StoreError};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// Unsettled deliveries looked at together when a service starts.
@@ -91,15 +91,8 @@ impl Service {
     pub async fn run(mut self, options: &RunOptions, mut stop: watch::Receiver<bool>) -> Result<Summary, RunError> {
         let stopwatch = Stopwatch::start();
         self.begin().await?;
-        let (mut requests, _listening) = match control::listen(&self.parts.config.service.state) {
-            Ok((requests, listening)) => (requests, Some(listening)),
-            Err(error) => {
-                // A socket's path has at most 107 bytes. The work does not need it; commands that change something beside us do.
-                let problem = RunError::Control(error).diagnostic();
-                tracing::warn!(code = problem.code.0, "no control socket: {}; {}", problem.message, problem.remedy);
-                (mpsc::channel(1).1, None)
-            }
-        };
+        let wake = Arc::new(Notify::new());
+        let _answering = self.answer_requests(&wake);
         let (stop_log, log_stops) = watch::channel(false);
         let log =
             tokio::spawn(integrate::follow(self.store.clone(), self.log.clone(), self.gate.clone(), log_stops, self.progress.clone()));
@@ -117,7 +110,7 @@ impl Service {
             if log.is_finished() {
                 break "log";
             }
-            self.wait(&mut requests, &mut stop).await?;
+            self.wait(&wake, &mut stop).await;
         };
 
         let sending = Stopwatch::start();
@@ -271,42 +264,36 @@ impl Service {
     }
 
     /// Between passes: until the poll is due, somebody asks, or the end.
-    async fn wait(&self, requests: &mut mpsc::Receiver<control::Asked>, stop: &mut watch::Receiver<bool>) -> Result<(), RunError> {
-        let due = tokio::time::sleep(Duration::from_secs(u64::from(self.parts.config.service.poll_seconds.get())));
-        tokio::pin!(due);
-        loop {
-            tokio::select! {
-                () = &mut due => return Ok(()),
-                _changed = stop.changed() => return Ok(()),
-                Some(asked) = requests.recv(), if !requests.is_closed() => {
-                    let (answer, at_once) = self.answer(&asked.request, asked.uid).await;
-                    if asked.answer.send(answer).is_err() {
-                        tracing::debug!("who asked is gone");
-                    }
-                    if at_once {
-                        return Ok(());
-                    }
-                }
-            }
+    async fn wait(&self, wake: &Notify, stop: &mut watch::Receiver<bool>) {
+        let due = Duration::from_secs(u64::from(self.parts.config.service.poll_seconds.get()));
+        tokio::select! {
+            () = tokio::time::sleep(due) => {}
+            _changed = stop.changed() => {}
+            () = wake.notified() => {}
         }
     }
 
-    async fn answer(&self, request: &Request, uid: u32) -> (Answer, bool) {
-        match request {
-            Request::Ping => (Answer::Done, false),
-            Request::Pass => (Answer::Done, true),
-            Request::RecordRead { what, subjects, count, user } => {
-                // The system says which user id asks. The name is the asker's word: it is told, and gives no role.
-                let asker = WhoAsks { user: format!("{user} (uid {uid})").into(), role: Role::None };
-                let leaf = self.scribe.personal_read(what, subjects, *count, Some(&asker), self.clock.now());
-                let stored = match leaf {
-                    Ok(leaf) => self.store.append(vec![leaf]).await.map_err(RunError::from),
-                    Err(error) => Err(error),
-                };
-                let answer = stored.map_or_else(|e| Answer::Refused { code: e.code().0.into(), reason: e.to_string() }, |()| Answer::Done);
-                (answer, false)
+    /// Answers what is asked through the control socket, on a task of its own: a long pass keeps nobody waiting. Ends when dropped.
+    fn answer_requests(&self, wake: &Arc<Notify>) -> Option<(control::Listening, AbortOnDrop)> {
+        let (mut requests, listening) = match control::listen(&self.parts.config.service.state) {
+            Ok(listening) => listening,
+            Err(error) => {
+                // A socket's path has at most 107 bytes. The work does not need it; commands that change something beside us do.
+                let problem = RunError::Control(error).diagnostic();
+                tracing::warn!(code = problem.code.0, "no control socket: {}; {}", problem.message, problem.remedy);
+                return None;
             }
-        }
+        };
+        let (store, scribe, clock, wake) = (self.store.clone(), self.scribe.clone(), self.clock.clone(), wake.clone());
+        let task = tokio::spawn(async move {
+            while let Some(asked) = requests.recv().await {
+                let answer = answer(&store, &scribe, &*clock, &wake, &asked.request, asked.uid).await;
+                if asked.answer.send(answer).is_err() {
+                    tracing::debug!("who asked is gone");
+                }
+            }
+        });
+        Some((listening, AbortOnDrop(task)))
     }
 
     async fn join(
@@ -363,6 +350,35 @@ impl Service {
         self.progress.finished(Stage::Integrate);
         let totals = self.store.totals().await?;
         Ok(Summary::new(totals, self.did, self.faults, self.aside, log_entries, stopwatch.seconds()))
+    }
+}
+
+/// A task that ends with its owner.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn answer(store: &SqliteStore, scribe: &Scribe, clock: &dyn Clock, wake: &Notify, request: &Request, uid: u32) -> Answer {
+    match request {
+        Request::Ping => Answer::Done,
+        Request::Pass => {
+            wake.notify_one();
+            Answer::Done
+        }
+        Request::RecordRead { what, subjects, count, user } => {
+            // The system says which user id asks. The name is the asker's word: it is told, and gives no role.
+            let asker = WhoAsks { user: format!("{user} (uid {uid})").into(), role: Role::None };
+            let leaf = scribe.personal_read(what, subjects, *count, Some(&asker), clock.now());
+            let stored = match leaf {
+                Ok(leaf) => store.append(vec![leaf]).await.map_err(RunError::from),
+                Err(error) => Err(error),
+            };
+            stored.map_or_else(|e| Answer::Refused { code: e.code().0.into(), reason: e.to_string() }, |()| Answer::Done)
+        }
     }
 }
 
