@@ -64,16 +64,16 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
 }
 
 fn terms(totals: &Totals) -> [(&'static str, u64); 8] {
-    let sum = |term: fn(&crate::store::Conservation) -> u64| totals.conservation.iter().map(term).sum();
+    let (sum, gap) = totals.sum();
     [
-        ("received", sum(|c| c.received)),
-        ("duplicates", sum(|c| c.duplicates)),
-        ("delivered", sum(|c| c.delivered)),
-        ("parked", sum(|c| c.parked)),
-        ("dropped", sum(|c| c.dropped)),
-        ("erased", sum(|c| c.erased)),
-        ("in_flight", sum(|c| c.in_flight)),
-        ("conservation_gap", sum(|c| c.gap().unsigned_abs())),
+        ("received", sum.received),
+        ("duplicates", sum.duplicates),
+        ("delivered", sum.delivered),
+        ("parked", sum.parked),
+        ("dropped", sum.dropped),
+        ("erased", sum.erased),
+        ("in_flight", sum.in_flight),
+        ("conservation_gap", gap),
     ]
 }
 

@@ -1,9 +1,9 @@
 //! Precision and recall against labelled data, for a sample project that has some.
 
-use flate2::read::MultiGzDecoder;
+use crate::wire::input::Watched;
 use serde::Serialize;
 use std::collections::HashMap;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io;
 use std::path::Path;
 
 /// How right the links are.
@@ -31,10 +31,7 @@ impl Truth {
     /// # Errors
     /// When it can't be read or lacks a column.
     pub fn read(path: &Path) -> io::Result<Self> {
-        let mut buffered = BufReader::new(std::fs::File::open(path)?);
-        let gzip = buffered.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-        let reader: Box<dyn Read> = if gzip { Box::new(MultiGzDecoder::new(buffered)) } else { Box::new(buffered) };
-        let mut csv = csv::Reader::from_reader(reader);
+        let mut csv = csv::Reader::from_reader(Watched::open(path).map_err(io::Error::other)?);
         let headers = csv.headers().map_err(io::Error::other)?.clone();
         let column = |name: &str| headers.iter().position(|h| h == name).ok_or_else(|| io::Error::other(format!("no column `{name}`")));
         let (profile, customer) = (column("profile_id")?, column("customer_id")?);

@@ -109,11 +109,11 @@ impl Summary {
         log_entries: u64,
         seconds: f64,
     ) -> Self {
-        let sum = |term: fn(&crate::store::Conservation) -> u64| totals.conservation.iter().map(term).sum();
+        let (sum, conservation_gap) = totals.sum();
         let outcome = |outcome: Outcome| totals.decisions.get(outcome.name()).copied().unwrap_or_default();
         Self {
-            received: sum(|c| c.received),
-            duplicates: sum(|c| c.duplicates),
+            received: sum.received,
+            duplicates: sum.duplicates,
             decisions: Decisions {
                 linked: outcome(Outcome::Linked),
                 not_linked: outcome(Outcome::NotLinked),
@@ -121,12 +121,12 @@ impl Summary {
                 not_permitted: outcome(Outcome::NotPermitted),
                 undetermined: outcome(Outcome::Undetermined),
             },
-            delivered: sum(|c| c.delivered),
-            parked: sum(|c| c.parked),
-            dropped: sum(|c| c.dropped),
-            erased: sum(|c| c.erased),
-            in_flight: sum(|c| c.in_flight),
-            conservation_gap: sum(|c| c.gap().unsigned_abs()),
+            delivered: sum.delivered,
+            parked: sum.parked,
+            dropped: sum.dropped,
+            erased: sum.erased,
+            in_flight: sum.in_flight,
+            conservation_gap,
             seconds,
             peak_rss_bytes: peak_rss_bytes(),
             this_run,

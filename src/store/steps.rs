@@ -419,6 +419,25 @@ impl Conservation {
     }
 }
 
+impl Totals {
+    /// The sum over all sources and days, and the sum of the absolute gaps: gaps of two days never cancel out.
+    pub fn sum(&self) -> (Conservation, u64) {
+        let mut all = Conservation::default();
+        let mut gap = 0;
+        for day in &self.conservation {
+            all.received += day.received;
+            all.duplicates += day.duplicates;
+            all.delivered += day.delivered;
+            all.parked += day.parked;
+            all.dropped += day.dropped;
+            all.erased += day.erased;
+            all.in_flight += day.in_flight;
+            gap += day.gap().unsigned_abs();
+        }
+        (all, gap)
+    }
+}
+
 /// The counts of a state folder.
 #[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize)]
 pub struct Totals {
