@@ -1,5 +1,6 @@
 //! What a target answers when it does not write. "Outcome unknown" is a value of its own, never folded into failure.
 
+use crate::declare::connector::FaultClass;
 use crate::diagnose::Code;
 use crate::model::ParkReason;
 use std::sync::Arc;
@@ -16,7 +17,26 @@ pub enum DeliveryError {
         /// What is wrong with it.
         message: Arc<str>,
     },
-    /// The target can't take anything now. Nothing was written; it is tried again.
+    /// The batch is refused as a whole and nobody says which record is at fault. Nothing of it was written: it is split until the bad record
+    /// stands alone.
+    #[error("{message}")]
+    BatchRefused {
+        /// The page that explains it.
+        code: Code,
+        /// What the target says.
+        message: Arc<str>,
+    },
+    /// This request failed for a reason that may pass. Nothing was written; it is tried again, and each failure counts.
+    #[error("{message}")]
+    Failed {
+        /// The page that explains it.
+        code: Code,
+        /// What the target says.
+        message: Arc<str>,
+        /// How long the target asks to be left alone with it.
+        retry_after: Option<Duration>,
+    },
+    /// The endpoint can't take anything now. Nothing was written; it is tried again, and no delivery is blamed.
     #[error("{message}")]
     Unavailable {
         /// The page that explains it.
@@ -25,6 +45,24 @@ pub enum DeliveryError {
         message: Arc<str>,
         /// How long the target asks to be left alone.
         retry_after: Option<Duration>,
+    },
+    /// The endpoint says: not now, too much. Nothing was written.
+    #[error("{message}")]
+    Throttled {
+        /// The page that explains it.
+        code: Code,
+        /// What the target says.
+        message: Arc<str>,
+        /// How long it asks to be left alone; `None` where it does not say.
+        wait: Option<Duration>,
+    },
+    /// The login has run out or was ended. Nothing was written: [`Target::login`](super::Target::login), then again at once.
+    #[error("{message}")]
+    LoginExpired {
+        /// The page that explains it.
+        code: Code,
+        /// What the target says.
+        message: Arc<str>,
     },
     /// The write may have arrived. It is settled by reading back ([`Target::settle`](super::Target::settle)), never by hoping.
     #[error("{message}")]
@@ -47,10 +85,28 @@ impl DeliveryError {
         Self::OutcomeUnknown { message: message.into() }
     }
 
+    /// Its class.
+    pub const fn class(&self) -> FaultClass {
+        match self {
+            Self::Refused { .. } => FaultClass::Refused,
+            Self::BatchRefused { .. } => FaultClass::BatchRefused,
+            Self::Failed { .. } => FaultClass::Failed,
+            Self::Unavailable { .. } => FaultClass::Unavailable,
+            Self::Throttled { .. } => FaultClass::Throttled,
+            Self::LoginExpired { .. } => FaultClass::LoginExpired,
+            Self::OutcomeUnknown { .. } => FaultClass::OutcomeUnknown,
+        }
+    }
+
     /// The page that explains it.
     pub const fn code(&self) -> Code {
         match self {
-            Self::Refused { code, .. } | Self::Unavailable { code, .. } => *code,
+            Self::Refused { code, .. }
+            | Self::BatchRefused { code, .. }
+            | Self::Failed { code, .. }
+            | Self::Unavailable { code, .. }
+            | Self::Throttled { code, .. }
+            | Self::LoginExpired { code, .. } => *code,
             Self::OutcomeUnknown { .. } => Code("KITH-D009"),
         }
     }

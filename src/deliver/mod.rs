@@ -13,4 +13,4 @@ pub use limits::RateLimit;
 pub use ndjson::NdjsonTarget;
 pub use retry::{Next, RetryPolicy};
 pub use sqlite::SqliteTarget;
-pub use target::{Answer, AnyTarget, Settled, Target};
+pub use target::{Answer, AnyTarget, Exchange, Pause, Settled, Target, Written};

@@ -13,7 +13,7 @@ mod journal;
 
 use super::record::Prepared;
 use super::target::{all, blocking};
-use super::{Answer, DeliveryError, Settled, Target};
+use super::{Answer, DeliveryError, Settled, Target, Written};
 use crate::declare::connector::TargetFile;
 use crate::diagnose::{Diagnostic, Place, Problems};
 use crate::model::{Delivery, IdempotencyKey, Intended, Receipt, WriteEffect};
@@ -129,8 +129,8 @@ impl Inner {
 }
 
 impl Target for NdjsonTarget {
-    async fn write(&self, batch: &[Intended]) -> Vec<Answer> {
-        self.send(batch.iter().map(|intended| intended.delivery().clone()).collect()).await
+    async fn write(&self, batch: &[Intended]) -> Written {
+        Written::answers(self.send(batch.iter().map(|intended| intended.delivery().clone()).collect()).await)
     }
 
     async fn settle(&self, unknown: &Delivery) -> Result<Settled, DeliveryError> {

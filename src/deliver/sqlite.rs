@@ -9,7 +9,7 @@ mod session;
 use super::record::Prepared;
 use super::retry::while_busy;
 use super::target::{all, blocking};
-use super::{Answer, DeliveryError, Settled, Target};
+use super::{Answer, DeliveryError, Settled, Target, Written};
 use crate::declare::connector::TargetFile;
 use crate::diagnose::{Code, Diagnostic, Place, Problems};
 use crate::model::{Delivery, IdempotencyKey, Intended, Receipt, Value, WriteEffect};
@@ -211,8 +211,8 @@ impl Inner {
 }
 
 impl Target for SqliteTarget {
-    async fn write(&self, batch: &[Intended]) -> Vec<Answer> {
-        self.send(batch.iter().map(|intended| intended.delivery().clone()).collect()).await
+    async fn write(&self, batch: &[Intended]) -> Written {
+        Written::answers(self.send(batch.iter().map(|intended| intended.delivery().clone()).collect()).await)
     }
 
     async fn settle(&self, unknown: &Delivery) -> Result<Settled, DeliveryError> {

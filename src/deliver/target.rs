@@ -3,13 +3,55 @@
 use super::{DeliveryError, NdjsonTarget, SqliteTarget};
 use crate::declare::config::TargetSpec;
 use crate::declare::connector::{TargetFile, TargetKind};
-use crate::diagnose::Problems;
-use crate::model::{Delivery, Intended, Receipt};
+use crate::diagnose::{Code, Problems};
+use crate::model::{Delivery, Intended, Personal, Receipt};
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a target answers about one delivery.
 pub type Answer = Result<Receipt, DeliveryError>;
+
+/// What travelled about one record, for its dead letter: at most [`Exchange::LONGEST`] bytes each, secrets masked.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Exchange {
+    /// The request as sent, as far as it concerns this record.
+    pub request: Personal<String>,
+    /// The answer as it came.
+    pub answer: Personal<String>,
+}
+
+impl Exchange {
+    /// A post of any network with its envelope, several times over; a stack trace is cut.
+    pub const LONGEST: usize = 16 * 1024;
+}
+
+/// What the target asks for besides its answers: to be left alone for so long.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pause {
+    /// From the moment of the answer.
+    pub wait: Duration,
+    /// What it said, without personal data: `x-ratelimit-remaining: 0`.
+    pub said: Arc<str>,
+}
+
+/// What came of a batch.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Written {
+    /// One answer for each delivery, in the batch's order.
+    pub answers: Vec<Answer>,
+    /// What travelled, aligned with the answers; empty, or `None` where there is a receipt or nothing worth keeping.
+    pub exchanges: Vec<Option<Exchange>>,
+    /// What the server says about its limits, where all went well too.
+    pub pause: Option<Pause>,
+}
+
+impl Written {
+    /// Answers alone.
+    pub const fn answers(answers: Vec<Answer>) -> Self {
+        Self { answers, exchanges: Vec::new(), pause: None }
+    }
+}
 
 /// What reading back found.
 #[derive(Clone, PartialEq, Debug)]
@@ -18,19 +60,36 @@ pub enum Settled {
     Delivered(Receipt),
     /// It had not.
     NotThere,
+    /// Nobody can say, and nobody needs to: the same write again under the same idempotency key changes nothing where it had arrived.
+    Repeatable,
+    /// Nobody can say, and another write could duplicate it: a person looks.
+    Undecidable {
+        /// The page that explains it.
+        code: Code,
+        /// Why it can't be told.
+        message: Arc<str>,
+    },
 }
 
 /// A CRM's write end.
 pub trait Target: Send + Sync {
     /// Writes a batch. One answer for each delivery, in the batch's order; a refused record does not hold back the others. The same
     /// idempotency key again changes nothing and answers `Unchanged`.
-    fn write(&self, batch: &[Intended]) -> impl Future<Output = Vec<Answer>> + Send;
+    fn write(&self, batch: &[Intended]) -> impl Future<Output = Written> + Send;
 
     /// Whether a delivery whose outcome is unknown had arrived, read from the target.
     ///
     /// # Errors
     /// The target can't be read now.
     fn settle(&self, unknown: &Delivery) -> impl Future<Output = Result<Settled, DeliveryError>> + Send;
+
+    /// Logs in again, where the target knows logins.
+    ///
+    /// # Errors
+    /// The login is refused, or the target can't be reached.
+    fn login(&self) -> impl Future<Output = Result<(), DeliveryError>> + Send {
+        async { Ok(()) }
+    }
 
     /// What [`Target::write`] would answer, in this order, on what stands in the target now. Writes nothing and makes nothing.
     fn preview(&self, batch: &[Delivery]) -> impl Future<Output = Vec<Answer>> + Send;
@@ -59,7 +118,7 @@ impl AnyTarget {
 }
 
 impl Target for AnyTarget {
-    async fn write(&self, batch: &[Intended]) -> Vec<Answer> {
+    async fn write(&self, batch: &[Intended]) -> Written {
         match self {
             Self::Sqlite(target) => target.write(batch).await,
             Self::Ndjson(target) => target.write(batch).await,

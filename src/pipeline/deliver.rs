@@ -214,7 +214,7 @@ impl<S: Store> Worker<S> {
             .collect::<Result<Vec<_>, RunError>>()?;
         self.scribe.keep_parts(&*self.store).await?;
         let intended = self.store.send(intents).await?;
-        let answers = self.target.write(&intended).await;
+        let answers = self.target.write(&intended).await.answers;
         let now = self.clock.now();
         let mut unavailable = None;
         let mut outcomes = Vec::with_capacity(rows.len());
@@ -229,7 +229,15 @@ impl<S: Store> Worker<S> {
                     report.parked += 1;
                     SendOutcome::Parked(error.park_reason())
                 }
-                Err(DeliveryError::Unavailable { code, message, retry_after }) => {
+                Err(DeliveryError::BatchRefused { code, message } | DeliveryError::LoginExpired { code, message }) => {
+                    let reason = ParkReason { code: code.0, message };
+                    self.again(&row, now, None, reason)
+                }
+                Err(
+                    DeliveryError::Unavailable { code, message, retry_after }
+                    | DeliveryError::Failed { code, message, retry_after }
+                    | DeliveryError::Throttled { code, message, wait: retry_after },
+                ) => {
                     let reason = ParkReason { code: code.0, message };
                     unavailable = Some(reason.clone());
                     self.again(&row, now, retry_after, reason)
@@ -280,9 +288,11 @@ enum Sent {
 pub async fn settle<S: Store>(store: &S, target: &AnyTarget, scribe: &Scribe, clock: &dyn Clock, row: OutboxRow) -> Result<bool, RunError> {
     let outcome = match target.settle(&row.delivery).await {
         Ok(Settled::Delivered(receipt)) => SendOutcome::Delivered(receipt),
-        Ok(Settled::NotThere) => SendOutcome::NotThere,
+        Ok(Settled::NotThere | Settled::Repeatable) => SendOutcome::NotThere,
+        Ok(Settled::Undecidable { code, message }) => SendOutcome::Parked(ParkReason { code: code.0, message }),
         Err(error @ DeliveryError::Refused { .. }) => SendOutcome::Parked(error.park_reason()),
-        Err(DeliveryError::Unavailable { message, .. } | DeliveryError::OutcomeUnknown { message }) => {
+        Err(error) => {
+            let message = error.to_string();
             tracing::warn!(target_name = %row.delivery.target.0, reason = %message, "a delivery without an answer can't be settled yet");
             return Ok(false);
         }

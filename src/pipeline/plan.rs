@@ -91,7 +91,7 @@ pub async fn plan(parts: Parts, who: WhoAsks, clock: Arc<dyn Clock>, shown: usiz
                 let outcome = match &answer {
                     Ok(receipt) => SendOutcome::Delivered(receipt.clone()),
                     Err(error @ DeliveryError::Refused { .. }) => SendOutcome::Parked(error.park_reason()),
-                    Err(error @ (DeliveryError::Unavailable { .. } | DeliveryError::OutcomeUnknown { .. })) => {
+                    Err(error) => {
                         preview.faults.push(Fault::target(&id.0, &super::deliver::Ended::Unavailable(error.park_reason())));
                         return Ok(preview);
                     }

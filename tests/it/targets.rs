@@ -1,7 +1,7 @@
 //! Promise: a target writes each delivery once, says exactly what changed, refuses a bad record alone, and never guesses an outcome.
 
 use kith::declare::config::TargetSpec;
-use kith::declare::connector::{FieldKind, Operation, TargetField, TargetFile, TargetKind, WriteMode};
+use kith::declare::connector::{DeliveryRules, FieldKind, Operation, Quotas, TargetField, TargetFile, TargetKind, WriteMode};
 use kith::deliver::{Answer, AnyTarget, DeliveryError, Settled, Target};
 use kith::diagnose::SourceFile;
 use kith::enrich::OnDelete;
@@ -22,7 +22,15 @@ fn field(name: &str, kind: FieldKind, required: bool, max_length: Option<usize>)
 
 fn operation(id: &str, table: &str, key: &[&str], write: WriteMode, fields: Vec<TargetField>) -> Operation {
     let record_key = key.iter().map(|k| Arc::from(*k)).collect();
-    Operation { id: OperationId(id.into()), record_key, on_delete: OnDelete::Remove, table: table.into(), write, fields }
+    Operation {
+        id: OperationId(id.into()),
+        record_key,
+        on_delete: OnDelete::Remove,
+        table: table.into(),
+        write,
+        quotas: Quotas::default(),
+        fields,
+    }
 }
 
 fn target_file(kind: TargetKind) -> Arc<TargetFile> {
@@ -44,6 +52,7 @@ fn target_file(kind: TargetKind) -> Arc<TargetFile> {
             operation("upsert_interaction", "Social \"Interaction\"", &["Network", "ActivityID"], WriteMode::Upsert, interaction),
             operation("queue_lead", "SocialLead", &["PostURL"], WriteMode::InsertOnly, lead),
         ],
+        rules: DeliveryRules::usual(kind.counts()),
         digest: Digest([0; 32]),
         source: Arc::new(SourceFile { name: "t.yaml".into(), text: String::new() }),
     })
@@ -86,7 +95,7 @@ impl Fixture {
 
     async fn write(&self, deliveries: &[Delivery]) -> Vec<Answer> {
         let intended: Vec<_> = deliveries.iter().map(|d| Intended::mint(d.clone(), 1)).collect();
-        self.target.write(&intended).await
+        self.target.write(&intended).await.answers
     }
 
     async fn effects(&self, deliveries: &[Delivery]) -> Vec<String> {
@@ -473,7 +482,7 @@ async fn lines_are_canonical_hold_the_whole_record_and_belong_to_one_process() {
     assert!(lines[1].contains(r#""fields":{"ActivityID":"n1","Body":null,"CustomerID":"C1","Network":"x"}"#), "{}", lines[1]);
     assert!(lines[2].contains(r#""intent":"remove""#) && !lines[2].contains("fields"), "{}", lines[2]);
     let second = Fixture::target(fixture.folder.path(), TargetKind::Ndjson);
-    let answer = second.write(&[Intended::mint(said(9, "n9", "x"), 1)]).await;
+    let answer = second.write(&[Intended::mint(said(9, "n9", "x"), 1)]).await.answers;
     assert!(matches!(&answer[0], Err(DeliveryError::Unavailable { code, .. }) if code.0 == "KITH-D001"), "{answer:?}");
     let mut stranger = fs::OpenOptions::new().append(true).open(fixture.path()).unwrap();
     stranger.write_all(b"{\"mine\":1}\n").unwrap();

@@ -1,5 +1,6 @@
 //! From a target file as written to its checked form: every complaint, each with its place.
 
+use super::rules::{Breaker, Counted, DeliveryRules, FaultAction, FaultClass, FaultRule, Quotas, Retry};
 use super::{FieldKind, Operation, TargetField, TargetFile, TargetKind, WriteMode};
 use crate::declare::shape::{self, Key, Record, Shape};
 use crate::declare::yaml::{self, Entry, Kind, Node, Tree};
@@ -8,7 +9,9 @@ use crate::enrich::OnDelete;
 use crate::model::{Digest, OperationId};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 const FIELD_TWICE: Code = Code("KITH-T001");
 const BAD_KEY: Code = Code("KITH-T002");
@@ -17,11 +20,17 @@ const BAD_LENGTH: Code = Code("KITH-T004");
 const TABLE_CONFLICT: Code = Code("KITH-T005");
 const BAD_NAME: Code = Code("KITH-T006");
 const OTHER_KIND: Code = Code("KITH-T007");
+const BAD_FAULT: Code = Code("KITH-T008");
+const BAD_WAIT: Code = Code("KITH-T009");
 
 /// A CRM's widest tables have some hundred columns; SQLite's own limit is 2,000.
 const MAX_FIELDS: usize = 500;
 /// Operations of one target.
 const MAX_OPERATIONS: usize = 100;
+/// Far above what any CRM takes, and far below what arithmetic in nanoseconds holds.
+const MOST_IN_A_WINDOW: i64 = 100_000_000;
+/// A wait beyond a day is no retry.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
 /// Fields of a record key: SQL Server's limit for an index is 32.
 const MAX_KEY_FIELDS: usize = 16;
 /// The least limit that CRMs have for a name is PostgreSQL's.
@@ -36,6 +45,64 @@ static FIELD: Shape = Shape::Record(&Record {
         Key::optional("required", Shape::TrueFalse, "true", "Whether a write without it is refused. Fields of the record key always are."),
         Key::optional("max_length", Shape::Whole { min: 1, max: LONGEST_TEXT }, "4000", "At most this many characters; text only."),
         Key::optional("description", Shape::Text, "The text of the post", "For those who write mappings."),
+    ],
+    others: None,
+});
+
+const fn quota(name: &'static str, example: &'static str, doc: &'static str) -> Key {
+    Key::optional(name, Shape::Whole { min: 1, max: MOST_IN_A_WINDOW }, example, doc)
+}
+
+const PER_SECOND: Key = quota("per_second", "20", "At most so many in any second.");
+const PER_MINUTE: Key = quota("per_minute", "600", "At most so many in any minute.");
+const PER_HOUR: Key = quota("per_hour", "10000", "At most so many in any hour.");
+const PER_DAY: Key = quota("per_day", "100000", "At most so many in any 24 hours.");
+
+static OPERATION_LIMITS: Shape = Shape::Record(&Record {
+    doc: "Limits of this operation, beside those of the whole target.",
+    keys: &[PER_SECOND, PER_MINUTE, PER_HOUR, PER_DAY],
+    others: None,
+});
+
+static LIMITS: Shape = Shape::Record(&Record {
+    doc: "What the target takes. `[targets.NAME]` of the configuration may say less; all limits hold at once.",
+    keys: &[
+        PER_SECOND,
+        PER_MINUTE,
+        PER_HOUR,
+        PER_DAY,
+        Key::optional(
+            "counts",
+            Shape::Word(|| Counted::ALL.map(Counted::name).to_vec()),
+            "records",
+            "What the limits count: `records`, or `requests` with any number of records in each.",
+        ),
+    ],
+    others: None,
+});
+
+static RETRY: Shape = Shape::Record(&Record {
+    doc: "When a delivery that failed is tried again: exponentially, with full jitter.",
+    keys: &[
+        Key::optional("first", Shape::Duration, "1s", "The longest wait before the second attempt; doubled for each further one."),
+        Key::optional("longest", Shape::Duration, "10min", "The longest wait at all."),
+        Key::optional("attempts", Shape::Whole { min: 1, max: 100 }, "20", "Attempts in all; then the delivery is a dead letter."),
+        Key::optional(
+            "budget_percent",
+            Shape::Whole { min: 1, max: 100 },
+            "20",
+            "Retries are at most this share of what is sent, with a reserve of ten.",
+        ),
+    ],
+    others: None,
+});
+
+static BREAKER: Shape = Shape::Record(&Record {
+    doc: "When an endpoint that fails is left alone, and for how long; then it is asked with a single record.",
+    keys: &[
+        Key::optional("failures", Shape::Whole { min: 1, max: 1_000 }, "5", "Failed sends in a row."),
+        Key::optional("first", Shape::Duration, "5s", "The longest first rest; doubled for each probe that fails."),
+        Key::optional("longest", Shape::Duration, "5min", "The longest rest at all."),
     ],
     others: None,
 });
@@ -71,6 +138,7 @@ static OPERATION: Shape = Shape::Record(&Record {
             "remove",
             "What happens when the post is deleted or the link ends: `remove`, `keep` or `{ blank: [Body] }`.",
         ),
+        Key::optional("limits", OPERATION_LIMITS, "{ per_minute: 30 }", "Limits of this operation alone."),
         Key::required(
             "fields",
             Shape::Named { what: "a field", identifiers: true, of: &FIELD },
@@ -88,6 +156,19 @@ static TARGET: Shape = Shape::Record(&Record {
         Key::required("target", Shape::Name, "crm", "The name of this file's target."),
         Key::required("kind", Shape::Word(|| TargetKind::ALL.map(TargetKind::name).to_vec()), "sqlite", "What it writes into."),
         Key::optional("description", Shape::Text, "The CRM's social tables", "For those who write mappings."),
+        Key::optional("limits", LIMITS, "{ per_second: 20, per_day: 100000 }", "What the target takes."),
+        Key::optional("retry", RETRY, "{ first: 1s, longest: 10min, attempts: 20 }", "When a delivery that failed is tried again."),
+        Key::optional("breaker", BREAKER, "{ failures: 5, first: 5s, longest: 5min }", "When a failing endpoint is left alone."),
+        Key::optional(
+            "on_fault",
+            Shape::Named {
+                what: "a class or code of fault",
+                identifiers: false,
+                of: &Shape::Word(|| FaultAction::CHOICES.map(FaultAction::name).to_vec()),
+            },
+            "{ KITH-D004: drop, failed: retry }",
+            "What a fault means: its class (refused, batch_refused, failed, unavailable, login_expired) or code → retry, park, drop, split, login.",
+        ),
         Key::required(
             "operations",
             Shape::Named { what: "an operation", identifiers: true, of: &OPERATION },
@@ -149,7 +230,73 @@ impl Reader<'_> {
         let name = self.tree.get("target")?.shared_text()?;
         let source = self.tree.file.clone();
         let digest = Digest(Sha256::digest(source.text.as_bytes()).into());
-        Some(TargetFile { name, kind: kind?, operations: operations.into_iter().map(|(o, _)| o).collect(), digest, source })
+        let rules = self.rules(kind?);
+        Some(TargetFile { name, kind: kind?, operations: operations.into_iter().map(|(o, _)| o).collect(), rules, digest, source })
+    }
+
+    fn rules(&mut self, kind: TargetKind) -> DeliveryRules {
+        let limits = self.tree.get("limits");
+        let word = limits.and_then(|l| l.text_of("counts"));
+        let counts = word.and_then(|word| Counted::ALL.into_iter().find(|c| c.name() == word)).unwrap_or(kind.counts());
+        let retry = self.tree.get("retry");
+        let usual = Retry::default();
+        let (first, longest) = self.waits(retry, usual.first, usual.longest);
+        let number = |node: Option<&Node>, key: &str, usual: u32| node.and_then(|n| n.text_of(key)?.parse().ok()).unwrap_or(usual);
+        let attempts = number(retry, "attempts", usual.attempts);
+        let budget_percent = number(retry, "budget_percent", usual.budget_percent);
+        let retry = Retry { first, longest, attempts, budget_percent };
+        let breaker = self.tree.get("breaker");
+        let usual = Breaker::default();
+        let (first, longest) = self.waits(breaker, usual.first, usual.longest);
+        let breaker = Breaker { failures: number(breaker, "failures", usual.failures), first, longest };
+        DeliveryRules { counts, quotas: quotas(limits), retry, breaker, on_fault: self.on_fault() }
+    }
+
+    /// `first` and `longest` of a schedule.
+    fn waits(&mut self, node: Option<&Node>, first: Duration, longest: Duration) -> (Duration, Duration) {
+        let read = |key: &str, usual: Duration| node.and_then(|n| n.get(key)).map(|n| (n.span, n.duration().unwrap_or(usual)));
+        let (said_first, said_longest) = (read("first", first), read("longest", longest));
+        let waits =
+            (said_first.map_or(first, |(_, d)| d), said_longest.map_or(longest.max(said_first.map_or(first, |(_, d)| d)), |(_, d)| d));
+        if let Some((span, _)) = said_longest.or(said_first)
+            && (waits.0 > waits.1 || waits.0 < Duration::from_millis(1) || waits.1 > LONGEST_WAIT)
+        {
+            let message = format!(
+                "the first wait ({:?}) must be at least a millisecond, and at most the longest ({:?}), which is at most a day",
+                waits.0, waits.1
+            );
+            self.error(BAD_WAIT, span, message, "write for instance `first: 1s, longest: 10min`");
+        }
+        waits
+    }
+
+    fn on_fault(&mut self) -> Vec<FaultRule> {
+        const CLASSES: [FaultClass; 5] =
+            [FaultClass::Refused, FaultClass::BatchRefused, FaultClass::Failed, FaultClass::Unavailable, FaultClass::LoginExpired];
+        let mut rules = Vec::new();
+        for entry in self.tree.get("on_fault").map(Node::entries).unwrap_or_default() {
+            let known = CLASSES.iter().any(|class| class.name() == &*entry.key);
+            let code =
+                entry.key.strip_prefix("KITH-D").is_some_and(|digits| digits.len() == 3 && digits.bytes().all(|b| b.is_ascii_digit()));
+            if !known && !code {
+                let remedy = nearest(&entry.key, CLASSES.map(FaultClass::name)).map_or_else(
+                    || "write a class (refused, batch_refused, failed, unavailable, login_expired) or a code: `KITH-D004`".to_owned(),
+                    |class| format!("did you mean `{class}`? A code is written `KITH-D004`"),
+                );
+                let why = match &*entry.key {
+                    "outcome_unknown" => "a write that may have arrived is always settled: `outcome_unknown` can't be chosen".to_owned(),
+                    "throttled" => "what the server asks for is always honoured: `throttled` can't be chosen".to_owned(),
+                    key => format!("`{key}` is no class and no code of a fault"),
+                };
+                self.error(BAD_FAULT, entry.key_span, why, remedy);
+                continue;
+            }
+            let word = entry.value.text();
+            if let Some(then) = word.and_then(|word| FaultAction::CHOICES.into_iter().find(|a| a.name() == word)) {
+                rules.push(FaultRule { when: entry.key.clone(), then });
+            }
+        }
+        rules
     }
 
     fn operation(&mut self, kind: Option<TargetKind>, entry: &Entry) -> Option<Operation> {
@@ -164,7 +311,8 @@ impl Reader<'_> {
             Some(word) => WriteMode::ALL.into_iter().find(|w| w.name() == word)?,
             None => WriteMode::Upsert,
         };
-        Some(Operation { id: OperationId(entry.key.clone()), record_key, on_delete: on_delete?, table: table?, write, fields })
+        let quotas = quotas(node.get("limits"));
+        Some(Operation { id: OperationId(entry.key.clone()), record_key, on_delete: on_delete?, table: table?, write, quotas, fields })
     }
 
     /// The table of a sqlite target, the type of an ndjson one.
@@ -338,6 +486,11 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+fn quotas(limits: Option<&Node>) -> Quotas {
+    let read = |key: &str| limits.and_then(|l| l.text_of(key)?.parse::<u32>().ok()).and_then(NonZeroU32::new);
+    Quotas { per_second: read("per_second"), per_minute: read("per_minute"), per_hour: read("per_hour"), per_day: read("per_day") }
 }
 
 fn is_identifier(text: &str) -> bool {

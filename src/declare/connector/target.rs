@@ -1,5 +1,6 @@
 //! The checked form of a target file.
 
+use super::rules::{Counted, DeliveryRules, Quotas};
 use crate::diagnose::SourceFile;
 use crate::enrich::OnDelete;
 use crate::model::{Digest, OperationId, Value};
@@ -23,6 +24,13 @@ impl TargetKind {
         match self {
             Self::Sqlite => "sqlite",
             Self::Ndjson => "ndjson",
+        }
+    }
+
+    /// What quotas count where the file does not say.
+    pub const fn counts(self) -> Counted {
+        match self {
+            Self::Sqlite | Self::Ndjson => Counted::Records,
         }
     }
 }
@@ -119,6 +127,8 @@ pub struct Operation {
     pub table: Arc<str>,
     /// What happens to a record that is there already.
     pub write: WriteMode,
+    /// Quotas of this operation, beside those of the whole target.
+    pub quotas: Quotas,
     /// The fields, in file order. Names differ also where ASCII case is ignored, as SQLite compares them.
     pub fields: Vec<TargetField>,
 }
@@ -139,6 +149,8 @@ pub struct TargetFile {
     pub kind: TargetKind,
     /// What it does, in file order. Never empty; ids are unique.
     pub operations: Vec<Operation>,
+    /// How the target wants to be treated.
+    pub rules: DeliveryRules,
     /// SHA-256 of the file's bytes.
     pub digest: Digest,
     /// The file itself, for diagnostics that point into it.

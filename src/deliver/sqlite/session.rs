@@ -321,10 +321,18 @@ mod tests {
             on_delete: OnDelete::Keep,
             table: "T".into(),
             write: WriteMode::Upsert,
+            quotas: crate::declare::connector::Quotas::default(),
             fields: vec![field("Id"), field("Body")],
         };
         let source = Arc::new(SourceFile { name: String::new(), text: String::new() });
-        TargetFile { name: "t".into(), kind: TargetKind::Sqlite, operations: vec![operation], digest: Digest([0; 32]), source }
+        TargetFile {
+            name: "t".into(),
+            kind: TargetKind::Sqlite,
+            operations: vec![operation],
+            rules: crate::declare::connector::DeliveryRules::usual(crate::declare::connector::Counted::Records),
+            digest: Digest([0; 32]),
+            source,
+        }
     }
 
     fn delivery(key: u8, body: usize) -> Delivery {
