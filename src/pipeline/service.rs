@@ -176,7 +176,7 @@ impl Service {
                 store: self.store.clone(),
                 target,
                 batch: spec.batch,
-                limit: RateLimit::new(spec.per_second),
+                limit: RateLimit::new(spec.quotas.per_second),
                 retry: RetryPolicy::default(),
                 patient: options.once,
                 scribe: self.scribe.clone(),

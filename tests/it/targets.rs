@@ -76,7 +76,10 @@ impl Fixture {
             name: "crm".into(),
             connector: PathBuf::new(),
             path: folder.join("made/crm"),
-            per_second: None,
+            quotas: Quotas::default(),
+            concurrency: std::num::NonZeroU32::MIN,
+            hours: None,
+            endpoint: None,
             batch: std::num::NonZeroU32::MIN,
         };
         AnyTarget::new(&spec, target_file(kind))

@@ -1,12 +1,14 @@
 //! From layers to the checked configuration: every complaint, each with its place.
 
-use super::codes::{BAD_NAME, EXCLUDE_EACH_OTHER, MISSING, ONE_PLACE, OUTSIDE_LIMITS, SETS_NOTHING, UNKNOWN_KEY, WRONG_FORM};
+use super::codes::{BAD_HOURS, BAD_NAME, EXCLUDE_EACH_OTHER, MISSING, ONE_PLACE, OUTSIDE_LIMITS, SETS_NOTHING, UNKNOWN_KEY, WRONG_FORM};
+use super::hours::{HoursError, ServiceHours};
 use super::keys::{self, Form, Key, Need, SECTIONS, Section, Tables};
 use super::layers::{self, Data, Layered, Node};
 use super::{
     Audit, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Role, RoleGrant, Service, SourceKind, SourceSpec, SqliteRows, TableKind,
     TableSpec, TargetSpec,
 };
+use crate::declare::connector::Quotas;
 use crate::diagnose::{Checked, Code, Diagnostic, Place, Problems, nearest};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -251,6 +253,7 @@ impl<'a> Checker<'a> {
         let decide_batch = self.count(table, &keys::DECIDE_BATCH);
         let poll_seconds = self.count(table, &keys::POLL_SECONDS);
         let threads = self.count(table, &keys::THREADS);
+        let drain_seconds = self.count(table, &keys::DRAIN_SECONDS);
         Some(Service {
             state: state?,
             mapping: mapping?,
@@ -258,6 +261,7 @@ impl<'a> Checker<'a> {
             decide_batch: decide_batch?,
             poll_seconds: poll_seconds?,
             threads,
+            drain_seconds: drain_seconds?,
         })
     }
 
@@ -331,9 +335,46 @@ impl<'a> Checker<'a> {
     fn target(&mut self, name: Arc<str>, table: &Table<'a>) -> Option<TargetSpec> {
         let connector = self.path(table, &keys::CONNECTOR);
         let path = self.path(table, &keys::TARGET_PATH);
-        let per_second = self.count(table, &keys::PER_SECOND);
+        let quotas = Quotas {
+            per_second: self.count(table, &keys::PER_SECOND),
+            per_minute: self.count(table, &keys::PER_MINUTE),
+            per_hour: self.count(table, &keys::PER_HOUR),
+            per_day: self.count(table, &keys::PER_DAY),
+        };
         let batch = self.count(table, &keys::BATCH);
-        Some(TargetSpec { name, connector: connector?, path: path?, per_second, batch: batch? })
+        let concurrency = self.count(table, &keys::CONCURRENCY);
+        let hours = self.hours(table);
+        let endpoint = table.values.contains_key("endpoint").then(|| self.non_blank(table, &keys::ENDPOINT)).flatten();
+        Some(TargetSpec { name, connector: connector?, path: path?, quotas, batch: batch?, concurrency: concurrency?, hours, endpoint })
+    }
+
+    fn hours(&mut self, table: &Table<'a>) -> Option<ServiceHours> {
+        let zone = self.non_blank(table, &keys::TIME_ZONE);
+        let Some(node) = table.values.get("hours") else {
+            if let Some(zone) = table.values.get("time_zone") {
+                let place = zone.key.clone();
+                self.error(
+                    MISSING,
+                    &place,
+                    format!("{} has a `time_zone` without `hours`", table.title),
+                    format!("add `hours = {}`, or remove it", keys::HOURS.example),
+                );
+            }
+            return None;
+        };
+        let text = self.non_blank(table, &keys::HOURS)?;
+        match ServiceHours::parse(&text, &zone?) {
+            Ok(hours) => Some(hours),
+            Err(error @ HoursError::Zone(_)) => {
+                let place = table.values.get("time_zone").map_or_else(|| table.place.clone(), |n| n.place.clone());
+                self.error(BAD_HOURS, &place, error.to_string(), format!("write a name such as `time_zone = {}`", keys::TIME_ZONE.example));
+                None
+            }
+            Err(error) => {
+                self.error(BAD_HOURS, &node.place, error.to_string(), format!("write it as `hours = {}`", keys::HOURS.example));
+                None
+            }
+        }
     }
 
     fn roles(&mut self, layered: &'a Layered) -> Vec<RoleGrant> {

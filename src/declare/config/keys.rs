@@ -185,14 +185,54 @@ pub(super) const CONNECTOR: Key = key(
 );
 pub(super) const TARGET_PATH: Key =
     key("path", Form::Path, Need::Required, "The database or file to write into; made where it is not there.", "\"/srv/crm/crm.db\"");
+/// Far above what any CRM takes, and far below what arithmetic in nanoseconds holds.
+const MOST_IN_A_WINDOW: u32 = 100_000_000;
+/// A week of shifts in words.
+const LONGEST_HOURS: usize = 400;
+
 pub(super) const PER_SECOND: Key = key(
     "per_second",
-    Form::Count(1, 1_000_000),
+    Form::Count(1, MOST_IN_A_WINDOW),
     Need::Optional("As fast as the target takes them."),
-    "At most this many records a second.",
+    "At most this many in any second: records, or requests where the target file says `counts: requests`. All limits hold at once, also those of \
+     the target file, and over a restart.",
     "200",
 );
+pub(super) const PER_MINUTE: Key =
+    key("per_minute", Form::Count(1, MOST_IN_A_WINDOW), Need::Optional("No such limit."), "At most this many in any minute.", "6000");
+pub(super) const PER_HOUR: Key =
+    key("per_hour", Form::Count(1, MOST_IN_A_WINDOW), Need::Optional("No such limit."), "At most this many in any hour.", "100000");
+pub(super) const PER_DAY: Key =
+    key("per_day", Form::Count(1, MOST_IN_A_WINDOW), Need::Optional("No such limit."), "At most this many in any 24 hours.", "500000");
 pub(super) const BATCH: Key = key("batch", Form::Count(1, 5_000), Need::Default("1000"), "Records in one send.", "500");
+pub(super) const CONCURRENCY: Key = key(
+    "concurrency",
+    Form::Count(1, 64),
+    Need::Default("1"),
+    "Sends that are under way at the same time. Deliveries about one record or one post never are.",
+    "4",
+);
+pub(super) const HOURS: Key = key(
+    "hours",
+    Form::Text(LONGEST_HOURS),
+    Need::Optional("Always."),
+    "When the target may be written to; outside it, deliveries wait. A span whose end is not after its start goes past midnight.",
+    "\"Mon-Fri 07:00-19:00, Sat 08:00-12:00\"",
+);
+pub(super) const TIME_ZONE: Key = key(
+    "time_zone",
+    Form::Text(LONGEST_WORD),
+    Need::Default("UTC"),
+    "Whose clock `hours` are on: a name of the IANA time zone database.",
+    "\"Europe/Berlin\"",
+);
+pub(super) const ENDPOINT: Key = key(
+    "endpoint",
+    Form::Text(LONGEST_WORD),
+    Need::Optional("One for each database, file or host."),
+    "Targets that name the same endpoint share their limits, waits and breaker: one CRM behind two targets is still one CRM.",
+    "\"crm\"",
+);
 
 pub(super) const ORIGIN: Key = key(
     "origin",
@@ -247,6 +287,14 @@ pub(super) const TRUTH: Key = key(
 /// What `{ … }` of a secret may hold.
 pub(super) const SECRET_KEYS: [&str; 3] = ["file", "env", "credential"];
 
+pub(super) const DRAIN_SECONDS: Key = key(
+    "drain_seconds",
+    Form::Count(1, 3_600),
+    Need::Default("30"),
+    "How long open sends may take after the service was told to stop. What has no answer then is settled at the next start.",
+    "30",
+);
+
 const TABLE_KEYS: &[Key] = &[TABLE_KIND, TABLE_PATH, DELIMITER, TABLE, QUERY];
 
 pub(super) const SERVICE: Section = Section {
@@ -254,7 +302,7 @@ pub(super) const SERVICE: Section = Section {
     tables: Tables::One,
     required: true,
     doc: "The service itself.",
-    keys: &[STATE, MAPPING, INTAKE_BATCH, DECIDE_BATCH, POLL_SECONDS, THREADS],
+    keys: &[STATE, MAPPING, INTAKE_BATCH, DECIDE_BATCH, POLL_SECONDS, THREADS, DRAIN_SECONDS],
 };
 pub(super) const SOURCES: Section = Section {
     name: "sources",
@@ -282,7 +330,7 @@ pub(super) const TARGETS: Section = Section {
     tables: Tables::Named,
     required: true,
     doc: "Where deliveries go. A mapping names one in `deliver[].to`.",
-    keys: &[CONNECTOR, TARGET_PATH, PER_SECOND, BATCH],
+    keys: &[CONNECTOR, TARGET_PATH, PER_SECOND, PER_MINUTE, PER_HOUR, PER_DAY, BATCH, CONCURRENCY, HOURS, TIME_ZONE, ENDPOINT],
 };
 pub(super) const AUDIT: Section = Section { name: "audit", tables: Tables::One, required: true, doc: "The audit log.", keys: &[ORIGIN] };
 pub(super) const KEYS: Section = Section {

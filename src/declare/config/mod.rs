@@ -2,6 +2,7 @@
 
 mod check;
 mod codes;
+mod hours;
 mod keys;
 mod layers;
 mod outline;
@@ -14,6 +15,7 @@ mod values;
 mod tests;
 
 pub use check::{check, project_folder};
+pub use hours::{HoursError, ServiceHours};
 pub use layers::ENVIRONMENT_PREFIX;
 pub use outline::{NamedFile, Outline, outline};
 pub use reference::reference;

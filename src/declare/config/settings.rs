@@ -1,6 +1,7 @@
 //! The checked configuration. Every path is absolute or relative to the working directory of the process, never to the file.
 
-use super::SecretSource;
+use super::{SecretSource, ServiceHours};
+use crate::declare::connector::Quotas;
 use crate::model::Network;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -68,6 +69,8 @@ pub struct Service {
     pub poll_seconds: NonZeroU32,
     /// Threads that decide, 1 to 256; `None`: one a core.
     pub threads: Option<NonZeroU32>,
+    /// How long open sends may take after a stop was asked for, in seconds, 1 to 3,600.
+    pub drain_seconds: NonZeroU32,
 }
 
 /// Where a source's records come from.
@@ -144,10 +147,16 @@ pub struct TargetSpec {
     pub connector: PathBuf,
     /// The database or file to write into.
     pub path: PathBuf,
-    /// At most this many records a second; `None`: as fast as it takes them.
-    pub per_second: Option<NonZeroU32>,
+    /// Limits, beside those of the target file.
+    pub quotas: Quotas,
     /// Records in one send, 1 to 5,000.
     pub batch: NonZeroU32,
+    /// Sends under way at the same time, 1 to 64.
+    pub concurrency: NonZeroU32,
+    /// When it may be written to; `None`: always.
+    pub hours: Option<ServiceHours>,
+    /// What it shares limits, waits and breaker under, where the operator says.
+    pub endpoint: Option<Arc<str>>,
 }
 
 /// `[audit]`

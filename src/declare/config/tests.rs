@@ -209,7 +209,7 @@ fn the_environment_overrides_the_file_and_is_named_when_it_is_wrong() {
         ],
     );
     assert_eq!(config.service.intake_batch.get(), 77);
-    assert_eq!(config.target("crm_db").unwrap().per_second.unwrap().get(), 5);
+    assert_eq!(config.target("crm_db").unwrap().quotas.per_second.unwrap().get(), 5);
     assert_eq!(config.sources[1].kind, SourceKind::File { path: "/p/00123".into() });
     assert_eq!(config.log.level, LogLevel::Debug);
     assert_eq!(config.role("root"), Some(Role::Operator));
