@@ -1,106 +1,365 @@
-//! How many records a second a target is sent.
+//! How much may be sent: several quotas at once, of the whole endpoint and of single operations, in a state that outlives the process.
+//!
+//! Each quota is a generic cell rate algorithm (ITU-T I.371) by `governor`, on a clock that the caller sets. Its whole state is one moment,
+//! the theoretical arrival time, so that it can be stored with what is sent and a restart refills nothing.
 
+use crate::declare::connector::Quotas;
+use crate::model::{OperationId, Timestamp};
 use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
+use governor::nanos::Nanos;
+use governor::state::{NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::time::Instant;
 
-/// Time as tokio has it, so that a test may pause it.
-#[derive(Clone, Debug)]
-struct TokioClock {
-    start: Instant,
-}
+/// A burst is at most this share of a window's allowance: 2 %.
+const BURST_SHARE: u32 = 50;
+/// What is sent evenly arrives unevenly: a window is taken to be 3 % longer than it is. With a burst of 2 %, at least 95 % stay usable:
+/// (n − n/50 + 1) / 1.03 n.
+const MARGIN: f64 = 1.03;
 
-impl Clock for TokioClock {
+/// Time as its owner last set it, in nanoseconds since 1970.
+#[derive(Clone, Debug, Default)]
+struct SetClock(Arc<AtomicU64>);
+
+impl Clock for SetClock {
     type Instant = Duration;
 
     fn now(&self) -> Duration {
-        self.start.elapsed()
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
     }
 }
 
-/// The allowance of one target. Shared by everything that sends to it.
-#[derive(Debug)]
-pub struct RateLimit {
-    limiter: Option<Limiter>,
+/// The theoretical arrival time; 0 where nothing was spent yet.
+#[derive(Clone, Debug, Default)]
+struct Arrival(Arc<AtomicU64>);
+
+impl StateStore for Arrival {
+    type Key = NotKeyed;
+
+    fn measure_and_replace<T, F, E>(&self, _key: &NotKeyed, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let before = self.0.load(Ordering::Relaxed);
+        let (outcome, after) = decide((before > 0).then(|| Nanos::from(before)))?;
+        // The limits are behind one lock: nobody else changes it meanwhile.
+        self.0.store(after.as_u64(), Ordering::Relaxed);
+        Ok(outcome)
+    }
 }
 
 #[derive(Debug)]
-struct Limiter {
-    burst: NonZeroU32,
-    clock: TokioClock,
-    cells: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Duration>>,
+struct Window {
+    length: Duration,
+    arrival: Arrival,
+    limiter: RateLimiter<NotKeyed, Arrival, SetClock, NoOpMiddleware<Duration>>,
 }
 
-impl RateLimit {
-    /// At most so many records in any second; `None`: no limit. Must be called inside a tokio runtime.
+impl Window {
+    /// A burst of *b* and one each interval let at most *n* through in any window, wherever it begins: *b* at once, then one an interval of
+    /// window / (n − b + 1).
+    fn new(length: Duration, allowed: NonZeroU32, clock: &SetClock) -> Option<Self> {
+        let burst = NonZeroU32::new(allowed.get() / BURST_SHARE).unwrap_or(NonZeroU32::MIN);
+        let interval = length.mul_f64(MARGIN).div_f64(f64::from(allowed.get() - burst.get() + 1));
+        let quota = Quota::with_period(interval)?.allow_burst(burst);
+        let arrival = Arrival::default();
+        Some(Self { length, arrival: arrival.clone(), limiter: RateLimiter::new(quota, arrival, clock.clone()) })
+    }
+}
+
+/// Whose quota is spent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Scope {
+    /// The whole endpoint's.
+    Endpoint,
+    /// This operation's.
+    Operation(OperationId),
+}
+
+/// Nothing more may be sent for a while.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NotYet {
+    /// Whose quota is spent.
+    pub scope: Scope,
+    /// When the next may be sent.
+    pub until: Timestamp,
+}
+
+/// What was spent of one quota.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SpentQuota {
+    /// Whose.
+    pub scope: Scope,
+    /// The quota's window.
+    pub window: Duration,
+    /// The theoretical arrival time.
+    pub until: Timestamp,
+}
+
+/// The quotas of one endpoint.
+#[derive(Debug, Default)]
+pub struct Limits {
+    clock: SetClock,
+    whole: Vec<Window>,
+    operations: BTreeMap<OperationId, Vec<Window>>,
+}
+
+impl Limits {
+    /// Limits of an endpoint: those of the whole, and of single operations. All hold at once. What was spent before is taken over where a
+    /// quota of the same scope and window is still there.
+    pub fn new<'a>(quotas: impl IntoIterator<Item = (Scope, &'a Quotas)>, spent: &[SpentQuota], now: Timestamp) -> Self {
+        // A limiter takes the moment at which it is made as its zero. The clock stands at 1970 still, so that what it keeps is a moment.
+        let mut limits = Self::default();
+        for (scope, quotas) in quotas {
+            for (length, allowed) in quotas.windows() {
+                let Some(window) = Window::new(length, allowed, &limits.clock) else { continue };
+                // A moment beyond the window is none of ours: the machine's clock was wrong then or is now.
+                let latest = nanoseconds(now).saturating_add(nanos(length.mul_f64(MARGIN)));
+                let before = spent.iter().filter(|spent| spent.scope == scope && spent.window == length);
+                let before = before.map(|spent| nanoseconds(spent.until).min(latest)).max().unwrap_or_default();
+                window.arrival.0.store(before, Ordering::Relaxed);
+                match &scope {
+                    Scope::Endpoint => limits.whole.push(window),
+                    Scope::Operation(operation) => limits.operations.entry(operation.clone()).or_default().push(window),
+                }
+            }
+        }
+        limits.clock.0.store(nanoseconds(now), Ordering::Relaxed);
+        limits
+    }
+
+    /// Whether there is none.
+    pub fn is_unlimited(&self) -> bool {
+        self.whole.is_empty() && self.operations.is_empty()
+    }
+
+    /// Spends one of each quota that stands over this operation (`None`: a look-up or login), or of none.
     ///
-    /// A burst of *b* and a record each 1/(*n* − *b* + 1) s let at most *n* through in any window of a second, wherever it begins (the generic
-    /// cell rate algorithm: *b* at once, then one an interval). With *b* = 4 % of *n*, and at least 1, more than 95 % of *n* are usable.
-    pub fn new(per_second: Option<NonZeroU32>) -> Self {
-        let limiter = per_second.and_then(|allowed| {
-            let burst = NonZeroU32::new(allowed.get() * 4 / 100).unwrap_or(NonZeroU32::MIN);
-            let interval = Duration::from_secs(1).div_f64(f64::from(allowed.get() - burst.get() + 1));
-            let quota = Quota::with_period(interval)?.allow_burst(burst);
-            let clock = TokioClock { start: Instant::now() };
-            Some(Limiter { burst, clock: clock.clone(), cells: RateLimiter::direct_with_clock(quota, clock) })
-        });
-        Self { limiter }
+    /// # Errors
+    /// Whose quota is spent, and until when.
+    pub fn take(&mut self, operation: Option<&OperationId>, now: Timestamp) -> Result<(), NotYet> {
+        self.set_clock(now);
+        let own = operation.and_then(|operation| Some((operation, self.operations.get(operation)?)));
+        let scoped = own.iter().flat_map(|(operation, windows)| windows.iter().map(|w| (Scope::Operation((*operation).clone()), w)));
+        let all: Vec<_> = self.whole.iter().map(|window| (Scope::Endpoint, window)).chain(scoped).collect();
+        let before: Vec<u64> = all.iter().map(|(_, window)| window.arrival.0.load(Ordering::Relaxed)).collect();
+        let mut refused: Option<NotYet> = None;
+        for (scope, window) in &all {
+            if let Err(not_until) = window.limiter.check() {
+                let until = moment(nanos(not_until.earliest_possible()));
+                if refused.as_ref().is_none_or(|r| until > r.until) {
+                    refused = Some(NotYet { scope: scope.clone(), until });
+                }
+            }
+        }
+        let Some(refused) = refused else { return Ok(()) };
+        for ((_, window), arrival) in all.iter().zip(before) {
+            window.arrival.0.store(arrival, Ordering::Relaxed);
+        }
+        Err(refused)
     }
 
-    /// Waits until some records may be sent, and says how many: at least 1, at most `wanted`. They count as sent.
-    pub async fn admit(&self, wanted: NonZeroU32) -> NonZeroU32 {
-        let Some(Limiter { burst, clock, cells }) = &self.limiter else { return wanted };
-        let granted = wanted.min(*burst);
-        loop {
-            match cells.check_n(granted) {
-                Ok(Ok(())) => return granted,
-                Ok(Err(not_yet)) => tokio::time::sleep(not_yet.wait_time_from(clock.now()).max(Duration::from_millis(1))).await,
-                // Never: `granted` is at most the burst.
-                Err(_insufficient_capacity) => return NonZeroU32::MIN,
+    /// What was spent, to be stored before what spends it leaves.
+    pub fn spent(&self) -> Vec<SpentQuota> {
+        let whole = self.whole.iter().map(|window| (Scope::Endpoint, window));
+        let operations = self.operations.iter().flat_map(|(id, windows)| windows.iter().map(|w| (Scope::Operation(id.clone()), w)));
+        whole
+            .chain(operations)
+            .filter_map(|(scope, window)| {
+                let until = window.arrival.0.load(Ordering::Relaxed);
+                (until > 0).then(|| SpentQuota { scope, window: window.length, until: moment(until) })
+            })
+            .collect()
+    }
+
+    /// The machine's clock may be set back: then what was spent moves with it, and nobody waits longer than before.
+    fn set_clock(&self, now: Timestamp) {
+        let (before, now) = (self.clock.0.load(Ordering::Relaxed), nanoseconds(now));
+        self.clock.0.store(now, Ordering::Relaxed);
+        if let Some(back) = before.checked_sub(now).filter(|back| *back > 0) {
+            for window in self.whole.iter().chain(self.operations.values().flatten()) {
+                let arrival = window.arrival.0.load(Ordering::Relaxed);
+                window.arrival.0.store(arrival.saturating_sub(back), Ordering::Relaxed);
             }
         }
     }
+}
+
+/// Nanoseconds since 1970; 64 bits last until 2554.
+fn nanoseconds(at: Timestamp) -> u64 {
+    u64::try_from(at.as_nanosecond()).unwrap_or_default()
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn moment(nanoseconds: u64) -> Timestamp {
+    Timestamp::from_nanosecond(i128::from(nanoseconds)).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
-    async fn sent(per_second: u32, wanted: u32, seconds: u64) -> Vec<Duration> {
-        let limit = RateLimit::new(NonZeroU32::new(per_second));
-        let start = Instant::now();
+    const START: Timestamp = Timestamp::constant(1_790_000_000, 0);
+
+    fn quotas(per_second: u32, per_minute: u32) -> Quotas {
+        Quotas { per_second: NonZeroU32::new(per_second), per_minute: NonZeroU32::new(per_minute), ..Quotas::default() }
+    }
+
+    fn after(millis: u64) -> Timestamp {
+        START.checked_add(Duration::from_millis(millis)).unwrap()
+    }
+
+    /// Takes whatever can be had, looking as often as `step` says; the milliseconds of each.
+    fn taken(limits: &mut Limits, operation: Option<&OperationId>, from: u64, to: u64, step: u64) -> Vec<u64> {
         let mut times = Vec::new();
-        while start.elapsed() < Duration::from_secs(seconds) {
-            let granted = limit.admit(NonZeroU32::new(wanted).unwrap()).await.get();
-            times.extend(std::iter::repeat_n(start.elapsed(), usize::try_from(granted).unwrap()));
+        let mut at = from;
+        while at < to {
+            while limits.take(operation, after(at)).is_ok() {
+                times.push(at);
+            }
+            at += step;
         }
         times
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn no_window_of_a_second_sees_more_than_allowed_and_most_of_it_is_usable() {
-        for (per_second, wanted) in [(1, 10), (2, 1), (10, 500), (50, 3), (100, 100), (500, 500)] {
-            let times = sent(per_second, wanted, 10).await;
-            for (at, first) in times.iter().enumerate() {
-                let window = times[at..].iter().take_while(|t| **t < *first + Duration::from_secs(1)).count();
-                assert!(window <= usize::try_from(per_second).unwrap(), "{window} of {per_second} from {first:?}");
-            }
-            let usable = f64::from(per_second) * 10.0 * 0.90;
-            assert!(f64::from(u32::try_from(times.len()).unwrap()) >= usable, "{} of {per_second} a second", times.len());
+    fn most_in_a_window(times: &[u64], window: u64) -> usize {
+        times
+            .iter()
+            .enumerate()
+            .map(|(at, first)| times[at..].iter().take_while(|t| **t < first + window).count())
+            .max()
+            .unwrap_or_default()
+    }
+
+    fn endpoint(quotas: &Quotas) -> Limits {
+        Limits::new([(Scope::Endpoint, quotas)], &[], START)
+    }
+
+    #[test]
+    fn no_window_sees_more_than_allowed_and_95_percent_are_usable() {
+        for allowed in [1, 2, 3, 10, 24, 25, 49, 50, 51, 99, 100, 1_000, 5_000] {
+            let times = taken(&mut endpoint(&quotas(allowed, 0)), None, 0, 20_000, 1);
+            let most = most_in_a_window(&times, 1_000);
+            assert!(most <= usize::try_from(allowed).unwrap(), "{most} of {allowed} in a second");
+            let usable = f64::from(allowed) * 20.0 * 0.95;
+            assert!(f64::from(u32::try_from(times.len()).unwrap()) >= usable, "{} of {allowed} a second in 20 s", times.len());
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn without_a_limit_everything_is_admitted_at_once() {
-        let limit = RateLimit::new(None);
-        let start = Instant::now();
-        for _ in 0..1_000 {
-            assert_eq!(limit.admit(NonZeroU32::new(500).unwrap()).await.get(), 500);
+    #[test]
+    fn what_arrives_3_percent_late_still_keeps_the_window() {
+        let times = taken(&mut endpoint(&quotas(100, 0)), None, 0, 20_000, 1);
+        // The first of a window is as late as the margin allows, the last not at all: 970 ms of sending arrive within 1,000.
+        assert!(most_in_a_window(&times, 1_000 + 29) <= 100);
+    }
+
+    #[test]
+    fn several_windows_hold_at_once() {
+        let times = taken(&mut endpoint(&quotas(10, 100)), None, 0, 180_000, 5);
+        assert!(most_in_a_window(&times, 1_000) <= 10);
+        assert!(most_in_a_window(&times, 60_000) <= 100);
+        assert!(times.len() >= 285, "{} of 300 in three minutes", times.len());
+    }
+
+    #[test]
+    fn an_operation_that_is_spent_leaves_the_others_alone_and_both_share_the_whole() {
+        let (whole, own) = (quotas(0, 100), quotas(0, 10));
+        let (slow, fast) = (OperationId("slow".into()), OperationId("fast".into()));
+        let mut limits = Limits::new([(Scope::Endpoint, &whole), (Scope::Operation(slow.clone()), &own)], &[], START);
+        limits.take(Some(&slow), START).unwrap();
+        let refused = limits.take(Some(&slow), START).unwrap_err();
+        assert_eq!(refused.scope, Scope::Operation(slow.clone()));
+        limits.take(Some(&fast), START).unwrap();
+        assert_eq!(limits.take(Some(&fast), START).unwrap_err().scope, Scope::Endpoint, "the burst of two was shared");
+        limits.take(Some(&slow), refused.until).unwrap();
+    }
+
+    #[test]
+    fn what_is_refused_spends_nothing() {
+        let (whole, own) = (quotas(0, 100), quotas(1, 0));
+        let operation = OperationId("o".into());
+        let mut limits = Limits::new([(Scope::Endpoint, &whole), (Scope::Operation(operation.clone()), &own)], &[], START);
+        limits.take(Some(&operation), START).unwrap();
+        let before = limits.spent();
+        for _ in 0..50 {
+            assert!(limits.take(Some(&operation), START).is_err());
         }
-        assert_eq!(start.elapsed(), Duration::ZERO);
+        assert_eq!(limits.spent(), before);
+    }
+
+    #[test]
+    fn a_restart_refills_nothing() {
+        let quotas = quotas(5, 100);
+        let mut times = Vec::new();
+        let mut spent = Vec::new();
+        // A crash every 300 ms.
+        for life in 0..400 {
+            let mut limits = Limits::new([(Scope::Endpoint, &quotas)], &spent, after(life * 300));
+            times.extend(taken(&mut limits, None, life * 300, (life + 1) * 300, 10));
+            spent = limits.spent();
+        }
+        assert!(most_in_a_window(&times, 1_000) <= 5);
+        assert!(most_in_a_window(&times, 60_000) <= 100);
+        assert!(times.len() >= 190, "{} of 200 in two minutes", times.len());
+    }
+
+    #[test]
+    fn what_was_stored_under_a_wrong_clock_holds_back_for_one_window_at_most() {
+        let quotas = quotas(0, 60);
+        let spent = [SpentQuota { scope: Scope::Endpoint, window: Duration::from_mins(1), until: after(400_000_000) }];
+        let mut limits = Limits::new([(Scope::Endpoint, &quotas)], &spent, START);
+        let until = limits.take(None, START).unwrap_err().until;
+        assert!(until <= after(62_000), "{until}");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_lets_nobody_wait_longer() {
+        let mut limits = endpoint(&quotas(1, 0));
+        limits.take(None, after(3_600_000)).unwrap();
+        let until = limits.take(None, START).unwrap_err().until;
+        assert!(until <= after(1_031), "{until}");
+    }
+
+    #[test]
+    fn without_a_quota_everything_may_go() {
+        let mut limits = endpoint(&Quotas::default());
+        assert!(limits.is_unlimited());
+        assert!((0..10_000).all(|_| limits.take(None, START).is_ok()));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_rhythm_no_window_sees_more_than_allowed(
+            per_second in 1..60_u32,
+            per_minute in 1..400_u32,
+            steps in prop::collection::vec((1..700_u64, 0..20_usize, any::<bool>()), 1..300),
+        ) {
+            let quotas = quotas(per_second, per_minute);
+            let mut limits = endpoint(&quotas);
+            let (mut at, mut times) = (0, Vec::new());
+            for (step, wanted, restart) in steps {
+                at += step;
+                if restart {
+                    limits = Limits::new([(Scope::Endpoint, &quotas)], &limits.spent(), after(at));
+                }
+                for _ in 0..wanted {
+                    match limits.take(None, after(at)) {
+                        Ok(()) => times.push(at),
+                        Err(not_yet) => prop_assert!(not_yet.until > after(at)),
+                    }
+                }
+            }
+            prop_assert!(most_in_a_window(&times, 1_000) <= usize::try_from(per_second).unwrap());
+            prop_assert!(most_in_a_window(&times, 60_000) <= usize::try_from(per_minute).unwrap());
+        }
     }
 }

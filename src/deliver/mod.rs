@@ -9,8 +9,8 @@ mod sqlite;
 mod target;
 
 pub use error::DeliveryError;
-pub use limits::RateLimit;
+pub use limits::{Limits, NotYet, Scope, SpentQuota};
 pub use ndjson::NdjsonTarget;
-pub use retry::{Next, RetryPolicy};
+pub use retry::{Next, after_failure, half_rest, rest};
 pub use sqlite::SqliteTarget;
 pub use target::{Answer, AnyTarget, Exchange, Pause, Settled, Target, Written};

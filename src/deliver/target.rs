@@ -4,7 +4,7 @@ use super::{DeliveryError, NdjsonTarget, SqliteTarget};
 use crate::declare::config::TargetSpec;
 use crate::declare::connector::{TargetFile, TargetKind};
 use crate::diagnose::{Code, Problems};
-use crate::model::{Delivery, Intended, Personal, Receipt};
+use crate::model::{Delivery, Intended, OperationId, Personal, Receipt};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,6 +76,16 @@ pub trait Target: Send + Sync {
     /// Writes a batch. One answer for each delivery, in the batch's order; a refused record does not hold back the others. The same
     /// idempotency key again changes nothing and answers `Unchanged`.
     fn write(&self, batch: &[Intended]) -> impl Future<Output = Written> + Send;
+
+    /// At most so many records in one write.
+    fn most_at_once(&self) -> usize {
+        usize::MAX
+    }
+
+    /// Whether each record of this operation is a request of its own; otherwise a write of any number of them is one.
+    fn travels_alone(&self, _operation: &OperationId) -> bool {
+        false
+    }
 
     /// Whether a delivery whose outcome is unknown had arrived, read from the target.
     ///

@@ -1,7 +1,7 @@
 //! The checked `enrich` and `deliver` sections of a mapping.
 
 use crate::expr::{Condition, ValueExpr};
-use crate::model::{OperationId, TargetId, Value};
+use crate::model::{OperationId, Priority, TargetId, Value};
 use std::sync::Arc;
 
 /// One line of a choice: the value, and when it is taken. The first that holds wins; `None` always holds.
@@ -72,6 +72,8 @@ pub struct DeliverEntry {
     pub on_delete: OnDelete,
     /// How far back a later link delivers what was said before, in days; `None`: not at all.
     pub backfill_days: Option<u32>,
+    /// How urgent its deliveries are.
+    pub priority: Priority,
 }
 
 /// The checked `enrich` and `deliver` of a mapping.

@@ -70,6 +70,32 @@ impl WriteIntent {
     }
 }
 
+/// How urgent a delivery is: what a mapping's `deliver` entry says.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+pub enum Priority {
+    /// It overtakes the others.
+    Urgent,
+    /// As most.
+    #[default]
+    Normal,
+    /// When nothing else waits, and a small share otherwise.
+    Low,
+}
+
+impl Priority {
+    /// Every priority, most urgent first.
+    pub const ALL: [Self; 3] = [Self::Urgent, Self::Normal, Self::Low];
+
+    /// The word that files and metrics use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Urgent => "urgent",
+            Self::Normal => "normal",
+            Self::Low => "low",
+        }
+    }
+}
+
 /// One write to one target, ready to be sent.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Delivery {
@@ -130,11 +156,13 @@ pub enum DeliveryState {
     Parked,
     /// Sent, no answer: settled by reading back or by an idempotent write, never by hoping.
     Unknown,
+    /// Given up by a named rule, or by a person.
+    Dropped,
 }
 
 impl DeliveryState {
     /// Every state.
-    pub const ALL: [Self; 5] = [Self::Planned, Self::Sending, Self::Delivered, Self::Parked, Self::Unknown];
+    pub const ALL: [Self; 6] = [Self::Planned, Self::Sending, Self::Delivered, Self::Parked, Self::Unknown, Self::Dropped];
 
     /// The name in the store, JSON and the log.
     pub const fn name(self) -> &'static str {
@@ -144,6 +172,7 @@ impl DeliveryState {
             Self::Delivered => "delivered",
             Self::Parked => "parked",
             Self::Unknown => "unknown",
+            Self::Dropped => "dropped",
         }
     }
 
@@ -175,11 +204,17 @@ pub enum DropRule {
     Superseded,
     /// A Delete of something that was never written.
     NothingToWithdraw,
+    /// The target did not take it, and `on_fault` of the target file says that this is known and wanted.
+    FaultRule,
+    /// A person dropped its dead letter.
+    DroppedByPerson,
+    /// A dead letter that a person mended: it came in again.
+    Replayed,
 }
 
 impl DropRule {
     /// Every rule.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::NotLinked,
         Self::NotPermitted,
         Self::PrivateMessage,
@@ -187,6 +222,9 @@ impl DropRule {
         Self::WhenFalse,
         Self::Superseded,
         Self::NothingToWithdraw,
+        Self::FaultRule,
+        Self::DroppedByPerson,
+        Self::Replayed,
     ];
 
     /// The name in the store, JSON, pages and the log.
@@ -199,6 +237,9 @@ impl DropRule {
             Self::WhenFalse => "when-false",
             Self::Superseded => "superseded",
             Self::NothingToWithdraw => "nothing-to-withdraw",
+            Self::FaultRule => "fault-rule",
+            Self::DroppedByPerson => "dropped-by-person",
+            Self::Replayed => "replayed",
         }
     }
 

@@ -19,7 +19,7 @@ pub use decision::{
 };
 pub use delivery::{
     ActivityState, Delivery, DeliveryId, DeliveryState, DropRule, FieldChange, IdempotencyKey, Intended, OperationId, ParkReason, Payload,
-    Receipt, RecordKey, TargetId, WriteEffect, WriteIntent,
+    Priority, Receipt, RecordKey, TargetId, WriteEffect, WriteIntent,
 };
 pub use digest::Digest;
 pub use identity::{Identity, IdentityId, Profile};

@@ -397,7 +397,10 @@ impl View<'_> {
 
     fn planned(&self, write: Write, object: Option<Arc<str>>, version: &str) -> PlannedDelivery {
         let idempotency = idempotency(&write, version, self.decided.reference);
+        let entry = self.deciding.rulebook.enrich.deliver.iter().find(|entry| entry.id == write.entry);
         PlannedDelivery {
+            // What an entry that is gone wrote is taken back as anything else.
+            priority: entry.map(|entry| entry.priority).unwrap_or_default(),
             entry: write.entry,
             target: write.target,
             operation: write.operation,

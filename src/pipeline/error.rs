@@ -1,8 +1,7 @@
 //! What stops a run. A source, target or customers table that fails is a [`super::Fault`] instead: the rest goes on.
 
 use crate::audit::{SealError, TooLarge};
-use crate::diagnose::{Code, Diagnostic, Place};
-use crate::model::ParkReason;
+use crate::diagnose::{CATALOGUE, Code, Diagnostic, Place};
 use crate::store::StoreError;
 use crate::store::log::LogError;
 use std::io;
@@ -97,20 +96,24 @@ impl super::Fault {
     }
 
     /// A target that could not take everything.
-    pub fn target(name: &str, reason: &super::deliver::Ended) -> Self {
-        match reason {
-            super::deliver::Ended::Unavailable(ParkReason { code, message: why }) => Self {
-                code,
-                place: format!("target {name}"),
-                message: format!("the target did not take everything: {why}"),
-                remedy: "mend the target and run again: what is left waits in the outbox, in order".into(),
-            },
-            super::deliver::Ended::AllowanceUsedUp => Self {
-                code: ALLOWANCE.0,
-                place: format!("target {name}"),
-                message: "the run's --max-writes is used up".into(),
-                remedy: "run again for the rest: it waits in the outbox, in order".into(),
-            },
+    pub fn target(name: &str, reason: &super::deliver::EndedReason) -> Self {
+        // Codes of the store's rows are those of the catalogue.
+        let code = CATALOGUE.iter().find(|page| page.code.0 == &*reason.code).map_or("KITH-D001", |page| page.code.0);
+        Self {
+            code,
+            place: format!("target {name}"),
+            message: format!("the target did not take everything: {}", reason.message),
+            remedy: "mend the target and run again: what is left waits in the outbox, in order".into(),
+        }
+    }
+
+    /// A run that may write no more.
+    pub fn allowance(name: &str) -> Self {
+        Self {
+            code: ALLOWANCE.0,
+            place: format!("target {name}"),
+            message: "the run's --max-writes is used up".into(),
+            remedy: "run again for the rest: it waits in the outbox, in order".into(),
         }
     }
 }

@@ -468,7 +468,8 @@ impl Scribe {
     ///
     /// # Errors
     /// When a person's key can't be had or an entry can't be written.
-    pub fn intended(&self, row: &OutboxRow, attempt: u32, now: Timestamp) -> Leaf {
+    pub fn intended(&self, row: &OutboxRow, now: Timestamp) -> Leaf {
+        let attempt = row.delivery.attempt;
         let event = Event::WriteIntended {
             attempt: u64::from(attempt),
             entry: row.delivery.entry.clone(),
@@ -492,7 +493,7 @@ impl Scribe {
     pub fn outcome(&self, row: &OutboxRow, outcome: &SendOutcome, now: Timestamp) -> Leaf {
         if let SendOutcome::Parked(reason) = outcome {
             let event = Event::WriteParked {
-                attempts: u64::from(row.delivery.attempt) + 1,
+                attempts: u64::from(row.delivery.attempt),
                 code: reason.code.into(),
                 entry: row.delivery.entry.clone(),
                 message: reason.message.clone(),
@@ -504,7 +505,7 @@ impl Scribe {
             return self.encode(&entry);
         }
         let event = Event::WriteReceipt {
-            attempt: u64::from(row.delivery.attempt) + 1,
+            attempt: u64::from(row.delivery.attempt),
             entry: row.delivery.entry.clone(),
             operation: row.delivery.operation.0.clone(),
             record: self.record(row),
@@ -516,8 +517,14 @@ impl Scribe {
                 entry.outcome = Some(receipt.effect.into());
                 entry.fields = self.changes(row, receipt, Kind::WriteReceipt)?;
             }
-            SendOutcome::Retry { .. } | SendOutcome::Unknown { .. } => entry.outcome = Some(EntryOutcome::Failed),
+            SendOutcome::Retry { .. } | SendOutcome::Split { .. } | SendOutcome::Unknown { .. } => {
+                entry.outcome = Some(EntryOutcome::Failed)
+            }
             SendOutcome::NotThere => entry.outcome = Some(EntryOutcome::Absent),
+            SendOutcome::Dropped(rule, _) => {
+                entry.outcome = Some(EntryOutcome::Dropped);
+                entry.why.rule = Some(rule.name().into());
+            }
             SendOutcome::Parked(_) => entry.outcome = Some(EntryOutcome::Parked),
         }
         self.encode(&entry)
@@ -534,11 +541,12 @@ impl Scribe {
     ///
     /// # Errors
     /// When a person's key can't be had or an entry can't be written.
-    pub fn recovered(&self, row: &OutboxRow, outcome: &SendOutcome, now: Timestamp) -> Leaf {
+    pub fn recovered(&self, row: &OutboxRow, outcome: &SendOutcome, how: &str, now: Timestamp) -> Leaf {
         let event = Event::WriteRecovered {
-            attempt: u64::from(row.delivery.attempt),
+            // The row is ready for its next attempt; this is about the last.
+            attempt: u64::from(row.delivery.attempt.saturating_sub(1)),
             entry: row.delivery.entry.clone(),
-            how: "read-back".into(),
+            how: how.into(),
             record: self.record(row),
             target: row.delivery.target.0.clone(),
         };
@@ -547,7 +555,8 @@ impl Scribe {
             SendOutcome::Delivered(_) => EntryOutcome::Delivered,
             SendOutcome::NotThere => EntryOutcome::Absent,
             SendOutcome::Parked(_) => EntryOutcome::Parked,
-            SendOutcome::Retry { .. } | SendOutcome::Unknown { .. } => EntryOutcome::Failed,
+            SendOutcome::Dropped(..) => EntryOutcome::Dropped,
+            SendOutcome::Retry { .. } | SendOutcome::Split { .. } | SendOutcome::Unknown { .. } => EntryOutcome::Failed,
         });
         if let SendOutcome::Delivered(receipt) = outcome {
             entry.fields = self.changes(row, receipt, Kind::WriteRecovered)?;

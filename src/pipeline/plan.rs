@@ -1,13 +1,14 @@
 //! *Plan*: what a run would do, before and after by field, on a private copy of the state. Nothing is written anywhere.
 
 use super::customers::CustomersSide;
+use super::deliver::EndedReason;
 use super::leaves::{Scribe, WhoAsks};
 use super::{Clock, Fault, Parts, RunError, Unseen, intake};
 use crate::deliver::{AnyTarget, DeliveryError, Target};
-use crate::model::{FieldChange, Intended, ParkReason, TargetId, WriteEffect, WriteIntent};
+use crate::model::{FieldChange, Intended, ParkReason, Priority, TargetId, WriteEffect, WriteIntent};
 use crate::source::Access;
 use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::{ReceiptStep, SendOutcome, SendStep, Store, Totals};
+use crate::store::{Due, DueWhich, ReceiptBatch, ReceiptStep, SendBatch, SendOutcome, SendStep, Store, Totals};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -73,17 +74,21 @@ pub async fn plan(parts: Parts, who: WhoAsks, clock: Arc<dyn Clock>, shown: usiz
         let target = AnyTarget::new(spec, file.clone());
         let id = TargetId(spec.name.clone());
         loop {
-            let rows = store.due(&id, clock.now(), AT_ONCE).await?;
+            let now = clock.now();
+            let mut rows = Vec::new();
+            for priority in Priority::ALL {
+                let due = Due { target: id.clone(), now, limit: AT_ONCE, priority, except: Vec::new(), which: DueWhich::All };
+                rows.extend(store.due(&due).await?);
+            }
             if rows.is_empty() {
                 break;
             }
-            let now = clock.now();
             let steps = rows
                 .iter()
-                .map(|row| Ok(SendStep { delivery: row.delivery.clone(), leaf: scribe.intended(row, row.delivery.attempt + 1, now)? }))
+                .map(|row| Ok(SendStep { delivery: row.delivery.clone(), leaf: scribe.intended(row, now)? }))
                 .collect::<Result<Vec<_>, RunError>>()?;
             scribe.keep_parts(&*store).await?;
-            let intended: Vec<Intended> = store.send(steps).await?;
+            let intended: Vec<Intended> = store.send(SendBatch { intents: steps, spent: Vec::new() }).await?;
             let deliveries: Vec<_> = intended.iter().map(|i| i.delivery().clone()).collect();
             let answers = target.preview(&deliveries).await;
             let mut outcomes = Vec::with_capacity(rows.len());
@@ -92,17 +97,22 @@ pub async fn plan(parts: Parts, who: WhoAsks, clock: Arc<dyn Clock>, shown: usiz
                     Ok(receipt) => SendOutcome::Delivered(receipt.clone()),
                     Err(error @ DeliveryError::Refused { .. }) => SendOutcome::Parked(error.park_reason()),
                     Err(error) => {
-                        preview.faults.push(Fault::target(&id.0, &super::deliver::Ended::Unavailable(error.park_reason())));
+                        let ended = EndedReason { code: error.code().0.into(), message: error.to_string().into() };
+                        preview.faults.push(Fault::target(&id.0, &ended));
                         return Ok(preview);
                     }
                 };
                 let leaf = scribe.outcome(&row, &outcome, now)?;
                 let delivery = row.delivery;
-                outcomes.push(ReceiptStep { delivery: delivery.id, outcome: outcome.clone(), leaf });
+                outcomes.push(ReceiptStep { delivery: delivery.id, outcome: outcome.clone(), leaf, failed: None });
                 let (effect, result) = match outcome {
                     SendOutcome::Delivered(receipt) => (receipt.effect.name(), Ok((receipt.effect, receipt.changes))),
                     SendOutcome::Parked(reason) => ("refused", Err(reason)),
-                    SendOutcome::Retry { .. } | SendOutcome::Unknown { .. } | SendOutcome::NotThere => continue,
+                    SendOutcome::Retry { .. }
+                    | SendOutcome::Split { .. }
+                    | SendOutcome::Dropped(..)
+                    | SendOutcome::Unknown { .. }
+                    | SendOutcome::NotThere => continue,
                 };
                 *preview.counts.entry(format!("{} {} {effect}", id.0, delivery.entry)).or_default() += 1;
                 if preview.writes.len() < shown {
@@ -116,7 +126,7 @@ pub async fn plan(parts: Parts, who: WhoAsks, clock: Arc<dyn Clock>, shown: usiz
                     });
                 }
             }
-            store.receipt(outcomes).await?;
+            store.receipt(ReceiptBatch { at: clock.now(), outcomes, endpoint: None }).await?;
         }
     }
     preview.totals = store.totals().await?;

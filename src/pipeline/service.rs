@@ -3,26 +3,25 @@
 use super::control::{self, Answer, Request};
 use super::customers::CustomersSide;
 use super::decide::{Deciding, KnownSide};
-use super::deliver::{Allowance, Gate, Order, Worker, WorkerReport, settle};
+use super::deliver::{Allowance, Ended, Endpoint, Gate, Lane, Order, Worker, WorkerReport};
 use super::leaves::{Scribe, WhoAsks};
 use super::progress::{Progress, Stage};
-use super::{Clock, Fault, Parts, RunError, Stopwatch, Summary, ThisRun, intake, integrate};
+use super::{Clock, Fault, Meter, Parts, RunError, Stopwatch, Summary, ThisRun, Told, Wait, intake, integrate};
 use crate::audit::Role;
-use crate::deliver::{AnyTarget, RateLimit, RetryPolicy};
-use crate::diagnose::Diagnostic;
+use crate::declare::config::TargetSpec;
+use crate::deliver::{AnyTarget, Scope};
 use crate::model::TargetId;
 use crate::source::Access;
 use crate::store::log::TileLog;
 use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::{Store, StoreError};
+use crate::store::{EndpointState, Store, StoreError};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// Unsettled deliveries looked at together when a service starts.
-const UNSETTLED_AT_ONCE: usize = 256;
 /// A reading command that finds the folder's lock taken, and no service behind it, asks again: 10 × 0.2 s.
 const LOCK_TRIES: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(200);
@@ -51,8 +50,8 @@ pub struct Service {
     gate: Arc<Gate>,
     planned: Arc<Notify>,
     customers: CustomersSide,
-    faults: Vec<Fault>,
-    aside: Vec<Diagnostic>,
+    meter: Arc<Meter>,
+    told: Told,
     did: ThisRun,
 }
 
@@ -78,8 +77,8 @@ impl Service {
             gate: Arc::new(Gate::default()),
             planned: Arc::new(Notify::new()),
             customers,
-            faults: Vec::new(),
-            aside: Vec::new(),
+            meter: Arc::new(Meter::default()),
+            told: Told::default(),
             did: ThisRun::default(),
         })
     }
@@ -97,7 +96,7 @@ impl Service {
         let log =
             tokio::spawn(integrate::follow(self.store.clone(), self.log.clone(), self.gate.clone(), log_stops, self.progress.clone()));
         let (order, orders) = watch::channel(Order::Work);
-        let mut workers = self.workers(options, &orders);
+        let mut workers = self.workers(options, &orders).await?;
 
         let reason = loop {
             self.pass(options, &mut stop).await?;
@@ -148,48 +147,65 @@ impl Service {
         }
         self.store.set(settings, leaves).await?;
 
-        let mut after = None;
-        let targets = self.targets();
-        loop {
-            let rows = self.store.unsettled(after, UNSETTLED_AT_ONCE).await?;
-            let Some(last) = rows.last() else { return Ok(()) };
-            after = Some(last.delivery.id);
-            for row in rows {
-                if let Some((_, target)) = targets.iter().find(|(id, _)| *id == row.delivery.target) {
-                    // What can't be settled yet is tried again by the target's worker.
-                    let _settled: bool = settle(&*self.store, target, &self.scribe, &*self.clock, row).await?;
-                }
+        Ok(())
+    }
+
+    /// The endpoint of each target, as it stood when the last service ended. Targets of one endpoint share it.
+    async fn endpoints(&self) -> Result<Vec<Arc<Endpoint>>, RunError> {
+        let (states, spent, now) = (self.store.endpoints().await?, self.store.spent().await?, self.clock.now());
+        let mut by_name: BTreeMap<Arc<str>, Arc<Endpoint>> = BTreeMap::new();
+        let named: Vec<(Arc<str>, _)> = self.parts.targets.iter().map(|target| (endpoint_name(&target.0), target)).collect();
+        for (name, (_, file)) in &named {
+            if by_name.contains_key(name) {
+                continue;
             }
+            let own = named.iter().filter(|(other, _)| other == name).map(|(_, target)| *target);
+            let quotas = own.flat_map(|(spec, file)| {
+                let operations = file.operations.iter().map(|o| (Scope::Operation(o.id.clone()), &o.quotas));
+                [(Scope::Endpoint, &spec.quotas), (Scope::Endpoint, &file.rules.quotas)].into_iter().chain(operations)
+            });
+            let state = states.iter().find(|state| state.name == *name).cloned();
+            let state = state.unwrap_or_else(|| EndpointState::well(name.clone(), now));
+            let endpoint = Endpoint::new(state, quotas, &spent, (file.rules.retry, file.rules.breaker), now);
+            by_name.insert(name.clone(), Arc::new(endpoint));
         }
+        Ok(named.iter().filter_map(|(name, _)| by_name.get(name).cloned()).collect())
     }
 
-    fn targets(&self) -> Vec<(TargetId, AnyTarget)> {
-        self.parts.targets.iter().map(|(spec, file)| (TargetId(spec.name.clone()), AnyTarget::new(spec, file.clone()))).collect()
-    }
-
-    fn workers(&self, options: &RunOptions, order: &watch::Receiver<Order>) -> JoinSet<(TargetId, Result<WorkerReport, RunError>)> {
+    async fn workers(
+        &self,
+        options: &RunOptions,
+        order: &watch::Receiver<Order>,
+    ) -> Result<JoinSet<(TargetId, Result<WorkerReport, RunError>)>, RunError> {
         let allowance = Arc::new(Allowance::new(options.max_writes));
         let mut workers = JoinSet::new();
-        for ((id, target), (spec, _)) in self.targets().into_iter().zip(&self.parts.targets) {
-            let worker = Worker {
+        for ((spec, file), endpoint) in self.parts.targets.iter().zip(self.endpoints().await?) {
+            let id = TargetId(spec.name.clone());
+            let lane = Lane {
                 id: id.clone(),
                 store: self.store.clone(),
-                target,
-                batch: spec.batch,
-                limit: RateLimit::new(spec.quotas.per_second),
-                retry: RetryPolicy::default(),
-                patient: options.once,
+                target: AnyTarget::new(spec, file.clone()),
+                rules: Arc::new(file.rules.clone()),
+                endpoint,
                 scribe: self.scribe.clone(),
                 clock: self.clock.clone(),
                 gate: self.gate.clone(),
+                meter: self.meter.clone(),
+                progress: self.progress.clone(),
+            };
+            let worker = Worker {
+                lane: Arc::new(lane),
+                batch: spec.batch,
+                concurrency: spec.concurrency,
+                hours: spec.hours.clone(),
                 allowance: allowance.clone(),
                 planned: self.planned.clone(),
                 order: order.clone(),
-                progress: self.progress.clone(),
+                patient: options.once,
             };
             workers.spawn(async move { (id, worker.run().await) });
         }
-        workers
+        Ok(workers)
     }
 
     /// One pass: customers, intake, decide.
@@ -212,13 +228,13 @@ impl Service {
             Ok(refreshed) => {
                 self.did.customers_changed += refreshed.changed;
                 for problem in refreshed.aside {
-                    if !self.aside.contains(&problem) {
-                        self.aside.push(problem);
+                    if !self.told.aside.contains(&problem) {
+                        self.told.aside.push(problem);
                     }
                 }
             }
             Err(RunError::Fault(fault)) => {
-                if !self.faults.contains(&fault) {
+                if !self.told.faults.contains(&fault) {
                     let leaf = self.scribe.undetermined(&format!("{} {}", fault.code, fault.message), self.clock.now())?;
                     self.store.append(vec![leaf]).await?;
                 }
@@ -246,8 +262,8 @@ impl Service {
 
     fn fault(&mut self, fault: Fault) {
         tracing::error!(code = fault.code, place = fault.place, "{}", fault.message);
-        if !self.faults.contains(&fault) {
-            self.faults.push(fault);
+        if !self.told.faults.contains(&fault) {
+            self.told.faults.push(fault);
         }
     }
 
@@ -329,8 +345,13 @@ impl Service {
     fn report(&mut self, id: &TargetId, report: WorkerReport) {
         self.did.written += report.delivered;
         self.did.refused += report.parked;
-        if let Some(ended) = report.ended {
-            self.fault(Fault::target(&id.0, &ended));
+        match report.ended {
+            None => {}
+            Some(Ended::Unavailable(reason)) => self.fault(Fault::target(&id.0, &reason)),
+            Some(Ended::AllowanceUsedUp) => self.fault(Fault::allowance(&id.0)),
+            Some(Ended::Waits { until, why }) => {
+                self.told.waits.push(Wait { target: id.0.to_string(), until: until.to_string(), why: why.to_string() });
+            }
         }
     }
 
@@ -349,8 +370,13 @@ impl Service {
         let log_entries = log.await.map_err(RunError::Task)??;
         self.progress.finished(Stage::Integrate);
         let totals = self.store.totals().await?;
-        Ok(Summary::new(totals, self.did, self.faults, self.aside, log_entries, stopwatch.seconds()))
+        Ok(Summary::new(totals, self.did, self.told, log_entries, stopwatch.seconds()))
     }
+}
+
+/// What limits, waits and the breaker of a target belong to: what the operator says, else the database or file itself.
+fn endpoint_name(spec: &TargetSpec) -> Arc<str> {
+    spec.endpoint.clone().unwrap_or_else(|| spec.path.display().to_string().into())
 }
 
 /// A task that ends with its owner.

@@ -79,6 +79,8 @@ pub struct Summary {
     pub totals: Totals,
     /// What went wrong without stopping the run, each with its code.
     pub faults: Vec<Fault>,
+    /// Targets that wait with work left, and until when.
+    pub waits: Vec<Wait>,
     /// Rows of the customers that stand aside, as warnings.
     #[serde(skip)]
     pub aside: Vec<crate::diagnose::Diagnostic>,
@@ -99,16 +101,31 @@ pub struct Fault {
     pub remedy: String,
 }
 
+/// A target that may be written to again at a later time.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Wait {
+    /// `[targets.NAME]`.
+    pub target: String,
+    /// When.
+    pub until: String,
+    /// Its hours, a quota, or what it asked for.
+    pub why: String,
+}
+
+/// What a run has to tell besides its counts.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Told {
+    /// What went wrong without stopping the run.
+    pub faults: Vec<Fault>,
+    /// Targets that wait with work left.
+    pub waits: Vec<Wait>,
+    /// Rows of the customers that stand aside, as warnings.
+    pub aside: Vec<crate::diagnose::Diagnostic>,
+}
+
 impl Summary {
     /// From the store's counts.
-    pub fn new(
-        totals: Totals,
-        this_run: ThisRun,
-        faults: Vec<Fault>,
-        aside: Vec<crate::diagnose::Diagnostic>,
-        log_entries: u64,
-        seconds: f64,
-    ) -> Self {
+    pub fn new(totals: Totals, this_run: ThisRun, told: Told, log_entries: u64, seconds: f64) -> Self {
         let (sum, conservation_gap) = totals.sum();
         let outcome = |outcome: Outcome| totals.decisions.get(outcome.name()).copied().unwrap_or_default();
         Self {
@@ -131,8 +148,9 @@ impl Summary {
             peak_rss_bytes: peak_rss_bytes(),
             this_run,
             totals,
-            faults,
-            aside,
+            faults: told.faults,
+            waits: told.waits,
+            aside: told.aside,
             log_entries,
         }
     }

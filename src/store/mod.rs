@@ -30,18 +30,40 @@ pub trait Store: Send + Sync {
     /// *Decide*: decisions, links, planned deliveries, drops.
     fn decide(&self, batch: Vec<DecideStep>) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Deliveries of a target that may be sent now, oldest first. A delivery is held back while an earlier one about the same record is open,
-    /// so that an answer never names two deliveries of one record and a newer version never overtakes an older one.
-    fn due(&self, target: &TargetId, now: Timestamp, limit: usize) -> impl Future<Output = Result<Vec<OutboxRow>, StoreError>> + Send;
+    /// Deliveries of a target that may be sent now, oldest first. A delivery is held back while an earlier one about the same record,
+    /// or an earlier version of the same object for the same target, is open: an answer never names two deliveries of one record, and a newer
+    /// version never overtakes an older one.
+    fn due(&self, due: &Due) -> impl Future<Output = Result<Vec<OutboxRow>, StoreError>> + Send;
 
-    /// *Send*: the intents' leaves become durable, the deliveries `sending`. The returned tokens are the only way to a target's `write`.
-    fn send(&self, intents: Vec<SendStep>) -> impl Future<Output = Result<Vec<Intended>, StoreError>> + Send;
+    /// *Send*: the intents' leaves and what they spend become durable, the deliveries `sending`. The returned tokens are the only way to a
+    /// target's `write`.
+    fn send(&self, batch: SendBatch) -> impl Future<Output = Result<Vec<Intended>, StoreError>> + Send;
 
-    /// *Receipt*: outcomes, and the states of the activity versions that follow from them.
-    fn receipt(&self, outcomes: Vec<ReceiptStep>) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// *Receipt*: outcomes, the states of the activity versions that follow from them, and how the endpoint stands.
+    fn receipt(&self, batch: ReceiptBatch) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// `sending` found at start becomes `unknown`: returns them with everything still `unknown`, at most `limit`, after `after`.
-    fn unsettled(&self, after: Option<DeliveryId>, limit: usize) -> impl Future<Output = Result<Vec<OutboxRow>, StoreError>> + Send;
+    /// How each endpoint stands of which something is known.
+    fn endpoints(&self) -> impl Future<Output = Result<Vec<EndpointState>, StoreError>> + Send;
+
+    /// What was spent of each quota.
+    fn spent(&self) -> impl Future<Output = Result<Vec<Spent>, StoreError>> + Send;
+
+    /// Makes durable what requests without a delivery spend (look-ups, logins), before they leave.
+    fn spend(&self, spent: Vec<Spent>) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// When the next delivery of a target that waits for its own time may be sent.
+    fn next_due(&self, target: &TargetId) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
+
+    /// What was being sent when its worker died is `unknown` from now on. Returns how many.
+    fn orphaned(&self, target: &TargetId) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// Deliveries of a target without an answer (what was `sending` when the last service ended is among them), at most `limit`, after `after`.
+    fn unsettled(
+        &self,
+        target: &TargetId,
+        after: Option<DeliveryId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<OutboxRow>, StoreError>> + Send;
 
     /// The customers known from the last complete read: id, digest, merge, whether retired.
     fn known_customers(&self, source: &str) -> impl Future<Output = Result<KnownCustomers, StoreError>> + Send;

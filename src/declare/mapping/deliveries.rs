@@ -10,7 +10,7 @@ use crate::declare::yaml::{Entry, Kind, Node};
 use crate::diagnose::Span;
 use crate::enrich::{Choice, DeliverEntry, EnrichField, EnrichValue, OnDelete, Subject};
 use crate::expr::{NameKind, Names, ValueExpr, ValueKind};
-use crate::model::{OperationId, TargetId, Value};
+use crate::model::{OperationId, Priority, TargetId, Value};
 use std::sync::Arc;
 
 impl Expressions<'_, '_> {
@@ -106,6 +106,7 @@ impl Expressions<'_, '_> {
             record_key: operation.map(|o| o.record_key.clone()).unwrap_or_default(),
             on_delete: on_delete?,
             backfill_days: node.get("backfill").and_then(Node::days),
+            priority: node.text_of("priority").and_then(|word| Priority::ALL.into_iter().find(|p| p.name() == word)).unwrap_or_default(),
         })
     }
 

@@ -1,7 +1,7 @@
 //! The shape of a mapping file: what the reader accepts and what the JSON Schema says.
 
 use crate::declare::shape::{Key, Record, Shape};
-use crate::model::{Audience, Network, Outcome, Verb};
+use crate::model::{Audience, Network, Outcome, Priority, Verb};
 
 /// At most this many items in a list of a mapping: rules, deliveries, bases, choices. Nobody reads more aloud.
 const MAX_ITEMS: usize = 200;
@@ -389,6 +389,12 @@ static DELIVER: Shape = Shape::Record(&Record {
             Shape::Named { what: "a field of the target", identifiers: false, of: &Shape::Defined("value", || &VALUE) },
             "{ CustomerID: customer_id }",
             "The target's fields, each with a value.",
+        ),
+        Key::optional(
+            "priority",
+            Shape::Word(|| Priority::ALL.map(Priority::name).to_vec()),
+            "urgent",
+            "`urgent` overtakes what waits for the same target, `low` lets it pass; nothing starves.",
         ),
         Key::optional("backfill", Shape::Days, "30d", "When a link is made later, what was said before is delivered too, this far back."),
         Key::optional(

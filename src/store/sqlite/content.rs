@@ -9,6 +9,7 @@ use std::sync::Arc;
 const PROFILE: u8 = 1;
 const ACTIVITY: u8 = 2;
 const DELIVERY: u8 = 3;
+const EXCHANGE: u8 = 4;
 
 fn network(decoder: &mut Decoder<'_>) -> Result<Network, StoreError> {
     decoder.text()?.parse().map_err(|_unknown| decoder.damaged())
@@ -16,6 +17,22 @@ fn network(decoder: &mut Decoder<'_>) -> Result<Network, StoreError> {
 
 fn number<T: Numbered>(encoder: &mut Encoder, word: T) {
     encoder.i64(word.number());
+}
+
+/// What travelled about a delivery: request and answer.
+pub(super) fn encode_exchange(request: &Personal<String>, answer: &Personal<String>) -> Vec<u8> {
+    let mut encoder = Encoder::new(EXCHANGE);
+    encoder.text(request.reveal());
+    encoder.text(answer.reveal());
+    encoder.into_bytes()
+}
+
+/// The reverse of [`encode_exchange`].
+pub(super) fn decode_exchange(bytes: &[u8]) -> Result<(Personal<String>, Personal<String>), StoreError> {
+    let mut decoder = Decoder::new(bytes, EXCHANGE, "what travelled")?;
+    let (request, answer) = (Personal::new(decoder.text()?.to_string()), Personal::new(decoder.text()?.to_string()));
+    decoder.end()?;
+    Ok((request, answer))
 }
 
 /// A profile.

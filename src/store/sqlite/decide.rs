@@ -8,7 +8,7 @@ use super::names::{DELIVERED, DELIVERING, Numbered, PARKED, by_columns, nanoseco
 use super::outbox::DELIVERY_BINDING;
 use super::writer::Tx;
 use crate::audit::{Binding, RetentionClass, Unpredictable};
-use crate::model::{ActivityState, CustomerId, DeliveryState, DropRule, IdentityId, Outcome, WriteIntent};
+use crate::model::{ActivityState, CustomerId, DeliveryState, DropRule, IdentityId, Outcome, Priority, WriteIntent};
 use crate::store::ring::{KeyRing, Person};
 use crate::store::{DecideStep, DecisionRecord, Disposition, PlannedDelivery, StoreError};
 use rusqlite::OptionalExtension;
@@ -54,6 +54,7 @@ struct PreparedDelivery {
     record: [u8; 16],
     idempotency: [u8; 32],
     sealed: Vec<u8>,
+    priority: Priority,
 }
 
 /// Seals a batch of steps, on the caller's task.
@@ -143,6 +144,7 @@ fn prepare_deliveries(
                 record,
                 idempotency,
                 sealed,
+                priority: planned.priority,
             })
         })
         .collect()
@@ -322,6 +324,7 @@ fn dispose(tx: &Tx<'_>, planning: &Planning, activity: i64, disposition: &Prepar
                     state = match existing {
                         DeliveryState::Delivered => ActivityState::Delivered,
                         DeliveryState::Parked => ActivityState::Parked,
+                        DeliveryState::Dropped => ActivityState::Dropped(DropRule::DroppedByPerson),
                         DeliveryState::Planned | DeliveryState::Sending | DeliveryState::Unknown => ActivityState::Delivering,
                     };
                 }
@@ -343,19 +346,22 @@ fn dispose(tx: &Tx<'_>, planning: &Planning, activity: i64, disposition: &Prepar
     if changed == 1 { Ok(()) } else { Err(StoreError::Refused(format!("activity version {activity} is not of this identity"))) }
 }
 
-/// The state of an activity version that follows from its deliveries; `None` where it has none.
+/// The state of an activity version that follows from its deliveries; `None` where it has none. Any open: delivering; else any parked:
+/// parked; else any delivered: delivered; else dropped, by the rule that dropped the last.
 pub(super) fn derived(tx: &Tx<'_>, activity: i64) -> Result<Option<i64>, StoreError> {
-    let found: (Option<bool>, Option<bool>) = tx
+    let found: (Option<bool>, Option<bool>, Option<bool>, Option<i64>) = tx
         .conn
-        .prepare_cached("SELECT max(state IN (0, 1, 4)), max(state = 3) FROM delivery WHERE activity = ?1")
+        .prepare_cached("SELECT max(state IN (0, 1, 4)), max(state = 3), max(state = 2), max(dropped_by) FROM delivery WHERE activity = ?1")
         .said()?
-        .query_row([activity], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row([activity], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
         .said()?;
     Ok(match found {
-        (None, _) | (_, None) => None,
-        (Some(true), _) => Some(DELIVERING),
-        (Some(false), Some(true)) => Some(PARKED),
-        (Some(false), Some(false)) => Some(DELIVERED),
+        (Some(true), ..) => Some(DELIVERING),
+        (Some(false), Some(true), ..) => Some(PARKED),
+        (Some(false), _, Some(true), _) => Some(DELIVERED),
+        (Some(false), _, _, Some(rule)) => Some(rule),
+        (Some(false), _, _, None) => Some(DELIVERED),
+        (None, ..) => None,
     })
 }
 
@@ -386,8 +392,8 @@ fn plan(tx: &Tx<'_>, planning: &Planning, activity: Option<i64>, delivery: &Prep
     tx.conn
         .prepare_cached(
             "INSERT INTO delivery (identity, activity, decision, state, open, target, entry, operation, intent, record, idempotency, attempt,
-                                   customer, sealed)
-             VALUES (?1, ?2, ?3, 0, 1, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11)",
+                                   customer, sealed, priority)
+             VALUES (?1, ?2, ?3, 0, 1, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11, ?12)",
         )
         .said()?
         .execute((
@@ -402,9 +408,18 @@ fn plan(tx: &Tx<'_>, planning: &Planning, activity: Option<i64>, delivery: &Prep
             delivery.idempotency.as_slice(),
             customer.as_deref(),
             &delivery.sealed,
+            delivery.priority.number(),
         ))
         .said()?;
     let row = tx.conn.last_insert_rowid();
+    if delivery.priority == Priority::Urgent {
+        // It can't overtake what is open about its own record: that becomes as urgent.
+        tx.conn
+            .prepare_cached("UPDATE delivery SET priority = 0 WHERE record = ?1 AND open = 1 AND priority > 0")
+            .said()?
+            .execute([delivery.record.as_slice()])
+            .said()?;
+    }
     if delivery.intent.is_withdrawal() {
         tx.conn
             .prepare_cached("DELETE FROM written WHERE identity = ?1 AND record = ?2")

@@ -219,6 +219,7 @@ pub(super) fn decision(outcome: Outcome, customer: &str, seed: &str) -> Decision
 
 pub(super) fn planned(target: &str, object: Option<&str>, record: &str, seed: &str, intent: WriteIntent) -> PlannedDelivery {
     PlannedDelivery {
+        priority: Priority::Normal,
         entry: "interactions".into(),
         target: TargetId(target.into()),
         operation: OperationId("upsert".into()),

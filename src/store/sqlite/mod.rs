@@ -4,6 +4,7 @@ mod codec;
 mod content;
 mod customers;
 mod decide;
+mod endpoint;
 mod error;
 mod evidence;
 mod intake;
@@ -31,13 +32,12 @@ pub use reader::{ActivityStanding, DecisionShown, LinkFilter, LinkRow, ParkedCon
 use super::lock::FolderLock;
 use super::ring::KeyRing;
 use super::{
-    CustomersStep, DecideStep, IdentityRow, IdentityWork, IntakeBatch, IntakeOutcome, KnownCustomers, OutboxRow, ReceiptStep, SendStep,
-    Store, StoreError, StoredProfile, Totals,
+    CustomersStep, DecideStep, Due, EndpointState, IdentityRow, IdentityWork, IntakeBatch, IntakeOutcome, KnownCustomers, OutboxRow,
+    ReceiptBatch, SendBatch, Spent, Store, StoreError, StoredProfile, Totals,
 };
 use crate::audit::{HashKey, MasterKey};
 use crate::model::{DeliveryId, Digest, Intended, TargetId, Timestamp};
 use error::InDatabase;
-use names::nanoseconds;
 use readers::{Readers, blocking};
 use rusqlite::{Connection, OptionalExtension};
 use std::path::Path;
@@ -193,34 +193,62 @@ impl Store for SqliteStore {
         self.inner.writer.run(move |tx| decide::write(tx, &prepared)).await
     }
 
-    async fn due(&self, target: &TargetId, now: Timestamp, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
-        let (ring, target) = (self.inner.ring.clone(), target.0.clone());
-        self.inner
-            .readers
-            .read(move |conn| outbox::due(conn, &target, nanoseconds(now), page(limit)), move |rows| outbox::open(&ring, rows))
-            .await
+    async fn due(&self, due: &Due) -> Result<Vec<OutboxRow>, StoreError> {
+        let (ring, due) = (self.inner.ring.clone(), due.clone());
+        self.inner.readers.read(move |conn| outbox::due(conn, &due, page(due.limit)), move |rows| outbox::open(&ring, rows)).await
     }
 
-    async fn send(&self, intents: Vec<SendStep>) -> Result<Vec<Intended>, StoreError> {
+    async fn send(&self, batch: SendBatch) -> Result<Vec<Intended>, StoreError> {
         // The tokens are made here, after the commit is durable: nothing else mints them.
-        let (intents, sequences) = self
+        let (batch, sequences) = self
             .inner
             .writer
             .run(move |tx| {
-                let sequences = outbox::send(tx, &intents)?;
-                Ok((intents, sequences))
+                let sequences = outbox::send(tx, &batch)?;
+                Ok((batch, sequences))
             })
             .await?;
-        Ok(intents.into_iter().zip(sequences).map(|(step, sequence)| Intended::mint(step.delivery, sequence)).collect())
+        Ok(batch.intents.into_iter().zip(sequences).map(|(step, sequence)| Intended::mint(step.delivery, sequence)).collect())
     }
 
-    async fn receipt(&self, outcomes: Vec<ReceiptStep>) -> Result<(), StoreError> {
-        self.inner.writer.run(move |tx| outbox::receipt(tx, &outcomes)).await
-    }
-
-    async fn unsettled(&self, after: Option<DeliveryId>, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
+    async fn receipt(&self, batch: ReceiptBatch) -> Result<(), StoreError> {
         let ring = self.inner.ring.clone();
-        self.inner.readers.read(move |conn| outbox::unsettled(conn, after, page(limit)), move |rows| outbox::open(&ring, rows)).await
+        let prepared = if batch.outcomes.iter().any(|step| step.failed.as_ref().is_some_and(|failed| failed.exchange.is_some())) {
+            blocking(move || outbox::prepare(&ring, batch)).await?
+        } else {
+            outbox::prepare(&ring, batch)?
+        };
+        self.inner.writer.run(move |tx| outbox::receipt(tx, &prepared)).await
+    }
+
+    async fn endpoints(&self) -> Result<Vec<EndpointState>, StoreError> {
+        self.inner.readers.read(endpoint::all, Ok).await
+    }
+
+    async fn spent(&self) -> Result<Vec<Spent>, StoreError> {
+        self.inner.readers.read(endpoint::spent, Ok).await
+    }
+
+    async fn spend(&self, spent: Vec<Spent>) -> Result<(), StoreError> {
+        self.inner.writer.run(move |tx| endpoint::spend(tx, &spent)).await
+    }
+
+    async fn next_due(&self, target: &TargetId) -> Result<Option<Timestamp>, StoreError> {
+        let target = target.0.clone();
+        self.inner.readers.read(move |conn| outbox::next_due(conn, &target), Ok).await
+    }
+
+    async fn orphaned(&self, target: &TargetId) -> Result<u64, StoreError> {
+        let target = target.0.clone();
+        self.inner.writer.run(move |tx| outbox::orphaned(tx, &target)).await
+    }
+
+    async fn unsettled(&self, target: &TargetId, after: Option<DeliveryId>, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
+        let (ring, target) = (self.inner.ring.clone(), target.0.clone());
+        self.inner
+            .readers
+            .read(move |conn| outbox::unsettled(conn, &target, after, page(limit)), move |rows| outbox::open(&ring, rows))
+            .await
     }
 
     async fn known_customers(&self, source: &str) -> Result<KnownCustomers, StoreError> {

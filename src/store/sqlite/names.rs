@@ -1,7 +1,9 @@
 //! Numbers that stand for words in the database. They are part of the schema: a number never changes its meaning.
 
 use crate::audit::RetentionClass;
-use crate::model::{ActivityState, Audience, DeliveryState, DropRule, LinkedBy, Outcome, Timestamp, Verb, WriteEffect, WriteIntent};
+use crate::model::{
+    ActivityState, Audience, DeliveryState, DropRule, LinkedBy, Outcome, Priority, Timestamp, Verb, WriteEffect, WriteIntent,
+};
 use crate::store::StoreError;
 use std::sync::Arc;
 
@@ -17,6 +19,13 @@ pub(super) const DELIVERED: i64 = 3;
 pub(super) const PARKED: i64 = 4;
 /// Erased.
 pub(super) const ERASED: i64 = 5;
+
+/// A parked line that waits for a person.
+pub(super) const LINE_PARKED: i64 = 0;
+/// One that was mended and came in again.
+pub(super) const LINE_REPLAYED: i64 = 1;
+/// One that a person dropped.
+pub(super) const LINE_DROPPED: i64 = 2;
 
 /// A closed list of words and the numbers that stand for them.
 pub(super) trait Numbered: Copy + PartialEq + 'static {
@@ -52,12 +61,15 @@ impl Numbered for ActivityState {
         (Self::Dropped(DropRule::WhenFalse), 20),
         (Self::Dropped(DropRule::Superseded), 21),
         (Self::Dropped(DropRule::NothingToWithdraw), 22),
+        (Self::Dropped(DropRule::FaultRule), 23),
+        (Self::Dropped(DropRule::DroppedByPerson), 24),
+        (Self::Dropped(DropRule::Replayed), 25),
     ];
 }
 
 impl Numbered for DeliveryState {
     const NUMBERS: &'static [(Self, i64)] =
-        &[(Self::Planned, 0), (Self::Sending, 1), (Self::Delivered, 2), (Self::Parked, 3), (Self::Unknown, 4)];
+        &[(Self::Planned, 0), (Self::Sending, 1), (Self::Delivered, 2), (Self::Parked, 3), (Self::Unknown, 4), (Self::Dropped, 5)];
 }
 
 impl Numbered for Outcome {
@@ -79,6 +91,10 @@ impl Numbered for Audience {
 
 impl Numbered for WriteIntent {
     const NUMBERS: &'static [(Self, i64)] = &[(Self::Write, 0), (Self::Remove, 1), (Self::Blank, 2), (Self::Keep, 3)];
+}
+
+impl Numbered for Priority {
+    const NUMBERS: &'static [(Self, i64)] = &[(Self::Urgent, 0), (Self::Normal, 1), (Self::Low, 2)];
 }
 
 impl Numbered for WriteEffect {

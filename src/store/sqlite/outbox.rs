@@ -1,17 +1,20 @@
 //! The outbox: what may be sent, *send*, *receipt*, and what has no answer.
 
-use super::content::decode_delivery;
+use super::content::{decode_delivery, encode_exchange};
 use super::decide::derived;
+use super::endpoint;
 use super::error::{InDatabase, damaged};
 use super::intake::hex;
 use super::names::{Numbered, nanoseconds, timestamp};
 use super::work::{digest, unseal};
 use super::writer::Tx;
+use crate::audit::{Binding, RetentionClass};
 use crate::model::{
-    CustomerId, Delivery, DeliveryId, DeliveryState, Digest, IdempotencyKey, OperationId, TargetId, Timestamp, Verb, Version, WriteIntent,
+    ActivityState, CustomerId, Delivery, DeliveryId, DeliveryState, Digest, IdempotencyKey, OperationId, TargetId, Timestamp, Verb,
+    Version, WriteIntent,
 };
-use crate::store::ring::KeyRing;
-use crate::store::{OutboxRow, ReceiptStep, SendOutcome, SendStep, StoreError};
+use crate::store::ring::{KeyRing, Person};
+use crate::store::{Due, DueWhich, EndpointState, FailedAttempt, OutboxRow, ReceiptBatch, ReceiptStep, SendBatch, SendOutcome, StoreError};
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,7 +23,7 @@ use std::sync::Arc;
 pub(super) const DELIVERY_BINDING: &str = "kith/v1/store/delivery";
 
 const COLUMNS: &str = "d.id, d.entry, d.target, d.operation, d.intent, d.idempotency, d.attempt, d.customer, d.sealed,
-                       a.version_at, a.version_verb, a.version_id, c.reference";
+                       a.version_at, a.version_verb, a.version_id, c.reference, d.failures, d.part";
 
 const FROM: &str = "delivery d LEFT JOIN activity a ON a.id = d.activity LEFT JOIN decision c ON c.id = d.decision";
 
@@ -37,6 +40,8 @@ pub(super) struct RawRow {
     sealed: Vec<u8>,
     version: Option<(i64, i64, Option<Arc<str>>)>,
     decision: Option<Vec<u8>>,
+    failures: u32,
+    part: Option<u32>,
 }
 
 impl RawRow {
@@ -54,6 +59,8 @@ impl RawRow {
             sealed: row.get(8)?,
             version: version_at.map(|at| Ok::<_, rusqlite::Error>((at, row.get(10)?, row.get(11)?))).transpose()?,
             decision: row.get(12)?,
+            failures: row.get(13)?,
+            part: row.get(14)?,
         })
     }
 
@@ -84,6 +91,8 @@ impl RawRow {
             customer: self.customer.map(CustomerId),
             version,
             decision: self.decision.map_or(Ok(Digest([0; 32])), |reference| digest(&reference))?,
+            failures: self.failures,
+            part: self.part,
         })
     }
 }
@@ -97,26 +106,49 @@ pub(super) fn open(ring: &KeyRing, rows: Vec<RawRow>) -> Result<Vec<OutboxRow>, 
     rows.into_iter().map(|row| row.open(ring)).collect()
 }
 
-/// Planned deliveries of a target whose time has come and before which nothing about the same record is open.
-pub(super) fn due(conn: &Connection, target: &str, now: i64, limit: i64) -> Result<Vec<RawRow>, StoreError> {
-    query(
-        conn,
-        &format!(
-            "SELECT {COLUMNS} FROM {FROM}
-             WHERE d.target = ?1 AND d.state = 0 AND (d.not_before IS NULL OR d.not_before <= ?2)
-               AND NOT EXISTS (SELECT 1 FROM delivery e WHERE e.record = d.record AND e.open = 1 AND e.id < d.id)
-             ORDER BY d.id LIMIT ?3"
-        ),
-        (target, now, limit),
-    )
+/// Planned deliveries of a target whose time has come, and before which nothing about the same record, and no earlier version of the same
+/// object, is open for this target.
+pub(super) fn due(conn: &Connection, due: &Due, limit: i64) -> Result<Vec<RawRow>, StoreError> {
+    let which = match due.which {
+        DueWhich::All => "ORDER BY d.id",
+        DueWhich::Fresh => "AND d.failures = 0 ORDER BY d.id",
+        DueWhich::LeastFailed => "ORDER BY d.failures, d.id",
+    };
+    let except = if due.except.is_empty() { "" } else { "AND d.operation NOT IN (SELECT value FROM json_each(?5))" };
+    let operations = serde_json::Value::from_iter(due.except.iter().map(|operation| &*operation.0)).to_string();
+    let sql = format!(
+        "SELECT {COLUMNS} FROM {FROM}
+         WHERE d.target = ?1 AND d.state = 0 AND d.priority = ?2 AND (d.not_before IS NULL OR d.not_before <= ?3)
+           AND NOT EXISTS (SELECT 1 FROM delivery e WHERE e.record = d.record AND e.open = 1 AND e.id < d.id)
+           AND (d.activity IS NULL OR NOT EXISTS (
+                SELECT 1 FROM activity b JOIN delivery e ON e.activity = b.id
+                WHERE b.object = a.object AND b.id <> a.id AND e.open = 1 AND e.target = d.target AND e.id < d.id))
+           {except} {which} LIMIT ?4"
+    );
+    let (target, now, priority) = (&*due.target.0, nanoseconds(due.now), due.priority.number());
+    if due.except.is_empty() {
+        query(conn, &sql, (target, priority, now, limit))
+    } else {
+        query(conn, &sql, (target, priority, now, limit, operations))
+    }
+}
+
+/// When the next delivery of a target that waits for its own time may be sent.
+pub(super) fn next_due(conn: &Connection, target: &str) -> Result<Option<Timestamp>, StoreError> {
+    let at: Option<i64> = conn
+        .prepare_cached("SELECT min(not_before) FROM delivery WHERE target = ?1 AND state = 0 AND not_before IS NOT NULL")
+        .said()?
+        .query_row([target], |row| row.get(0))
+        .said()?;
+    Ok(at.map(timestamp))
 }
 
 /// Deliveries without an answer.
-pub(super) fn unsettled(conn: &Connection, after: Option<DeliveryId>, limit: i64) -> Result<Vec<RawRow>, StoreError> {
+pub(super) fn unsettled(conn: &Connection, target: &str, after: Option<DeliveryId>, limit: i64) -> Result<Vec<RawRow>, StoreError> {
     query(
         conn,
-        &format!("SELECT {COLUMNS} FROM {FROM} WHERE d.state = 4 AND d.id > ?1 ORDER BY d.id LIMIT ?2"),
-        (after.map_or(0, |id| id.0), limit),
+        &format!("SELECT {COLUMNS} FROM {FROM} WHERE d.target = ?1 AND d.state = 4 AND d.id > ?2 ORDER BY d.id LIMIT ?3"),
+        (target, after.map_or(0, |id| id.0), limit),
     )
 }
 
@@ -135,10 +167,22 @@ pub(super) fn sending_is_unknown(conn: &Connection) -> Result<usize, StoreError>
     .said()
 }
 
-/// Makes intents durable; the sequence number of each.
-pub(super) fn send(tx: &mut Tx<'_>, steps: &[SendStep]) -> Result<Vec<u64>, StoreError> {
-    let mut sequences = Vec::with_capacity(steps.len());
-    for step in steps {
+/// What was being sent to one target when its worker died.
+pub(super) fn orphaned(tx: &Tx<'_>, target: &str) -> Result<u64, StoreError> {
+    let changed = tx
+        .conn
+        .prepare_cached("UPDATE delivery SET state = 4, reason = 'the worker ended before the answer came' WHERE target = ?1 AND state = 1")
+        .said()?
+        .execute([target])
+        .said()?;
+    Ok(changed as u64)
+}
+
+/// Makes intents durable, with what they spend; the sequence number of each.
+pub(super) fn send(tx: &mut Tx<'_>, batch: &SendBatch) -> Result<Vec<u64>, StoreError> {
+    endpoint::spend(tx, &batch.spent)?;
+    let mut sequences = Vec::with_capacity(batch.intents.len());
+    for step in &batch.intents {
         let id = step.delivery.id.0;
         let changed = tx
             .conn
@@ -154,6 +198,44 @@ pub(super) fn send(tx: &mut Tx<'_>, steps: &[SendStep]) -> Result<Vec<u64>, Stor
     Ok(sequences)
 }
 
+/// An outcome with its failed attempt sealed, off the writer's thread.
+pub(super) struct PreparedReceipt {
+    step: ReceiptStep,
+    sealed: Option<Vec<u8>>,
+}
+
+/// A batch of outcomes, prepared.
+pub(super) struct PreparedReceipts {
+    at: Timestamp,
+    receipts: Vec<PreparedReceipt>,
+    endpoint: Option<EndpointState>,
+}
+
+/// What binds what travelled to its delivery.
+pub(super) const EXCHANGE_BINDING: &str = "kith/v1/store/exchange";
+
+/// Seals what travelled.
+pub(super) fn prepare(ring: &KeyRing, batch: ReceiptBatch) -> Result<PreparedReceipts, StoreError> {
+    let mut random = None;
+    let receipts = batch
+        .outcomes
+        .into_iter()
+        .map(|step| {
+            let Some((failed, (request, answer))) = step.failed.as_ref().and_then(|f| f.exchange.as_ref().map(|exchange| (f, exchange)))
+            else {
+                return Ok(PreparedReceipt { step, sealed: None });
+            };
+            let field = hex(&failed.idempotency.0.0);
+            let binding = Binding { kind: EXCHANGE_BINDING, field: &field };
+            let plain = encode_exchange(request, answer);
+            let random = random.get_or_insert_with(|| ring.stream());
+            let sealed = ring.seal(Person::Identity(&failed.identity), RetentionClass::Activity, binding, &plain, random)?.to_bytes();
+            Ok(PreparedReceipt { step, sealed: Some(sealed) })
+        })
+        .collect::<Result<_, StoreError>>()?;
+    Ok(PreparedReceipts { at: batch.at, receipts, endpoint: batch.endpoint })
+}
+
 /// The columns that an outcome writes.
 struct Change<'a> {
     state: DeliveryState,
@@ -161,32 +243,72 @@ struct Change<'a> {
     effect: Option<i64>,
     code: Option<&'a str>,
     reason: Option<&'a str>,
+    failures: i64,
+    part: Option<u32>,
+    dropped_by: Option<i64>,
 }
 
 fn change(delivery: i64, was: DeliveryState, outcome: &SendOutcome) -> Result<Change<'_>, StoreError> {
-    use DeliveryState::{Delivered, Parked, Planned, Sending, Unknown};
+    use DeliveryState::{Delivered, Dropped, Parked, Planned, Sending, Unknown};
     let allowed = match outcome {
         SendOutcome::Delivered(_) | SendOutcome::Unknown { .. } => matches!(was, Sending | Unknown),
         SendOutcome::NotThere => was == Unknown,
-        SendOutcome::Retry { .. } | SendOutcome::Parked(_) => matches!(was, Planned | Sending | Unknown),
+        SendOutcome::Retry { .. } | SendOutcome::Split { .. } | SendOutcome::Parked(_) | SendOutcome::Dropped(..) => {
+            matches!(was, Planned | Sending | Unknown)
+        }
     };
     if !allowed {
         return Err(StoreError::Refused(format!("delivery {delivery} is {} and takes no such receipt", was.name())));
     }
-    let plain = Change { state: Planned, not_before: None, effect: None, code: None, reason: None };
+    let plain =
+        Change { state: Planned, not_before: None, effect: None, code: None, reason: None, failures: 0, part: None, dropped_by: None };
     Ok(match outcome {
         SendOutcome::Delivered(receipt) => Change { state: Delivered, effect: Some(receipt.effect.number()), ..plain },
-        SendOutcome::Retry { not_before, reason } => Change { not_before: Some(*not_before), reason: Some(reason), ..plain },
+        SendOutcome::Retry { not_before, counts, reason } => {
+            Change { not_before: *not_before, reason: Some(reason), failures: i64::from(*counts), ..plain }
+        }
+        SendOutcome::Split { part, reason } => Change { part: Some(*part), reason: Some(reason), ..plain },
         SendOutcome::Parked(reason) => Change { state: Parked, code: Some(reason.code), reason: Some(&reason.message), ..plain },
+        SendOutcome::Dropped(rule, reason) => Change {
+            state: Dropped,
+            code: Some(reason.code),
+            reason: Some(&reason.message),
+            dropped_by: Some(ActivityState::Dropped(*rule).number()),
+            ..plain
+        },
         SendOutcome::Unknown { reason } => Change { state: Unknown, reason: Some(reason), ..plain },
         SendOutcome::NotThere => plain,
     })
 }
 
+/// Failed attempts that are kept for each delivery: as many as its schedule has by default.
+const KEPT_ATTEMPTS: i64 = 20;
+
+fn keep_attempt(tx: &Tx<'_>, delivery: i64, failed: &FailedAttempt, sealed: Option<&[u8]>, at: i64) -> Result<(), StoreError> {
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO attempt (delivery, number, at, class, code, message, sealed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (delivery, number) DO UPDATE SET at = excluded.at, class = excluded.class, code = excluded.code,
+                message = excluded.message, sealed = excluded.sealed",
+        )
+        .said()?
+        .execute((delivery, failed.number, at, failed.class, failed.code, &*failed.message, sealed))
+        .said()?;
+    // What travelled is kept of the last attempt only.
+    for (sql, limit) in [
+        ("UPDATE attempt SET sealed = NULL WHERE delivery = ?1 AND number < ?2 AND sealed IS NOT NULL", i64::from(failed.number)),
+        ("DELETE FROM attempt WHERE delivery = ?1 AND number <= ?2", i64::from(failed.number) - KEPT_ATTEMPTS),
+    ] {
+        tx.conn.prepare_cached(sql).said()?.execute((delivery, limit)).said()?;
+    }
+    Ok(())
+}
+
 /// Writes outcomes and the states of the activity versions that follow.
-pub(super) fn receipt(tx: &mut Tx<'_>, steps: &[ReceiptStep]) -> Result<(), StoreError> {
+pub(super) fn receipt(tx: &mut Tx<'_>, batch: &PreparedReceipts) -> Result<(), StoreError> {
+    let at = nanoseconds(batch.at);
     let mut touched = BTreeSet::new();
-    for step in steps {
+    for PreparedReceipt { step, sealed } in &batch.receipts {
         let id = step.delivery.0;
         let (was, activity): (i64, Option<i64>) = tx
             .conn
@@ -199,24 +321,42 @@ pub(super) fn receipt(tx: &mut Tx<'_>, steps: &[ReceiptStep]) -> Result<(), Stor
         let change = change(id, DeliveryState::from_number(was)?, &step.outcome)?;
         tx.conn
             .prepare_cached(if change.state.is_open() {
-                "UPDATE delivery SET state = ?2, not_before = ?3, effect = ?4, code = ?5, reason = ?6 WHERE id = ?1"
+                "UPDATE delivery SET state = ?2, not_before = ?3, effect = ?4, code = ?5, reason = ?6, failures = failures + ?7,
+                        part = coalesce(?8, part), dropped_by = ?9, changed_at = ?10 WHERE id = ?1"
             } else {
-                "UPDATE delivery SET state = ?2, not_before = ?3, effect = ?4, code = ?5, reason = ?6, open = 0 WHERE id = ?1"
+                "UPDATE delivery SET state = ?2, not_before = ?3, effect = ?4, code = ?5, reason = ?6, failures = failures + ?7,
+                        part = coalesce(?8, part), dropped_by = ?9, changed_at = ?10, open = 0 WHERE id = ?1"
             })
             .said()?
-            .execute((id, change.state.number(), change.not_before.map(nanoseconds), change.effect, change.code, change.reason))
+            .execute((
+                id,
+                change.state.number(),
+                change.not_before.map(nanoseconds),
+                change.effect,
+                change.code,
+                change.reason,
+                change.failures,
+                change.part,
+                change.dropped_by,
+                at,
+            ))
             .said()?;
+        if let Some(failed) = &step.failed {
+            keep_attempt(tx, id, failed, sealed.as_deref(), at)?;
+        }
         tx.append(&step.leaf)?;
         touched.extend(activity);
     }
     for activity in touched {
-        if let Some(state) = derived(tx, activity)? {
-            tx.conn
-                .prepare_cached("UPDATE activity SET state = ?2 WHERE id = ?1 AND state <> ?2")
-                .said()?
-                .execute((activity, state))
-                .said()?;
-        }
+        settle_activity(tx, activity)?;
+    }
+    batch.endpoint.as_ref().map_or(Ok(()), |state| endpoint::set(tx, state))
+}
+
+/// Brings the state of an activity version to what its deliveries say.
+pub(super) fn settle_activity(tx: &Tx<'_>, activity: i64) -> Result<(), StoreError> {
+    if let Some(state) = derived(tx, activity)? {
+        tx.conn.prepare_cached("UPDATE activity SET state = ?2 WHERE id = ?1 AND state <> ?2").said()?.execute((activity, state)).said()?;
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! Counts, each from an index, and the conservation sum: received as counted at intake, the rest as the rows stand now.
 
 use super::error::{InDatabase, damaged};
-use super::names::{Numbered, state_name};
-use crate::model::{ActivityState, DeliveryState, Outcome};
+use super::names::{LINE_PARKED, LINE_REPLAYED, Numbered, state_name};
+use crate::model::{ActivityState, DeliveryState, DropRule, Outcome};
 use crate::store::{Conservation, StoreError, Totals};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
@@ -33,15 +33,7 @@ fn number(conn: &Connection, sql: &str) -> Result<u64, StoreError> {
 pub(super) fn totals(conn: &Connection) -> Result<Totals, StoreError> {
     let mut totals = Totals::default();
     let mut days = source_days(conn)?;
-    let rows: Vec<(i64, i64, i64)> = conn
-        .prepare_cached("SELECT source_day, state, count(*) FROM activity GROUP BY source_day, state")
-        .said()?
-        .query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .said()?
-        .collect::<Result<_, _>>()
-        .said()?;
-    for (day, state, count) in rows {
-        let count = unsigned(count)?;
+    for (day, state, count) in day_states(conn, "SELECT source_day, state, count(*) FROM activity GROUP BY source_day, state")? {
         let state = ActivityState::from_number(state)?;
         let day = days.get_mut(&day).ok_or_else(|| damaged("an activity version of no day"))?;
         *totals.activities.entry(state_name(state)).or_default() += count;
@@ -53,14 +45,22 @@ pub(super) fn totals(conn: &Connection) -> Result<Totals, StoreError> {
             ActivityState::Erased => day.erased += count,
         }
     }
-    for (day, count) in numbered(conn, "SELECT source_day, count(*) FROM parked_line GROUP BY source_day")? {
-        days.get_mut(&day).ok_or_else(|| damaged("a parked line of no day"))?.parked += count;
+    for (day, state, count) in day_states(conn, "SELECT source_day, state, count(*) FROM parked_line GROUP BY source_day, state")? {
+        let day = days.get_mut(&day).ok_or_else(|| damaged("a parked line of no day"))?;
+        match state {
+            LINE_PARKED => day.parked += count,
+            rule => {
+                day.dropped += count;
+                let rule = if rule == LINE_REPLAYED { DropRule::Replayed } else { DropRule::DroppedByPerson };
+                *totals.activities.entry(state_name(ActivityState::Dropped(rule))).or_default() += count;
+            }
+        }
     }
     totals.conservation = days.into_values().collect();
     totals.conservation.sort_by(|a, b| (&a.source, &a.day).cmp(&(&b.source, &b.day)));
     totals.decisions = decisions(conn)?;
     totals.links = named(conn, "SELECT by, count(*) FROM link WHERE ended IS NULL GROUP BY by")?;
-    totals.parked = named(conn, "SELECT code, count(*) FROM parked_line GROUP BY code")?;
+    totals.parked = named(conn, "SELECT code, count(*) FROM parked_line WHERE state = 0 GROUP BY code")?;
     for (code, count) in named(conn, "SELECT coalesce(code, ''), count(*) FROM delivery WHERE state = 3 GROUP BY code")? {
         *totals.parked.entry(code).or_default() += count;
     }
@@ -77,6 +77,18 @@ pub(super) fn totals(conn: &Connection) -> Result<Totals, StoreError> {
          WHERE d.current = 1 AND i.account IS NOT NULL AND d.mapping <> (SELECT mapping FROM decision ORDER BY id DESC LIMIT 1)",
     )?;
     Ok(totals)
+}
+
+/// A statement's rows of a day, a state and a count.
+fn day_states(conn: &Connection, sql: &str) -> Result<Vec<(i64, i64, u64)>, StoreError> {
+    let rows: Vec<(i64, i64, i64)> = conn
+        .prepare_cached(sql)
+        .said()?
+        .query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .said()?
+        .collect::<Result<_, _>>()
+        .said()?;
+    rows.into_iter().map(|(day, state, count)| Ok((day, state, unsigned(count)?))).collect()
 }
 
 fn source_days(conn: &Connection) -> Result<BTreeMap<i64, Conservation>, StoreError> {
@@ -113,7 +125,7 @@ fn decisions(conn: &Connection) -> Result<BTreeMap<String, u64>, StoreError> {
 
 fn deliveries(conn: &Connection) -> Result<BTreeMap<String, u64>, StoreError> {
     let rows: Vec<(String, i64, i64)> = conn
-        .prepare_cached("SELECT target, state, count(*) FROM delivery GROUP BY state, target")
+        .prepare_cached("SELECT target, state, count(*) FROM delivery GROUP BY target, state")
         .said()?
         .query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .said()?

@@ -1,0 +1,148 @@
+//! What leaves next: by urgency without starving anybody, within quotas, the retry budget and what a split batch demands.
+
+use super::Lane;
+use super::endpoint::Door;
+use crate::declare::connector::Counted;
+use crate::deliver::{NotYet, Scope, Target};
+use crate::model::{OperationId, Priority, Timestamp};
+use crate::pipeline::RunError;
+use crate::store::{Due, DueWhich, OutboxRow, Store};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Every so many batches the less urgent choose first: an eighth of the target's capacity is never taken by urgent work alone.
+const NORMAL_FIRST: u64 = 8;
+/// And every so many the low ones.
+const LOW_FIRST: u64 = 32;
+
+/// What a look at the outbox brought.
+pub(super) enum Picked {
+    /// These may leave; their quotas are spent.
+    Batch(Vec<OutboxRow>),
+    /// Something is due, but not before this time.
+    NotBefore(Timestamp, Arc<str>),
+    /// Nothing is due.
+    Nothing,
+}
+
+/// The state of picking for one target.
+#[derive(Debug, Default)]
+pub(super) struct Picker {
+    picks: u64,
+    /// Operations whose own quota is spent, until when.
+    spent: BTreeMap<OperationId, Timestamp>,
+}
+
+impl Picker {
+    /// Urgency in the order in which this pick looks.
+    fn order(&self) -> [Priority; 3] {
+        use Priority::{Low, Normal, Urgent};
+        if self.picks % LOW_FIRST == LOW_FIRST - 1 {
+            [Low, Normal, Urgent]
+        } else if self.picks % NORMAL_FIRST == NORMAL_FIRST - 1 {
+            [Normal, Low, Urgent]
+        } else {
+            [Urgent, Normal, Low]
+        }
+    }
+
+    /// Picks at most `limit` deliveries. `door` is open or a probe.
+    pub(super) async fn pick<S: Store, T: Target>(
+        &mut self,
+        lane: &Lane<S, T>,
+        door: &Door,
+        limit: usize,
+        now: Timestamp,
+    ) -> Result<Picked, RunError> {
+        let probe = *door == Door::Probe;
+        let limit = if probe { 1 } else { limit.min(lane.target.most_at_once()).max(1) };
+        self.spent.retain(|_, until| *until > now);
+        let retries = lane.endpoint.allows_retry(now);
+        let mut rows = Vec::new();
+        for priority in self.order() {
+            let which = match (probe, retries) {
+                (true, _) => DueWhich::LeastFailed,
+                (false, true) => DueWhich::All,
+                (false, false) => DueWhich::Fresh,
+            };
+            let except = self.spent.keys().cloned().collect();
+            let due = Due { target: lane.id.clone(), now, limit: limit - rows.len(), priority, except, which };
+            rows.extend(lane.store.due(&due).await?);
+            if rows.len() >= limit {
+                break;
+            }
+        }
+        if rows.is_empty() {
+            let first = self.spent.iter().min_by_key(|(_, until)| **until);
+            if let Some((operation, until)) = first {
+                return Ok(Picked::NotBefore(*until, format!("the quota of `{}` is spent", operation.0).into()));
+            }
+            if !retries {
+                let soon = now.checked_add(std::time::Duration::from_secs(1)).unwrap_or(Timestamp::MAX);
+                return Ok(Picked::NotBefore(soon, "the retry budget is spent".into()));
+            }
+            return Ok(Picked::Nothing);
+        }
+        self.picks += 1;
+        part(&mut rows);
+        self.admit(lane, rows, now)
+    }
+
+    /// Those for which the quotas and the budget have room, in order; the quotas are spent.
+    fn admit<S: Store, T: Target>(&mut self, lane: &Lane<S, T>, rows: Vec<OutboxRow>, now: Timestamp) -> Result<Picked, RunError> {
+        let counted = lane.rules.counts;
+        let mut admitted = Vec::with_capacity(rows.len());
+        let mut requests: BTreeSet<OperationId> = BTreeSet::new();
+        let mut wait: Option<NotYet> = None;
+        let mut over_budget = false;
+        for row in rows {
+            let operation = &row.delivery.operation;
+            if self.spent.contains_key(operation) {
+                continue;
+            }
+            let retry = row.failures > 0;
+            if retry && !lane.endpoint.allows_retry(now) {
+                over_budget = true;
+                continue;
+            }
+            let costs = match counted {
+                Counted::Records => true,
+                Counted::Requests => lane.target.travels_alone(operation) || !requests.contains(operation),
+            };
+            if costs && let Err(not_yet) = lane.endpoint.take(Some(operation), now) {
+                if let Scope::Operation(operation) = &not_yet.scope {
+                    self.spent.insert(operation.clone(), not_yet.until);
+                    wait.get_or_insert(not_yet);
+                    continue;
+                }
+                wait = Some(not_yet);
+                break;
+            }
+            requests.insert(operation.clone());
+            lane.endpoint.leaves(retry, now);
+            admitted.push(row);
+        }
+        if !admitted.is_empty() {
+            return Ok(Picked::Batch(admitted));
+        }
+        Ok(match wait {
+            Some(NotYet { scope: Scope::Endpoint, until }) => Picked::NotBefore(until, "the quota is spent".into()),
+            Some(NotYet { scope: Scope::Operation(operation), until }) => {
+                Picked::NotBefore(until, format!("the quota of `{}` is spent", operation.0).into())
+            }
+            None if over_budget => {
+                let soon = now.checked_add(std::time::Duration::from_secs(1)).unwrap_or(Timestamp::MAX);
+                Picked::NotBefore(soon, "the retry budget is spent".into())
+            }
+            None => Picked::Nothing,
+        })
+    }
+}
+
+/// A delivery of a batch that was refused as a whole travels only with others of its part, and no more than so many.
+fn part(rows: &mut Vec<OutboxRow>) {
+    let Some(first) = rows.first().map(|row| row.part) else { return };
+    let most = first.map_or(usize::MAX, |part| usize::try_from(part.max(1)).unwrap_or(usize::MAX));
+    let alike = rows.iter().take_while(|row| row.part == first).count();
+    rows.truncate(alike.min(most));
+}

@@ -1,0 +1,102 @@
+//! What a worker is told, and what it tells.
+
+use crate::model::Timestamp;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// A fault that stops every worker: without a log, nothing is sent (fail closed).
+#[derive(Debug, Default)]
+pub struct Gate {
+    closed: AtomicBool,
+}
+
+impl Gate {
+    /// Stops all sending.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether sending is stopped.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+}
+
+/// How many more writes a run may make (`--max-writes`).
+#[derive(Debug)]
+pub struct Allowance(AtomicU64);
+
+impl Allowance {
+    /// So many, or as many as there are.
+    pub const fn new(writes: Option<u64>) -> Self {
+        Self(AtomicU64::new(match writes {
+            Some(writes) => writes,
+            None => u64::MAX,
+        }))
+    }
+
+    /// Takes up to `wanted`; what is not used is given back.
+    pub(super) fn take(&self, wanted: usize) -> usize {
+        let wanted = u64::try_from(wanted).unwrap_or(u64::MAX);
+        let before = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| Some(left - left.min(wanted))).unwrap_or_default();
+        usize::try_from(before.min(wanted)).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn give_back(&self, writes: usize) {
+        self.0.fetch_add(u64::try_from(writes).unwrap_or_default(), Ordering::SeqCst);
+    }
+}
+
+/// What a worker is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// Send what comes.
+    Work,
+    /// Send what is there, then end.
+    Drain,
+    /// Finish what is under way, then end.
+    Stop,
+}
+
+/// What a worker did.
+#[derive(Clone, Debug, Default)]
+pub struct WorkerReport {
+    /// Records that a target holds because of this run.
+    pub delivered: u64,
+    /// Records that it refused.
+    pub parked: u64,
+    /// Why it ended with work left, where it did.
+    pub ended: Option<Ended>,
+}
+
+impl WorkerReport {
+    pub(super) const fn add(&mut self, other: &Self) {
+        self.delivered += other.delivered;
+        self.parked += other.parked;
+    }
+}
+
+/// What a target said last.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EndedReason {
+    /// A code of the catalogue.
+    pub code: Arc<str>,
+    /// Without personal data.
+    pub message: Arc<str>,
+}
+
+/// Why a worker ended with work left.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// The target did not answer, or could not take anything.
+    Unavailable(EndedReason),
+    /// It may be written to again at this time: its hours, a quota, or what it asked for.
+    Waits {
+        /// When.
+        until: Timestamp,
+        /// Why.
+        why: Arc<str>,
+    },
+    /// The run's `--max-writes` is used up.
+    AllowanceUsedUp,
+}

@@ -1,0 +1,246 @@
+//! The worker of one target: it picks, and up to `concurrency` lanes send.
+
+use super::endpoint::Door;
+use super::lane::Lane;
+use super::pick::{Picked, Picker};
+use super::report::{Allowance, Ended, EndedReason, Order, WorkerReport};
+use crate::declare::config::ServiceHours;
+use crate::deliver::Target;
+use crate::model::{Priority, Timestamp};
+use crate::pipeline::RunError;
+use crate::store::{Due, DueWhich, EndpointReason, OutboxRow, Store};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+/// While the end of the work is awaited (`run --once`), an endpoint that fails this often in a row is given up. Its deliveries stay planned, in
+/// order.
+const FAILURES_WHEN_DRAINING: u32 = 3;
+/// While the end of the work is awaited, longer waits are left to the next run.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A worker without work looks again after this long, should it have missed the bell.
+const IDLE: Duration = Duration::from_secs(1);
+/// The clock of a quota is finer than the one that wakes a task: no less than this.
+const SHORTEST: Duration = Duration::from_millis(1);
+/// Unanswered deliveries looked at in one go.
+const UNSETTLED_AT_ONCE: usize = 256;
+
+/// The worker of one target.
+pub struct Worker<S, T> {
+    /// What its lanes share.
+    pub lane: Arc<Lane<S, T>>,
+    /// Records in one send.
+    pub batch: NonZeroU32,
+    /// Sends under way at the same time.
+    pub concurrency: NonZeroU32,
+    /// When the target may be written to.
+    pub hours: Option<ServiceHours>,
+    /// How many more writes.
+    pub allowance: Arc<Allowance>,
+    /// Rung when something was planned.
+    pub planned: Arc<Notify>,
+    /// What to do.
+    pub order: watch::Receiver<Order>,
+    /// Whether the run waits for the target for a moment only (`run --once`).
+    pub patient: bool,
+}
+
+/// Why nothing leaves now.
+enum Idle {
+    /// Not before this time.
+    Until(Timestamp, Reason),
+    /// Nothing is due.
+    Nothing,
+}
+
+enum Reason {
+    /// The endpoint failed, or asked for it.
+    Endpoint(EndpointReason),
+    /// A limit of ours.
+    Ours(Arc<str>),
+}
+
+impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
+    /// Works until told to end.
+    ///
+    /// # Errors
+    /// When the store fails, or a lane died: then what it sent is settled by the next worker.
+    pub async fn run(mut self) -> Result<WorkerReport, RunError> {
+        let mut report = WorkerReport::default();
+        let mut lanes: JoinSet<Result<WorkerReport, RunError>> = JoinSet::new();
+        let mut picker = Picker::default();
+        let concurrency = usize::try_from(self.concurrency.get()).unwrap_or(1);
+        // What the last worker left without an answer comes before everything else.
+        while self.settle_left().await? {}
+        loop {
+            while let Some(done) = lanes.try_join_next() {
+                self.landed(done, &mut report)?;
+            }
+            let order = *self.order.borrow_and_update();
+            if order == Order::Stop || self.lane.gate.is_closed() {
+                while let Some(done) = lanes.join_next().await {
+                    self.landed(done, &mut report)?;
+                }
+                return Ok(report);
+            }
+            if lanes.len() >= concurrency {
+                if let Some(done) = lanes.join_next().await {
+                    self.landed(done, &mut report)?;
+                }
+                continue;
+            }
+            let idle = match self.next(&mut picker, &mut report).await? {
+                Ok(rows) => {
+                    report.ended = None;
+                    let (lane, allowance, taken) = (self.lane.clone(), self.allowance.clone(), rows.len());
+                    lanes.spawn(async move {
+                        let sent = lane.send(rows).await?;
+                        // What came to nothing may be tried again within the same allowance.
+                        allowance.give_back(taken.saturating_sub(usize::try_from(sent.delivered + sent.parked).unwrap_or(usize::MAX)));
+                        Ok(sent)
+                    });
+                    continue;
+                }
+                Err(idle) => idle,
+            };
+            if lanes.is_empty() {
+                if report.ended == Some(Ended::AllowanceUsedUp) {
+                    return Ok(report);
+                }
+                if self.door_is_open() && self.settle_left().await? {
+                    continue;
+                }
+                if order == Order::Drain && self.is_over(&idle, &mut report).await? {
+                    return Ok(report);
+                }
+            }
+            self.idle(&idle, &mut lanes, &mut report).await?;
+        }
+    }
+
+    fn landed(
+        &self,
+        done: Result<Result<WorkerReport, RunError>, tokio::task::JoinError>,
+        report: &mut WorkerReport,
+    ) -> Result<(), RunError> {
+        report.add(&done.map_err(RunError::Task)??);
+        Ok(())
+    }
+
+    fn door_is_open(&self) -> bool {
+        let now = self.lane.clock.now();
+        self.lane.endpoint.state().closed_until(now).is_none() && self.closed_until(now).is_none()
+    }
+
+    fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.hours.as_ref().and_then(|hours| hours.closed_until(now))
+    }
+
+    /// The next batch, or why there is none.
+    async fn next(&self, picker: &mut Picker, report: &mut WorkerReport) -> Result<Result<Vec<OutboxRow>, Idle>, RunError> {
+        let now = self.lane.clock.now();
+        if let (Some(until), Some(hours)) = (self.closed_until(now), &self.hours) {
+            return Ok(Err(Idle::Until(until, Reason::Ours(format!("outside its hours ({})", hours.text()).into()))));
+        }
+        let door = self.lane.endpoint.door(now);
+        if let Door::Shut { until, why } = door {
+            return Ok(Err(Idle::Until(until, Reason::Endpoint(why))));
+        }
+        let taken = self.allowance.take(usize::try_from(self.batch.get()).unwrap_or(1));
+        let picked = if taken == 0 { Ok(Picked::Nothing) } else { picker.pick(&self.lane, &door, taken, now).await };
+        let used = if let Ok(Picked::Batch(rows)) = &picked { rows.len() } else { 0 };
+        self.allowance.give_back(taken - used);
+        if used == 0 && door == Door::Probe {
+            self.lane.endpoint.no_probe();
+        }
+        Ok(match picked? {
+            Picked::Batch(rows) => Ok(rows),
+            Picked::NotBefore(until, why) => Err(Idle::Until(until, Reason::Ours(why))),
+            Picked::Nothing => {
+                if taken == 0 && self.anything_due(now).await? {
+                    report.ended = Some(Ended::AllowanceUsedUp);
+                }
+                Err(Idle::Nothing)
+            }
+        })
+    }
+
+    async fn anything_due(&self, now: Timestamp) -> Result<bool, RunError> {
+        for priority in Priority::ALL {
+            let due = Due { target: self.lane.id.clone(), now, limit: 1, priority, except: Vec::new(), which: DueWhich::All };
+            if !self.lane.store.due(&due).await?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Settles what has no answer yet; whether something was settled, so that what it held back may go.
+    async fn settle_left(&self) -> Result<bool, RunError> {
+        let mut settled = false;
+        for row in self.lane.store.unsettled(&self.lane.id, None, UNSETTLED_AT_ONCE).await? {
+            if !self.door_is_open() {
+                break;
+            }
+            settled |= self.lane.settle(row).await?;
+        }
+        Ok(settled)
+    }
+
+    /// While the end of the work is awaited: whether nothing more can be sent for now.
+    async fn is_over(&self, idle: &Idle, report: &mut WorkerReport) -> Result<bool, RunError> {
+        let now = self.lane.clock.now();
+        let far = |until: &Timestamp| until.duration_since(now) > jiff_duration(PATIENCE);
+        match idle {
+            Idle::Nothing => {
+                // What failed may be due again in a moment.
+                Ok(self.lane.store.next_due(&self.lane.id).await?.is_none_or(|at| !self.patient || far(&at)))
+            }
+            Idle::Until(until, reason) => {
+                if !self.anything_due(now).await? {
+                    return Ok(true);
+                }
+                let gives_up = matches!(reason, Reason::Endpoint(_)) && self.lane.endpoint.state().failures >= FAILURES_WHEN_DRAINING;
+                if !far(until) && !gives_up && self.patient {
+                    return Ok(false);
+                }
+                report.ended = Some(match reason {
+                    Reason::Endpoint(why) if self.lane.endpoint.state().failures > 0 => {
+                        Ended::Unavailable(EndedReason { code: why.code.clone(), message: why.message.clone() })
+                    }
+                    Reason::Endpoint(why) => Ended::Waits { until: *until, why: why.message.clone() },
+                    Reason::Ours(why) => Ended::Waits { until: *until, why: why.clone() },
+                });
+                Ok(true)
+            }
+        }
+    }
+
+    async fn idle(
+        &mut self,
+        idle: &Idle,
+        lanes: &mut JoinSet<Result<WorkerReport, RunError>>,
+        report: &mut WorkerReport,
+    ) -> Result<(), RunError> {
+        let now = self.lane.clock.now();
+        let pause = match idle {
+            Idle::Until(until, _) => until.duration_since(now).unsigned_abs().clamp(SHORTEST, IDLE),
+            Idle::Nothing => IDLE,
+        };
+        tokio::select! {
+            biased;
+            Some(done) = lanes.join_next() => self.landed(done, report)?,
+            _changed = self.order.changed() => {}
+            () = self.planned.notified() => {}
+            () = self.lane.endpoint.changed.notified() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+        Ok(())
+    }
+}
+
+fn jiff_duration(duration: Duration) -> jiff::SignedDuration {
+    jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX)
+}
