@@ -3,13 +3,13 @@
 use kith::audit::{HashKey, MasterKey};
 use kith::model::{
     Activity, Audience, Candidate, ComparisonOutcome, CustomerId, Decision, Digest, Evidence, IdempotencyKey, Identity, IdentityId,
-    Intended, LinkedBy, Network, Object, OperationId, Outcome, Personal, Profile, Receipt, RecordKey, TargetId, Timestamp, Value, Verb,
-    WriteEffect, WriteIntent,
+    Intended, LinkedBy, Network, Object, OperationId, Outcome, Personal, Priority, Profile, Receipt, RecordKey, TargetId, Timestamp, Value,
+    Verb, WriteEffect, WriteIntent,
 };
 use kith::store::sqlite::{LinkFilter, Options, SqliteReader, SqliteStore};
 use kith::store::{
-    CustomersStep, DecideStep, DecisionRecord, Disposition, IntakeBatch, PlannedDelivery, ReceiptStep, ReceivedActivity, SendOutcome,
-    SendStep, Store, StoreError, Tell,
+    CustomersStep, DecideStep, DecisionRecord, Disposition, Due, DueWhich, IntakeBatch, PlannedDelivery, ReceiptBatch, ReceiptStep,
+    ReceivedActivity, SendBatch, SendOutcome, SendStep, Store, StoreError, Tell,
 };
 use sha2::{Digest as _, Sha256};
 use std::ops::ControlFlow;
@@ -146,6 +146,7 @@ fn decision(n: u64, customers: u64, outcome: Outcome) -> DecisionRecord {
 fn planned(object: &str) -> PlannedDelivery {
     let field = |name: &str, value: &str| (name.into(), Value::text(value));
     PlannedDelivery {
+        priority: Priority::Normal,
         entry: "interactions".into(),
         target: TargetId("crm".into()),
         operation: OperationId("upsert_interaction".into()),
@@ -205,25 +206,30 @@ async fn decide_all(store: &SqliteStore, page: usize, linked: impl Fn(u64) -> bo
     }
 }
 
+fn due(limit: usize) -> Due {
+    let target = TargetId("crm".into());
+    Due { target, now: second(1_000_000), limit, priority: Priority::Normal, except: Vec::new(), which: DueWhich::All }
+}
+
 async fn deliver_all(store: &SqliteStore, page: usize) -> usize {
     let mut sent = 0;
     loop {
-        let rows = store.due(&TargetId("crm".into()), second(1_000_000), page).await.unwrap();
+        let rows = store.due(&due(page)).await.unwrap();
         if rows.is_empty() {
             return sent;
         }
         sent += rows.len();
         let intents = rows.iter().map(|row| SendStep { delivery: row.delivery.clone(), leaf: vec![b'i'; 900] }).collect();
-        let tokens: Vec<Intended> = store.send(intents).await.unwrap();
+        let tokens: Vec<Intended> = store.send(SendBatch { intents, spent: Vec::new() }).await.unwrap();
         let outcomes = tokens
             .iter()
             .map(|token| {
                 let delivery = token.delivery().id;
                 let receipt = Receipt { delivery, effect: WriteEffect::Inserted, changes: Vec::new() };
-                ReceiptStep { delivery, outcome: SendOutcome::Delivered(receipt), leaf: vec![b'r'; 900] }
+                ReceiptStep { delivery, outcome: SendOutcome::Delivered(receipt), leaf: vec![b'r'; 900], failed: None }
             })
             .collect();
-        store.receipt(outcomes).await.unwrap();
+        store.receipt(ReceiptBatch { at: second(1_000_000), outcomes, endpoint: None }).await.unwrap();
     }
 }
 
@@ -295,9 +301,9 @@ fn a_copy_of_the_files_at_any_moment_opens_to_whole_steps() {
         run(async {
             store.intake(batch((n * 20..n * 20 + 20).map(|n| activity(n, 10)).collect(), "a")).await.unwrap();
             decide_all(&store, 4, |_| true).await;
-            let rows = store.due(&TargetId("crm".into()), second(1_000_000), 5).await.unwrap();
+            let rows = store.due(&due(5)).await.unwrap();
             let intents = rows.into_iter().map(|row| SendStep { delivery: row.delivery, leaf: b"intent".to_vec() }).collect();
-            store.send(intents).await.unwrap();
+            store.send(SendBatch { intents, spent: Vec::new() }).await.unwrap();
         });
         // As a crash leaves them: the database without a clean close, its write-ahead log, no lock held.
         let copy = dir.path().join(format!("copy{n}"));
@@ -310,7 +316,7 @@ fn a_copy_of_the_files_at_any_moment_opens_to_whole_steps() {
         let totals = run(after.totals()).unwrap();
         assert_eq!((totals.leaves, totals.conservation.clone()), (before.leaves, before.conservation));
         assert_eq!(totals.deliveries.get("crm: sending"), None);
-        let unsettled = run(after.unsettled(None, 1_000)).unwrap();
+        let unsettled = run(after.unsettled(&TargetId("crm".into()), None, 1_000)).unwrap();
         assert_eq!(u64::try_from(unsettled.len()).unwrap(), totals.deliveries["crm: unknown"]);
         assert!(unsettled.iter().all(|row| !row.delivery.payload.reveal().is_empty()), "its keys are durable");
         opened += 1;

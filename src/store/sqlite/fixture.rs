@@ -4,12 +4,12 @@ use super::{Options, SqliteStore};
 use crate::audit::{HashKey, MasterKey};
 use crate::model::{
     Activity, Audience, Candidate, ComparisonOutcome, CustomerId, Decision, DeliveryId, Digest, DropRule, Evidence, IdempotencyKey,
-    Identity, IdentityId, LinkedBy, Network, Object, OperationId, Outcome, ParkReason, Personal, Profile, Receipt, RecordKey, TargetId,
-    Timestamp, Value, Verb, WriteEffect, WriteIntent,
+    Identity, IdentityId, LinkedBy, Network, Object, OperationId, Outcome, ParkReason, Personal, Priority, Profile, Receipt, RecordKey,
+    TargetId, Timestamp, Value, Verb, WriteEffect, WriteIntent,
 };
 use crate::store::{
-    DecideStep, DecisionRecord, Disposition, IdentityWork, IntakeBatch, IntakeOutcome, OutboxRow, ParkedLine, PlannedDelivery, ReceiptStep,
-    ReceivedActivity, SendOutcome, SendStep, Store, StoreError,
+    DecideStep, DecisionRecord, Disposition, Due, DueWhich, IdentityWork, IntakeBatch, IntakeOutcome, OutboxRow, ParkedLine,
+    PlannedDelivery, ReceiptBatch, ReceiptStep, ReceivedActivity, SendBatch, SendOutcome, SendStep, Store, StoreError,
 };
 use sha2::{Digest as _, Sha256};
 use std::path::Path;
@@ -257,18 +257,25 @@ pub(super) fn link_all(store: &SqliteStore, customer: &str, seed: &str) {
     run(store.decide(steps)).unwrap();
 }
 
+/// What a worker asks for first.
+pub(super) fn due_to(target: &str, second: i64) -> Due {
+    let target = TargetId(target.into());
+    Due { target, now: at(second), limit: 100, priority: Priority::Normal, except: Vec::new(), which: DueWhich::All }
+}
+
 pub(super) fn due(store: &SqliteStore, second: i64) -> Vec<OutboxRow> {
-    run(store.due(&TargetId("crm".into()), at(second), 100)).unwrap()
+    run(store.due(&due_to("crm", second))).unwrap()
 }
 
 pub(super) fn send(store: &SqliteStore, rows: &[OutboxRow]) -> Vec<u64> {
-    let steps =
+    let intents =
         rows.iter().map(|row| SendStep { delivery: row.delivery.clone(), leaf: b"{\"kind\":\"write.intended\"}".to_vec() }).collect();
-    run(store.send(steps)).unwrap().iter().map(crate::model::Intended::sequence).collect()
+    run(store.send(SendBatch { intents, spent: Vec::new() })).unwrap().iter().map(crate::model::Intended::sequence).collect()
 }
 
 pub(super) fn receipt(store: &SqliteStore, delivery: DeliveryId, outcome: SendOutcome) -> Result<(), StoreError> {
-    run(store.receipt(vec![ReceiptStep { delivery, outcome, leaf: b"{\"kind\":\"write.receipt\"}".to_vec() }]))
+    let step = ReceiptStep { delivery, outcome, leaf: b"{\"kind\":\"write.receipt\"}".to_vec(), failed: None };
+    run(store.receipt(ReceiptBatch { at: at(0), outcomes: vec![step], endpoint: None }))
 }
 
 pub(super) fn delivered(delivery: DeliveryId) -> SendOutcome {

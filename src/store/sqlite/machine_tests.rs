@@ -315,13 +315,13 @@ impl Machine {
     }
 
     fn send(&mut self, most: usize) {
-        let rows = run(self.store().due(&TargetId("crm".into()), at(self.now), 100)).unwrap();
+        let rows = run(self.store().due(&due_to("crm", self.now))).unwrap();
         let offered: Vec<IdempotencyKey> = rows.iter().map(|r| r.delivery.idempotency).collect();
         assert_eq!(offered, self.model.due(self.now));
         let steps: Vec<SendStep> =
             rows.into_iter().take(most).map(|row| SendStep { delivery: row.delivery, leaf: b"intent".to_vec() }).collect();
         let count = steps.len();
-        let tokens = run(self.store().send(steps)).unwrap();
+        let tokens = run(self.store().send(crate::store::SendBatch { intents: steps, spent: Vec::new() })).unwrap();
         assert_eq!(tokens.len(), count);
         for token in tokens {
             assert_eq!(token.sequence(), self.model.leaves);
@@ -336,7 +336,9 @@ impl Machine {
         let id = self.ids[&key];
         let (outcome, state) = match kind {
             0 => {
-                (SendOutcome::Retry { not_before: at(self.now + 3), reason: "busy".into() }, Delivery::Planned { not_before: self.now + 3 })
+                let not_before = Some(at(self.now + 3));
+                let outcome = SendOutcome::Retry { not_before, counts: true, reason: "busy".into() };
+                (outcome, Delivery::Planned { not_before: self.now + 3 })
             }
             1 => (SendOutcome::Parked(ParkReason { code: "KITH-X001", message: "no".into() }), Delivery::Parked),
             2 => (SendOutcome::Unknown { reason: "no answer".into() }, Delivery::Unknown),
@@ -360,7 +362,7 @@ impl Machine {
     }
 
     fn settle(&mut self, kinds: &[u8]) {
-        let rows = run(self.store().unsettled(None, 100)).unwrap();
+        let rows = run(self.store().unsettled(&TargetId("crm".into()), None, 100)).unwrap();
         let keys: Vec<IdempotencyKey> = rows.iter().map(|r| r.delivery.idempotency).collect();
         assert_eq!(keys, self.in_state(Delivery::Unknown));
         for (row, kind) in rows.into_iter().zip(kinds.iter().cycle()) {

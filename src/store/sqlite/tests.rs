@@ -4,7 +4,9 @@ use super::fixture::*;
 use super::reader::{LinkFilter, ParkedContent};
 use super::{Options, SqliteReader, SqliteStore, open as connections};
 use crate::model::{Audience, CustomerId, DeliveryId, Digest, DropRule, LinkedBy, Outcome, ParkReason, TargetId, Verb, WriteIntent};
-use crate::store::{CustomersStep, DecideStep, Disposition, IntakeOutcome, ReceiptStep, SendOutcome, SendStep, Store, StoreError};
+use crate::store::{
+    CustomersStep, DecideStep, Disposition, IntakeOutcome, ReceiptBatch, SendBatch, SendOutcome, SendStep, Store, StoreError,
+};
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -253,7 +255,7 @@ fn deliveries_about_one_record_leave_in_order_and_others_are_not_held_back() {
     let first = due(&store, 100);
     send(&store, &first);
     assert!(objects(100).is_empty(), "the earlier one is being sent");
-    receipt(&store, first[0].delivery.id, SendOutcome::Retry { not_before: at(200), reason: "busy".into() }).unwrap();
+    receipt(&store, first[0].delivery.id, SendOutcome::Retry { not_before: Some(at(200)), counts: true, reason: "busy".into() }).unwrap();
     assert!(objects(199).is_empty(), "the earlier one waits");
     assert_eq!(objects(200), [("n1".to_owned(), 1)]);
     let again = due(&store, 200);
@@ -261,14 +263,14 @@ fn deliveries_about_one_record_leave_in_order_and_others_are_not_held_back() {
     send(&store, &again);
     receipt(&store, first[0].delivery.id, SendOutcome::Unknown { reason: "no answer".into() }).unwrap();
     assert!(objects(300).is_empty(), "nobody knows whether the earlier one arrived");
-    assert_eq!(run(store.unsettled(None, 10)).unwrap().len(), 1);
+    assert_eq!(run(store.unsettled(&TargetId("crm".into()), None, 10)).unwrap().len(), 1);
     receipt(&store, first[0].delivery.id, SendOutcome::NotThere).unwrap();
     assert_eq!(objects(300), [("n1".to_owned(), 1)]);
     send(&store, &due(&store, 300));
     let gone = ParkReason { code: "KITH-X003", message: "refused".into() };
     receipt(&store, first[0].delivery.id, SendOutcome::Parked(gone)).unwrap();
     assert_eq!(objects(300), [("n1".to_owned(), 2)], "a dead letter holds nothing back");
-    assert!(run(store.due(&TargetId("other".into()), at(300), 10)).unwrap().is_empty());
+    assert!(run(store.due(&due_to("other", 300))).unwrap().is_empty());
 }
 
 #[test]
@@ -281,10 +283,10 @@ fn what_was_being_sent_when_the_writer_ended_is_unknown() {
     send(&store, &rows);
     drop(store);
     let store = open_seeded(dir.path(), 4).unwrap();
-    let unsettled = run(store.unsettled(None, 10)).unwrap();
+    let unsettled = run(store.unsettled(&TargetId("crm".into()), None, 10)).unwrap();
     assert_eq!(unsettled.len(), 1);
     assert_eq!(unsettled[0].delivery.payload, rows[0].delivery.payload);
-    assert!(run(store.unsettled(Some(unsettled[0].delivery.id), 10)).unwrap().is_empty());
+    assert!(run(store.unsettled(&TargetId("crm".into()), Some(unsettled[0].delivery.id), 10)).unwrap().is_empty());
     // An idempotent write may be sent again as it is.
     assert_eq!(send(&store, &unsettled), [3]);
     receipt(&store, unsettled[0].delivery.id, delivered(unsettled[0].delivery.id)).unwrap();
@@ -458,7 +460,7 @@ fn a_step_that_fails_in_a_group_takes_nothing_with_it_and_leaves_no_gap_in_the_s
     let good = SendStep { delivery: row.delivery.clone(), leaf: b"intent".to_vec() };
     let outcome = run(async {
         // Polled together, the writer finds them waiting together.
-        let refused = store.send(vec![good.clone(), bad]);
+        let refused = store.send(SendBatch { intents: vec![good.clone(), bad], spent: Vec::new() });
         let appended = store.append(vec![b"one".to_vec(), b"two".to_vec()]);
         let set = store.set(vec![("mapping".to_owned(), "x".to_owned())], vec![b"three".to_vec()]);
         tokio::join!(refused, appended, set)
@@ -671,5 +673,5 @@ fn a_fault_of_the_writer_is_told_to_everyone_and_nobody_waits_for_ever() {
     let dead = run(store.inner.writer.run(|_tx| -> Result<(), StoreError> { panic!("a fault") }));
     assert_eq!(dead, Err(StoreError::Stopped));
     assert_eq!(run(store.append(vec![b"x".to_vec()])), Err(StoreError::Stopped));
-    assert_eq!(run(store.receipt(Vec::<ReceiptStep>::new())), Err(StoreError::Stopped));
+    assert_eq!(run(store.receipt(ReceiptBatch { at: at(0), outcomes: Vec::new(), endpoint: None })), Err(StoreError::Stopped));
 }
