@@ -65,6 +65,7 @@ pages! {
     "KITH-D009" "a write whose outcome is unknown"
     "KITH-D010" "a target file that something else wrote"
     "KITH-D011" "a last line that is torn"
+    "KITH-D030" "an endpoint that asks to be left alone"
     "KITH-I001" "an input line that is not UTF-8"
     "KITH-I002" "an input line that is cut off"
     "KITH-I003" "an input line that is not JSON"

@@ -159,7 +159,7 @@ format = ["json"]
     KITH-C010 config/kith.toml:21:1: [customers.crm] has a `table` and a `query`; keep the one that is meant
     KITH-C009 config/kith.toml:24:8: the path `path` is an address, not a path; write the path in full or relative to the project folder: `path = "/srv/crm/customers.csv.gz"`
     KITH-C003 config/kith.toml:25:13: `delimiter` must be one ASCII character, and no quotation mark; write `","`, `";"`, `"|"` or `"\t"`
-    KITH-C005 config/kith.toml:29:14: `per_second` is -5; it must be from 1 to 1000000; write a number from 1 to 1000000, or remove the key
+    KITH-C005 config/kith.toml:29:14: `per_second` is -5; it must be from 1 to 100000000; write a number from 1 to 100000000, or remove the key
     KITH-C003 config/kith.toml:33:9: `batch` must be a whole number from 1 to 5000, not a fraction; write a whole number from 1 to 5000
     KITH-C004 config/kith.toml:34:10: [targets.three] lacks the key `path`; add `path = "/srv/crm/crm.db"`
     KITH-C009 config/kith.toml:35:13: the path `connector` is empty; write the path in full or relative to the project folder: `connector = "connectors/targets/sqlite.yaml"`

@@ -106,7 +106,7 @@ operations:
 #[test]
 fn broken_yaml_is_a_complaint_and_no_panic() {
     insta::assert_snapshot!(complaints("kith: 1\ntarget: [crm\nkind: sqlite\n"), @r#"KITH-M001 target.yaml:3:5: this is not YAML: illegal placement of ':' indicator; A bracket seems to be open on this line or the one above: close every `{` with `}` and every `[` with `]`"#);
-    insta::assert_snapshot!(complaints(""), @r#"KITH-M007 target.yaml:1:1: `the file` has no value; Give a map with `kith`, `target`, `kind`, `description`, `operations`, or remove the key"#);
+    insta::assert_snapshot!(complaints(""), @r#"KITH-M007 target.yaml:1:1: `the file` has no value; Give a map with `kith`, `target`, `kind`, `description`, `limits`, `retry`, `breaker`, `on_fault`, …, or remove the key"#);
 }
 
 #[test]

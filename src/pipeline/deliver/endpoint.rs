@@ -71,7 +71,8 @@ struct Inner {
 }
 
 impl Endpoint {
-    /// An endpoint as it stood when the last service ended.
+    /// An endpoint as it stood when the last service ended. What it asked for still holds; our own rest does not: somebody may have mended it, and
+    /// one probe tells.
     pub fn new<'a>(
         state: EndpointState,
         quotas: impl IntoIterator<Item = (Scope, &'a Quotas)>,
@@ -80,6 +81,8 @@ impl Endpoint {
         now: Timestamp,
     ) -> Self {
         let name = state.name.clone();
+        let rests = state.rests.map(|(until, why)| (until.min(now), why));
+        let state = EndpointState { rests, ..state };
         let spent: Vec<SpentQuota> = spent.iter().filter(|spent| spent.endpoint == name).map(quota).collect();
         let (retry, breaker) = rules;
         let inner =
@@ -332,6 +335,18 @@ mod tests {
         let again = super::tests::endpoint(state);
         assert_eq!(until(&again, after(3_000)), after(3_600));
         assert_eq!(again.door(after(3_600)), Door::Open);
+    }
+
+    #[test]
+    fn a_restart_asks_an_endpoint_that_rested_with_one_record() {
+        let endpoint = fresh();
+        let mut now = START;
+        for _ in 0..5 {
+            endpoint.heard(away(None), now);
+            now = until(&endpoint, now);
+        }
+        let again = super::tests::endpoint(endpoint.state());
+        assert_eq!(again.door(START), Door::Probe);
     }
 
     #[test]
