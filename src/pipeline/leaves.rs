@@ -518,7 +518,7 @@ impl Scribe {
                 entry.fields = self.changes(row, receipt, Kind::WriteReceipt)?;
             }
             SendOutcome::Retry { .. } | SendOutcome::Split { .. } | SendOutcome::Unknown { .. } => {
-                entry.outcome = Some(EntryOutcome::Failed)
+                entry.outcome = Some(EntryOutcome::Failed);
             }
             SendOutcome::NotThere => entry.outcome = Some(EntryOutcome::Absent),
             SendOutcome::Dropped(rule, _) => {

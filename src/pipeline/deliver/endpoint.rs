@@ -40,6 +40,11 @@ pub enum Verdict {
         /// For how long, where it says.
         wait: Option<Duration>,
     },
+    /// The login had run out, and was made again.
+    LoggedIn {
+        /// What it had said.
+        why: EndpointReason,
+    },
     /// It could not take anything.
     Away {
         /// What happened.
@@ -204,6 +209,9 @@ impl Endpoint {
                 let asked = asked.unwrap_or_else(|| self.rest(self.breaker.first, state.failures));
                 wait(state, from_now(asked), why);
             }
+            // Once is how sessions end. A login that does not hold is an outage.
+            Verdict::LoggedIn { .. } if state.failures == 0 => state.failures = 1,
+            Verdict::LoggedIn { why } => self.apply(state, Verdict::Away { why, wait: None }, now),
             Verdict::Away { why, wait: asked } => {
                 state.failures = state.failures.saturating_add(1);
                 // Several lanes hear of one outage: it is one.
@@ -281,7 +289,7 @@ mod tests {
     fn until(endpoint: &Endpoint, now: Timestamp) -> Timestamp {
         match endpoint.door(now) {
             Door::Shut { until, .. } => until,
-            door => panic!("{door:?}"),
+            Door::Open | Door::Probe => panic!("the door is not shut"),
         }
     }
 
@@ -357,6 +365,18 @@ mod tests {
         assert_eq!(endpoint.door(after(30)), Door::Open);
         assert!(endpoint.heard(Verdict::Fine(None), after(31)).unwrap().is_well());
         assert_eq!(endpoint.heard(Verdict::Fine(None), after(32)), None, "nothing to store");
+    }
+
+    #[test]
+    fn a_session_that_ends_costs_nothing_and_one_that_never_holds_is_an_outage() {
+        let endpoint = fresh();
+        let expired = || Verdict::LoggedIn { why: EndpointReason { code: "KITH-D001".into(), message: "401".into() } };
+        endpoint.heard(expired(), START);
+        assert_eq!(endpoint.door(START), Door::Open, "again at once");
+        endpoint.heard(expired(), START);
+        assert!(until(&endpoint, START) > START);
+        endpoint.heard(Verdict::Fine(None), after(60));
+        assert!(endpoint.state().is_well());
     }
 
     #[test]

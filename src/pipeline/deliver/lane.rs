@@ -12,7 +12,6 @@ use crate::store::{
     EndpointReason, EndpointState, FailedAttempt, OutboxRow, ReceiptBatch, ReceiptStep, SendBatch, SendOutcome, SendStep, Store,
 };
 use std::sync::Arc;
-use std::time::Duration;
 
 /// What is shared by everything that sends to one target.
 pub struct Lane<S, T> {
@@ -87,7 +86,7 @@ impl<S: Store, T: Target> Lane<S, T> {
             let exchange = exchanges.next().flatten();
             let Judged { outcome, failed } = match answer {
                 Ok(receipt) => Judged { outcome: SendOutcome::Delivered(receipt), failed: None },
-                Err(error) => self.judge(&row, &error, exchange, refused, now),
+                Err(error) => self.judge(&row, &error, exchange.as_ref(), refused, now),
             };
             match &outcome {
                 SendOutcome::Delivered(_) => report.delivered += 1,
@@ -100,7 +99,7 @@ impl<S: Store, T: Target> Lane<S, T> {
             outcomes.push(ReceiptStep { delivery: row.delivery.id, outcome, leaf, failed });
         }
         let endpoint = self.endpoint.heard(verdict, now);
-        self.tell(endpoint.as_ref());
+        tell(endpoint.as_ref());
         self.scribe.keep_parts(&*self.store).await?;
         self.store.receipt(ReceiptBatch { at: now, outcomes, endpoint }).await?;
         self.progress.advance(Stage::Deliver, count as u64, None);
@@ -112,7 +111,7 @@ impl<S: Store, T: Target> Lane<S, T> {
     }
 
     /// What becomes of a delivery that was not written.
-    fn judge(&self, row: &OutboxRow, error: &DeliveryError, exchange: Option<Exchange>, refused: usize, now: Timestamp) -> Judged {
+    fn judge(&self, row: &OutboxRow, error: &DeliveryError, exchange: Option<&Exchange>, refused: usize, now: Timestamp) -> Judged {
         let reason = error.park_reason();
         let failed = || {
             Some(FailedAttempt {
@@ -122,7 +121,7 @@ impl<S: Store, T: Target> Lane<S, T> {
                 class: error.class().name(),
                 code: reason.code,
                 message: reason.message.clone(),
-                exchange: exchange.clone().map(|exchange| (exchange.request, exchange.answer)),
+                exchange: exchange.map(|exchange| (exchange.request.clone(), exchange.answer.clone())),
             })
         };
         let again = |counts| SendOutcome::Retry { not_before: None, counts, reason: reason.message.clone() };
@@ -179,31 +178,16 @@ impl<S: Store, T: Target> Lane<S, T> {
             }
         }
         match (login, away) {
-            // Who can't log in can't send; who logged in for nothing again and again is no better off, and pauses.
+            // Who can't log in can't send.
             (Some(Err(error)), _) => Verdict::Away { why: why(error), wait: None },
-            (Some(Ok(())), None) if !answered && self.endpoint.state().failures > 0 => {
-                let error = written.answers.iter().flatten_err().next();
-                Verdict::Away {
-                    why: error.map_or_else(|| EndpointReason { code: "KITH-D001".into(), message: "the login does not hold".into() }, why),
-                    wait: None,
-                }
-            }
             (Some(Ok(())), None) if !answered => {
-                let message = "logged in again".into();
-                Verdict::Away { why: EndpointReason { code: "KITH-D001".into(), message }, wait: Some(Duration::ZERO) }
+                let expired = written.answers.iter().flatten_err().next().map(why);
+                Verdict::LoggedIn {
+                    why: expired.unwrap_or_else(|| EndpointReason { code: "KITH-D001".into(), message: "logged in".into() }),
+                }
             }
             (_, Some(away)) if !answered => away,
             (_, _) => Verdict::Fine(written.pause.clone()),
-        }
-    }
-
-    fn tell(&self, endpoint: Option<&EndpointState>) {
-        let Some(state) = endpoint else { return };
-        match state.closed_until(state.changed_at) {
-            Some((until, why)) => tracing::warn!(
-                endpoint = %state.name, code = %why.code, %until, failures = state.failures, opened = state.times, "not sending: {}", why.message
-            ),
-            None => tracing::info!(endpoint = %state.name, "sending again"),
         }
     }
 
@@ -224,13 +208,24 @@ impl<S: Store, T: Target> Lane<S, T> {
         let (settled, verdict) = settle(&*self.store, &self.target, &self.scribe, &*self.clock, row).await?;
         if let Some(verdict) = verdict {
             let endpoint = self.endpoint.heard(verdict, self.clock.now());
-            self.tell(endpoint.as_ref());
+            tell(endpoint.as_ref());
             if endpoint.is_some() {
                 self.store.receipt(ReceiptBatch { at: now, outcomes: Vec::new(), endpoint }).await?;
             }
         }
         self.meter.outcome(&self.id, if settled { "settled" } else { "unsettled" });
         Ok(settled)
+    }
+}
+
+/// Tells the operator how an endpoint stands from now on.
+fn tell(endpoint: Option<&EndpointState>) {
+    let Some(state) = endpoint else { return };
+    if let Some((until, why)) = state.closed_until(state.changed_at) {
+        let (failures, opened) = (state.failures, state.times);
+        tracing::warn!(endpoint = %state.name, code = %why.code, %until, failures, opened, "not sending: {}", why.message);
+    } else if state.is_well() {
+        tracing::info!(endpoint = %state.name, "sending again");
     }
 }
 

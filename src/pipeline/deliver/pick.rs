@@ -85,11 +85,11 @@ impl Picker {
         }
         self.picks += 1;
         part(&mut rows);
-        self.admit(lane, rows, now)
+        Ok(self.admit(lane, rows, now))
     }
 
     /// Those for which the quotas and the budget have room, in order; the quotas are spent.
-    fn admit<S: Store, T: Target>(&mut self, lane: &Lane<S, T>, rows: Vec<OutboxRow>, now: Timestamp) -> Result<Picked, RunError> {
+    fn admit<S: Store, T: Target>(&mut self, lane: &Lane<S, T>, rows: Vec<OutboxRow>, now: Timestamp) -> Picked {
         let counted = lane.rules.counts;
         let mut admitted = Vec::with_capacity(rows.len());
         let mut requests: BTreeSet<OperationId> = BTreeSet::new();
@@ -123,9 +123,9 @@ impl Picker {
             admitted.push(row);
         }
         if !admitted.is_empty() {
-            return Ok(Picked::Batch(admitted));
+            return Picked::Batch(admitted);
         }
-        Ok(match wait {
+        match wait {
             Some(NotYet { scope: Scope::Endpoint, until }) => Picked::NotBefore(until, "the quota is spent".into()),
             Some(NotYet { scope: Scope::Operation(operation), until }) => {
                 Picked::NotBefore(until, format!("the quota of `{}` is spent", operation.0).into())
@@ -135,7 +135,7 @@ impl Picker {
                 Picked::NotBefore(soon, "the retry budget is spent".into())
             }
             None => Picked::Nothing,
-        })
+        }
     }
 }
 

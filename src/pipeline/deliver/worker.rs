@@ -76,18 +76,18 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
         while self.settle_left().await? {}
         loop {
             while let Some(done) = lanes.try_join_next() {
-                self.landed(done, &mut report)?;
+                landed(done, &mut report)?;
             }
             let order = *self.order.borrow_and_update();
             if order == Order::Stop || self.lane.gate.is_closed() {
                 while let Some(done) = lanes.join_next().await {
-                    self.landed(done, &mut report)?;
+                    landed(done, &mut report)?;
                 }
                 return Ok(report);
             }
             if lanes.len() >= concurrency {
                 if let Some(done) = lanes.join_next().await {
-                    self.landed(done, &mut report)?;
+                    landed(done, &mut report)?;
                 }
                 continue;
             }
@@ -118,15 +118,6 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
             }
             self.idle(&idle, &mut lanes, &mut report).await?;
         }
-    }
-
-    fn landed(
-        &self,
-        done: Result<Result<WorkerReport, RunError>, tokio::task::JoinError>,
-        report: &mut WorkerReport,
-    ) -> Result<(), RunError> {
-        report.add(&done.map_err(RunError::Task)??);
-        Ok(())
     }
 
     fn door_is_open(&self) -> bool {
@@ -231,7 +222,7 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
         };
         tokio::select! {
             biased;
-            Some(done) = lanes.join_next() => self.landed(done, report)?,
+            Some(done) = lanes.join_next() => landed(done, report)?,
             _changed = self.order.changed() => {}
             () = self.planned.notified() => {}
             () = self.lane.endpoint.changed.notified() => {}
@@ -239,6 +230,11 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
         }
         Ok(())
     }
+}
+
+fn landed(done: Result<Result<WorkerReport, RunError>, tokio::task::JoinError>, report: &mut WorkerReport) -> Result<(), RunError> {
+    report.add(&done.map_err(RunError::Task)??);
+    Ok(())
 }
 
 fn jiff_duration(duration: Duration) -> jiff::SignedDuration {

@@ -358,9 +358,8 @@ pub(super) fn derived(tx: &Tx<'_>, activity: i64) -> Result<Option<i64>, StoreEr
     Ok(match found {
         (Some(true), ..) => Some(DELIVERING),
         (Some(false), Some(true), ..) => Some(PARKED),
-        (Some(false), _, Some(true), _) => Some(DELIVERED),
-        (Some(false), _, _, Some(rule)) => Some(rule),
-        (Some(false), _, _, None) => Some(DELIVERED),
+        (Some(false), _, Some(false) | None, Some(rule)) => Some(rule),
+        (Some(false), ..) => Some(DELIVERED),
         (None, ..) => None,
     })
 }

@@ -115,7 +115,7 @@ pub(super) fn due(conn: &Connection, due: &Due, limit: i64) -> Result<Vec<RawRow
         DueWhich::LeastFailed => "ORDER BY d.failures, d.id",
     };
     let except = if due.except.is_empty() { "" } else { "AND d.operation NOT IN (SELECT value FROM json_each(?5))" };
-    let operations = serde_json::Value::from_iter(due.except.iter().map(|operation| &*operation.0)).to_string();
+    let operations = due.except.iter().map(|operation| &*operation.0).collect::<serde_json::Value>().to_string();
     let sql = format!(
         "SELECT {COLUMNS} FROM {FROM}
          WHERE d.target = ?1 AND d.state = 0 AND d.priority = ?2 AND (d.not_before IS NULL OR d.not_before <= ?3)
