@@ -2,6 +2,7 @@
 
 use super::Lane;
 use super::endpoint::Door;
+use super::report::Allowance;
 use crate::declare::connector::Counted;
 use crate::deliver::{NotYet, Scope, Target};
 use crate::model::{OperationId, Priority, Timestamp};
@@ -21,6 +22,8 @@ pub(super) enum Picked {
     Batch(Vec<OutboxRow>),
     /// Something is due, but not before this time.
     NotBefore(Timestamp, Arc<str>),
+    /// Something is due, and the run may write no more.
+    AllowanceUsedUp,
     /// Nothing is due.
     Nothing,
 }
@@ -52,6 +55,7 @@ impl Picker {
         lane: &Lane<S, T>,
         door: &Door,
         limit: usize,
+        allowance: &Allowance,
         now: Timestamp,
     ) -> Result<Picked, RunError> {
         let probe = *door == Door::Probe;
@@ -85,7 +89,15 @@ impl Picker {
         }
         self.picks += 1;
         part(&mut rows);
-        Ok(self.admit(lane, rows, now))
+        let taken = allowance.take(rows.len());
+        if taken == 0 {
+            return Ok(Picked::AllowanceUsedUp);
+        }
+        rows.truncate(taken);
+        let picked = self.admit(lane, rows, now);
+        let used = if let Picked::Batch(rows) = &picked { rows.len() } else { 0 };
+        allowance.give_back(taken - used);
+        Ok(picked)
     }
 
     /// Those for which the quotas and the budget have room, in order; the quotas are spent.

@@ -139,22 +139,19 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
         if let Door::Shut { until, why } = door {
             return Ok(Err(Idle::Until(until, Reason::Endpoint(why))));
         }
-        let taken = self.allowance.take(usize::try_from(self.batch.get()).unwrap_or(1));
-        let picked = if taken == 0 { Ok(Picked::Nothing) } else { picker.pick(&self.lane, &door, taken, now).await };
-        let used = if let Ok(Picked::Batch(rows)) = &picked { rows.len() } else { 0 };
-        self.allowance.give_back(taken - used);
-        if used == 0 && door == Door::Probe {
+        let limit = usize::try_from(self.batch.get()).unwrap_or(1);
+        let picked = picker.pick(&self.lane, &door, limit, &self.allowance, now).await;
+        if door == Door::Probe && !matches!(picked, Ok(Picked::Batch(_))) {
             self.lane.endpoint.no_probe();
         }
         Ok(match picked? {
             Picked::Batch(rows) => Ok(rows),
             Picked::NotBefore(until, why) => Err(Idle::Until(until, Reason::Ours(why))),
-            Picked::Nothing => {
-                if taken == 0 && self.anything_due(now).await? {
-                    report.ended = Some(Ended::AllowanceUsedUp);
-                }
+            Picked::AllowanceUsedUp => {
+                report.ended = Some(Ended::AllowanceUsedUp);
                 Err(Idle::Nothing)
             }
+            Picked::Nothing => Err(Idle::Nothing),
         })
     }
 
