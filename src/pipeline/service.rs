@@ -15,7 +15,7 @@ use crate::source::Access;
 use crate::store::log::TileLog;
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{EndpointState, Store, StoreError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,6 +25,8 @@ use tokio::task::{JoinHandle, JoinSet};
 /// A reading command that finds the folder's lock taken, and no service behind it, asks again: 10 × 0.2 s.
 const LOCK_TRIES: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(200);
+/// Pages of decisions that are sealed or written while another is decided: one at each. 1,000 identities are some 5 MB.
+const WRITING_AT_ONCE: usize = 2;
 /// How long open sends may take after a stop was asked for; what is not done then is `unknown` and settled at the next start.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -432,7 +434,7 @@ pub(super) async fn decide_all(
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = parts.config.service.threads.map_or_else(cores, |t| usize::try_from(t.get()).unwrap_or(1));
     let mut decided = 0;
-    let mut writing: Option<JoinHandle<Result<(), StoreError>>> = None;
+    let mut writing: VecDeque<JoinHandle<Result<(), StoreError>>> = VecDeque::with_capacity(WRITING_AT_ONCE);
     let mut works = store.work(None, limit).await?;
     while let Some(last) = works.last() {
         if *stop.borrow() {
@@ -442,23 +444,26 @@ pub(super) async fn decide_all(
         let count = works.len() as u64;
         let (rulebook, known, writer, now) = (parts.rulebook.clone(), known.clone(), scribe.clone(), clock.now());
         let deciding = tokio::task::spawn_blocking(move || Deciding::new(&rulebook, &known, &writer, now).spread(works, threads));
-        // While this page is decided, the one before it is written and the next one read: deciding does not change the rows after it.
+        // While this page is decided, the ones before it are sealed and written, and the next one read: deciding does not change the rows
+        // after it.
         let (steps, next) = tokio::join!(deciding, store.work(after, limit));
         let steps = steps.map_err(RunError::Task)??;
-        if let Some(before) = writing.take() {
-            before.await.map_err(RunError::Task)??;
+        if writing.len() >= WRITING_AT_ONCE
+            && let Some(oldest) = writing.pop_front()
+        {
+            oldest.await.map_err(RunError::Task)??;
         }
         decided += steps.iter().filter(|s| s.decision.is_some()).count() as u64;
         scribe.keep_parts(&**store).await?;
         let store = store.clone();
-        writing = Some(tokio::spawn(async move { store.decide(steps).await }));
+        writing.push_back(tokio::spawn(async move { store.decide(steps).await }));
         stored(count);
         works = next?;
     }
-    if let Some(last) = writing {
+    for last in writing {
         last.await.map_err(RunError::Task)??;
-        stored(0);
     }
+    stored(0);
     Ok(decided)
 }
 

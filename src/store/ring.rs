@@ -14,8 +14,9 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use zeroize::Zeroizing;
 
-/// Keys kept ready, for each of two generations: 32,768 × 2 generations × 2 maps × about 100 bytes = 13 MB at most.
-const CACHED_KEYS: usize = 32_768;
+/// Keys kept ready, for each of two generations: those of some 65,000 identities between intake and decision, so that a bulk run does not
+/// look each of them up twice. 131,072 × 2 generations × 2 maps × about 100 bytes = 52 MB at most.
+const CACHED_KEYS: usize = 131_072;
 
 /// Persons known to have a key, kept as fingerprints so that a new person's key is minted without a look at the table: at most a million,
 /// 18 MB. Beyond, every first mention of a person is looked up.
@@ -35,7 +36,7 @@ pub enum Person<'a> {
 /// A wrapped key as the store's table holds it.
 #[derive(Clone, Debug)]
 pub struct WrappedKey {
-    /// Its random id.
+    /// Its id.
     pub id: KeyId,
     /// The keyed hash of whom it belongs to.
     pub person: SubjectHash,
@@ -163,6 +164,8 @@ struct State {
     minted_ids: HashMap<KeyId, Arc<PersonKey>>,
     pending: VecDeque<(u64, WrappedKey)>,
     next_pending: u64,
+    /// What the next key's id begins with: a random start, then one by one.
+    next_place: u32,
 }
 
 impl State {
@@ -224,8 +227,10 @@ impl KeyRing {
     }
 
     fn with(master: MasterKey, hashes: HashKey, seed: [u8; 32], source: Box<dyn KeySource>, known: Option<HashSet<u64>>) -> Self {
+        let mut seeds = Unpredictable::new(seed);
         let state = State {
-            seeds: Unpredictable::new(seed),
+            next_place: u32::from_be_bytes(seeds.bytes()),
+            seeds,
             known,
             by_person: Generations::new(),
             by_id: Generations::new(),
@@ -293,7 +298,8 @@ impl KeyRing {
             return Ok(key);
         }
         let state = &mut *state;
-        let key = Arc::new(PersonKey::generate(&mut state.seeds));
+        let key = Arc::new(PersonKey::generate_at(state.next_place, &mut state.seeds));
+        state.next_place = state.next_place.wrapping_add(1);
         let wrapped = self.master.wrap(&key, class, &mut state.seeds).map_err(|error| StoreError::Damaged(error.to_string()))?.to_bytes();
         let number = state.next_pending;
         state.next_pending += 1;

@@ -278,7 +278,7 @@ pub struct DecideStep {
     pub activities: Vec<(ActivityRow, Disposition)>,
     /// Deliveries about the link itself.
     pub link: Vec<PlannedDelivery>,
-    /// Leaves: the decision, link changes, drops, planned writes.
+    /// Leaves: the decision first, which holds its evidence; link changes, drops.
     pub leaves: Vec<Vec<u8>>,
 }
 

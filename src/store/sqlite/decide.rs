@@ -38,7 +38,8 @@ struct PreparedDecision {
     mapping: [u8; 32],
     at: i64,
     candidates: Option<String>,
-    evidence: Option<Vec<u8>>,
+    /// Whether the decision's entry, the step's first, holds evidence.
+    evidence: bool,
 }
 
 enum PreparedDisposition {
@@ -64,7 +65,10 @@ pub(super) fn prepare(ring: &KeyRing, batch: Vec<DecideStep>) -> Result<Vec<Prep
 }
 
 fn prepare_step(ring: &KeyRing, random: &mut Unpredictable, step: DecideStep) -> Result<PreparedStep, StoreError> {
-    let decision = step.decision.map(|record| prepare_decision(ring, random, &step.id, &record)).transpose()?;
+    let decision = step.decision.as_ref().map(prepare_decision);
+    if decision.as_ref().is_some_and(|decision| decision.evidence) && step.leaves.is_empty() {
+        return Err(StoreError::Refused("a decision with evidence comes with the entry that holds it".to_owned()));
+    }
     let mut activities = Vec::with_capacity(step.activities.len());
     for (row, disposition) in step.activities {
         let prepared = match disposition {
@@ -85,22 +89,13 @@ fn prepare_step(ring: &KeyRing, random: &mut Unpredictable, step: DecideStep) ->
     })
 }
 
-fn prepare_decision(
-    ring: &KeyRing,
-    random: &mut Unpredictable,
-    identity: &IdentityId,
-    record: &DecisionRecord,
-) -> Result<PreparedDecision, StoreError> {
+fn prepare_decision(record: &DecisionRecord) -> PreparedDecision {
     let decision = &record.decision;
     let (by_kind, by_rule) = by_columns(decision.by.as_ref());
     let candidates: Vec<&str> = decision.evidence.iter().flat_map(|e| &e.candidates).map(|c| c.customer.as_str()).collect();
     // A decision without evidence may still name a customer: a person's, for instance.
     let candidates = if candidates.is_empty() { decision.customer.iter().map(CustomerId::as_str).collect() } else { candidates };
-    let evidence = match &decision.evidence {
-        Some(evidence) => Some(evidence::seal(ring, random, identity, &record.reference, evidence)?),
-        None => None,
-    };
-    Ok(PreparedDecision {
+    PreparedDecision {
         outcome: decision.outcome,
         by_kind,
         by_rule: by_rule.map(Into::into),
@@ -114,8 +109,8 @@ fn prepare_decision(
         mapping: record.mapping.0,
         at: nanoseconds(record.at),
         candidates: (!candidates.is_empty()).then(|| serde_json::Value::from(candidates).to_string()),
-        evidence,
-    })
+        evidence: decision.evidence.is_some(),
+    }
 }
 
 fn prepare_deliveries(
@@ -264,8 +259,9 @@ fn write_decision(
         ))
         .said()?;
     let row = tx.conn.last_insert_rowid();
-    if let Some(evidence) = &decision.evidence {
-        tx.conn.prepare_cached("INSERT INTO evidence (decision, sealed) VALUES (?1, ?2)").said()?.execute((row, evidence)).said()?;
+    if decision.evidence {
+        let place = evidence::place(tx.next_leaf());
+        tx.conn.prepare_cached("INSERT INTO evidence (decision, sealed) VALUES (?1, ?2)").said()?.execute((row, place.as_slice())).said()?;
     }
     write_link(tx, identity, row, decision)?;
     Ok(StoredDecision { row, outcome: decision.outcome, customer: decision.customer.clone() })
@@ -314,36 +310,55 @@ struct Planning {
 }
 
 fn dispose(tx: &Tx<'_>, planning: &Planning, activity: i64, disposition: &PreparedDisposition) -> Result<(), StoreError> {
-    let asked = match disposition {
-        PreparedDisposition::Other(state) => *state,
+    let changed = match disposition {
+        // What waits for a decision has no deliveries yet; for the rest, what they say stands above what a later decision says of it.
+        PreparedDisposition::Other(state) => match set_waiting(tx, planning, activity, state.number())? {
+            0 => set(tx, planning, activity, derived(tx, activity)?.unwrap_or_else(|| state.number()))?,
+            changed => changed,
+        },
         PreparedDisposition::Deliver(deliveries) => {
-            let mut state = ActivityState::Dropped(DropRule::WhenFalse);
+            let mut existing = None;
             for delivery in deliveries {
-                // Planned before, perhaps for another version: then it counts as that delivery stands.
-                if let Some(existing) = plan(tx, planning, Some(activity), delivery)? {
-                    state = match existing {
-                        DeliveryState::Delivered => ActivityState::Delivered,
-                        DeliveryState::Parked => ActivityState::Parked,
-                        DeliveryState::Dropped => ActivityState::Dropped(DropRule::DroppedByPerson),
-                        DeliveryState::Planned | DeliveryState::Sending | DeliveryState::Unknown => ActivityState::Delivering,
-                    };
-                }
+                existing = plan(tx, planning, Some(activity), delivery)?.or(existing);
             }
-            state
+            let state = match existing {
+                // All of them are new, and planned.
+                None if !deliveries.is_empty() => DELIVERING,
+                // Planned before, perhaps for another version: then it counts as that delivery stands.
+                _ => derived(tx, activity)?.unwrap_or_else(|| as_delivery(existing).number()),
+            };
+            set(tx, planning, activity, state)?
         }
     };
-    // What its deliveries say stands above what a later decision says of it.
-    let state = match derived(tx, activity)? {
-        Some(number) => number,
-        None => asked.number(),
-    };
-    let changed = tx
-        .conn
+    if changed == 1 { Ok(()) } else { Err(StoreError::Refused(format!("activity version {activity} is not of this identity"))) }
+}
+
+/// The state of an activity version whose deliveries were planned for another version before; the last of them counts.
+const fn as_delivery(existing: Option<DeliveryState>) -> ActivityState {
+    match existing {
+        None => ActivityState::Dropped(DropRule::WhenFalse),
+        Some(DeliveryState::Delivered) => ActivityState::Delivered,
+        Some(DeliveryState::Parked) => ActivityState::Parked,
+        Some(DeliveryState::Dropped) => ActivityState::Dropped(DropRule::DroppedByPerson),
+        Some(DeliveryState::Planned | DeliveryState::Sending | DeliveryState::Unknown) => ActivityState::Delivering,
+    }
+}
+
+fn set(tx: &Tx<'_>, planning: &Planning, activity: i64, state: i64) -> Result<usize, StoreError> {
+    tx.conn
         .prepare_cached("UPDATE activity SET state = ?3 WHERE id = ?1 AND identity = ?2")
         .said()?
         .execute((activity, planning.identity, state))
-        .said()?;
-    if changed == 1 { Ok(()) } else { Err(StoreError::Refused(format!("activity version {activity} is not of this identity"))) }
+        .said()
+}
+
+/// As [`set`], where the version waits for a decision; tells whether it did.
+fn set_waiting(tx: &Tx<'_>, planning: &Planning, activity: i64, state: i64) -> Result<usize, StoreError> {
+    tx.conn
+        .prepare_cached("UPDATE activity SET state = ?3 WHERE id = ?1 AND identity = ?2 AND +state = 0")
+        .said()?
+        .execute((activity, planning.identity, state))
+        .said()
 }
 
 /// The state of an activity version that follows from its deliveries; `None` where it has none. Any open: delivering; else any parked:
@@ -366,16 +381,6 @@ pub(super) fn derived(tx: &Tx<'_>, activity: i64) -> Result<Option<i64>, StoreEr
 
 /// Puts a delivery into the outbox. Where one with its idempotency key is there already, nothing happens and its state is told.
 fn plan(tx: &Tx<'_>, planning: &Planning, activity: Option<i64>, delivery: &PreparedDelivery) -> Result<Option<DeliveryState>, StoreError> {
-    let existing: Option<i64> = tx
-        .conn
-        .prepare_cached("SELECT state FROM delivery WHERE idempotency = ?1")
-        .said()?
-        .query_row([delivery.idempotency.as_slice()], |row| row.get(0))
-        .optional()
-        .said()?;
-    if let Some(state) = existing {
-        return DeliveryState::from_number(state).map(Some);
-    }
     // A withdrawal after the link ended is still about the customer it was written for.
     let customer = match &planning.customer {
         None if delivery.intent.is_withdrawal() => tx
@@ -388,11 +393,12 @@ fn plan(tx: &Tx<'_>, planning: &Planning, activity: Option<i64>, delivery: &Prep
             .flatten(),
         customer => customer.clone(),
     };
-    tx.conn
+    let planned = tx
+        .conn
         .prepare_cached(
             "INSERT INTO delivery (identity, activity, decision, state, open, target, entry, operation, intent, record, idempotency, attempt,
                                    customer, sealed, priority)
-             VALUES (?1, ?2, ?3, 0, 1, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11, ?12)",
+             VALUES (?1, ?2, ?3, 0, 1, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11, ?12) ON CONFLICT (idempotency) DO NOTHING",
         )
         .said()?
         .execute((
@@ -410,6 +416,15 @@ fn plan(tx: &Tx<'_>, planning: &Planning, activity: Option<i64>, delivery: &Prep
             delivery.priority.number(),
         ))
         .said()?;
+    if planned == 0 {
+        let state: i64 = tx
+            .conn
+            .prepare_cached("SELECT state FROM delivery WHERE idempotency = ?1")
+            .said()?
+            .query_row([delivery.idempotency.as_slice()], |row| row.get(0))
+            .said()?;
+        return DeliveryState::from_number(state).map(Some);
+    }
     let row = tx.conn.last_insert_rowid();
     if delivery.priority == Priority::Urgent {
         // It can't overtake what is open about its own record: that becomes as urgent.

@@ -1,7 +1,7 @@
 //! Small activities, decisions and deliveries for the tests of this folder.
 
 use super::{Options, SqliteStore};
-use crate::audit::{HashKey, MasterKey};
+use crate::audit::{Entry, Event, HashKey, MasterKey, Part, RetentionClass, SealedEvidence, SealingKey};
 use crate::model::{
     Activity, Audience, Candidate, ComparisonOutcome, CustomerId, Decision, DeliveryId, Digest, DropRule, Evidence, IdempotencyKey,
     Identity, IdentityId, LinkedBy, Network, Object, OperationId, Outcome, ParkReason, Personal, Priority, Profile, Receipt, RecordKey,
@@ -11,6 +11,7 @@ use crate::store::{
     DecideStep, DecisionRecord, Disposition, Due, DueWhich, IdentityWork, IntakeBatch, IntakeOutcome, OutboxRow, ParkedLine,
     PlannedDelivery, ReceiptBatch, ReceiptStep, ReceivedActivity, SendBatch, SendOutcome, SendStep, Store, StoreError,
 };
+use crate::store::ring::{KeyRing, Person};
 use sha2::{Digest as _, Sha256};
 use std::path::Path;
 
@@ -244,14 +245,25 @@ pub(super) fn step(work: &IdentityWork, decision: Option<DecisionRecord>, mut di
     }
 }
 
+/// The entry of a decision with this evidence.
+pub(super) fn entry(ring: &KeyRing, identity: &IdentityId, evidence: &Evidence) -> Vec<u8> {
+    let key = |person: Person<'_>| SealingKey::from(&*ring.key(person, RetentionClass::Profile).unwrap());
+    let of = |customer: &CustomerId| Some(key(Person::Customer(customer)));
+    let sealed = SealedEvidence::seal(evidence, ring.hashes(), &key(Person::Identity(identity)), of, &mut ring.stream()).unwrap();
+    let what = Event::Decision { by: None, candidates: 2, match_weight: None, planned: 1, prompted_by: None, probability: None };
+    Entry { evidence: Some(Part::Here(sealed)), ..Entry::new(at(50), what) }.encode().unwrap().bytes
+}
+
 /// Links everyone with work to a customer and plans one write an activity.
 pub(super) fn link_all(store: &SqliteStore, customer: &str, seed: &str) {
     let steps = work(store)
         .iter()
         .map(|work| {
-            step(work, Some(decision(Outcome::Linked, customer, seed)), |object| {
+            let mut step = step(work, Some(decision(Outcome::Linked, customer, seed)), |object| {
                 Disposition::Deliver(vec![planned("crm", Some(object), object, seed, WriteIntent::Write)])
-            })
+            });
+            step.leaves = vec![entry(store.ring(), &work.id, &evidence(&[customer, "C-other"]))];
+            step
         })
         .collect();
     run(store.decide(steps)).unwrap();

@@ -180,10 +180,10 @@ struct StoredObject {
 /// Writes a prepared batch.
 pub(super) fn write(tx: &mut Tx<'_>, batch: &PreparedBatch) -> Result<IntakeOutcome, StoreError> {
     let source_day = source_day(tx, &batch.source, &batch.day)?;
-    let mut identities = HashMap::new();
+    let mut rows = Rows { source_day, next_activity: next_activity(tx)?, identities: HashMap::new() };
     let mut outcome = IntakeOutcome::default();
     for activity in &batch.activities {
-        let placed = place(tx, batch, source_day, &mut identities, activity)?;
+        let placed = place(tx, batch, &mut rows, activity)?;
         match placed {
             Placed::Repeat => outcome.duplicates += 1,
             Placed::Waiting => outcome.received += 1,
@@ -241,13 +241,19 @@ fn source_day(tx: &Tx<'_>, source: &str, day: &str) -> Result<i64, StoreError> {
         .said()
 }
 
-fn place(
-    tx: &Tx<'_>,
-    batch: &PreparedBatch,
+/// What stays at hand over a batch.
+struct Rows {
     source_day: i64,
-    identities: &mut HashMap<[u8; 16], StoredIdentity>,
-    activity: &PreparedActivity,
-) -> Result<Placed, StoreError> {
+    /// The number of the next activity version: known beforehand, so that its object is written once.
+    next_activity: i64,
+    identities: HashMap<[u8; 16], StoredIdentity>,
+}
+
+fn next_activity(tx: &Tx<'_>) -> Result<i64, StoreError> {
+    tx.conn.prepare_cached("SELECT coalesce(max(id), 0) + 1 FROM activity").said()?.query_row((), |row| row.get(0)).said()
+}
+
+fn place(tx: &Tx<'_>, batch: &PreparedBatch, rows: &mut Rows, activity: &PreparedActivity) -> Result<Placed, StoreError> {
     let object = stored_object(tx, &activity.object)?;
     if let Some(object) = &object {
         let stored: Option<Vec<u8>> = tx
@@ -259,16 +265,16 @@ fn place(
             .said()?;
         match stored {
             Some(content) if content == activity.content => return Ok(Placed::Repeat),
-            Some(_) => return park_activity(tx, batch, source_day, activity, CONFLICTING_REPEAT),
+            Some(_) => return park_activity(tx, batch, rows.source_day, activity, CONFLICTING_REPEAT),
             None => {}
         }
     }
-    let mut identity = match identities.get(&activity.identity) {
-        Some(identity) => identity.clone(),
-        None => stored_identity(tx, activity)?,
+    let identity = match rows.identities.get(&activity.identity) {
+        Some(identity) => Some(identity.clone()),
+        None => stored_identity(tx, &activity.identity)?,
     };
-    if object.as_ref().is_some_and(|object| object.identity != identity.row) {
-        return park_activity(tx, batch, source_day, activity, OTHER_AUTHOR);
+    if object.as_ref().is_some_and(|object| identity.as_ref().is_none_or(|identity| object.identity != identity.row)) {
+        return park_activity(tx, batch, rows.source_day, activity, OTHER_AUTHOR);
     }
     let newest = object.as_ref().is_none_or(|object| is_newer(activity, object));
     let state = match activity.drop {
@@ -276,11 +282,17 @@ fn place(
         None if newest => ActivityState::WaitingDecision,
         None => ActivityState::Dropped(DropRule::Superseded),
     };
-    insert_activity(tx, batch.at, source_day, identity.row, object.as_ref().map(|o| o.row), newest, state, activity)?;
-    if let Some(kept) = &activity.kept {
-        update_identity(tx, &mut identity, kept, matches!(state, ActivityState::WaitingDecision))?;
-    }
-    identities.insert(activity.identity, identity);
+    let identity = match identity {
+        None => insert_identity(tx, activity)?,
+        Some(mut identity) => {
+            if let Some(kept) = &activity.kept {
+                update_identity(tx, &mut identity, kept, matches!(state, ActivityState::WaitingDecision))?;
+            }
+            identity
+        }
+    };
+    insert_activity(tx, batch.at, rows, identity.row, object.as_ref().map(|o| o.row), newest, state, activity)?;
+    rows.identities.insert(activity.identity, identity);
     Ok(if let ActivityState::Dropped(rule) = state { Placed::Dropped(rule) } else { Placed::Waiting })
 }
 
@@ -318,16 +330,15 @@ fn is_newer(activity: &PreparedActivity, stored: &StoredObject) -> bool {
     }
 }
 
-fn stored_identity(tx: &Tx<'_>, activity: &PreparedActivity) -> Result<StoredIdentity, StoreError> {
-    let found = tx
-        .conn
+fn stored_identity(tx: &Tx<'_>, hash: &[u8; 16]) -> Result<Option<StoredIdentity>, StoreError> {
+    tx.conn
         .prepare_cached(
             "SELECT id, account IS NOT NULL, needs_decision, work, profile_seen, profile_audience, profile_hash, profile_as_of,
                     EXISTS (SELECT 1 FROM decision d WHERE d.identity = identity.id AND d.current = 1)
              FROM identity WHERE hash = ?1",
         )
         .said()?
-        .query_row([activity.identity.as_slice()], |row| {
+        .query_row([hash.as_slice()], |row| {
             Ok(StoredIdentity {
                 row: row.get(0)?,
                 known: row.get(1)?,
@@ -341,25 +352,45 @@ fn stored_identity(tx: &Tx<'_>, activity: &PreparedActivity) -> Result<StoredIde
             })
         })
         .optional()
-        .said()?;
-    if let Some(found) = found {
-        return Ok(found);
-    }
+        .said()
+}
+
+/// An account not seen before: undecided, with the profile that it shows where that may be kept.
+fn insert_identity(tx: &Tx<'_>, activity: &PreparedActivity) -> Result<StoredIdentity, StoreError> {
+    let kept = activity.kept.as_ref();
+    let known = kept.is_some();
+    let profile = kept.map(|k| &k.profile);
+    let as_of = profile.map(|p| p.as_of);
+    let audience = profile.map(|p| p.audience);
+    let shown = profile.and_then(|p| p.hash);
     tx.conn
-        .prepare_cached("INSERT INTO identity (hash, network, needs_decision, work) VALUES (?1, ?2, 0, 0)")
+        .prepare_cached(
+            "INSERT INTO identity (hash, network, account, needs_decision, work, profile_seen, profile_as_of, profile_audience, profile_hash,
+                                   profile)
+             VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?5, ?6, ?7, ?8)",
+        )
         .said()?
-        .execute((activity.identity.as_slice(), activity.network.name()))
+        .execute((
+            activity.identity.as_slice(),
+            activity.network.name(),
+            kept.map(|k| &*k.account),
+            known,
+            as_of,
+            audience,
+            shown.as_ref().map(<[u8; 16]>::as_slice),
+            profile.map(|p| &p.sealed),
+        ))
         .said()?;
     Ok(StoredIdentity {
         row: tx.conn.last_insert_rowid(),
-        known: false,
-        needs_decision: false,
-        work: false,
+        known,
+        needs_decision: known,
+        work: known,
         decided: false,
-        seen: None,
-        as_of: None,
-        audience: None,
-        profile_hash: None,
+        seen: as_of,
+        as_of,
+        audience,
+        profile_hash: shown.map(|hash| hash.to_vec()),
     })
 }
 
@@ -367,36 +398,41 @@ fn stored_identity(tx: &Tx<'_>, activity: &PreparedActivity) -> Result<StoredIde
 fn insert_activity(
     tx: &Tx<'_>,
     received: i64,
-    source_day: i64,
+    rows: &mut Rows,
     identity: i64,
     object: Option<i64>,
     newest: bool,
     state: ActivityState,
     activity: &PreparedActivity,
 ) -> Result<(), StoreError> {
-    let object_row = if let Some(row) = object {
-        row
+    let row = rows.next_activity;
+    let object_row = if let Some(object) = object {
+        if newest {
+            tx.conn.prepare_cached("UPDATE object SET newest = ?2 WHERE id = ?1").said()?.execute((object, row)).said()?;
+        }
+        object
     } else {
         tx.conn
-            .prepare_cached("INSERT INTO object (hash, identity, newest) VALUES (?1, ?2, 0)")
+            .prepare_cached("INSERT INTO object (hash, identity, newest) VALUES (?1, ?2, ?3)")
             .said()?
-            .execute((activity.object.as_slice(), identity))
+            .execute((activity.object.as_slice(), identity, row))
             .said()?;
         tx.conn.last_insert_rowid()
     };
     let kept = activity.kept.as_ref();
     tx.conn
         .prepare_cached(
-            "INSERT INTO activity (object, version, identity, source_day, state, version_at, version_verb, version_id, content_hash,
+            "INSERT INTO activity (id, object, version, identity, source_day, state, version_at, version_verb, version_id, content_hash,
                                    received, sealed)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )
         .said()?
         .execute((
+            row,
             object_row,
             activity.version.as_slice(),
             identity,
-            source_day,
+            rows.source_day,
             state.number(),
             activity.at,
             activity.verb.number(),
@@ -406,10 +442,7 @@ fn insert_activity(
             kept.map(|k| &k.sealed),
         ))
         .said()?;
-    if newest {
-        let row = tx.conn.last_insert_rowid();
-        tx.conn.prepare_cached("UPDATE object SET newest = ?2 WHERE id = ?1").said()?.execute((object_row, row)).said()?;
-    }
+    rows.next_activity += 1;
     Ok(())
 }
 

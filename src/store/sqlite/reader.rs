@@ -263,8 +263,8 @@ impl SqliteReader {
                 .query_row([hash.as_slice()], |row| {
                     let identity: i64 = row.get(0)?;
                     let digests: (Vec<u8>, Vec<u8>) = (row.get(4)?, row.get(5)?);
-                    let sealed: Option<Vec<u8>> = row.get(6)?;
-                    Ok((identity, SealedProfile::at(row, 1)?, digests, sealed, RawDecision::at(row, 7)?))
+                    let place: Option<Vec<u8>> = row.get(6)?;
+                    Ok((identity, SealedProfile::at(row, 1)?, digests, place, RawDecision::at(row, 7)?))
                 })
                 .optional()
                 .said()?;
@@ -278,12 +278,16 @@ impl SqliteReader {
                 .said()?
                 .collect::<Result<_, _>>()
                 .said()?;
-            Ok(found.map(|found| (found, earlier)))
+            let evidence = match found.as_ref().and_then(|(_, _, _, place, _)| place.as_deref()) {
+                Some(place) => evidence::read(conn, place)?,
+                None => None,
+            };
+            Ok(found.map(|found| (found, evidence, earlier)))
         })?;
-        let Some(((row, profile, (mapping, evidence_digest), sealed, decision), earlier)) = found else { return Ok(None) };
+        let Some(((row, profile, (mapping, evidence_digest), _, decision), sealed, earlier)) = found else { return Ok(None) };
         let decision = decision.decision()?;
         let evidence = match sealed {
-            Some(sealed) => evidence::open(&self.ring, &decision.reference, &sealed)?,
+            Some(sealed) => evidence::open(&self.ring, &sealed)?,
             None => None,
         };
         Ok(Some(DecisionShown {

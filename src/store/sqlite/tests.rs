@@ -376,10 +376,11 @@ fn a_link_that_ends_is_withdrawn_for_the_customer_it_was_written_for() {
     assert_eq!(work[0].current.as_ref().unwrap().by, Some(LinkedBy::Rule("same-email".into())));
     assert_eq!(work[0].written.len(), 1);
     assert_eq!(work[0].written[0].object.as_deref(), Some("n1"));
-    let unlink = step(&work[0], Some(decision(Outcome::NotLinked, "C-2", "2")), |object| match object {
+    let mut unlink = step(&work[0], Some(decision(Outcome::NotLinked, "C-2", "2")), |object| match object {
         "n1" => Disposition::Deliver(vec![planned("crm", Some(object), object, "2", WriteIntent::Remove)]),
         _ => Disposition::Drop(DropRule::NotLinked),
     });
+    unlink.leaves = vec![entry(store.ring(), &work[0].id, &evidence(&["C-2"]))];
     run(store.decide(vec![unlink])).unwrap();
     assert_eq!(count(dir.path(), "SELECT count(*) FROM link WHERE ended IS NULL"), 0);
     assert_eq!(count(dir.path(), "SELECT count(*) FROM link"), 1);

@@ -32,6 +32,11 @@ pub(super) struct Tx<'c> {
 }
 
 impl Tx<'_> {
+    /// The number of the entry that is appended next.
+    pub(super) const fn next_leaf(&self) -> i64 {
+        *self.next_leaf
+    }
+
     /// Appends an entry to the sequence and tells its number.
     pub(super) fn append(&mut self, leaf: &[u8]) -> Result<u64, StoreError> {
         if leaf.len() > MAX_LEAF {
@@ -200,7 +205,9 @@ fn in_transaction(conn: &Connection, group: &mut [Box<dyn Job>], ring: &KeyRing,
         }
     }
     // Last, when nothing of the group is sealed any more: whatever its data is sealed under is among these or durable already.
-    let (last_key, keys) = ring.pending();
+    let (last_key, mut keys) = ring.pending();
+    // Each page of the index over persons is then looked for and changed once.
+    keys.sort_unstable_by_key(|key| (key.person, key.class));
     {
         let mut insert = conn.prepare_cached("INSERT INTO person_key (key_id, person, class, wrapped) VALUES (?1, ?2, ?3, ?4)").said()?;
         for key in keys {

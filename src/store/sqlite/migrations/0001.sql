@@ -19,7 +19,7 @@ CREATE TABLE leaf_part (
     bytes  BLOB NOT NULL
 ) STRICT;
 
--- A key per person and retention class, wrapped under the master key. Destroying one is deleting its row: ids are random and never come again.
+-- A key per person and retention class, wrapped under the master key. Destroying one is deleting its row: ids never come again.
 -- The rows are appended; only the two small indexes are written all over.
 CREATE TABLE person_key (
     id      INTEGER NOT NULL PRIMARY KEY,
@@ -134,6 +134,7 @@ CREATE TABLE decision (
 CREATE UNIQUE INDEX decision_current ON decision (identity) WHERE current = 1;
 CREATE INDEX decision_earlier ON decision (identity) WHERE current = 0;
 
+-- Where a decision's evidence stands: the number of its entry in `leaf`, eight bytes, the highest first.
 CREATE TABLE evidence (
     decision INTEGER NOT NULL PRIMARY KEY REFERENCES decision ON DELETE CASCADE,
     sealed   BLOB    NOT NULL
