@@ -70,8 +70,11 @@ pub fn short_names(given: &str) -> &'static [&'static str] {
 
 /// Whether two given names are forms of one name: equal, one short for the other, or both short for the same.
 pub fn same_given_name(a: &str, b: &str) -> bool {
+    if a == b {
+        return true;
+    }
     let (fa, fb) = (formal_names(a), formal_names(b));
-    a == b || fa.contains(&b) || fb.contains(&a) || fa.iter().any(|name| fb.contains(name))
+    fa.contains(&b) || fb.contains(&a) || fa.iter().any(|name| fb.contains(name))
 }
 
 static BEFORE: LazyLock<HashSet<&'static str>> = LazyLock::new(|| words_of(TITLES, "before").into_iter().collect());

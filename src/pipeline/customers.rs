@@ -19,7 +19,7 @@ use std::time::SystemTime;
 
 /// Rows handed from the reader to the index at once.
 const BATCH: usize = 2_000;
-/// Batches between the two threads: 4 × 2,000 rows of some 500 bytes are 4 MB.
+/// Batches between two threads: 4 × 2,000 rows of some 500 bytes are 4 MB, 8 MB between the three.
 const READ_AHEAD: usize = 4;
 /// Profiles looked at together.
 const PAGE: usize = 1_000;
@@ -169,7 +169,7 @@ impl CustomersSide {
         Ok(Refreshed { changed, aside: aside(&spec, &compared.parked, compared.summary.parked) })
     }
 
-    /// Reads the table on one thread and prepares rows on another; with an index in force, only what changed is kept.
+    /// Reads the table on one thread, prepares rows on another and brings them in on a third; with an index in force, only what changed is kept.
     async fn read(
         &self,
         rulebook: Arc<Rulebook>,
@@ -273,26 +273,36 @@ fn empty_index(rulebook: &Rulebook) -> Index {
     Index::new(rulebook.customers.clone(), rulebook.identities.clone(), rulebook.matching.clone())
 }
 
+/// The other side ends only after this one, unless it fails.
+fn hand_on<T>(to: &mpsc::SyncSender<T>, rows: T) {
+    if to.send(rows).is_err() {
+        tracing::debug!("nobody takes the rows");
+    }
+}
+
+/// Reads, prepares and brings in, each on a thread of its own.
 fn compare(rulebook: &Rulebook, spec: &TableSpec, before: &KnownCustomers, first: bool) -> Result<Compared, CustomersError> {
     // On the very first read everything is new and nobody was decided: no copy of the changed rows is needed.
     let keep_changed = !first || before.read_digest.is_some();
     std::thread::scope(|scope| {
         let (send, receive) = mpsc::sync_channel::<Vec<Result<ReadCustomer, ParkedRow>>>(READ_AHEAD);
         let fields = &rulebook.customers;
-        let reader = scope.spawn(move || {
-            let mut each = |rows| {
-                // The other side ends only after this one.
-                if send.send(rows).is_err() {
-                    tracing::debug!("nobody takes the rows");
-                }
-            };
-            read(spec, fields, BATCH, &mut each)
-        });
+        let reader = scope.spawn(move || read(spec, fields, BATCH, &mut |rows| hand_on(&send, rows)));
         let mut index = first.then(|| empty_index(rulebook));
+        let preparer = index.as_ref().map(Index::preparer);
+        let (send, prepared) = mpsc::sync_channel(READ_AHEAD);
+        scope.spawn(move || {
+            for rows in receive {
+                let prepare = |row: Result<ReadCustomer, ParkedRow>| {
+                    row.map(|row| (preparer.as_ref().map(|preparer| preparer.prepare(&row.customer)), row))
+                };
+                hand_on(&send, rows.into_iter().map(prepare).collect::<Vec<_>>());
+            }
+        });
         let (mut changed, mut upserted, mut parked, mut seen) = (Vec::new(), Vec::new(), Vec::new(), HashSet::new());
         let (mut added, mut merged) = (0, 0);
-        for row in receive.into_iter().flatten() {
-            let ReadCustomer { customer, digest } = match row {
+        for row in prepared.into_iter().flatten() {
+            let (prepared, ReadCustomer { customer, digest }) = match row {
                 Ok(row) => row,
                 Err(aside) => {
                     if parked.len() < TOLD_ROWS || aside.customer.is_some() {
@@ -303,8 +313,7 @@ fn compare(rulebook: &Rulebook, spec: &TableSpec, before: &KnownCustomers, first
             };
             merged += u64::from(customer.merged_into.is_some());
             seen.insert(customer.id.clone());
-            if let Some(index) = &mut index {
-                let prepared = index.prepare(&customer);
+            if let Some((index, prepared)) = index.as_mut().zip(prepared) {
                 index.insert(prepared);
             }
             let known = before.customers.get(&customer.id);

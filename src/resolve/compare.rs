@@ -103,7 +103,7 @@ impl Plan {
             }
             Columns::HandleReuse { handles, email, birth_date, name: [given, family], .. } => {
                 let name = right(given).zip(right(family)).map(|(given, family)| (spelled(given), spelled(family)));
-                let name = name.as_ref().map(|(given, family)| (given.as_str(), family.as_str()));
+                let name = name.as_ref().map(|(given, family)| (&**given, &**family));
                 let reuse = handle?.reuse(right(handles), right(email), right(birth_date), name)?;
                 comparison.levels.iter().position(|level| {
                     if let LevelTest::Reuse(kinds) = &level.test { kinds.contains(&reuse) } else { level.test == LevelTest::Else }
@@ -141,16 +141,19 @@ fn one_is_initial_of_other(a: &str, b: &str) -> bool {
     (is_initial(a) || is_initial(b)) && a.chars().next() == b.chars().next()
 }
 
+fn first_word(name: &str) -> &str {
+    name.split([' ', '-']).next().unwrap_or_default()
+}
+
 /// Equal, or equal in the first of several given names.
 fn same_given(a: &str, b: &str) -> bool {
-    let first_word = |name: &str| name.split([' ', '-']).next().map(str::len).unwrap_or_default();
-    let (x, y) = (a.get(..first_word(a)).unwrap_or(a), b.get(..first_word(b)).unwrap_or(b));
+    let (x, y) = (first_word(a), first_word(b));
     a == b || (x == y && (x.len() == a.len() || y.len() == b.len()))
 }
 
 fn form_of_given(a: &str, b: &str) -> bool {
-    let word = |name: &str| name.split([' ', '-']).next().unwrap_or_default().to_owned();
-    same_given_name(a, b) || same_given_name(&word(a), &word(b))
+    let (x, y) = (first_word(a), first_word(b));
+    same_given_name(a, b) || ((x.len() < a.len() || y.len() < b.len()) && same_given_name(x, y))
 }
 
 /// A typing error at most: one edit in four letters or more, or nearly equal by Jaro–Winkler (exchanged letters, two errors in a long name).

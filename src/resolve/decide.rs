@@ -180,12 +180,16 @@ fn score(
 ) -> Evidence {
     let prior_bits = index.prior_bits();
     let modelled = matching.model.as_deref().zip(index.plan.as_ref()).map(|(model, plan)| (model, plan, plan.subject(cells)));
+    // How common the identity's own values are is the same beside each candidate.
+    let theirs: Vec<Option<f64>> = modelled.as_ref().map_or_else(Vec::new, |(model, _, subject)| {
+        (0..model.term_frequencies.len()).map(|table| index.identity_frequency(table, &subject.cells)).collect()
+    });
     let mut texts: Vec<Option<&str>> = Vec::with_capacity(index.customer_names.len());
     let mut scratch: Vec<Part> = Vec::new();
     let mut score_row = |row: Row, scratch: &mut Vec<Part>| {
         let Some((model, plan, subject)) = &modelled else { return prior_bits };
         index.cells_of(row, &mut texts);
-        parts(model, plan, subject, &texts, |_, table| index.term_frequency(table, &subject.cells, &texts), scratch);
+        parts(model, plan, subject, &texts, |_, table| index.term_frequency(table, theirs.get(table).copied().flatten(), &texts), scratch);
         weight(prior_bits, scratch)
     };
     // One candidate a surviving customer: the best of its records speaks for it, at equal weight the one with the smaller id.

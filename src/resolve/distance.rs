@@ -7,16 +7,31 @@ fn characters(text: &str) -> Vec<char> {
     text.chars().take(MOST_CHARS).collect()
 }
 
+/// The bytes of both, where each is a character of its own: nothing is copied then.
+fn plain<'a>(a: &'a str, b: &'a str) -> Option<(&'a [u8], &'a [u8])> {
+    let cut = |text: &'a str| text.as_bytes().get(..MOST_CHARS).unwrap_or(text.as_bytes());
+    (a.is_ascii() && b.is_ascii()).then(|| (cut(a), cut(b)))
+}
+
 /// Whether the Levenshtein distance (insert, delete, substitute, each 1) is at most `most`.
 pub(super) fn levenshtein_at_most(a: &str, b: &str, most: u32) -> bool {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
-    if a.is_ascii() && b.is_ascii() && a.len().abs_diff(b.len()) > most && a.len().max(b.len()) <= MOST_CHARS {
-        return false;
+    match plain(a, b) {
+        Some((a, b)) => within(a, b, most),
+        None => within(&characters(a), &characters(b), most),
     }
-    levenshtein(&characters(a), &characters(b)) <= most
 }
 
-fn levenshtein(a: &[char], b: &[char]) -> usize {
+fn within<T: PartialEq>(a: &[T], b: &[T], most: usize) -> bool {
+    // A common start or end changes no distance, and the difference in length is its least.
+    let start = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+    let (a, b) = (a.get(start..).unwrap_or_default(), b.get(start..).unwrap_or_default());
+    let end = a.iter().rev().zip(b.iter().rev()).take_while(|(x, y)| x == y).count();
+    let (a, b) = (a.get(..a.len() - end).unwrap_or_default(), b.get(..b.len() - end).unwrap_or_default());
+    a.len().abs_diff(b.len()) <= most && (a.len().max(b.len()) <= most || levenshtein(a, b) <= most)
+}
+
+fn levenshtein<T: PartialEq>(a: &[T], b: &[T]) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
         let mut diagonal = i;
@@ -37,17 +52,23 @@ fn levenshtein(a: &[char], b: &[char]) -> usize {
 /// Jaro similarity, raised by a common start of up to four characters (weight 0.1) where it is at least 0.7 (Winkler 1990). Two empty
 /// strings are 0, as in `DuckDB`.
 pub(super) fn jaro_winkler(a: &str, b: &str) -> f64 {
-    let (a, b) = (characters(a), characters(b));
-    let jaro = jaro(&a, &b);
+    match plain(a, b) {
+        Some((a, b)) => winkler(a, b),
+        None => winkler(&characters(a), &characters(b)),
+    }
+}
+
+fn winkler<T: PartialEq>(a: &[T], b: &[T]) -> f64 {
+    let jaro = jaro(a, b);
     if jaro < 0.7 {
         return jaro;
     }
-    let prefix = a.iter().zip(&b).take(4).take_while(|(x, y)| x == y).count();
+    let prefix = a.iter().zip(b).take(4).take_while(|(x, y)| x == y).count();
     let prefix = u32::try_from(prefix).map_or(0.0, f64::from);
     jaro + prefix * 0.1 * (1.0 - jaro)
 }
 
-fn jaro(a: &[char], b: &[char]) -> f64 {
+fn jaro<T: PartialEq>(a: &[T], b: &[T]) -> f64 {
     if a.is_empty() || b.is_empty() {
         return 0.0;
     }
@@ -69,13 +90,15 @@ fn jaro(a: &[char], b: &[char]) -> f64 {
     if matches == 0 {
         return 0.0;
     }
-    let kept = |text: &[char], taken: u128| -> Vec<char> {
-        text.iter().enumerate().filter(|(i, _)| taken & (1 << i) != 0).map(|(_, c)| *c).collect()
-    };
-    let out_of_order = kept(a, taken_a).iter().zip(kept(b, taken_b)).filter(|(x, y)| **x != *y).count();
-    let length = |text: &[char]| u32::try_from(text.len()).map_or(1.0, f64::from);
+    let out_of_order = kept(a, taken_a).zip(kept(b, taken_b)).filter(|(x, y)| x != y).count();
+    let length = |text: &[T]| u32::try_from(text.len()).map_or(1.0, f64::from);
     let (m, t) = (f64::from(matches), u32::try_from(out_of_order / 2).map_or(0.0, f64::from));
     (m / length(a) + m / length(b) + (m - t) / m) / 3.0
+}
+
+/// The characters that are taken.
+fn kept<T>(text: &[T], taken: u128) -> impl Iterator<Item = &T> {
+    text.iter().enumerate().filter(move |(i, _)| taken & (1 << i) != 0).map(|(_, c)| c)
 }
 
 #[cfg(test)]

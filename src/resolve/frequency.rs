@@ -106,19 +106,15 @@ impl Frequencies {
         self.tables.iter().map(|table| counted(&table.customer, &|at| cells(at))).collect()
     }
 
-    /// The frequency of a pair's value: the more common of both sides, as in Splink; of one side where the other lacks it.
-    pub(super) fn of_pair(
-        &self,
-        number: usize,
-        counts: Option<&Counts>,
-        identity: &[Option<String>],
-        customer: &[Option<&str>],
-    ) -> Option<f64> {
-        let left = |at: usize| identity.get(at).and_then(Option::as_deref);
-        let right = |at: usize| customer.get(at).copied().flatten();
-        let table = self.tables.get(number)?;
-        let ours = self.of(number, counts, &table.customer, &right);
-        let theirs = self.of(number, counts, &table.identity, &left);
+    /// The frequency of the identity's value.
+    pub(super) fn of_identity(&self, number: usize, counts: Option<&Counts>, identity: &[Option<String>]) -> Option<f64> {
+        self.of(number, counts, &self.tables.get(number)?.identity, &|at| identity.get(at).and_then(Option::as_deref))
+    }
+
+    /// The frequency of a pair's value: the more common of both sides, as in Splink; of one side where the other lacks it. `theirs` is
+    /// [`Frequencies::of_identity`].
+    pub(super) fn of_pair(&self, number: usize, counts: Option<&Counts>, theirs: Option<f64>, customer: &[Option<&str>]) -> Option<f64> {
+        let ours = self.of(number, counts, &self.tables.get(number)?.customer, &|at| customer.get(at).copied().flatten());
         match (ours, theirs) {
             (Some(a), Some(b)) => Some(a.max(b)),
             (one, other) => one.or(other),

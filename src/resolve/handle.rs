@@ -3,6 +3,8 @@
 use super::cell::each;
 use super::{HandleAgreement, Reuse};
 use crate::normalize::{formal_names, short_names, without_handle_words};
+use memchr::memmem;
+use std::borrow::Cow;
 
 /// What stands after the network of `network:handle`, without the host of a federated handle.
 pub(super) fn bare(handle: &str) -> &str {
@@ -20,8 +22,8 @@ fn letters(text: &str) -> String {
 }
 
 /// A name part as handles spell it: letters only.
-pub(super) fn spelled(name: &str) -> String {
-    letters(name)
+pub(super) fn spelled(name: &str) -> Cow<'_, str> {
+    if name.chars().all(char::is_alphabetic) { name.into() } else { letters(name).into() }
 }
 
 /// The last run of digits.
@@ -161,7 +163,11 @@ fn agreement(spelling: &str, given: &str, family: &str) -> HandleAgreement {
     {
         return HandleAgreement::GivenInitial;
     }
-    if family.chars().count() >= 4 && spelling.contains(family) { HandleAgreement::HoldsFamily } else { HandleAgreement::Unrelated }
+    if family.chars().count() >= 4 && memmem::find(spelling.as_bytes(), family.as_bytes()).is_some() {
+        HandleAgreement::HoldsFamily
+    } else {
+        HandleAgreement::Unrelated
+    }
 }
 
 #[cfg(test)]

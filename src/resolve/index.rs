@@ -28,7 +28,7 @@ pub enum Upsert {
     Same,
 }
 
-/// A customer with cleaned values and keys, ready to be inserted. Made by [`Index::prepare`] on any thread.
+/// A customer with cleaned values and keys, ready to be inserted.
 #[derive(Clone, Debug)]
 pub struct PreparedCustomer {
     id: CustomerId,
@@ -42,6 +42,33 @@ impl PreparedCustomer {
     /// The CRM's key.
     pub fn id(&self) -> &CustomerId {
         &self.id
+    }
+}
+
+/// Prepares customers as [`Index::prepare`] of the index that it is from.
+#[derive(Clone, Debug)]
+pub struct Preparer {
+    customers: Arc<CustomerFields>,
+    keys: Keys,
+    frequencies: Frequencies,
+}
+
+impl Preparer {
+    /// Cleans a customer and makes its keys.
+    pub fn prepare(&self, customer: &Customer) -> PreparedCustomer {
+        prepare(&self.customers, &self.keys, &self.frequencies, customer)
+    }
+}
+
+fn prepare(fields: &CustomerFields, keys: &Keys, frequencies: &Frequencies, customer: &Customer) -> PreparedCustomer {
+    let cells: Vec<Option<String>> = clean_customer(fields, customer.raw.reveal()).iter().map(cell).collect();
+    let at = |at: usize| cells.get(at).and_then(Option::as_deref);
+    PreparedCustomer {
+        id: customer.id.clone(),
+        merged_into: customer.merged_into.clone().filter(|into| *into != customer.id),
+        keys: keys.of_customer(&at),
+        counted: frequencies.keys(&at),
+        cells: Personal::new(cells),
     }
 }
 
@@ -101,17 +128,14 @@ impl Index {
         }
     }
 
-    /// Cleans a customer and makes its keys. Pure: many threads may prepare while nobody inserts.
+    /// Cleans a customer and makes its keys.
     pub fn prepare(&self, customer: &Customer) -> PreparedCustomer {
-        let cells: Vec<Option<String>> = clean_customer(&self.customers, customer.raw.reveal()).iter().map(cell).collect();
-        let at = |at: usize| cells.get(at).and_then(Option::as_deref);
-        PreparedCustomer {
-            id: customer.id.clone(),
-            merged_into: customer.merged_into.clone().filter(|into| *into != customer.id),
-            keys: self.keys.of_customer(&at),
-            counted: self.frequencies.keys(&at),
-            cells: Personal::new(cells),
-        }
+        prepare(&self.customers, &self.keys, &self.frequencies, customer)
+    }
+
+    /// What prepares customers for this index while it is filled on another thread.
+    pub fn preparer(&self) -> Preparer {
+        Preparer { customers: self.customers.clone(), keys: self.keys.clone(), frequencies: self.frequencies.clone() }
     }
 
     /// Adds a customer, or replaces the one with the same id.
@@ -198,7 +222,9 @@ impl Index {
     pub(super) fn survivor_row(&self, start: Row) -> Row {
         let mut row = start;
         let mut seen = Vec::new();
-        while let Some(next) = self.by_id.get(&text_at(&self.merged, row)).copied() {
+        while let into @ 1.. = text_at(&self.merged, row)
+            && let Some(next) = self.by_id.get(&into).copied()
+        {
             seen.push(row);
             if let Some(at) = seen.iter().position(|earlier| *earlier == next) {
                 let circle = seen.get(at..).unwrap_or_default();
@@ -296,9 +322,14 @@ impl Index {
         }
     }
 
-    /// The term frequency with this number for a pair: the more common of both sides' values.
-    pub(super) fn term_frequency(&self, number: usize, identity: &[Option<String>], customer: &[Option<&str>]) -> Option<f64> {
-        self.frequencies.of_pair(number, self.counts.as_ref(), identity, customer)
+    /// The term frequency with this number of an identity's value.
+    pub(super) fn identity_frequency(&self, number: usize, identity: &[Option<String>]) -> Option<f64> {
+        self.frequencies.of_identity(number, self.counts.as_ref(), identity)
+    }
+
+    /// The term frequency with this number for a pair: the more common of both sides' values. `theirs` is [`Index::identity_frequency`].
+    pub(super) fn term_frequency(&self, number: usize, theirs: Option<f64>, customer: &[Option<&str>]) -> Option<f64> {
+        self.frequencies.of_pair(number, self.counts.as_ref(), theirs, customer)
     }
 }
 

@@ -17,7 +17,7 @@ mod strings;
 
 pub use decide::{BasisOf, CustomerView, Digests, Permit, decide};
 pub use evidence::recompute;
-pub use index::{Index, PreparedCustomer, Upsert};
+pub use index::{Index, PreparedCustomer, Preparer, Upsert};
 pub use model::{
     BlockingRule, Compared, Comparison, CountedPart, HandleAgreement, KeyForm, KeyPart, Level, LevelTest, Model, NameAgreement, Prior,
     Reuse, TermFrequency,

@@ -261,7 +261,11 @@ fn write_decision(
     let row = tx.conn.last_insert_rowid();
     if decision.evidence {
         let place = evidence::place(tx.next_leaf());
-        tx.conn.prepare_cached("INSERT INTO evidence (decision, sealed) VALUES (?1, ?2)").said()?.execute((row, place.as_slice())).said()?;
+        tx.conn
+            .prepare_cached("INSERT INTO evidence (decision, sealed) VALUES (?1, ?2)")
+            .said()?
+            .execute((row, place.as_slice()))
+            .said()?;
     }
     write_link(tx, identity, row, decision)?;
     Ok(StoredDecision { row, outcome: decision.outcome, customer: decision.customer.clone() })

@@ -7,11 +7,11 @@ use crate::model::{
     Identity, IdentityId, LinkedBy, Network, Object, OperationId, Outcome, ParkReason, Personal, Priority, Profile, Receipt, RecordKey,
     TargetId, Timestamp, Value, Verb, WriteEffect, WriteIntent,
 };
+use crate::store::ring::{KeyRing, Person};
 use crate::store::{
     DecideStep, DecisionRecord, Disposition, Due, DueWhich, IdentityWork, IntakeBatch, IntakeOutcome, OutboxRow, ParkedLine,
     PlannedDelivery, ReceiptBatch, ReceiptStep, ReceivedActivity, SendBatch, SendOutcome, SendStep, Store, StoreError,
 };
-use crate::store::ring::{KeyRing, Person};
 use sha2::{Digest as _, Sha256};
 use std::path::Path;
 
