@@ -92,6 +92,7 @@ impl Service {
     pub async fn run(mut self, options: &RunOptions, mut stop: watch::Receiver<bool>) -> Result<Summary, RunError> {
         let stopwatch = Stopwatch::start();
         self.begin().await?;
+        *self.did.step_seconds.entry("begin").or_default() += stopwatch.seconds();
         let wake = Arc::new(Notify::new());
         let _answering = self.answer_requests(&wake);
         let (stop_log, log_stops) = watch::channel(false);
@@ -359,12 +360,13 @@ impl Service {
 
     /// The last entry, the last checkpoint, the counts.
     async fn end(
-        self,
+        mut self,
         reason: &str,
         stop_log: watch::Sender<bool>,
         log: JoinHandle<Result<u64, RunError>>,
         stopwatch: &Stopwatch,
     ) -> Result<Summary, RunError> {
+        let ending = Stopwatch::start();
         let totals = self.store.totals().await?;
         let leaves = self.scribe.stopped(reason, &totals, self.clock.now())?;
         self.store.set(vec![("clean_stop".into(), "true".into())], leaves).await?;
@@ -372,6 +374,7 @@ impl Service {
         let log_entries = log.await.map_err(RunError::Task)??;
         self.progress.finished(Stage::Integrate);
         let totals = self.store.totals().await?;
+        *self.did.step_seconds.entry("end").or_default() += ending.seconds();
         Ok(Summary::new(totals, self.did, self.told, log_entries, stopwatch.seconds()))
     }
 }
