@@ -2,6 +2,7 @@
 
 mod audit;
 mod check;
+mod dead_letter;
 mod environment;
 mod explain;
 mod files;
@@ -94,6 +95,9 @@ pub enum Command {
     /// Who is linked to whom, and why
     #[command(subcommand)]
     Link(link::Command),
+    /// What stands aside, why, and the ways out
+    #[command(subcommand)]
+    DeadLetter(dead_letter::Command),
     /// The audit log
     #[command(subcommand)]
     Audit(audit::Command),
@@ -156,6 +160,7 @@ pub fn run(arguments: Arguments, environment: Environment) -> Exit {
         Command::Run(arguments) => run::run(&arguments, &mut session),
         Command::Status(arguments) => status::run(&arguments, &mut session),
         Command::Link(command) => link::run(&command, &mut session),
+        Command::DeadLetter(command) => dead_letter::run(&command, &mut session),
         Command::Audit(command) => audit::run(&command, &mut session),
     };
     session.terminal.finish(exit)

@@ -199,7 +199,7 @@ fn page(summary: &Summary, accuracy: Option<Accuracy>, config: &crate::declare::
         line(&mut out, format_args!("                {} holds what was written to {}", target.path.display(), target.name));
     }
     if summary.parked > 0 {
-        line(&mut out, format_args!("                kith status --parked says what stands aside and why"));
+        line(&mut out, format_args!("                kith dead-letter list says what stands aside and why"));
     }
     out
 }

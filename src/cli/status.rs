@@ -57,6 +57,9 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
     for Aside { code, place, message } in &aside {
         session.terminal.data(&format!("  {code}  {place}  {message}"));
     }
+    if !aside.is_empty() {
+        session.terminal.note("\nkith dead-letter list names them, show LETTER tells more, replay and drop are the ways out");
+    }
     if aside.len() >= LISTED {
         session.terminal.note(&format!("only the first {LISTED} are listed"));
     }

@@ -11,6 +11,7 @@ mod target;
 pub use error::DeliveryError;
 pub use limits::{Limits, NotYet, Scope, SpentQuota};
 pub use ndjson::NdjsonTarget;
+pub use record::fits;
 pub use retry::{Next, after_failure, half_rest, rest};
 pub use sqlite::SqliteTarget;
 pub use target::{Answer, AnyTarget, Exchange, Pause, Settled, Target, Written};

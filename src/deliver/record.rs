@@ -13,6 +13,14 @@ pub(super) struct Prepared<'a> {
     pub(super) values: Vec<Option<Value>>,
 }
 
+/// Whether a delivery can stand in its record, as a write would find.
+///
+/// # Errors
+/// [`DeliveryError::Refused`] with the first thing that is wrong.
+pub fn fits(file: &TargetFile, delivery: &Delivery) -> Result<(), DeliveryError> {
+    Prepared::new(file, delivery).map(drop)
+}
+
 /// What becomes of the record.
 #[derive(Debug)]
 pub(super) struct Planned {

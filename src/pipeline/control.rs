@@ -1,6 +1,7 @@
 //! The local control socket: `state/control.sock`, one JSON object a line each way. Every change beside a running service goes through it;
 //! the operating system says who asks.
 
+use super::dead_letters::{Edit, LetterAnswer};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -9,8 +10,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
-/// A request line is a handful of short fields: 64 KiB is far beyond any.
-const MAX_LINE_BYTES: u64 = 64 * 1024;
+/// A request line is a handful of short fields; the longest is an edited dead letter: 64 KiB, six times as much where JSON escapes each byte.
+/// The longest answer is about 100 letters at some 300 bytes.
+const MAX_LINE_BYTES: u64 = 512 * 1024;
 /// Requests that wait for the service: each holds one connection, and people ask one at a time.
 const MAX_WAITING: usize = 16;
 /// A client that says nothing for this long is let go.
@@ -35,6 +37,24 @@ pub enum Request {
         /// The asker's name, as their system says it.
         user: String,
     },
+    /// Send dead letters, or take them in, again.
+    ReplayLetters {
+        /// Which, at most 100.
+        letters: Vec<String>,
+        /// What to change before.
+        edit: Option<Edit>,
+        /// The asker's name.
+        user: String,
+    },
+    /// Give dead letters up.
+    DropLetters {
+        /// Which, at most 100.
+        letters: Vec<String>,
+        /// Why.
+        reason: String,
+        /// The asker's name.
+        user: String,
+    },
 }
 
 /// What the service answers.
@@ -43,6 +63,11 @@ pub enum Request {
 pub enum Answer {
     /// It is done, durably.
     Done,
+    /// What became of each letter.
+    Letters {
+        /// In the order asked for.
+        letters: Vec<LetterAnswer>,
+    },
     /// It is not done.
     Refused {
         /// A stable code.

@@ -174,7 +174,8 @@ enum Ended {
     Stopped,
 }
 
-fn received(line: u64, activity: Activity, policy: &Policy) -> ReceivedActivity {
+/// An activity with policy's word and the digest of what it says.
+pub(super) fn received(line: u64, activity: Activity, policy: &Policy) -> ReceivedActivity {
     let drop = policy.at_intake(activity.audience);
     ReceivedActivity { line, content_digest: content_digest(&activity), activity, drop }
 }

@@ -1,5 +1,7 @@
 //! What the log says about each step: the one place where the flow's events become audit entries, personal values sealed.
 
+mod dead_letters;
+
 use super::{Parts, RunError};
 use crate::audit::{
     Actor, CorrelationId, Entry, EntryOutcome, Event, Fields, Kind, Part, RetentionClass, Role, SealedEvidence, SealingKey, Subject,

@@ -1,13 +1,12 @@
 //! A service over one state folder: opened once, then run until drained or told to stop.
 
-use super::control::{self, Answer, Request};
+use super::control;
 use super::customers::CustomersSide;
 use super::decide::{Deciding, KnownSide};
 use super::deliver::{Allowance, Ended, Endpoint, Gate, Lane, Order, Worker, WorkerReport};
 use super::leaves::{Scribe, WhoAsks};
 use super::progress::{Progress, Stage};
 use super::{Clock, Fault, Meter, Parts, RunError, Stopwatch, Summary, ThisRun, Told, Wait, intake, integrate};
-use crate::audit::Role;
 use crate::declare::config::TargetSpec;
 use crate::deliver::{AnyTarget, Scope};
 use crate::model::TargetId;
@@ -16,15 +15,11 @@ use crate::store::log::TileLog;
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{EndpointState, Store, StoreError};
 use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// A reading command that finds the folder's lock taken, and no service behind it, asks again: 10 × 0.2 s.
-const LOCK_TRIES: u32 = 10;
-const LOCK_PAUSE: Duration = Duration::from_millis(200);
 /// Pages of decisions that are sealed or written while another is decided: one at each. 1,000 identities are some 5 MB.
 const WRITING_AT_ONCE: usize = 2;
 /// How long open sends may take after a stop was asked for; what is not done then is `unknown` and settled at the next start.
@@ -43,14 +38,14 @@ pub struct RunOptions {
 
 /// A running service. Holds the state folder's lock.
 pub struct Service {
-    parts: Parts,
-    store: Arc<SqliteStore>,
-    log: Arc<Mutex<TileLog>>,
-    scribe: Arc<Scribe>,
-    clock: Arc<dyn Clock>,
-    progress: Arc<dyn Progress>,
+    pub(super) parts: Parts,
+    pub(super) store: Arc<SqliteStore>,
+    pub(super) log: Arc<Mutex<TileLog>>,
+    pub(super) scribe: Arc<Scribe>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) progress: Arc<dyn Progress>,
     gate: Arc<Gate>,
-    planned: Arc<Notify>,
+    pub(super) planned: Arc<Notify>,
     customers: CustomersSide,
     meter: Arc<Meter>,
     told: Told,
@@ -303,10 +298,10 @@ impl Service {
                 return None;
             }
         };
-        let (store, scribe, clock, wake) = (self.store.clone(), self.scribe.clone(), self.clock.clone(), wake.clone());
+        let desk = self.desk(wake);
         let task = tokio::spawn(async move {
             while let Some(asked) = requests.recv().await {
-                let answer = answer(&store, &scribe, &*clock, &wake, &asked.request, asked.uid).await;
+                let answer = desk.answer(&asked.request, asked.uid).await;
                 if asked.answer.send(answer).is_err() {
                     tracing::debug!("who asked is gone");
                 }
@@ -393,26 +388,6 @@ impl Drop for AbortOnDrop {
     }
 }
 
-async fn answer(store: &SqliteStore, scribe: &Scribe, clock: &dyn Clock, wake: &Notify, request: &Request, uid: u32) -> Answer {
-    match request {
-        Request::Ping => Answer::Done,
-        Request::Pass => {
-            wake.notify_one();
-            Answer::Done
-        }
-        Request::RecordRead { what, subjects, count, user } => {
-            // The system says which user id asks. The name is the asker's word: it is told, and gives no role.
-            let asker = WhoAsks { user: format!("{user} (uid {uid})").into(), role: Role::None };
-            let leaf = scribe.personal_read(what, subjects, *count, Some(&asker), clock.now());
-            let stored = match leaf {
-                Ok(leaf) => store.append(vec![leaf]).await.map_err(RunError::from),
-                Err(error) => Err(error),
-            };
-            stored.map_or_else(|e| Answer::Refused { code: e.code().0.into(), reason: e.to_string() }, |()| Answer::Done)
-        }
-    }
-}
-
 /// With the seconds that it took.
 async fn timed<T>(work: impl Future<Output = T>) -> (T, f64) {
     let watch = Stopwatch::start();
@@ -468,38 +443,4 @@ pub(super) async fn decide_all(
     }
     stored(0);
     Ok(decided)
-}
-
-/// Tells the log that a person read personal data: through the running service, else by taking the folder's lock for a moment.
-///
-/// # Errors
-/// When neither is possible: then the data must not be shown.
-pub async fn record_read(
-    parts: Parts,
-    who: WhoAsks,
-    what: &str,
-    subjects: &[String],
-    count: u64,
-    clock: Arc<dyn Clock>,
-) -> Result<(), RunError> {
-    let state: &Path = &parts.config.service.state;
-    let request = Request::RecordRead { what: what.to_owned(), subjects: subjects.to_vec(), count, user: who.user.to_string() };
-    match control::ask(state, &request).await.map_err(RunError::Control)? {
-        Some(Answer::Done) => return Ok(()),
-        Some(Answer::Refused { code, reason }) => return Err(RunError::Refused { code, reason }),
-        None => {}
-    }
-    let mut tries = 0;
-    let service = loop {
-        match Service::open(parts.clone(), who.clone(), clock.clone(), Arc::new(super::Unseen)) {
-            // Another reading command is at the same point: it takes a moment.
-            Err(RunError::Store(StoreError::Locked(_))) if tries < LOCK_TRIES => tries += 1,
-            other => break other?,
-        }
-        tokio::time::sleep(LOCK_PAUSE).await;
-    };
-    let leaf = service.scribe.personal_read(what, subjects, count, None, service.clock.now())?;
-    service.store.append(vec![leaf]).await?;
-    integrate::catch_up(&*service.store, &service.log, &*service.progress).await?;
-    Ok(())
 }

@@ -3,6 +3,7 @@
 //! Each step of the flow is one transaction (design §1, durable steps). A leaf is the canonical bytes of one audit entry: the row written in
 //! the step's own transaction is the sequenced truth, the tile log under [`log`] is derived from it.
 
+mod dead_letters;
 pub mod lock;
 pub mod log;
 mod problem;
@@ -10,6 +11,7 @@ pub mod ring;
 pub mod sqlite;
 pub mod steps;
 
+pub use dead_letters::*;
 pub use steps::*;
 
 use crate::model::{DeliveryId, Digest, Intended, TargetId, Timestamp};
@@ -92,6 +94,15 @@ pub trait Store: Send + Sync {
 
     /// Sets a named setting together with the leaves that tell it.
     fn set(&self, settings: Vec<(String, String)>, leaves: Vec<Vec<u8>>) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Letters with all that is known of them, in the order asked for; a number that there is not is left out.
+    fn letters(&self, ids: Vec<LetterId>) -> impl Future<Output = Result<Vec<Letter>, StoreError>> + Send;
+
+    /// *Replay*: dead letters are planned, or taken in, again. Refused ones stay as they are; the others go on.
+    fn replay(&self, at: Timestamp, steps: Vec<ReplayStep>) -> impl Future<Output = Result<Vec<LetterOutcome>, StoreError>> + Send;
+
+    /// *Drop*: a person gives dead letters up.
+    fn drop_letters(&self, at: Timestamp, steps: Vec<DropStep>) -> impl Future<Output = Result<Vec<LetterOutcome>, StoreError>> + Send;
 
     /// The counts that `status` and the run's summary show.
     fn totals(&self) -> impl Future<Output = Result<Totals, StoreError>> + Send;

@@ -177,8 +177,21 @@ struct StoredObject {
     version: Vec<u8>,
 }
 
-/// Writes a prepared batch.
+/// Writes a prepared batch with its cursor.
 pub(super) fn write(tx: &mut Tx<'_>, batch: &PreparedBatch) -> Result<IntakeOutcome, StoreError> {
+    tx.conn
+        .prepare_cached(
+            "INSERT INTO source_file (source, file, cursor, at) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (source, file) DO UPDATE SET cursor = excluded.cursor, at = excluded.at",
+        )
+        .said()?
+        .execute((&*batch.source, &batch.file, &batch.cursor, batch.at))
+        .said()?;
+    take_in(tx, batch)
+}
+
+/// Takes the lines of a batch in; what was read of the file stays as it is.
+pub(super) fn take_in(tx: &mut Tx<'_>, batch: &PreparedBatch) -> Result<IntakeOutcome, StoreError> {
     let source_day = source_day(tx, &batch.source, &batch.day)?;
     let mut rows = Rows { source_day, next_activity: next_activity(tx)?, identities: HashMap::new() };
     let mut outcome = IntakeOutcome::default();
@@ -215,14 +228,6 @@ pub(super) fn write(tx: &mut Tx<'_>, batch: &PreparedBatch) -> Result<IntakeOutc
         .prepare_cached("UPDATE source_day SET received = received + ?2, duplicates = duplicates + ?3 WHERE id = ?1")
         .said()?
         .execute((source_day, count(outcome.received), count(outcome.duplicates)))
-        .said()?;
-    tx.conn
-        .prepare_cached(
-            "INSERT INTO source_file (source, file, cursor, at) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (source, file) DO UPDATE SET cursor = excluded.cursor, at = excluded.at",
-        )
-        .said()?
-        .execute((&*batch.source, &batch.file, &batch.cursor, batch.at))
         .said()?;
     tx.append_all(&(batch.tell.0)(&outcome)?)?;
     Ok(outcome)

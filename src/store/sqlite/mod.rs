@@ -3,6 +3,7 @@
 mod codec;
 mod content;
 mod customers;
+mod dead_letters;
 mod decide;
 mod endpoint;
 mod error;
@@ -32,8 +33,8 @@ pub use reader::{ActivityStanding, DecisionShown, LinkFilter, LinkRow, ParkedCon
 use super::lock::FolderLock;
 use super::ring::KeyRing;
 use super::{
-    CustomersStep, DecideStep, Due, EndpointState, IdentityRow, IdentityWork, IntakeBatch, IntakeOutcome, KnownCustomers, OutboxRow,
-    ReceiptBatch, SendBatch, Spent, Store, StoreError, StoredProfile, Totals,
+    CustomersStep, DecideStep, DropStep, Due, EndpointState, IdentityRow, IdentityWork, IntakeBatch, IntakeOutcome, KnownCustomers, Letter,
+    LetterId, LetterOutcome, OutboxRow, ReceiptBatch, ReplayStep, SendBatch, Spent, Store, StoreError, StoredProfile, Totals,
 };
 use crate::audit::{HashKey, MasterKey};
 use crate::model::{DeliveryId, Digest, Intended, TargetId, Timestamp};
@@ -288,6 +289,26 @@ impl Store for SqliteStore {
 
     async fn set(&self, settings: Vec<(String, String)>, leaves: Vec<Vec<u8>>) -> Result<(), StoreError> {
         self.inner.writer.run(move |tx| sequence::set(tx, &settings, &leaves)).await
+    }
+
+    async fn letters(&self, ids: Vec<LetterId>) -> Result<Vec<Letter>, StoreError> {
+        let ring = self.inner.ring.clone();
+        self.inner.readers.read(move |conn| dead_letters::read(conn, &ids), move |raw| dead_letters::open(&ring, raw)).await
+    }
+
+    async fn replay(&self, at: Timestamp, steps: Vec<ReplayStep>) -> Result<Vec<LetterOutcome>, StoreError> {
+        let (ring, edited) = (self.inner.ring.clone(), dead_letters::edited(&steps));
+        let standing = move |conn: &Connection| -> Result<Vec<_>, StoreError> {
+            let rows: Vec<_> = edited.iter().map(|id| outbox::one(conn, *id)).collect::<Result<_, _>>()?;
+            Ok(rows.into_iter().flatten().collect())
+        };
+        let seal = move |standing: Vec<_>| dead_letters::prepare(&ring, &standing, steps);
+        let prepared = self.inner.readers.read(standing, seal).await?;
+        self.inner.writer.run(move |tx| dead_letters::replay(tx, at, &prepared)).await
+    }
+
+    async fn drop_letters(&self, at: Timestamp, steps: Vec<DropStep>) -> Result<Vec<LetterOutcome>, StoreError> {
+        self.inner.writer.run(move |tx| dead_letters::drop_letters(tx, at, &steps)).await
     }
 
     async fn totals(&self) -> Result<Totals, StoreError> {

@@ -1,6 +1,6 @@
 //! The outbox: what may be sent, *send*, *receipt*, and what has no answer.
 
-use super::content::{decode_delivery, encode_exchange};
+use super::content::{DeliveryContent, decode_delivery, encode_exchange};
 use super::decide::derived;
 use super::endpoint;
 use super::error::{InDatabase, damaged};
@@ -64,10 +64,27 @@ impl RawRow {
         })
     }
 
+    /// Whether it is this delivery.
+    pub(super) const fn is(&self, id: DeliveryId) -> bool {
+        self.id == id.0
+    }
+
+    /// What it says; `None` where its key was destroyed.
+    pub(super) fn content(&self, ring: &KeyRing) -> Result<Option<DeliveryContent>, StoreError> {
+        unseal(ring, DELIVERY_BINDING, &hex(&self.idempotency), &self.sealed)?.map(|plain| decode_delivery(&plain)).transpose()
+    }
+
+    /// Opened; `None` where its key was destroyed.
+    pub(super) fn open_if_there(self, ring: &KeyRing) -> Result<Option<OutboxRow>, StoreError> {
+        self.content(ring)?.map(|content| self.with(content)).transpose()
+    }
+
     fn open(self, ring: &KeyRing) -> Result<OutboxRow, StoreError> {
-        let plain = unseal(ring, DELIVERY_BINDING, &hex(&self.idempotency), &self.sealed)?
-            .ok_or_else(|| StoreError::Damaged(format!("the key of delivery {} is gone while it is open", self.id)))?;
-        let content = decode_delivery(&plain)?;
+        let id = self.id;
+        self.open_if_there(ring)?.ok_or_else(|| StoreError::Damaged(format!("the key of delivery {id} is gone while it is open")))
+    }
+
+    fn with(self, content: DeliveryContent) -> Result<OutboxRow, StoreError> {
         let version = match (content.object, self.version) {
             (Some(object), Some((at, verb, Some(activity)))) => {
                 Some((object, Version { at: timestamp(at), verb: Verb::from_number(verb)?, activity }))
@@ -345,6 +362,9 @@ pub(super) fn receipt(tx: &mut Tx<'_>, batch: &PreparedReceipts) -> Result<(), S
             keep_attempt(tx, id, failed, sealed.as_deref(), at)?;
         }
         tx.append(&step.leaf)?;
+        if change.state == DeliveryState::Dropped {
+            settle_written(tx, id)?;
+        }
         touched.extend(activity);
     }
     for activity in touched {
@@ -358,5 +378,42 @@ pub(super) fn settle_activity(tx: &Tx<'_>, activity: i64) -> Result<(), StoreErr
     if let Some(state) = derived(tx, activity)? {
         tx.conn.prepare_cached("UPDATE activity SET state = ?2 WHERE id = ?1 AND state <> ?2").said()?.execute((activity, state)).said()?;
     }
+    Ok(())
+}
+
+/// Brings what stands written about a record to what is true after this delivery was dropped: what the newest of the others about it, as
+/// the same account said it, wrote or took back. Where nobody knows whether the dropped one arrived, it stands: a later withdrawal of
+/// nothing does no harm, a record that nobody withdraws does.
+pub(super) fn settle_written(tx: &Tx<'_>, dropped: i64) -> Result<(), StoreError> {
+    let (identity, record): (i64, Vec<u8>) = tx
+        .conn
+        .prepare_cached("SELECT identity, record FROM delivery WHERE id = ?1")
+        .said()?
+        .query_row([dropped], |row| Ok((row.get(0)?, row.get(1)?)))
+        .said()?;
+    let newest: Option<(i64, i64)> = tx
+        .conn
+        .prepare_cached(
+            "SELECT d.id, d.intent FROM delivery d INDEXED BY delivery_identity
+             WHERE d.identity = ?1 AND d.record = ?2
+               AND (d.state <> 5 OR EXISTS (SELECT 1 FROM attempt t WHERE t.delivery = d.id AND t.class = 'outcome_unknown' AND d.intent = 0))
+             ORDER BY d.id DESC LIMIT 1",
+        )
+        .said()?
+        .query_row((identity, &record), |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()
+        .said()?;
+    match newest {
+        Some((delivery, intent)) if intent == WriteIntent::Write.number() => tx
+            .conn
+            .prepare_cached(
+                "INSERT INTO written (identity, record, delivery) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (identity, record) DO UPDATE SET delivery = excluded.delivery",
+            )
+            .said()?
+            .execute((identity, &record, delivery)),
+        _ => tx.conn.prepare_cached("DELETE FROM written WHERE identity = ?1 AND record = ?2").said()?.execute((identity, &record)),
+    }
+    .said()?;
     Ok(())
 }

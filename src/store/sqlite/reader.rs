@@ -7,14 +7,14 @@ use super::intake::{ACTIVITY_BINDING, LINE_BINDING, hex, line_field};
 use super::names::{Numbered, by_from, timestamp};
 use super::readers::Readers;
 use super::work::{CURRENT_COLUMNS, RawDecision, SealedProfile, digest, unseal};
-use super::{Options, keys, open, outbox, page, sequence, totals};
+use super::{Options, dead_letters, keys, open, outbox, page, sequence, totals};
 use crate::audit::{HashKey, KeyId, MasterKey, PersonKey};
 use crate::model::{
     Activity, ActivityState, CustomerId, DeliveryId, Digest, Evidence, IdentityId, LinkedBy, Network, Outcome, Personal, Profile, TargetId,
     Timestamp,
 };
 use crate::store::ring::KeyRing;
-use crate::store::{CurrentDecision, IdentityRow, OutboxRow, StoreError, Totals};
+use crate::store::{CurrentDecision, IdentityRow, Letter, LetterFilter, LetterId, LetterRow, OutboxRow, StoreError, Totals};
 use rusqlite::{OptionalExtension, Row};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -307,7 +307,7 @@ impl SqliteReader {
     /// What the database says.
     pub fn parked_lines(&self, after: Option<i64>, limit: usize) -> Result<Vec<ParkedLineRow>, StoreError> {
         self.readers.read_here(|conn| {
-            conn.prepare_cached("SELECT id, source, file, line, code, message, at FROM parked_line WHERE id > ?1 ORDER BY id LIMIT ?2")
+            conn.prepare_cached("SELECT id, source, file, line, code, message, at FROM parked_line WHERE state = 0 AND id > ?1 ORDER BY id LIMIT ?2")
                 .said()?
                 .query_map((after.unwrap_or(0), page(limit)), |row| {
                     let line: i64 = row.get(3)?;
@@ -381,6 +381,22 @@ impl SqliteReader {
             .collect::<Result<_, _>>()
             .said()
         })
+    }
+
+    /// Parked letters that fit, deliveries first, after this one.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn dead_letters(&self, filter: &LetterFilter, after: Option<LetterId>, limit: usize) -> Result<Vec<LetterRow>, StoreError> {
+        self.readers.read_here(|conn| dead_letters::list(conn, filter, after, page(limit)))
+    }
+
+    /// Letters with all that is known of them, in the order asked for; a number that there is not is left out.
+    ///
+    /// # Errors
+    /// What the database says; [`StoreError::Damaged`] where something sealed does not open although its key is there.
+    pub fn letters(&self, ids: &[LetterId]) -> Result<Vec<Letter>, StoreError> {
+        dead_letters::open(&self.ring, self.readers.read_here(|conn| dead_letters::read(conn, ids))?)
     }
 
     /// A delivery with what it says; `None` where there is none with this number.

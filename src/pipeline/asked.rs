@@ -1,0 +1,131 @@
+//! What is asked of a state folder from outside: through the running service's control socket, else by taking the folder's lock for a moment.
+
+use super::control::{self, Answer, Request};
+use super::dead_letters::Letters;
+use super::leaves::{Scribe, WhoAsks};
+use super::{Clock, Parts, RunError, Service, integrate};
+use crate::audit::Role;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Store, StoreError};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// A reading command that finds the folder's lock taken, and no service behind it, asks again: 10 × 0.2 s.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(200);
+
+/// What a running service needs to answer.
+pub(super) struct Desk {
+    pub(super) parts: Parts,
+    pub(super) store: Arc<SqliteStore>,
+    pub(super) scribe: Arc<Scribe>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// A look at the sources, and decisions.
+    pub(super) wake: Arc<Notify>,
+    /// Deliveries are there to be sent.
+    pub(super) planned: Arc<Notify>,
+}
+
+impl Desk {
+    /// Does what is asked.
+    pub(super) async fn answer(&self, request: &Request, uid: u32) -> Answer {
+        // The system says which user id asks. The name is the asker's word: it is told, and gives no role.
+        let asker = |user: &str| WhoAsks { user: format!("{user} (uid {uid})").into(), role: Role::None };
+        let done = match request {
+            Request::Ping => Ok(Answer::Done),
+            Request::Pass => {
+                self.wake.notify_one();
+                Ok(Answer::Done)
+            }
+            Request::RecordRead { what, subjects, count, user } => self.record_read(what, subjects, *count, &asker(user)).await,
+            Request::ReplayLetters { letters, edit, user } => {
+                let done = self.letters(Some(asker(user))).replay(letters, edit.as_ref()).await;
+                self.planned.notify_waiters();
+                self.wake.notify_one();
+                done.map(|letters| Answer::Letters { letters })
+            }
+            Request::DropLetters { letters, reason, user } => {
+                self.letters(Some(asker(user))).give_up(letters, reason).await.map(|letters| Answer::Letters { letters })
+            }
+        };
+        done.unwrap_or_else(|e| Answer::Refused { code: e.code().0.into(), reason: e.to_string() })
+    }
+
+    async fn record_read(&self, what: &str, subjects: &[String], count: u64, asker: &WhoAsks) -> Result<Answer, RunError> {
+        let leaf = self.scribe.personal_read(what, subjects, count, Some(asker), self.clock.now())?;
+        self.store.append(vec![leaf]).await?;
+        Ok(Answer::Done)
+    }
+
+    fn letters(&self, asker: Option<WhoAsks>) -> Letters<'_, SqliteStore> {
+        Letters { parts: &self.parts, store: &self.store, scribe: &self.scribe, asker, now: self.clock.now() }
+    }
+}
+
+/// Who does what is asked.
+pub(super) enum Reached {
+    /// The running service did, and said this.
+    Service(Answer),
+    /// Nobody runs: the folder is ours until this is dropped.
+    Ours(Box<Service>),
+}
+
+/// Asks the running service; where none runs, takes the folder.
+///
+/// # Errors
+/// When the service refuses, or neither is possible.
+pub(super) async fn reach(parts: &Parts, who: &WhoAsks, clock: &Arc<dyn Clock>, request: &Request) -> Result<Reached, RunError> {
+    match control::ask(&parts.config.service.state, request).await.map_err(RunError::Control)? {
+        Some(Answer::Refused { code, reason }) => return Err(RunError::Refused { code, reason }),
+        Some(answer @ (Answer::Done | Answer::Letters { .. })) => return Ok(Reached::Service(answer)),
+        None => {}
+    }
+    let mut tries = 0;
+    loop {
+        match Service::open(parts.clone(), who.clone(), clock.clone(), Arc::new(super::Unseen)) {
+            // Another command is at the same point: it takes a moment.
+            Err(RunError::Store(StoreError::Locked(_))) if tries < LOCK_TRIES => tries += 1,
+            other => return Ok(Reached::Ours(Box::new(other?))),
+        }
+        tokio::time::sleep(LOCK_PAUSE).await;
+    }
+}
+
+impl Service {
+    /// What it answers with, where it does not run but only holds the folder.
+    pub(super) fn desk(&self, wake: &Arc<Notify>) -> Desk {
+        Desk {
+            parts: self.parts.clone(),
+            store: self.store.clone(),
+            scribe: self.scribe.clone(),
+            clock: self.clock.clone(),
+            wake: wake.clone(),
+            planned: self.planned.clone(),
+        }
+    }
+
+    /// Brings what was said to the log's files.
+    pub(super) async fn integrate(&self) -> Result<(), RunError> {
+        integrate::catch_up(&*self.store, &self.log, &*self.progress).await.map(drop)
+    }
+}
+
+/// Tells the log that a person read personal data.
+///
+/// # Errors
+/// When that is not possible: then the data must not be shown.
+pub async fn record_read(
+    parts: Parts,
+    who: WhoAsks,
+    what: &str,
+    subjects: &[String],
+    count: u64,
+    clock: Arc<dyn Clock>,
+) -> Result<(), RunError> {
+    let request = Request::RecordRead { what: what.to_owned(), subjects: subjects.to_vec(), count, user: who.user.to_string() };
+    let Reached::Ours(service) = reach(&parts, &who, &clock, &request).await? else { return Ok(()) };
+    let leaf = service.scribe.personal_read(what, subjects, count, None, service.clock.now())?;
+    service.store.append(vec![leaf]).await?;
+    service.integrate().await
+}
