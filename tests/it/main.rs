@@ -19,6 +19,7 @@ mod audit_log;
 mod bad_input;
 mod cli;
 mod customers;
+mod dead_letters;
 mod fuzz;
 mod kills;
 mod linkage;
