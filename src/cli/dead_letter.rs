@@ -203,7 +203,9 @@ fn list(arguments: &ListArguments, session: &mut Session) -> Result<Exit, Exit> 
     } else if shown == 0 {
         session.terminal.note("no letter fits: nothing stands aside");
     } else {
-        session.terminal.note("\nkith dead-letter show LETTER tells more · replay LETTER tries again · drop LETTER --reason TEXT gives it up");
+        session
+            .terminal
+            .note("\nkith dead-letter show LETTER tells more · replay LETTER tries again · drop LETTER --reason TEXT gives it up");
     }
     Ok(Exit::Fine)
 }
@@ -304,7 +306,10 @@ fn letter_json(letter: &Letter, ready: &Result<String, String>, reveal: bool) ->
     match &letter.content {
         LetterContent::Delivery(row) => {
             members.insert("payload".into(), payload_json(row.delivery.payload.reveal()));
-            members.insert("record".into(), serde_json::from_str(&row.delivery.record.0).unwrap_or_else(|_text| json!(&*row.delivery.record.0)));
+            members.insert(
+                "record".into(),
+                serde_json::from_str(&row.delivery.record.0).unwrap_or_else(|_text| json!(&*row.delivery.record.0)),
+            );
         }
         LetterContent::Line(raw) => {
             members.insert("raw".into(), String::from_utf8_lossy(raw.reveal()).into());
@@ -473,7 +478,8 @@ fn drop_all(arguments: &DropArguments, session: &mut Session) -> Result<Exit, Ex
         for page in ids.chunks(PAGE) {
             for letter in reader.letters(page).map_err(|e| failed(session, &e))? {
                 let parked = letter.row.state == LetterState::Parked;
-                let told = if parked { "would be dropped".to_owned() } else { format!("it is not parked, it is {}", letter.row.state.name()) };
+                let told =
+                    if parked { "would be dropped".to_owned() } else { format!("it is not parked, it is {}", letter.row.state.name()) };
                 let code = (!parked).then(|| "KITH-R021".to_owned());
                 tally.tell(session, LetterAnswer { letter: letter.row.id.to_string(), code, told });
             }
@@ -501,7 +507,11 @@ struct Tally {
 impl Tally {
     fn tell(&mut self, session: &mut Session, answer: LetterAnswer) {
         let LetterAnswer { letter, code, told } = answer;
-        if code.is_some() { self.stay += 1 } else { self.count += 1 }
+        if code.is_some() {
+            self.stay += 1;
+        } else {
+            self.count += 1;
+        }
         if session.terminal.is_json() {
             session.terminal.json(&json!({ "letter": letter, "done": code.is_none() && !self.dry, "code": code, "told": told }));
             return;

@@ -95,13 +95,17 @@ impl Stays {
         Self { code: UNKNOWN, told: "there is no such letter".into() }
     }
 
-    fn of(refusal: LetterRefusal) -> Self {
-        match refusal {
+    fn of(refusal: &LetterRefusal) -> Self {
+        match *refusal {
             LetterRefusal::Unknown => Self::unknown(),
             LetterRefusal::NotParked(state) => Self { code: NOT_PARKED, told: format!("it is not parked, it is {}", state.name()) },
             LetterRefusal::Overtaken(newer, state) => Self {
                 code: OVERTAKEN,
-                told: format!("a newer delivery about the same record, {}, is {}: this one would put older data over it", LetterId::Delivery(newer), state.name()),
+                told: format!(
+                    "a newer delivery about the same record, {}, is {}: this one would put older data over it",
+                    LetterId::Delivery(newer),
+                    state.name()
+                ),
             },
             LetterRefusal::Erased => Self { code: GONE, told: "the person that it is about was erased".into() },
             LetterRefusal::Changed => Self { code: CHANGED, told: "somebody else changed it meanwhile".into() },
@@ -115,11 +119,11 @@ enum Ready {
     Line { text: Personal<Vec<u8>>, activity: Box<Activity>, changes: Vec<FieldChange> },
 }
 
-/// Whether a letter may be replayed, told without doing it: `Ok` says what would happen.
-pub type Readiness = Result<String, (Code, String)>;
-
 /// What a replay would do with a letter, as it stands now.
-pub fn readiness(parts: &Parts, letter: &Letter, edit: Option<&Edit>) -> Readiness {
+///
+/// # Errors
+/// The code and the reason why it would stay as it is.
+pub fn readiness(parts: &Parts, letter: &Letter, edit: Option<&Edit>) -> Result<String, (Code, String)> {
     match look(parts, letter, edit) {
         Ok(Ready::Delivery { changes, .. }) => Ok(match changes.as_slice() {
             [] => "would be sent again".into(),
@@ -136,10 +140,10 @@ fn names(changes: &[FieldChange]) -> String {
 
 fn look(parts: &Parts, letter: &Letter, edit: Option<&Edit>) -> Result<Ready, Stays> {
     if letter.row.state != LetterState::Parked {
-        return Err(Stays::of(LetterRefusal::NotParked(letter.row.state)));
+        return Err(Stays::of(&LetterRefusal::NotParked(letter.row.state)));
     }
     if let Some((newer, state)) = letter.overtaken_by {
-        return Err(Stays::of(LetterRefusal::Overtaken(newer, state)));
+        return Err(Stays::of(&LetterRefusal::Overtaken(newer, state)));
     }
     match (&letter.content, &letter.row.place) {
         (LetterContent::Delivery(row), _) => delivery(parts, row, edit),
@@ -191,9 +195,10 @@ fn edited_payload(operation: &Operation, delivery: &Delivery, edit: &Edit) -> Re
             if text.len() > MAX_EDIT_BYTES {
                 return Err(format!("the edited fields have {} bytes; {MAX_EDIT_BYTES} are the most", text.len()));
             }
-            let json: serde_json::Value =
-                serde_json::from_str(text).map_err(|error| format!("the edited fields are no JSON (line {}, column {})", error.line(), error.column()))?;
-            let members = json.as_object().ok_or("the edited fields are no JSON object: `show --reveal --format json` prints one as `payload`")?;
+            let json: serde_json::Value = serde_json::from_str(text)
+                .map_err(|error| format!("the edited fields are no JSON (line {}, column {})", error.line(), error.column()))?;
+            let members =
+                json.as_object().ok_or("the edited fields are no JSON object: `show --reveal --format json` prints one as `payload`")?;
             // Key fields may be left out or stand there as they are; the others are what the file says, no more.
             payload.retain(|(name, _)| members.contains_key(&**name) || operation.record_key.contains(name));
             for (name, value) in members {
@@ -301,7 +306,9 @@ fn line(parts: &Parts, letter: &Letter, edit: Option<&Edit>) -> Result<Ready, St
         (None, LetterContent::Activity(_)) => {
             return stays(CONTRADICTS, format!("{}: {}; edit it, or drop it", letter.row.code, letter.row.message));
         }
-        (None, LetterContent::Gone | LetterContent::Delivery(_)) => return stays(GONE, "what it says was not kept, or its key was destroyed"),
+        (None, LetterContent::Gone | LetterContent::Delivery(_)) => {
+            return stays(GONE, "what it says was not kept, or its key was destroyed");
+        }
     };
     let reader = Reader::new(&parts.rulebook.identities, spec.network);
     let activity = reader.parse(&text).or_else(|malformed| {
@@ -359,7 +366,7 @@ impl<S: Store> Letters<'_, S> {
             LetterOutcome::Done if changed => LetterAnswer::done(id, "planned again, edited"),
             LetterOutcome::Done => LetterAnswer::done(id, "planned again"),
             LetterOutcome::TakenIn(outcome) => LetterAnswer::done(id, taken_in(&outcome)),
-            LetterOutcome::Refused(why) => LetterAnswer::stays(id, Stays::of(why)),
+            LetterOutcome::Refused(why) => LetterAnswer::stays(id, Stays::of(&why)),
         });
         Ok(answers.into_iter().filter_map(|answer| answer.or_else(|| done.next())).collect())
     }
@@ -432,7 +439,7 @@ impl<S: Store> Letters<'_, S> {
         let outcomes = if steps.is_empty() { Vec::new() } else { self.store.drop_letters(self.now, steps).await? };
         let mut done = told.into_iter().zip(outcomes).map(|(id, outcome)| match outcome {
             LetterOutcome::Done | LetterOutcome::TakenIn(_) => LetterAnswer::done(id, "dropped"),
-            LetterOutcome::Refused(why) => LetterAnswer::stays(id, Stays::of(why)),
+            LetterOutcome::Refused(why) => LetterAnswer::stays(id, Stays::of(&why)),
         });
         Ok(answers.into_iter().filter_map(|answer| answer.or_else(|| done.next())).collect())
     }

@@ -22,7 +22,7 @@ mod summary;
 pub use accuracy::{Accuracy, Truth};
 pub use asked::record_read;
 pub use clock::{Clock, Stopwatch, SystemClock};
-pub use dead_letters::{Edit, LetterAnswer, Readiness, drop_letters, readiness, replay_letters};
+pub use dead_letters::{Edit, LetterAnswer, drop_letters, readiness, replay_letters};
 pub use error::RunError;
 pub use leaves::{Scribe, WhoAsks};
 pub use meter::{Counts, Durations, Meter, SEND_SECONDS};

@@ -1,9 +1,9 @@
 //! What stands aside until a person looks at it: parked deliveries and parked input lines, and what a person may do with them.
 
+use super::{IntakeBatch, IntakeOutcome, OutboxRow};
 use crate::model::{
     Activity, DeliveryId, DeliveryState, Digest, IdempotencyKey, OperationId, Payload, Personal, TargetId, Timestamp, WriteIntent,
 };
-use super::{IntakeBatch, IntakeOutcome, OutboxRow};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;

@@ -237,7 +237,11 @@ fn a_bad_line_is_taken_in_mended_and_the_sum_holds_on_both_days() {
     let ran = project.kith(&["dead-letter", "replay", not_json, "--edit", "repeat.ndjson"]).ok();
     assert!(ran.stdout.contains("received before"), "{}", ran.stdout);
     let status = sum(&project);
-    assert_eq!((status["received"].as_u64(), status["duplicates"].as_u64(), status["parked"].as_u64()), (Some(4), Some(1), Some(0)), "{status}");
+    assert_eq!(
+        (status["received"].as_u64(), status["duplicates"].as_u64(), status["parked"].as_u64()),
+        (Some(4), Some(1), Some(0)),
+        "{status}"
+    );
     // Reading the file again finds the lines known.
     let told = entries(&project, "dead_letter.replayed");
     let parked = entries(&project, "input.parked");
@@ -265,7 +269,11 @@ fn a_mended_line_that_contradicts_what_is_stored_is_a_letter_again_and_a_dropped
     let ran = project.kith(&["dead-letter", "drop", "--all", "--source", "activities", "--reason", "test data"]).ok();
     assert!(ran.stderr.contains("2 dropped"), "{}", ran.stderr);
     let status = sum(&project);
-    assert_eq!((status["parked"].as_u64(), status["totals"]["activities"]["dropped: dropped-by-person"].as_u64()), (Some(0), Some(2)), "{status}");
+    assert_eq!(
+        (status["parked"].as_u64(), status["totals"]["activities"]["dropped: dropped-by-person"].as_u64()),
+        (Some(0), Some(2)),
+        "{status}"
+    );
     project.kith(&["dead-letter", "drop", id, "--reason", "again"]).fails(1, "KITH-R021");
     project.kith(&["audit", "verify"]).ok();
 }
@@ -312,7 +320,7 @@ fn what_was_asked_for_wrongly_changes_nothing_and_says_what_to_write() {
         (&["dead-letter", "drop", "d1"], "--reason"),
         (&["dead-letter", "drop", "d1", "--reason", " "], "sentence"),
         (&["dead-letter", "replay", "d1", "--all"], "cannot be used with"),
-        (&["dead-letter", "replay", "--all", "--edit", "x.json"], "names"),
+        (&["dead-letter", "replay", "--all", "--edit", "x.json"], "name the one letter"),
         (&["dead-letter", "replay", "d1", "--set", "Body"], "FIELD=VALUE"),
         (&["dead-letter", "show", "l77"], "KITH-R020"),
     ] {

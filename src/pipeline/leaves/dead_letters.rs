@@ -41,8 +41,7 @@ impl Scribe {
         entry.outcome = Some(EntryOutcome::Dropped);
         entry.why.rule = Some(crate::model::DropRule::DroppedByPerson.name().into());
         // A reason may name the person: it is sealed as what the letter says is.
-        let reason =
-            FieldChange { field: "reason".into(), before: Personal::default(), after: Personal::new(Value::text(reason)) };
+        let reason = FieldChange { field: "reason".into(), before: Personal::default(), after: Personal::new(Value::text(reason)) };
         let key = self.letter_key(letter, None)?;
         entry.fields = Some(Fields::of_changes(Kind::DeadLetterDropped, &[reason], &key, &mut self.random())?);
         self.encode(&entry)

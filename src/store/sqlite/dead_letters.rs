@@ -8,9 +8,7 @@ use super::outbox::{DELIVERY_BINDING, EXCHANGE_BINDING, RawRow, settle_activity,
 use super::work::{digest, unseal};
 use super::writer::Tx;
 use crate::audit::{Binding, RetentionClass};
-use crate::model::{
-    ActivityState, DeliveryId, DeliveryState, Digest, DropRule, OperationId, Personal, TargetId, Timestamp, WriteIntent,
-};
+use crate::model::{ActivityState, DeliveryId, DeliveryState, Digest, DropRule, OperationId, Personal, TargetId, Timestamp, WriteIntent};
 use crate::store::ring::{KeyRing, Person};
 use crate::store::{
     AttemptRow, DropStep, EditedDelivery, Letter, LetterContent, LetterFilter, LetterId, LetterKind, LetterOutcome, LetterPlace,
@@ -102,7 +100,17 @@ pub(super) fn list(conn: &Connection, filter: &LetterFilter, after: Option<Lette
             .said()?;
         let of = |text: &Option<String>| text.clone();
         let mut rows = statement
-            .query((after, of(&filter.target), of(&filter.operation), of(&filter.entry), of(&filter.source), of(&filter.code), since, until, limit))
+            .query((
+                after,
+                of(&filter.target),
+                of(&filter.operation),
+                of(&filter.entry),
+                of(&filter.source),
+                of(&filter.code),
+                since,
+                until,
+                limit,
+            ))
             .said()?;
         while let Some(row) = rows.next().said()? {
             found.push(delivery_row(row)?);
@@ -159,16 +167,16 @@ pub(super) fn read(conn: &Connection, ids: &[LetterId]) -> Result<Vec<RawLetter>
 }
 
 fn read_delivery(conn: &Connection, id: DeliveryId) -> Result<Option<RawLetter>, StoreError> {
-    let mut statement =
-        conn.prepare_cached(&format!("SELECT {DELIVERY_COLUMNS}, a.state, d.idempotency FROM delivery d {DELIVERY_FROM} WHERE d.id = ?1")).said()?;
+    let mut statement = conn
+        .prepare_cached(&format!("SELECT {DELIVERY_COLUMNS}, a.state, d.idempotency FROM delivery d {DELIVERY_FROM} WHERE d.id = ?1"))
+        .said()?;
     let mut rows = statement.query([id.0]).said()?;
     let Some(row) = rows.next().said()? else { return Ok(None) };
     let activity: Option<i64> = row.get(11).said()?;
     let idempotency: Vec<u8> = row.get(12).said()?;
     let row = delivery_row(row)?;
-    let mut statement = conn
-        .prepare_cached("SELECT number, at, class, code, message, sealed FROM attempt WHERE delivery = ?1 ORDER BY number")
-        .said()?;
+    let mut statement =
+        conn.prepare_cached("SELECT number, at, class, code, message, sealed FROM attempt WHERE delivery = ?1 ORDER BY number").said()?;
     let mut found = statement.query([id.0]).said()?;
     let (mut attempts, mut exchange) = (Vec::new(), None);
     while let Some(row) = found.next().said()? {
@@ -241,7 +249,9 @@ fn open_one(ring: &KeyRing, raw: RawLetter) -> Result<Letter, StoreError> {
     };
     let exchange = match raw.exchange {
         None => None,
-        Some((idempotency, sealed)) => unseal(ring, EXCHANGE_BINDING, &hex(&idempotency), &sealed)?.map(|plain| decode_exchange(&plain)).transpose()?,
+        Some((idempotency, sealed)) => {
+            unseal(ring, EXCHANGE_BINDING, &hex(&idempotency), &sealed)?.map(|plain| decode_exchange(&plain)).transpose()?
+        }
     };
     Ok(Letter {
         row: raw.row,
@@ -342,28 +352,38 @@ pub(super) fn replay(tx: &mut Tx<'_>, at: Timestamp, letters: &[PreparedLetter])
         .collect()
 }
 
-type Standing = (DeliveryState, Option<i64>, Option<i64>, Vec<u8>);
+/// A delivery as the steps look at it.
+struct Standing {
+    state: i64,
+    activity: Option<i64>,
+    activity_state: Option<i64>,
+    key: Vec<u8>,
+}
 
-/// State, activity, the activity's state, and key of a delivery.
 fn standing(tx: &Tx<'_>, id: DeliveryId) -> Result<Option<Standing>, StoreError> {
-    let found: Option<(i64, Option<i64>, Option<i64>, Vec<u8>)> = tx
-        .conn
+    tx.conn
         .prepare_cached(
             "SELECT d.state, d.activity, a.state, d.idempotency FROM delivery d LEFT JOIN activity a ON a.id = d.activity WHERE d.id = ?1",
         )
         .said()?
-        .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+        .query_row([id.0], |row| Ok(Standing { state: row.get(0)?, activity: row.get(1)?, activity_state: row.get(2)?, key: row.get(3)? }))
         .optional()
-        .said()?;
-    found.map(|(state, activity, of, key)| Ok((DeliveryState::from_number(state)?, activity, of, key))).transpose()
+        .said()
+}
+
+/// Why a delivery in this state is no dead letter; `None` where it is one.
+fn not_parked(state: i64) -> Result<Option<LetterRefusal>, StoreError> {
+    Ok(match DeliveryState::from_number(state)? {
+        DeliveryState::Parked => None,
+        DeliveryState::Dropped => Some(LetterRefusal::NotParked(LetterState::Dropped)),
+        other @ (DeliveryState::Planned | DeliveryState::Sending | DeliveryState::Delivered | DeliveryState::Unknown) => {
+            Some(LetterRefusal::NotParked(LetterState::Otherwise(other)))
+        }
+    })
 }
 
 const fn refused(why: LetterRefusal) -> LetterOutcome {
     LetterOutcome::Refused(why)
-}
-
-fn not_parked(state: DeliveryState) -> LetterOutcome {
-    refused(LetterRefusal::NotParked(if state == DeliveryState::Dropped { LetterState::Dropped } else { LetterState::Otherwise(state) }))
 }
 
 fn replay_delivery(
@@ -373,9 +393,9 @@ fn replay_delivery(
     edited: Option<&PreparedEdit>,
     leaf: &[u8],
 ) -> Result<LetterOutcome, StoreError> {
-    let Some((state, activity, activity_state, key)) = standing(tx, id)? else { return Ok(refused(LetterRefusal::Unknown)) };
-    if state != DeliveryState::Parked {
-        return Ok(not_parked(state));
+    let Some(Standing { state, activity, activity_state, key }) = standing(tx, id)? else { return Ok(refused(LetterRefusal::Unknown)) };
+    if let Some(why) = not_parked(state)? {
+        return Ok(refused(why));
     }
     if activity_state == Some(ERASED) {
         return Ok(refused(LetterRefusal::Erased));
@@ -417,8 +437,13 @@ fn replay_delivery(
 
 /// Marks a parked line; `None` where that was done.
 fn mark_line(tx: &Tx<'_>, at: i64, id: i64, state: i64) -> Result<Option<LetterRefusal>, StoreError> {
-    let found: Option<i64> =
-        tx.conn.prepare_cached("SELECT state FROM parked_line WHERE id = ?1").said()?.query_row([id], |row| row.get(0)).optional().said()?;
+    let found: Option<i64> = tx
+        .conn
+        .prepare_cached("SELECT state FROM parked_line WHERE id = ?1")
+        .said()?
+        .query_row([id], |row| row.get(0))
+        .optional()
+        .said()?;
     match found {
         None => return Ok(Some(LetterRefusal::Unknown)),
         Some(LINE_PARKED) => {}
@@ -445,21 +470,19 @@ pub(super) fn drop_letters(tx: &mut Tx<'_>, at: Timestamp, steps: &[DropStep]) -
             LetterId::Line(id) => mark_line(tx, at, id, LINE_DROPPED)?,
             LetterId::Delivery(id) => drop_delivery(tx, at, id)?,
         };
-        outcomes.push(match refusal {
-            Some(why) => refused(why),
-            None => {
-                tx.append(&step.leaf)?;
-                LetterOutcome::Done
-            }
+        outcomes.push(if let Some(why) = refusal {
+            refused(why)
+        } else {
+            tx.append(&step.leaf)?;
+            LetterOutcome::Done
         });
     }
     Ok(outcomes)
 }
 
 fn drop_delivery(tx: &Tx<'_>, at: i64, id: DeliveryId) -> Result<Option<LetterRefusal>, StoreError> {
-    let Some((state, activity, activity_state, _)) = standing(tx, id)? else { return Ok(Some(LetterRefusal::Unknown)) };
-    if state != DeliveryState::Parked {
-        let LetterOutcome::Refused(why) = not_parked(state) else { return Ok(None) };
+    let Some(Standing { state, activity, activity_state, .. }) = standing(tx, id)? else { return Ok(Some(LetterRefusal::Unknown)) };
+    if let Some(why) = not_parked(state)? {
         return Ok(Some(why));
     }
     let rule = ActivityState::Dropped(DropRule::DroppedByPerson).number();

@@ -307,23 +307,25 @@ impl SqliteReader {
     /// What the database says.
     pub fn parked_lines(&self, after: Option<i64>, limit: usize) -> Result<Vec<ParkedLineRow>, StoreError> {
         self.readers.read_here(|conn| {
-            conn.prepare_cached("SELECT id, source, file, line, code, message, at FROM parked_line WHERE state = 0 AND id > ?1 ORDER BY id LIMIT ?2")
-                .said()?
-                .query_map((after.unwrap_or(0), page(limit)), |row| {
-                    let line: i64 = row.get(3)?;
-                    Ok(ParkedLineRow {
-                        id: row.get(0)?,
-                        source: row.get(1)?,
-                        file: row.get(2)?,
-                        line: u64::try_from(line).unwrap_or_default(),
-                        code: row.get(4)?,
-                        message: row.get(5)?,
-                        at: timestamp(row.get(6)?),
-                    })
+            conn.prepare_cached(
+                "SELECT id, source, file, line, code, message, at FROM parked_line WHERE state = 0 AND id > ?1 ORDER BY id LIMIT ?2",
+            )
+            .said()?
+            .query_map((after.unwrap_or(0), page(limit)), |row| {
+                let line: i64 = row.get(3)?;
+                Ok(ParkedLineRow {
+                    id: row.get(0)?,
+                    source: row.get(1)?,
+                    file: row.get(2)?,
+                    line: u64::try_from(line).unwrap_or_default(),
+                    code: row.get(4)?,
+                    message: row.get(5)?,
+                    at: timestamp(row.get(6)?),
                 })
-                .said()?
-                .collect::<Result<_, _>>()
-                .said()
+            })
+            .said()?
+            .collect::<Result<_, _>>()
+            .said()
         })
     }
 
