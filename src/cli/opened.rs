@@ -73,6 +73,10 @@ fn installation_keys(config: &Config, environment: &Environment, how: Keys) -> R
 /// The parts of a service.
 pub(super) fn parts(session: &mut Session, how: Keys) -> Result<(Project, Parts), Exit> {
     let project = project(session)?;
+    parts_of(project, session, how)
+}
+
+fn parts_of(project: Project, session: &mut Session, how: Keys) -> Result<(Project, Parts), Exit> {
     let keys = match installation_keys(&project.config, &session.environment, how) {
         Ok(keys) => keys,
         Err(problem) => {
@@ -98,14 +102,14 @@ pub(super) fn reader(session: &mut Session) -> Result<(Parts, SqliteReader), Exi
     }
 }
 
-fn parts_for_reading(session: &mut Session) -> Result<(Project, Parts), Exit> {
+pub(super) fn parts_for_reading(session: &mut Session) -> Result<(Project, Parts), Exit> {
     let project = project(session)?;
     if !project.config.service.state.join(crate::store::sqlite::DATABASE_FILE).exists() {
         let error = crate::store::StoreError::Absent(project.config.service.state.display().to_string());
         session.terminal.problem(&error.diagnostic());
         return Err(Exit::Failed);
     }
-    parts(session, Keys::There)
+    parts_of(project, session, Keys::There)
 }
 
 /// Who runs this command, with the role that the configuration grants.
