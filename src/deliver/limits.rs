@@ -20,6 +20,8 @@ use std::time::Duration;
 const TOLERANCE: f64 = 0.02;
 /// What is sent evenly arrives unevenly: a window is taken to be this much longer than it is.
 const MARGIN: f64 = 0.03;
+/// What was stored before a crash had left within this, or not at all: no commit takes longer.
+const LONGEST_COMMIT: Duration = Duration::from_secs(5);
 /// One record in the limiter's cells, so that the tolerance may be a part of a record's interval.
 const CELLS: NonZeroU32 = NonZeroU32::new(100).unwrap();
 
@@ -58,6 +60,8 @@ impl StateStore for Arrival {
 struct Window {
     length: Duration,
     arrival: Arrival,
+    /// When what is taken now counts as sent, until it really leaves; 0 where nothing is taken.
+    taken_at: AtomicU64,
     limiter: RateLimiter<NotKeyed, Arrival, SetClock, NoOpMiddleware<Duration>>,
 }
 
@@ -73,7 +77,12 @@ impl Window {
         // Rounded up: never more than allowed.
         let quota = Quota::with_period(interval / CELLS.get() + Duration::from_nanos(1))?.allow_burst(burst);
         let arrival = Arrival::default();
-        Some(Self { length, arrival: arrival.clone(), limiter: RateLimiter::new(quota, arrival, clock.clone()) })
+        Some(Self {
+            length,
+            arrival: arrival.clone(),
+            taken_at: AtomicU64::new(0),
+            limiter: RateLimiter::new(quota, arrival, clock.clone()),
+        })
     }
 }
 
@@ -104,6 +113,8 @@ pub struct SpentQuota {
     pub window: Duration,
     /// The theoretical arrival time.
     pub until: Timestamp,
+    /// When this was so.
+    pub at: Timestamp,
 }
 
 /// The quotas of one endpoint.
@@ -126,7 +137,9 @@ impl Limits {
                 // A moment beyond the window is none of ours: the machine's clock was wrong then or is now.
                 let latest = nanoseconds(now).saturating_add(nanos(length.mul_f64(1.0 + MARGIN + TOLERANCE)));
                 let before = spent.iter().filter(|spent| spent.scope == scope && spent.window == length);
-                let before = before.map(|spent| nanoseconds(spent.until).min(latest)).max().unwrap_or_default();
+                // What was stored may have left later than it was stored, up to now.
+                let late = |spent: &SpentQuota| nanoseconds(now).saturating_sub(nanoseconds(spent.at)).min(nanos(LONGEST_COMMIT));
+                let before = before.map(|spent| nanoseconds(spent.until).saturating_add(late(spent)).min(latest)).max().unwrap_or_default();
                 window.arrival.0.store(before, Ordering::Relaxed);
                 match &scope {
                     Scope::Endpoint => limits.whole.push(window),
@@ -153,6 +166,7 @@ impl Limits {
         let scoped = own.iter().flat_map(|(operation, windows)| windows.iter().map(|w| (Scope::Operation((*operation).clone()), w)));
         let all: Vec<_> = self.whole.iter().map(|window| (Scope::Endpoint, window)).chain(scoped).collect();
         let before: Vec<u64> = all.iter().map(|(_, window)| window.arrival.0.load(Ordering::Relaxed)).collect();
+        let at = nanoseconds(now);
         let mut refused: Option<NotYet> = None;
         for (scope, window) in &all {
             // A record always fits into the burst: the outer error can't be.
@@ -163,11 +177,36 @@ impl Limits {
                 }
             }
         }
-        let Some(refused) = refused else { return Ok(()) };
+        let Some(refused) = refused else {
+            for ((_, window), arrival) in all.iter().zip(before) {
+                let first = window.taken_at.load(Ordering::Relaxed) == 0;
+                if first {
+                    window.taken_at.store(arrival.max(at), Ordering::Relaxed);
+                }
+            }
+            return Ok(());
+        };
         for ((_, window), arrival) in all.iter().zip(before) {
             window.arrival.0.store(arrival, Ordering::Relaxed);
         }
         Err(refused)
+    }
+
+    /// What was taken leaves only now: it counts from now, so that a slow disk before it makes no crowd behind it.
+    pub fn departs(&mut self, now: Timestamp) {
+        self.set_clock(now);
+        for window in self.windows() {
+            let taken_at = window.taken_at.swap(0, Ordering::Relaxed);
+            let late = nanoseconds(now).saturating_sub(taken_at);
+            if taken_at > 0 && late > 0 {
+                let arrival = window.arrival.0.load(Ordering::Relaxed);
+                window.arrival.0.store(arrival.saturating_add(late), Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn windows(&self) -> impl Iterator<Item = &Window> {
+        self.whole.iter().chain(self.operations.values().flatten())
     }
 
     /// What was spent, to be stored before what spends it leaves.
@@ -178,7 +217,8 @@ impl Limits {
             .chain(operations)
             .filter_map(|(scope, window)| {
                 let until = window.arrival.0.load(Ordering::Relaxed);
-                (until > 0).then(|| SpentQuota { scope, window: window.length, until: moment(until) })
+                let at = moment(self.clock.0.load(Ordering::Relaxed));
+                (until > 0).then(|| SpentQuota { scope, window: window.length, until: moment(until), at })
             })
             .collect()
     }
@@ -188,9 +228,10 @@ impl Limits {
         let (before, now) = (self.clock.0.load(Ordering::Relaxed), nanoseconds(now));
         self.clock.0.store(now, Ordering::Relaxed);
         if let Some(back) = before.checked_sub(now).filter(|back| *back > 0) {
-            for window in self.whole.iter().chain(self.operations.values().flatten()) {
-                let arrival = window.arrival.0.load(Ordering::Relaxed);
-                window.arrival.0.store(arrival.saturating_sub(back), Ordering::Relaxed);
+            for window in self.windows() {
+                for moment in [&window.arrival.0, &window.taken_at] {
+                    moment.store(moment.load(Ordering::Relaxed).saturating_sub(back), Ordering::Relaxed);
+                }
             }
         }
     }
@@ -321,7 +362,7 @@ mod tests {
     #[test]
     fn what_was_stored_under_a_wrong_clock_holds_back_for_one_window_at_most() {
         let quotas = quotas(0, 60);
-        let spent = [SpentQuota { scope: Scope::Endpoint, window: Duration::from_mins(1), until: after(400_000_000) }];
+        let spent = [SpentQuota { scope: Scope::Endpoint, window: Duration::from_mins(1), until: after(400_000_000), at: START }];
         let mut limits = Limits::new([(Scope::Endpoint, &quotas)], &spent, START);
         let until = limits.take(None, START).unwrap_err().until;
         assert!(until <= after(63_000), "{until}");
@@ -333,6 +374,39 @@ mod tests {
         limits.take(None, after(3_600_000)).unwrap();
         let until = limits.take(None, START).unwrap_err().until;
         assert!(until <= after(1_051), "{until}");
+    }
+
+    #[test]
+    fn what_leaves_late_counts_from_when_it_leaves() {
+        let quotas = quotas(10, 0);
+        let mut limits = endpoint(&quotas);
+        let mut sent = Vec::new();
+        let mut at = 0;
+        // The disk stalls for 400 ms before every seventh departure, for 15 ms before the others.
+        for n in 0..200 {
+            while limits.take(None, after(at)).is_err() {
+                at += 1;
+            }
+            at += if n % 7 == 0 { 400 } else { 15 };
+            limits.departs(after(at));
+            sent.push(at);
+        }
+        assert!(most_in_a_window(&sent, 1_000) <= 10);
+    }
+
+    #[test]
+    fn a_stall_of_the_tolerance_costs_nothing() {
+        let mut limits = endpoint(&quotas(10, 0));
+        let (mut at, mut sent) = (0, 0);
+        while at < 60_000 {
+            if limits.take(None, after(at)).is_ok() {
+                limits.departs(after(at + 15));
+                at += 15;
+                sent += 1;
+            }
+            at += 1;
+        }
+        assert!(sent >= 570, "{sent} of 600");
     }
 
     #[test]

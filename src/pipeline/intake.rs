@@ -70,14 +70,15 @@ pub async fn drain<S: Store>(
     Ok(read)
 }
 
-struct Intake<'a, S> {
-    parts: &'a Parts,
-    source: &'a Source,
-    store: &'a S,
-    scribe: &'a Arc<Scribe>,
-    clock: &'a dyn Clock,
-    progress: &'a dyn Progress,
-    stop: &'a watch::Receiver<bool>,
+/// What taking in a file needs.
+pub(super) struct Intake<'a, S> {
+    pub(super) parts: &'a Parts,
+    pub(super) source: &'a Source,
+    pub(super) store: &'a S,
+    pub(super) scribe: &'a Arc<Scribe>,
+    pub(super) clock: &'a dyn Clock,
+    pub(super) progress: &'a dyn Progress,
+    pub(super) stop: &'a watch::Receiver<bool>,
 }
 
 impl<S: Store> Intake<'_, S> {
@@ -129,7 +130,8 @@ impl<S: Store> Intake<'_, S> {
         }
     }
 
-    async fn batch(&self, source: &Arc<str>, file: &str, batch: SourceBatch, read: &mut Read) -> Result<(), RunError> {
+    /// One durable step: the lines of a batch with the cursor after them.
+    pub(super) async fn batch(&self, source: &Arc<str>, file: &str, batch: SourceBatch, read: &mut Read) -> Result<(), RunError> {
         let at = self.clock.now();
         let digest = batch.cursor_after.digest;
         let count = batch.lines.len() as u64;

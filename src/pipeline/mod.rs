@@ -19,6 +19,9 @@ mod progress;
 mod service;
 mod summary;
 
+#[cfg(test)]
+mod tests;
+
 pub use accuracy::{Accuracy, Truth};
 pub use asked::record_read;
 pub use clock::{Clock, Stopwatch, SystemClock};

@@ -126,7 +126,7 @@ pub async fn plan(parts: Parts, who: WhoAsks, clock: Arc<dyn Clock>, shown: usiz
                     });
                 }
             }
-            store.receipt(ReceiptBatch { at: clock.now(), outcomes, endpoint: None }).await?;
+            store.receipt(ReceiptBatch { at: clock.now(), outcomes, endpoint: None, spent: Vec::new() }).await?;
         }
     }
     preview.totals = store.totals().await?;

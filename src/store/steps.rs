@@ -349,6 +349,8 @@ pub struct Spent {
     pub window_seconds: u32,
     /// The theoretical arrival time of the generic cell rate algorithm: when everything spent will have come back.
     pub until: Timestamp,
+    /// When this was so.
+    pub at: Timestamp,
 }
 
 /// What leaves together.
@@ -495,6 +497,8 @@ pub struct ReceiptBatch {
     pub outcomes: Vec<ReceiptStep>,
     /// How the endpoint stands from now on, where that changed.
     pub endpoint: Option<EndpointState>,
+    /// What was spent until now, where that is not yet durable.
+    pub spent: Vec<Spent>,
 }
 
 /// A customer of the last complete read.

@@ -229,7 +229,7 @@ async fn deliver_all(store: &SqliteStore, page: usize) -> usize {
                 ReceiptStep { delivery, outcome: SendOutcome::Delivered(receipt), leaf: vec![b'r'; 900], failed: None }
             })
             .collect();
-        store.receipt(ReceiptBatch { at: second(1_000_000), outcomes, endpoint: None }).await.unwrap();
+        store.receipt(ReceiptBatch { at: second(1_000_000), outcomes, endpoint: None, spent: Vec::new() }).await.unwrap();
     }
 }
 

@@ -65,6 +65,8 @@ pub struct Endpoint {
     pub(super) changed: Notify,
     /// How often somebody logged in.
     logins: tokio::sync::Mutex<u64>,
+    /// Held from taking of the quotas until what took them leaves: what leaves, leaves in the order in which it was counted.
+    pub(super) departure: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -92,7 +94,14 @@ impl Endpoint {
         let (retry, breaker) = rules;
         let inner =
             Inner { state, limits: Limits::new(quotas, &spent, now), budget: RetryBudget::new(retry.budget_percent, now), probing: false };
-        Self { name, breaker, inner: Mutex::new(inner), changed: Notify::new(), logins: tokio::sync::Mutex::new(0) }
+        Self {
+            name,
+            breaker,
+            inner: Mutex::new(inner),
+            changed: Notify::new(),
+            logins: tokio::sync::Mutex::new(0),
+            departure: tokio::sync::Mutex::new(()),
+        }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -136,6 +145,13 @@ impl Endpoint {
         if inner.limits.is_unlimited() { Ok(()) } else { inner.limits.take(operation, now) }
     }
 
+    /// What was taken leaves now. `false`: the endpoint asked meanwhile to be left alone, and nothing may leave.
+    pub(super) fn departs(&self, now: Timestamp) -> bool {
+        let mut inner = self.inner();
+        inner.limits.departs(now);
+        inner.state.closed_until(now).is_none()
+    }
+
     /// What was spent, to be stored before what spends it leaves.
     pub(super) fn spent(&self) -> Vec<Spent> {
         let stored = |spent: SpentQuota| Spent {
@@ -146,6 +162,7 @@ impl Endpoint {
             },
             window_seconds: u32::try_from(spent.window.as_secs()).unwrap_or(u32::MAX),
             until: spent.until,
+            at: spent.at,
         };
         self.inner().limits.spent().into_iter().map(stored).collect()
     }
@@ -257,6 +274,7 @@ fn quota(spent: &Spent) -> SpentQuota {
         scope: spent.operation.clone().map_or(Scope::Endpoint, Scope::Operation),
         window: Duration::from_secs(u64::from(spent.window_seconds)),
         until: spent.until,
+        at: spent.at,
     }
 }
 

@@ -4,7 +4,7 @@ use super::endpoint::{Endpoint, Verdict};
 use super::report::{Gate, WorkerReport};
 use crate::declare::connector::{DeliveryRules, FaultAction, FaultClass};
 use crate::deliver::{DeliveryError, Exchange, Next, Settled, Target, Written, after_failure};
-use crate::model::{DropRule, ParkReason, TargetId, Timestamp};
+use crate::model::{DropRule, Intended, ParkReason, TargetId, Timestamp};
 use crate::pipeline::leaves::Scribe;
 use crate::pipeline::progress::{Progress, Stage};
 use crate::pipeline::{Clock, Meter, RunError, Stopwatch};
@@ -37,6 +37,14 @@ pub struct Lane<S, T> {
     pub progress: Arc<dyn Progress>,
 }
 
+/// A batch whose intents are durable.
+pub(super) struct Departing {
+    pub(super) rows: Vec<OutboxRow>,
+    intended: Vec<Intended>,
+    /// How often somebody had logged in.
+    logins: u64,
+}
+
 /// What one delivery came to.
 struct Judged {
     outcome: SendOutcome,
@@ -44,11 +52,11 @@ struct Judged {
 }
 
 impl<S: Store, T: Target> Lane<S, T> {
-    /// Sends a batch whose quotas are spent: intents durable, write, receipts durable, and what has no answer settled.
+    /// Makes the intents of a batch durable, with the quotas that it took. Nothing leaves where the endpoint asked meanwhile to be left alone.
     ///
     /// # Errors
-    /// When the store fails: then nobody knows what may be sent.
-    pub async fn send(&self, rows: Vec<OutboxRow>) -> Result<WorkerReport, RunError> {
+    /// When the store fails: then nothing was sent.
+    pub(super) async fn intend(&self, rows: Vec<OutboxRow>) -> Result<Option<Departing>, RunError> {
         let now = self.clock.now();
         let intents = rows
             .iter()
@@ -57,6 +65,28 @@ impl<S: Store, T: Target> Lane<S, T> {
         self.scribe.keep_parts(&*self.store).await?;
         let intended = self.store.send(SendBatch { intents, spent: self.endpoint.spent() }).await?;
         let logins = self.endpoint.logins().await;
+        let now = self.clock.now();
+        if self.endpoint.departs(now) && !self.gate.is_closed() {
+            return Ok(Some(Departing { rows, intended, logins }));
+        }
+        let mut outcomes = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let reason = "not sent: the endpoint asked to be left alone".into();
+            let outcome = SendOutcome::Retry { not_before: None, counts: false, reason };
+            let leaf = self.scribe.outcome(row, &outcome, now)?;
+            outcomes.push(ReceiptStep { delivery: row.delivery.id, outcome, leaf, failed: None });
+        }
+        self.scribe.keep_parts(&*self.store).await?;
+        self.store.receipt(ReceiptBatch { at: now, outcomes, endpoint: None, spent: Vec::new() }).await?;
+        Ok(None)
+    }
+
+    /// Writes what departs; receipts become durable, and what has no answer is settled.
+    ///
+    /// # Errors
+    /// When the store fails: then nobody knows what may be sent.
+    pub(super) async fn carry(&self, departing: Departing) -> Result<WorkerReport, RunError> {
+        let Departing { rows, intended, logins } = departing;
         let watch = Stopwatch::start();
         let written = self.target.write(&intended).await;
         self.meter.sent(&self.id, rows.len(), watch.seconds());
@@ -101,7 +131,7 @@ impl<S: Store, T: Target> Lane<S, T> {
         let endpoint = self.endpoint.heard(verdict, now);
         tell(endpoint.as_ref());
         self.scribe.keep_parts(&*self.store).await?;
-        self.store.receipt(ReceiptBatch { at: now, outcomes, endpoint }).await?;
+        self.store.receipt(ReceiptBatch { at: now, outcomes, endpoint, spent: self.endpoint.spent() }).await?;
         self.progress.advance(Stage::Deliver, count as u64, None);
         Ok((report, unknown))
     }
@@ -199,18 +229,20 @@ impl<S: Store, T: Target> Lane<S, T> {
     pub async fn settle(&self, row: OutboxRow) -> Result<bool, RunError> {
         let now = self.clock.now();
         if self.rules.counts == crate::declare::connector::Counted::Requests {
+            let _departure = self.endpoint.departure.lock().await;
             // A look-up is a request like any other, but nothing is lost by asking later.
             if self.endpoint.take(None, now).is_err() {
                 return Ok(false);
             }
             self.store.spend(self.endpoint.spent()).await?;
+            self.endpoint.departs(self.clock.now());
         }
         let (settled, verdict) = settle(&*self.store, &self.target, &self.scribe, &*self.clock, row).await?;
         if let Some(verdict) = verdict {
             let endpoint = self.endpoint.heard(verdict, self.clock.now());
             tell(endpoint.as_ref());
             if endpoint.is_some() {
-                self.store.receipt(ReceiptBatch { at: now, outcomes: Vec::new(), endpoint }).await?;
+                self.store.receipt(ReceiptBatch { at: now, outcomes: Vec::new(), endpoint, spent: Vec::new() }).await?;
             }
         }
         self.meter.outcome(&self.id, if settled { "settled" } else { "unsettled" });
@@ -294,6 +326,6 @@ pub async fn settle<S: Store, T: Target>(
     let leaf = scribe.recovered(&row, &outcome, how, now)?;
     scribe.keep_parts(store).await?;
     let outcomes = vec![ReceiptStep { delivery: row.delivery.id, outcome, leaf, failed }];
-    store.receipt(ReceiptBatch { at: now, outcomes, endpoint: None }).await?;
+    store.receipt(ReceiptBatch { at: now, outcomes, endpoint: None, spent: Vec::new() }).await?;
     Ok((true, None))
 }

@@ -91,12 +91,20 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
                 }
                 continue;
             }
+            let departure = self.lane.clone();
+            let departure = departure.endpoint.departure.lock().await;
             let idle = match self.next(&mut picker, &mut report).await? {
                 Ok(rows) => {
                     report.ended = None;
-                    let (lane, allowance, taken) = (self.lane.clone(), self.allowance.clone(), rows.len());
+                    let taken = rows.len();
+                    let Some(departing) = self.lane.intend(rows).await? else {
+                        self.allowance.give_back(taken);
+                        continue;
+                    };
+                    drop(departure);
+                    let (lane, allowance) = (self.lane.clone(), self.allowance.clone());
                     lanes.spawn(async move {
-                        let sent = lane.send(rows).await?;
+                        let sent = lane.carry(departing).await?;
                         // What came to nothing may be tried again within the same allowance.
                         allowance.give_back(taken.saturating_sub(usize::try_from(sent.delivered + sent.parked).unwrap_or(usize::MAX)));
                         Ok(sent)
@@ -105,6 +113,7 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
                 }
                 Err(idle) => idle,
             };
+            drop(departure);
             if lanes.is_empty() {
                 if report.ended == Some(Ended::AllowanceUsedUp) {
                     return Ok(report);

@@ -13,8 +13,8 @@ pub(super) fn spend(tx: &Tx<'_>, spent: &[Spent]) -> Result<(), StoreError> {
     for spent in spent {
         tx.conn
             .prepare_cached(
-                "INSERT INTO spent (endpoint, operation, window_seconds, until) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (endpoint, operation, window_seconds) DO UPDATE SET until = excluded.until",
+                "INSERT INTO spent (endpoint, operation, window_seconds, until, at) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (endpoint, operation, window_seconds) DO UPDATE SET until = excluded.until, at = excluded.at",
             )
             .said()?
             .execute((
@@ -22,6 +22,7 @@ pub(super) fn spend(tx: &Tx<'_>, spent: &[Spent]) -> Result<(), StoreError> {
                 spent.operation.as_ref().map_or("", |operation| &operation.0),
                 spent.window_seconds,
                 nanoseconds(spent.until),
+                nanoseconds(spent.at),
             ))
             .said()?;
     }
@@ -30,18 +31,19 @@ pub(super) fn spend(tx: &Tx<'_>, spent: &[Spent]) -> Result<(), StoreError> {
 
 /// Reads what was spent.
 pub(super) fn spent(conn: &Connection) -> Result<Vec<Spent>, StoreError> {
-    let rows: Vec<(Arc<str>, Arc<str>, u32, i64)> = conn
-        .prepare_cached("SELECT endpoint, operation, window_seconds, until FROM spent")
+    let rows: Vec<(Arc<str>, Arc<str>, u32, i64, i64)> = conn
+        .prepare_cached("SELECT endpoint, operation, window_seconds, until, at FROM spent")
         .said()?
-        .query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+        .query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
         .said()?
         .collect::<Result<_, _>>()
         .said()?;
-    let spent = |(endpoint, operation, window_seconds, until): (Arc<str>, Arc<str>, u32, i64)| Spent {
+    let spent = |(endpoint, operation, window_seconds, until, at): (Arc<str>, Arc<str>, u32, i64, i64)| Spent {
         endpoint,
         operation: (!operation.is_empty()).then_some(OperationId(operation)),
         window_seconds,
         until: timestamp(until),
+        at: timestamp(at),
     };
     Ok(rows.into_iter().map(spent).collect())
 }

@@ -287,7 +287,7 @@ pub(super) fn send(store: &SqliteStore, rows: &[OutboxRow]) -> Vec<u64> {
 
 pub(super) fn receipt(store: &SqliteStore, delivery: DeliveryId, outcome: SendOutcome) -> Result<(), StoreError> {
     let step = ReceiptStep { delivery, outcome, leaf: b"{\"kind\":\"write.receipt\"}".to_vec(), failed: None };
-    run(store.receipt(ReceiptBatch { at: at(0), outcomes: vec![step], endpoint: None }))
+    run(store.receipt(ReceiptBatch { at: at(0), outcomes: vec![step], endpoint: None, spent: Vec::new() }))
 }
 
 pub(super) fn delivered(delivery: DeliveryId) -> SendOutcome {

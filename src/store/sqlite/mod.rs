@@ -39,11 +39,11 @@ use super::{
 use crate::audit::{HashKey, MasterKey};
 use crate::model::{DeliveryId, Digest, Intended, TargetId, Timestamp};
 use error::InDatabase;
-use readers::{Readers, blocking};
+use readers::Readers;
 use rusqlite::{Connection, OptionalExtension};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use writer::{WriteConnection, Writer};
+use writer::Writer;
 
 /// Rows of one page at most, whatever a caller asks for: with rows of a few kilobytes, some tens of megabytes.
 const MAX_PAGE: usize = 20_000;
@@ -105,7 +105,7 @@ impl SqliteStore {
         let next_leaf = next_leaf(&conn)?;
         let keys = keys::Keys::Own(open::reader(&path)?);
         let ring = Arc::new(KeyRing::new(master, hashes, seed, Box::new(keys))?);
-        let writer = Writer::start(WriteConnection::Own(conn), ring.clone(), next_leaf, path.display().to_string())?;
+        let writer = Writer::start(conn, ring.clone(), next_leaf, path.display().to_string())?;
         Ok(Self { inner: Arc::new(Inner { writer, readers: Readers::of_file(path), ring, _lock: Some(lock) }) })
     }
 
@@ -121,7 +121,7 @@ impl SqliteStore {
         let next_leaf = next_leaf(&conn)?;
         let conn = Arc::new(Mutex::new(conn));
         let ring = Arc::new(KeyRing::new(master, hashes, seed, Box::new(keys::Keys::Shared(conn.clone())))?);
-        let writer = Writer::start(WriteConnection::Shared(conn.clone()), ring.clone(), next_leaf, "the copy in memory".to_owned())?;
+        let writer = Writer::here(conn.clone(), ring.clone(), next_leaf);
         Ok(Self { inner: Arc::new(Inner { writer, readers: Readers::Shared(conn), ring, _lock: None }) })
     }
 
@@ -179,7 +179,7 @@ impl Store for SqliteStore {
 
     async fn intake(&self, batch: IntakeBatch) -> Result<IntakeOutcome, StoreError> {
         let ring = self.inner.ring.clone();
-        let prepared = blocking(move || intake::prepare(&ring, batch)).await?;
+        let prepared = self.inner.readers.off_thread(move || intake::prepare(&ring, batch)).await?;
         self.inner.writer.run(move |tx| intake::write(tx, &prepared)).await
     }
 
@@ -190,7 +190,7 @@ impl Store for SqliteStore {
 
     async fn decide(&self, batch: Vec<DecideStep>) -> Result<(), StoreError> {
         let ring = self.inner.ring.clone();
-        let prepared = blocking(move || decide::prepare(&ring, batch)).await?;
+        let prepared = self.inner.readers.off_thread(move || decide::prepare(&ring, batch)).await?;
         self.inner.writer.run(move |tx| decide::write(tx, &prepared)).await
     }
 
@@ -215,7 +215,7 @@ impl Store for SqliteStore {
     async fn receipt(&self, batch: ReceiptBatch) -> Result<(), StoreError> {
         let ring = self.inner.ring.clone();
         let prepared = if batch.outcomes.iter().any(|step| step.failed.as_ref().is_some_and(|failed| failed.exchange.is_some())) {
-            blocking(move || outbox::prepare(&ring, batch)).await?
+            self.inner.readers.off_thread(move || outbox::prepare(&ring, batch)).await?
         } else {
             outbox::prepare(&ring, batch)?
         };

@@ -14,7 +14,9 @@ use crate::model::{
     Version, WriteIntent,
 };
 use crate::store::ring::{KeyRing, Person};
-use crate::store::{Due, DueWhich, EndpointState, FailedAttempt, OutboxRow, ReceiptBatch, ReceiptStep, SendBatch, SendOutcome, StoreError};
+use crate::store::{
+    Due, DueWhich, EndpointState, FailedAttempt, OutboxRow, ReceiptBatch, ReceiptStep, SendBatch, SendOutcome, Spent, StoreError,
+};
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -226,6 +228,7 @@ pub(super) struct PreparedReceipts {
     at: Timestamp,
     receipts: Vec<PreparedReceipt>,
     endpoint: Option<EndpointState>,
+    spent: Vec<Spent>,
 }
 
 /// What binds what travelled to its delivery.
@@ -250,7 +253,7 @@ pub(super) fn prepare(ring: &KeyRing, batch: ReceiptBatch) -> Result<PreparedRec
             Ok(PreparedReceipt { step, sealed: Some(sealed) })
         })
         .collect::<Result<_, StoreError>>()?;
-    Ok(PreparedReceipts { at: batch.at, receipts, endpoint: batch.endpoint })
+    Ok(PreparedReceipts { at: batch.at, receipts, endpoint: batch.endpoint, spent: batch.spent })
 }
 
 /// The columns that an outcome writes.
@@ -370,6 +373,7 @@ pub(super) fn receipt(tx: &mut Tx<'_>, batch: &PreparedReceipts) -> Result<(), S
     for activity in touched {
         settle_activity(tx, activity)?;
     }
+    endpoint::spend(tx, &batch.spent)?;
     batch.endpoint.as_ref().map_or(Ok(()), |state| endpoint::set(tx, state))
 }
 

@@ -61,12 +61,24 @@ impl Readers {
         T: Send + 'static,
     {
         let readers = self.clone();
-        blocking(move || readers.read_here(query).and_then(then)).await
+        self.off_thread(move || readers.read_here(query).and_then(then)).await
+    }
+
+    /// Runs CPU or file work on a thread for blocking work. Over a database in memory it runs here: nobody waits for a disk, and what happens in
+    /// which order depends on the caller alone.
+    pub(super) async fn off_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match self {
+            Self::File { .. } => blocking(work).await,
+            Self::Shared(_) => work(),
+        }
     }
 }
 
 /// Runs CPU or file work on a thread for blocking work. A panic there is the store's failure, not the caller's.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, StoreError> + Send + 'static) -> Result<T, StoreError> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, StoreError> + Send + 'static) -> Result<T, StoreError> {
     tokio::task::spawn_blocking(work).await.map_err(|_panicked_or_shut_down| StoreError::Stopped)?
 }
 

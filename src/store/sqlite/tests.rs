@@ -674,5 +674,8 @@ fn a_fault_of_the_writer_is_told_to_everyone_and_nobody_waits_for_ever() {
     let dead = run(store.inner.writer.run(|_tx| -> Result<(), StoreError> { panic!("a fault") }));
     assert_eq!(dead, Err(StoreError::Stopped));
     assert_eq!(run(store.append(vec![b"x".to_vec()])), Err(StoreError::Stopped));
-    assert_eq!(run(store.receipt(ReceiptBatch { at: at(0), outcomes: Vec::new(), endpoint: None })), Err(StoreError::Stopped));
+    assert_eq!(
+        run(store.receipt(ReceiptBatch { at: at(0), outcomes: Vec::new(), endpoint: None, spent: Vec::new() })),
+        Err(StoreError::Stopped)
+    );
 }

@@ -16,14 +16,6 @@ const GROUP: usize = 64;
 /// An entry of the log is at most this long (C2SP tlog-tiles gives it a 16-bit length).
 const MAX_LEAF: usize = 65_535;
 
-/// The writing connection: owned by the writer's thread, or shared with readers where the database is in memory.
-pub(super) enum WriteConnection {
-    /// Of a file.
-    Own(Connection),
-    /// Of a private database in memory.
-    Shared(Arc<Mutex<Connection>>),
-}
-
 /// The transaction that a step writes in.
 pub(super) struct Tx<'c> {
     /// The connection, inside the transaction.
@@ -92,23 +84,43 @@ where
     }
 }
 
+/// The way to the writer.
+pub(super) enum Writer {
+    /// A thread of its own, for a file.
+    Thread(WriterThread),
+    /// The connection of a private database in memory: steps are done where they are asked for, one at a time.
+    Here(Mutex<Inline>),
+}
+
 /// The writer's thread and the way to it.
-pub(super) struct Writer {
+pub(super) struct WriterThread {
     sender: Option<mpsc::Sender<Box<dyn Job>>>,
     /// The database, for errors.
     path: String,
     thread: Option<JoinHandle<()>>,
 }
 
+/// A writer without a thread.
+pub(super) struct Inline {
+    connection: Arc<Mutex<Connection>>,
+    ring: Arc<KeyRing>,
+    next_leaf: i64,
+}
+
 impl Writer {
-    /// Starts the thread.
-    pub(super) fn start(connection: WriteConnection, ring: Arc<KeyRing>, next_leaf: i64, path: String) -> Result<Self, StoreError> {
+    /// Starts the thread of a file's writer.
+    pub(super) fn start(connection: Connection, ring: Arc<KeyRing>, next_leaf: i64, path: String) -> Result<Self, StoreError> {
         let (sender, receiver) = mpsc::channel(GROUP);
         let thread = std::thread::Builder::new()
             .name("kith-store".to_owned())
             .spawn(move || serve(connection, &ring, next_leaf, receiver))
             .map_err(|error| StoreError::Database(format!("the writer's thread can't start: {error}")))?;
-        Ok(Self { sender: Some(sender), path, thread: Some(thread) })
+        Ok(Self::Thread(WriterThread { sender: Some(sender), path, thread: Some(thread) }))
+    }
+
+    /// A writer of a database in memory.
+    pub(super) const fn here(connection: Arc<Mutex<Connection>>, ring: Arc<KeyRing>, next_leaf: i64) -> Self {
+        Self::Here(Mutex::new(Inline { connection, ring, next_leaf }))
     }
 
     /// Does a step in a transaction; returns when it is durable. A dropped future changes nothing about that.
@@ -118,14 +130,25 @@ impl Writer {
         F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Step { work: Some(work), done: None, reply });
-        let sender = self.sender.as_ref().ok_or(StoreError::Stopped)?;
-        sender.send(job).await.map_err(|_closed| StoreError::Stopped)?;
-        answer.await.map_err(|_died| StoreError::Stopped)?.map_err(|error| error.located(&self.path))
+        let job: Box<dyn Job> = Box::new(Step { work: Some(work), done: None, reply });
+        let path = match self {
+            Self::Thread(thread) => {
+                let sender = thread.sender.as_ref().ok_or(StoreError::Stopped)?;
+                sender.send(job).await.map_err(|_closed| StoreError::Stopped)?;
+                thread.path.as_str()
+            }
+            Self::Here(inline) => {
+                let mut inline = inline.lock().unwrap_or_else(PoisonError::into_inner);
+                let Inline { connection, ring, next_leaf } = &mut *inline;
+                group_commit(&connection.lock().unwrap_or_else(PoisonError::into_inner), &mut vec![job], ring, next_leaf);
+                "the copy in memory"
+            }
+        };
+        answer.await.map_err(|_died| StoreError::Stopped)?.map_err(|error| error.located(path))
     }
 }
 
-impl Drop for Writer {
+impl Drop for WriterThread {
     fn drop(&mut self) {
         drop(self.sender.take());
         if let Some(thread) = self.thread.take() {
@@ -135,7 +158,7 @@ impl Drop for Writer {
     }
 }
 
-fn serve(mut connection: WriteConnection, ring: &KeyRing, mut next_leaf: i64, mut receiver: mpsc::Receiver<Box<dyn Job>>) {
+fn serve(connection: Connection, ring: &KeyRing, mut next_leaf: i64, mut receiver: mpsc::Receiver<Box<dyn Job>>) {
     let mut group: Vec<Box<dyn Job>> = Vec::with_capacity(GROUP);
     while let Some(first) = receiver.blocking_recv() {
         group.push(first);
@@ -144,32 +167,31 @@ fn serve(mut connection: WriteConnection, ring: &KeyRing, mut next_leaf: i64, mu
         {
             group.push(next);
         }
-        let before = next_leaf;
-        let done = match &mut connection {
-            WriteConnection::Own(conn) => commit(conn, &mut group, ring, &mut next_leaf),
-            WriteConnection::Shared(conn) => commit(&conn.lock().unwrap_or_else(PoisonError::into_inner), &mut group, ring, &mut next_leaf),
-        };
-        let done = match done {
-            Ok(last_key) => {
-                if let Some(last_key) = last_key {
-                    ring.persisted(last_key);
-                }
-                Ok(())
-            }
-            Err(error) => {
-                next_leaf = before;
-                Err(error)
-            }
-        };
-        for job in group.drain(..) {
-            job.answer(done.clone());
-        }
+        group_commit(&connection, &mut group, ring, &mut next_leaf);
     }
     // The last connection to close folds the write-ahead log into the database and removes it; a reader can't.
     ring.close();
-    if let WriteConnection::Own(conn) = connection {
-        // Beside another process's reader the log stays, and is read by the next to open: nothing is lost either way.
-        drop(conn.close());
+    // Beside another process's reader the log stays, and is read by the next to open: nothing is lost either way.
+    drop(connection.close());
+}
+
+/// Commits a group and answers those who wait for it.
+fn group_commit(conn: &Connection, group: &mut Vec<Box<dyn Job>>, ring: &KeyRing, next_leaf: &mut i64) {
+    let before = *next_leaf;
+    let done = match commit(conn, group, ring, next_leaf) {
+        Ok(last_key) => {
+            if let Some(last_key) = last_key {
+                ring.persisted(last_key);
+            }
+            Ok(())
+        }
+        Err(error) => {
+            *next_leaf = before;
+            Err(error)
+        }
+    };
+    for job in group.drain(..) {
+        job.answer(done.clone());
     }
 }
 

@@ -45,6 +45,7 @@ CREATE TABLE spent (
     operation      TEXT    NOT NULL,
     window_seconds INTEGER NOT NULL,
     until          INTEGER NOT NULL,
+    at             INTEGER NOT NULL,
     PRIMARY KEY (endpoint, operation, window_seconds)
 ) STRICT, WITHOUT ROWID;
 

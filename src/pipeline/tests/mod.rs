@@ -1,0 +1,3 @@
+//! Tests of the spine as a whole.
+
+mod simulation;
