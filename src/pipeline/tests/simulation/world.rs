@@ -90,6 +90,7 @@ policy:
   retain: { unlinked: 7d, profiles: 30d, activities: 400d, audit: 7y }
 match:
   rules: [{ id: handle-on-file, same: [handle], decide: link, precision: 99 % }]
+  decide: { link_from: 98 %, ask_a_person_from: 60 %, ahead_of_next: 20 times }
 deliver:
   - { id: ledger,  for: activity, when: { decision: linked }, to: ledger,  operation: put, fields: { Id: object.id, Body: object.content } }
   - { id: repeat,  for: activity, when: { decision: linked }, to: repeat,  operation: put, fields: { Id: object.id, Body: object.content }, priority: urgent }
