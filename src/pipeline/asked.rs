@@ -2,6 +2,7 @@
 
 use super::control::{self, Answer, Request};
 use super::dead_letters::Letters;
+use super::deliver::Bell;
 use super::leaves::{Scribe, WhoAsks};
 use super::{Clock, Parts, RunError, Service, integrate};
 use crate::audit::Role;
@@ -24,7 +25,7 @@ pub(super) struct Desk {
     /// A look at the sources, and decisions.
     pub(super) wake: Arc<Notify>,
     /// Deliveries are there to be sent.
-    pub(super) planned: Arc<Notify>,
+    pub(super) planned: Arc<Bell>,
 }
 
 impl Desk {
@@ -41,7 +42,7 @@ impl Desk {
             Request::RecordRead { what, subjects, count, user } => self.record_read(what, subjects, *count, &asker(user)).await,
             Request::ReplayLetters { letters, edit, user } => {
                 let done = self.letters(Some(asker(user))).replay(letters, edit.as_ref()).await;
-                self.planned.notify_waiters();
+                self.planned.ring();
                 self.wake.notify_one();
                 done.map(|letters| Answer::Letters { letters })
             }

@@ -3,7 +3,7 @@
 use super::control;
 use super::customers::CustomersSide;
 use super::decide::{Deciding, KnownSide};
-use super::deliver::{Allowance, Ended, Endpoint, Gate, Lane, Order, Worker, WorkerReport};
+use super::deliver::{Allowance, Bell, Ended, Endpoint, Gate, Lane, Order, Worker, WorkerReport};
 use super::leaves::{Scribe, WhoAsks};
 use super::progress::{Progress, Stage};
 use super::{Clock, Fault, Meter, Parts, RunError, Stopwatch, Summary, ThisRun, Told, Wait, intake, integrate};
@@ -45,7 +45,7 @@ pub struct Service {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) progress: Arc<dyn Progress>,
     gate: Arc<Gate>,
-    pub(super) planned: Arc<Notify>,
+    pub(super) planned: Arc<Bell>,
     customers: CustomersSide,
     meter: Arc<Meter>,
     told: Told,
@@ -72,7 +72,7 @@ impl Service {
             clock,
             progress,
             gate: Arc::new(Gate::default()),
-            planned: Arc::new(Notify::new()),
+            planned: Arc::new(Bell::default()),
             customers,
             meter: Arc::new(Meter::default()),
             told: Told::default(),
@@ -112,7 +112,7 @@ impl Service {
 
         let sending = Stopwatch::start();
         order.send_replace(if reason == "drained" { Order::Drain } else { Order::Stop });
-        self.planned.notify_waiters();
+        self.planned.ring();
         self.join(&mut workers, &mut stop, &order).await?;
         self.progress.finished(Stage::Deliver);
         *self.did.step_seconds.entry("deliver_after_deciding").or_default() += sending.seconds();
@@ -197,7 +197,7 @@ impl Service {
                 concurrency: spec.concurrency,
                 hours: spec.hours.clone(),
                 allowance: allowance.clone(),
-                planned: self.planned.clone(),
+                planned: self.planned.ear(),
                 order: order.clone(),
                 patient: options.once,
             };
@@ -270,7 +270,7 @@ impl Service {
         let Some(known) = self.customers.known() else { return Ok(()) };
         let (planned, progress) = (self.planned.clone(), self.progress.clone());
         let stored = |identities| {
-            planned.notify_waiters();
+            planned.ring();
             progress.advance(Stage::Decide, identities, None);
         };
         self.did.decided += decide_all(&self.parts, &self.store, &self.scribe, &*self.clock, &known, stop, stored).await?;
@@ -328,7 +328,7 @@ impl Service {
                 changed = stop.changed(), if !*stop.borrow() => {
                     if changed.is_err() || *stop.borrow() {
                         order.send_replace(Order::Stop);
-                        self.planned.notify_waiters();
+                        self.planned.ring();
                         deadline = Box::pin(tokio::time::sleep(DRAIN_DEADLINE));
                     }
                 }

@@ -72,6 +72,8 @@ pub struct Endpoint {
 #[derive(Debug)]
 struct Inner {
     state: EndpointState,
+    /// As the store has it.
+    stored: EndpointState,
     limits: Limits,
     budget: RetryBudget,
     probing: bool,
@@ -92,8 +94,13 @@ impl Endpoint {
         let state = EndpointState { rests, ..state };
         let spent: Vec<SpentQuota> = spent.iter().filter(|spent| spent.endpoint == name).map(quota).collect();
         let (retry, breaker) = rules;
-        let inner =
-            Inner { state, limits: Limits::new(quotas, &spent, now), budget: RetryBudget::new(retry.budget_percent, now), probing: false };
+        let inner = Inner {
+            stored: state.clone(),
+            state,
+            limits: Limits::new(quotas, &spent, now),
+            budget: RetryBudget::new(retry.budget_percent, now),
+            probing: false,
+        };
         Self {
             name,
             breaker,
@@ -183,7 +190,18 @@ impl Endpoint {
         self.inner().state.clone()
     }
 
-    /// Hears how a send went; the new state where it changed, to be stored with the receipts.
+    /// What the store does not know yet: where storing it failed, the next step takes it along.
+    pub(super) fn unstored(&self) -> Option<EndpointState> {
+        let inner = self.inner();
+        (inner.state != inner.stored).then(|| inner.state.clone())
+    }
+
+    /// The store knows this now.
+    pub(super) fn stored(&self, state: EndpointState) {
+        self.inner().stored = state;
+    }
+
+    /// Hears how a send went; the new state where it changed. It must be stored: [`Endpoint::unstored`].
     pub fn heard(&self, verdict: Verdict, now: Timestamp) -> Option<EndpointState> {
         let after = {
             let mut inner = self.inner();

@@ -77,8 +77,27 @@ impl<S: Store, T: Target> Lane<S, T> {
             outcomes.push(ReceiptStep { delivery: row.delivery.id, outcome, leaf, failed: None });
         }
         self.scribe.keep_parts(&*self.store).await?;
-        self.store.receipt(ReceiptBatch { at: now, outcomes, endpoint: None, spent: Vec::new() }).await?;
+        self.store(now, outcomes).await?;
         Ok(None)
+    }
+
+    /// Makes outcomes durable, and how the endpoint stands.
+    async fn store(&self, at: Timestamp, outcomes: Vec<ReceiptStep>) -> Result<(), RunError> {
+        let endpoint = self.endpoint.unstored();
+        let spent = self.endpoint.spent();
+        self.store.receipt(ReceiptBatch { at, outcomes, endpoint: endpoint.clone(), spent }).await?;
+        if let Some(state) = endpoint {
+            self.endpoint.stored(state);
+        }
+        Ok(())
+    }
+
+    /// Makes durable how the endpoint stands, where a step that should have done so failed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn store_endpoint(&self) -> Result<(), RunError> {
+        if self.endpoint.unstored().is_some() { self.store(self.clock.now(), Vec::new()).await } else { Ok(()) }
     }
 
     /// Writes what departs; receipts become durable, and what has no answer is settled.
@@ -128,10 +147,9 @@ impl<S: Store, T: Target> Lane<S, T> {
             let leaf = self.scribe.outcome(&row, &outcome, now)?;
             outcomes.push(ReceiptStep { delivery: row.delivery.id, outcome, leaf, failed });
         }
-        let endpoint = self.endpoint.heard(verdict, now);
-        tell(endpoint.as_ref());
+        tell(self.endpoint.heard(verdict, now).as_ref());
         self.scribe.keep_parts(&*self.store).await?;
-        self.store.receipt(ReceiptBatch { at: now, outcomes, endpoint, spent: self.endpoint.spent() }).await?;
+        self.store(now, outcomes).await?;
         self.progress.advance(Stage::Deliver, count as u64, None);
         Ok((report, unknown))
     }
@@ -239,11 +257,8 @@ impl<S: Store, T: Target> Lane<S, T> {
         }
         let (settled, verdict) = settle(&*self.store, &self.target, &self.scribe, &*self.clock, row).await?;
         if let Some(verdict) = verdict {
-            let endpoint = self.endpoint.heard(verdict, self.clock.now());
-            tell(endpoint.as_ref());
-            if endpoint.is_some() {
-                self.store.receipt(ReceiptBatch { at: now, outcomes: Vec::new(), endpoint, spent: Vec::new() }).await?;
-            }
+            tell(self.endpoint.heard(verdict, self.clock.now()).as_ref());
+            self.store_endpoint().await?;
         }
         self.meter.outcome(&self.id, if settled { "settled" } else { "unsettled" });
         Ok(settled)

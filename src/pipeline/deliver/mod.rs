@@ -12,5 +12,5 @@ mod worker;
 
 pub use endpoint::Endpoint;
 pub use lane::Lane;
-pub use report::{Allowance, Ended, EndedReason, Gate, Order, WorkerReport};
+pub use report::{Allowance, Bell, Ended, EndedReason, Gate, Order, WorkerReport};
 pub use worker::Worker;

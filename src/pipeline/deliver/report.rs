@@ -3,6 +3,7 @@
 use crate::model::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::sync::Notify;
 
 /// A fault that stops every worker: without a log, nothing is sent (fail closed).
 #[derive(Debug, Default)]
@@ -44,6 +45,53 @@ impl Allowance {
 
     pub(super) fn give_back(&self, writes: usize) {
         self.0.fetch_add(u64::try_from(writes).unwrap_or_default(), Ordering::SeqCst);
+    }
+}
+
+/// Rung when something was planned. A ring while nobody listens is heard by those who listen next. (A `watch` channel wakes its receivers in random
+/// order; who is woken here is woken in the order in which they wait, so that a simulation repeats.)
+#[derive(Debug, Default)]
+pub struct Bell {
+    rings: AtomicU64,
+    waiting: Notify,
+}
+
+impl Bell {
+    /// Rings.
+    pub fn ring(&self) {
+        self.rings.fetch_add(1, Ordering::SeqCst);
+        self.waiting.notify_waiters();
+    }
+
+    /// An ear for it.
+    pub fn ear(self: &Arc<Self>) -> Ear {
+        Ear { bell: self.clone(), heard: self.rings.load(Ordering::SeqCst) }
+    }
+}
+
+/// Somebody who listens to a [`Bell`].
+#[derive(Debug)]
+pub struct Ear {
+    bell: Arc<Bell>,
+    heard: u64,
+}
+
+impl Ear {
+    /// What rang so far needs no answer any more.
+    pub(super) fn forget(&mut self) {
+        self.heard = self.bell.rings.load(Ordering::SeqCst);
+    }
+
+    /// Returns when it rang since the last time.
+    pub(super) async fn rung(&mut self) {
+        let bell = self.bell.clone();
+        let mut waiting = std::pin::pin!(bell.waiting.notified());
+        // Listening begins before the look at the count: no ring falls between.
+        waiting.as_mut().enable();
+        if bell.rings.load(Ordering::SeqCst) == self.heard {
+            waiting.await;
+        }
+        self.forget();
     }
 }
 

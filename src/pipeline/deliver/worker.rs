@@ -3,7 +3,7 @@
 use super::endpoint::Door;
 use super::lane::Lane;
 use super::pick::{Picked, Picker};
-use super::report::{Allowance, Ended, EndedReason, Order, WorkerReport};
+use super::report::{Allowance, Ear, Ended, EndedReason, Order, WorkerReport};
 use crate::declare::config::ServiceHours;
 use crate::deliver::Target;
 use crate::model::{Priority, Timestamp};
@@ -12,7 +12,7 @@ use crate::store::{Due, DueWhich, EndpointReason, OutboxRow, Store};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// While the end of the work is awaited (`run --once`), an endpoint that fails this often in a row is given up. Its deliveries stay planned, in
@@ -20,8 +20,10 @@ use tokio::task::JoinSet;
 const FAILURES_WHEN_DRAINING: u32 = 3;
 /// While the end of the work is awaited, longer waits are left to the next run.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A worker without work looks again after this long, should it have missed the bell.
-const IDLE: Duration = Duration::from_secs(1);
+/// A worker without work looks again after this long: the clock may have been set.
+const IDLE: Duration = Duration::from_secs(30);
+/// What could not be settled is asked for again after this long.
+const UNSETTLED_AGAIN: Duration = Duration::from_secs(1);
 /// The clock of a quota is finer than the one that wakes a task: no less than this.
 const SHORTEST: Duration = Duration::from_millis(1);
 /// Unanswered deliveries looked at in one go.
@@ -39,8 +41,8 @@ pub struct Worker<S, T> {
     pub hours: Option<ServiceHours>,
     /// How many more writes.
     pub allowance: Arc<Allowance>,
-    /// Rung when something was planned.
-    pub planned: Arc<Notify>,
+    /// Hears when something was planned.
+    pub planned: Ear,
     /// What to do.
     pub order: watch::Receiver<Order>,
     /// Whether the run waits for the target for a moment only (`run --once`).
@@ -53,6 +55,17 @@ enum Idle {
     Until(Timestamp, Reason),
     /// Nothing is due.
     Nothing,
+}
+
+/// What came of settling.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Settled {
+    /// Nothing waits for it.
+    Nothing,
+    /// Something waits, and nobody could tell yet.
+    NotYet,
+    /// Something was settled.
+    Some,
 }
 
 enum Reason {
@@ -72,13 +85,15 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
         let mut lanes: JoinSet<Result<WorkerReport, RunError>> = JoinSet::new();
         let mut picker = Picker::default();
         let concurrency = usize::try_from(self.concurrency.get()).unwrap_or(1);
-        // What the last worker left without an answer comes before everything else.
-        while self.settle_left().await? {}
+        // What the last worker could not store, and what it left without an answer, comes before everything else.
+        self.lane.store_endpoint().await?;
+        while self.settle_left().await? == Settled::Some {}
         loop {
             while let Some(done) = lanes.try_join_next() {
                 landed(done, &mut report)?;
             }
             let order = *self.order.borrow_and_update();
+            self.planned.forget();
             if order == Order::Stop || self.lane.gate.is_closed() {
                 while let Some(done) = lanes.join_next().await {
                     landed(done, &mut report)?;
@@ -93,7 +108,7 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
             }
             let departure = self.lane.clone();
             let departure = departure.endpoint.departure.lock().await;
-            let idle = match self.next(&mut picker, &mut report).await? {
+            let mut idle = match self.next(&mut picker, &mut report).await? {
                 Ok(rows) => {
                     report.ended = None;
                     let taken = rows.len();
@@ -118,11 +133,21 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
                 if report.ended == Some(Ended::AllowanceUsedUp) {
                     return Ok(report);
                 }
-                if self.door_is_open() && self.settle_left().await? {
+                let left = if self.door_is_open() { self.settle_left().await? } else { Settled::Nothing };
+                if left == Settled::Some {
                     continue;
                 }
                 if order == Order::Drain && self.is_over(&idle, &mut report).await? {
                     return Ok(report);
+                }
+                if let Idle::Nothing = idle {
+                    let soon = (left == Settled::NotYet).then(|| self.from_now(UNSETTLED_AGAIN));
+                    let now = self.lane.clock.now();
+                    // What is due and did not leave is held back by something else.
+                    let due = self.lane.store.next_due(&self.lane.id).await?.filter(|due| *due > now);
+                    if let Some(until) = soon.into_iter().chain(due).min() {
+                        idle = Idle::Until(until, Reason::Ours("nothing is due before".into()));
+                    }
                 }
             }
             self.idle(&idle, &mut lanes, &mut report).await?;
@@ -174,14 +199,22 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
         Ok(false)
     }
 
-    /// Settles what has no answer yet; whether something was settled, so that what it held back may go.
-    async fn settle_left(&self) -> Result<bool, RunError> {
-        let mut settled = false;
+    fn from_now(&self, wait: Duration) -> Timestamp {
+        self.lane.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Settles what has no answer yet, so that what it held back may go.
+    async fn settle_left(&self) -> Result<Settled, RunError> {
+        let mut settled = Settled::Nothing;
         for row in self.lane.store.unsettled(&self.lane.id, None, UNSETTLED_AT_ONCE).await? {
             if !self.door_is_open() {
                 break;
             }
-            settled |= self.lane.settle(row).await?;
+            if self.lane.settle(row).await? {
+                settled = Settled::Some;
+            } else if settled == Settled::Nothing {
+                settled = Settled::NotYet;
+            }
         }
         Ok(settled)
     }
@@ -193,7 +226,7 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
         match idle {
             Idle::Nothing => {
                 // What failed may be due again in a moment.
-                Ok(self.lane.store.next_due(&self.lane.id).await?.is_none_or(|at| !self.patient || far(&at)))
+                Ok(self.lane.store.next_due(&self.lane.id).await?.is_none_or(|at| at <= now || !self.patient || far(&at)))
             }
             Idle::Until(until, reason) => {
                 if !self.anything_due(now).await? {
@@ -229,8 +262,8 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
         tokio::select! {
             biased;
             Some(done) = lanes.join_next() => landed(done, report)?,
-            _changed = self.order.changed() => {}
-            () = self.planned.notified() => {}
+            Ok(()) = self.order.changed() => {}
+            () = self.planned.rung() => {}
             () = self.lane.endpoint.changed.notified() => {}
             () = tokio::time::sleep(pause) => {}
         }

@@ -86,6 +86,14 @@ impl Crm {
         self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// The power failed at the other end. What was said a moment before nobody can know.
+    pub(super) fn power_failed(&self) {
+        let mut inner = self.inner();
+        if inner.closed.is_some_and(|(since, _)| since.elapsed() < Duration::from_secs(5)) {
+            inner.closed = None;
+        }
+    }
+
     /// From now on everything goes well.
     pub(super) fn mend(&self) {
         let mut inner = self.inner();

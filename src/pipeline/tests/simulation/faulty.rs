@@ -172,6 +172,18 @@ impl Store for FaultyStore {
         self.inner.set(settings, leaves).await
     }
 
+    async fn letters(&self, ids: Vec<LetterId>) -> Result<Vec<Letter>, StoreError> {
+        self.inner.letters(ids).await
+    }
+
+    async fn replay(&self, at: Timestamp, steps: Vec<ReplayStep>) -> Result<Vec<LetterOutcome>, StoreError> {
+        self.step(self.inner.replay(at, steps)).await
+    }
+
+    async fn drop_letters(&self, at: Timestamp, steps: Vec<DropStep>) -> Result<Vec<LetterOutcome>, StoreError> {
+        self.step(self.inner.drop_letters(at, steps)).await
+    }
+
     async fn totals(&self) -> Result<Totals, StoreError> {
         self.inner.totals().await
     }

@@ -13,7 +13,7 @@ use crate::diagnose::SourceFile;
 use crate::model::{TargetId, Timestamp};
 use crate::pipeline::customers::CustomersSide;
 use crate::pipeline::decide::{Deciding, KnownSide};
-use crate::pipeline::deliver::{Allowance, Endpoint, Gate, Lane, Order, Worker};
+use crate::pipeline::deliver::{Allowance, Bell, Endpoint, Gate, Lane, Order, Worker};
 use crate::pipeline::intake::{Intake, Read};
 use crate::pipeline::leaves::Scribe;
 use crate::pipeline::{Clock, Meter, Parts, Unseen, WhoAsks};
@@ -24,7 +24,7 @@ use crate::store::{EndpointState, Store};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -33,7 +33,7 @@ const BEGINNING: Timestamp = Timestamp::constant(1_790_000_000, 0);
 /// A supervisor starts a dead worker again after this.
 const RESTART: Duration = Duration::from_secs(1);
 /// When the last fault is mended everything must be done within this.
-const PATIENCE: Duration = Duration::from_hours(24 * 3);
+const PATIENCE: Duration = Duration::from_hours(6);
 
 /// Time as the paused runtime has it.
 struct VirtualClock(Instant);
@@ -176,6 +176,7 @@ impl World {
             // As if the power failed: whatever was under way is never heard of again.
             life.shutdown().await;
             for crm in &self.crms {
+                crm.power_failed();
                 self.store.orphaned(&TargetId(crm.name.into())).await.unwrap();
             }
         }
@@ -212,7 +213,7 @@ impl World {
     /// Starts the process.
     async fn begin(&self) -> JoinSet<()> {
         let (states, spent) = (self.store.endpoints().await.unwrap(), self.store.spent().await.unwrap());
-        let planned = Arc::new(Notify::new());
+        let planned = Arc::new(Bell::default());
         let (order, orders) = watch::channel(Order::Work);
         let mut life = JoinSet::new();
         for ((spec, file), crm) in self.parts.targets.iter().zip(&self.crms) {
@@ -243,7 +244,7 @@ impl World {
                         concurrency,
                         hours: None,
                         allowance: Arc::new(Allowance::new(None)),
-                        planned: planned.clone(),
+                        planned: planned.ear(),
                         order: orders.clone(),
                         patient: false,
                     };
@@ -290,7 +291,7 @@ struct Pass {
     clock: Arc<VirtualClock>,
     known: Arc<KnownSide>,
     paths: Vec<PathBuf>,
-    planned: Arc<Notify>,
+    planned: Arc<Bell>,
 }
 
 impl Pass {
@@ -321,7 +322,7 @@ impl Pass {
             let steps = Deciding::new(&self.parts.rulebook, &self.known, &self.scribe, self.clock.now()).chunk(&works)?;
             self.scribe.keep_parts(&*self.store).await?;
             self.store.decide(steps).await?;
-            self.planned.notify_waiters();
+            self.planned.ring();
         }
         Ok(())
     }
