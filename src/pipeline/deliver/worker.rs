@@ -141,7 +141,7 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
                     return Ok(report);
                 }
                 if let Idle::Nothing = idle {
-                    let soon = (left == Settled::NotYet).then(|| self.from_now(UNSETTLED_AGAIN));
+                    let soon = (left == Settled::NotYet).then(|| self.after(UNSETTLED_AGAIN));
                     let now = self.lane.clock.now();
                     // What is due and did not leave is held back by something else.
                     let due = self.lane.store.next_due(&self.lane.id).await?.filter(|due| *due > now);
@@ -199,7 +199,7 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
         Ok(false)
     }
 
-    fn from_now(&self, wait: Duration) -> Timestamp {
+    fn after(&self, wait: Duration) -> Timestamp {
         self.lane.clock.now().checked_add(wait).unwrap_or(Timestamp::MAX)
     }
 

@@ -31,21 +31,22 @@ pub(super) fn spend(tx: &Tx<'_>, spent: &[Spent]) -> Result<(), StoreError> {
 
 /// Reads what was spent.
 pub(super) fn spent(conn: &Connection) -> Result<Vec<Spent>, StoreError> {
-    let rows: Vec<(Arc<str>, Arc<str>, u32, i64, i64)> = conn
-        .prepare_cached("SELECT endpoint, operation, window_seconds, until, at FROM spent")
+    let spent = |row: &Row<'_>| {
+        let operation: Arc<str> = row.get(1)?;
+        Ok(Spent {
+            endpoint: row.get(0)?,
+            operation: (!operation.is_empty()).then_some(OperationId(operation)),
+            window_seconds: row.get(2)?,
+            until: timestamp(row.get(3)?),
+            at: timestamp(row.get(4)?),
+        })
+    };
+    conn.prepare_cached("SELECT endpoint, operation, window_seconds, until, at FROM spent")
         .said()?
-        .query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
+        .query_map((), spent)
         .said()?
         .collect::<Result<_, _>>()
-        .said()?;
-    let spent = |(endpoint, operation, window_seconds, until, at): (Arc<str>, Arc<str>, u32, i64, i64)| Spent {
-        endpoint,
-        operation: (!operation.is_empty()).then_some(OperationId(operation)),
-        window_seconds,
-        until: timestamp(until),
-        at: timestamp(at),
-    };
-    Ok(rows.into_iter().map(spent).collect())
+        .said()
 }
 
 /// Writes how an endpoint stands; one that is well needs no row.

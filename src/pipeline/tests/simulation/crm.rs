@@ -21,7 +21,7 @@ pub(super) enum Settling {
 }
 
 /// A client gives up on an answer after this.
-const CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
+const CLIENT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// At most so many records in any second and any minute.
 pub(super) type Promised = (usize, usize);
@@ -52,10 +52,8 @@ fn code() -> Code {
 }
 
 fn body(delivery: &Delivery) -> String {
-    delivery.payload.reveal().iter().find(|(name, _)| &**name == "Body").map_or_else(String::new, |(_, value)| match value {
-        Value::Text(text) => text.to_string(),
-        _ => String::new(),
-    })
+    let value = delivery.payload.reveal().iter().find(|(name, _)| &**name == "Body").map(|(_, value)| value);
+    if let Some(Value::Text(text)) = value { text.to_string() } else { String::new() }
 }
 
 /// `… v7` is version 7.
@@ -112,7 +110,7 @@ impl Crm {
     pub(super) fn breaches(&self) -> Vec<String> {
         let inner = self.inner();
         let mut breaches = inner.breaches.clone();
-        for (window, allowed) in [(Duration::from_secs(1), self.promised.0), (Duration::from_secs(60), self.promised.1)] {
+        for (window, allowed) in [(Duration::from_secs(1), self.promised.0), (Duration::from_mins(1), self.promised.1)] {
             for (at, (first, _)) in inner.arrivals.iter().enumerate() {
                 let within: usize = inner.arrivals[at..].iter().take_while(|(t, _)| *t < *first + window).map(|(_, n)| n).sum();
                 if within > allowed {

@@ -127,8 +127,9 @@ impl World {
         let chance = Chance::new(seed);
         let story = Story::tell(&chance);
         let folder = tempfile::tempdir().unwrap();
-        let customers: String = (0..CUSTOMERS).map(|n| format!("C{n},x:handle{n}\n")).collect();
-        std::fs::write(folder.path().join("customers.csv"), format!("customer_id,known_handles\n{customers}")).unwrap();
+        let mut customers = vec!["customer_id,known_handles".to_owned()];
+        customers.extend((0..CUSTOMERS).map(|n| format!("C{n},x:handle{n}")));
+        std::fs::write(folder.path().join("customers.csv"), customers.join("\n") + "\n").unwrap();
         let config = config::check("kith.toml", CONFIG, &[], folder.path()).into_result().unwrap_or_else(|p| panic!("{p:?}")).0;
         let settlings = [("ledger", Settling::Ledger), ("repeat", Settling::Repeat), ("look_up", Settling::LookUp)];
         let (mut targets, mut crms) = (Vec::new(), Vec::new());
