@@ -1,7 +1,7 @@
 //! `kith check`: every problem of every file, offline.
 
 use super::files::{below, place, unreadable};
-use super::project::{configuration, rulebook, surroundings, targets, yaml_at};
+use super::project::{configuration, misplaced, rulebook, surroundings, targets, yaml_at};
 use super::terminal::{counted, plural};
 use super::{Exit, Session};
 use crate::declare::config::Outline;
@@ -60,6 +60,7 @@ impl Checkup<'_> {
         let configured = configuration(path, &self.session.environment);
         let mut of_targets = Problems::default();
         let loaded = targets(&configured.outline, &mut of_targets);
+        misplaced(configured.config.as_ref(), &configured.outline, &loaded, &mut of_targets);
         // Without a configuration a mapping can still be checked by itself.
         let readable = configured.config.is_some() || configured.outline != Outline::default();
         self.surroundings = readable.then(|| surroundings(&configured.outline, &loaded));

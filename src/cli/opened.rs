@@ -70,6 +70,14 @@ fn installation_keys(config: &Config, environment: &Environment, how: Keys) -> R
     .map_err(|e| e.diagnostic())
 }
 
+/// Reads the logins of the targets, once: whoever starts a service may read secrets, whoever only looks at its state need not.
+fn read_secrets(config: &mut Config, environment: &Environment) -> Result<(), Diagnostic> {
+    for secret in config.targets.iter_mut().flat_map(|target| target.place.secrets_mut()) {
+        secret.value = Some(environment.secret(&secret.source)?);
+    }
+    Ok(())
+}
+
 /// The parts of a service.
 pub(super) fn parts(session: &mut Session, how: Keys) -> Result<(Project, Parts), Exit> {
     let project = project(session)?;
@@ -84,6 +92,13 @@ fn parts_of(project: Project, session: &mut Session, how: Keys) -> Result<(Proje
             return Err(Exit::Failed);
         }
     };
+    let mut project = project;
+    if how != Keys::There
+        && let Err(problem) = read_secrets(&mut project.config, &session.environment)
+    {
+        session.terminal.problem(&problem);
+        return Err(Exit::Failed);
+    }
     let rulebook = project.rulebook.clone();
     let targets = project.config.targets.iter().cloned().zip(project.targets.iter().cloned()).collect();
     let parts = Parts { config: project.config.clone(), rulebook, targets, keys };

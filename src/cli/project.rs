@@ -31,6 +31,7 @@ impl Project {
         let configured = configuration(&global.config, environment);
         let mut problems = configured.problems;
         let loaded = targets(&configured.outline, &mut problems);
+        misplaced(configured.config.as_ref(), &configured.outline, &loaded, &mut problems);
         let surroundings = surroundings(&configured.outline, &loaded);
         let folder = config::project_folder(&global.config);
         let targets: Vec<Arc<TargetFile>> = loaded.into_iter().flatten().collect();
@@ -102,6 +103,16 @@ pub(super) fn targets(outline: &Outline, problems: &mut Problems) -> Vec<Option<
         loaded.push(target);
     }
     loaded
+}
+
+/// Tells where a target's place does not fit the kind of its file.
+pub(super) fn misplaced(config: Option<&Config>, outline: &Outline, loaded: &[Option<Arc<TargetFile>>], problems: &mut Problems) {
+    let specs = config.map(|config| config.targets.as_slice()).unwrap_or_default();
+    for ((spec, (_, named)), file) in specs.iter().zip(&outline.targets).zip(loaded) {
+        if let (Some(named), Some(file)) = (named, file) {
+            problems.0.extend(file.misplaced(spec, &named.place));
+        }
+    }
 }
 
 /// What mappings may refer to.

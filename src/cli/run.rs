@@ -4,6 +4,7 @@ use super::opened::{Keys, parts, runtime, who};
 use super::page::{line, text};
 use super::progress::Bars;
 use super::{Exit, Session, start_logging};
+use crate::declare::config::TargetPlace;
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::model::Outcome;
 use crate::pipeline::{Accuracy, Fault, RunError, RunOptions, Service, Summary, SystemClock, Truth};
@@ -196,7 +197,11 @@ fn page(summary: &Summary, accuracy: Option<Accuracy>, config: &crate::declare::
     );
     line(&mut out, format_args!("\n  look next     kith status · kith link list · kith audit verify"));
     for target in &config.targets {
-        line(&mut out, format_args!("                {} holds what was written to {}", target.path.display(), target.name));
+        let place = match &target.place {
+            TargetPlace::File(path) => path.display().to_string(),
+            TargetPlace::Service(service) => service.url.clone(),
+        };
+        line(&mut out, format_args!("                {place} holds what was written to {}", target.name));
     }
     if summary.parked > 0 {
         line(&mut out, format_args!("                kith dead-letter list says what stands aside and why"));

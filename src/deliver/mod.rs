@@ -1,6 +1,7 @@
 //! Rank 5, what is decided reaches the CRM: targets write, say exactly what changed, and never guess what became of an unanswered write.
 
 mod error;
+pub mod http;
 mod limits;
 mod ndjson;
 mod record;
@@ -9,6 +10,7 @@ mod sqlite;
 mod target;
 
 pub use error::DeliveryError;
+pub use http::HttpTarget;
 pub use limits::{Limits, NotYet, Scope, SpentQuota};
 pub use ndjson::NdjsonTarget;
 pub use record::fits;

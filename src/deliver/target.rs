@@ -1,7 +1,7 @@
 //! What the pipeline asks of a target, and the kinds that there are.
 
-use super::{DeliveryError, NdjsonTarget, SqliteTarget};
-use crate::declare::config::TargetSpec;
+use super::{DeliveryError, HttpTarget, NdjsonTarget, SqliteTarget};
+use crate::declare::config::{ServiceSpec, TargetPlace, TargetSpec};
 use crate::declare::connector::{TargetFile, TargetKind};
 use crate::diagnose::{Code, Problems};
 use crate::model::{Delivery, Intended, OperationId, Personal, Receipt};
@@ -115,14 +115,25 @@ pub enum AnyTarget {
     Sqlite(SqliteTarget),
     /// Lines of JSON in a file.
     Ndjson(NdjsonTarget),
+    /// A service that takes JSON over HTTP.
+    Http(HttpTarget),
 }
 
 impl AnyTarget {
     /// A target as configured. Nothing is opened: a target that is away is a matter of its writes, not of starting.
     pub fn new(spec: &TargetSpec, file: Arc<TargetFile>) -> Self {
+        // A place that does not fit the kind is refused when the project is loaded (`TargetFile::misplaced`); here it can only fail to open.
+        let path = || spec.place.file().cloned().unwrap_or_default();
         match file.kind {
-            TargetKind::Sqlite => Self::Sqlite(SqliteTarget::new(spec.path.clone(), file)),
-            TargetKind::Ndjson => Self::Ndjson(NdjsonTarget::new(spec.path.clone(), file)),
+            TargetKind::Sqlite => Self::Sqlite(SqliteTarget::new(path(), file)),
+            TargetKind::Ndjson => Self::Ndjson(NdjsonTarget::new(path(), file)),
+            TargetKind::Http => {
+                let service = match &spec.place {
+                    TargetPlace::Service(service) => ServiceSpec::clone(service),
+                    TargetPlace::File(_) => ServiceSpec::plain(""),
+                };
+                Self::Http(HttpTarget::new(service, file))
+            }
         }
     }
 }
@@ -132,6 +143,7 @@ impl Target for AnyTarget {
         match self {
             Self::Sqlite(target) => target.write(batch).await,
             Self::Ndjson(target) => target.write(batch).await,
+            Self::Http(target) => target.write(batch).await,
         }
     }
 
@@ -139,6 +151,15 @@ impl Target for AnyTarget {
         match self {
             Self::Sqlite(target) => target.settle(unknown).await,
             Self::Ndjson(target) => target.settle(unknown).await,
+            Self::Http(target) => target.settle(unknown).await,
+        }
+    }
+
+    async fn login(&self) -> Result<(), DeliveryError> {
+        match self {
+            Self::Sqlite(target) => target.login().await,
+            Self::Ndjson(target) => target.login().await,
+            Self::Http(target) => target.login().await,
         }
     }
 
@@ -146,6 +167,7 @@ impl Target for AnyTarget {
         match self {
             Self::Sqlite(target) => target.preview(batch).await,
             Self::Ndjson(target) => target.preview(batch).await,
+            Self::Http(target) => target.preview(batch).await,
         }
     }
 
@@ -153,6 +175,7 @@ impl Target for AnyTarget {
         match self {
             Self::Sqlite(target) => target.check().await,
             Self::Ndjson(target) => target.check().await,
+            Self::Http(target) => target.check().await,
         }
     }
 }

@@ -376,7 +376,7 @@ impl Service {
 
 /// What limits, waits and the breaker of a target belong to: what the operator says, else the database or file itself.
 fn endpoint_name(spec: &TargetSpec) -> Arc<str> {
-    spec.endpoint.clone().unwrap_or_else(|| spec.path.display().to_string().into())
+    spec.endpoint.clone().unwrap_or_else(|| spec.place.endpoint().into())
 }
 
 /// A task that ends with its owner.

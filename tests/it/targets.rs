@@ -1,6 +1,6 @@
 //! Promise: a target writes each delivery once, says exactly what changed, refuses a bad record alone, and never guesses an outcome.
 
-use kith::declare::config::TargetSpec;
+use kith::declare::config::{TargetPlace, TargetSpec};
 use kith::declare::connector::{DeliveryRules, FieldKind, Operation, Quotas, TargetField, TargetFile, TargetKind, WriteMode};
 use kith::deliver::{Answer, AnyTarget, DeliveryError, Settled, Target};
 use kith::diagnose::SourceFile;
@@ -30,6 +30,7 @@ fn operation(id: &str, table: &str, key: &[&str], write: WriteMode, fields: Vec<
         write,
         quotas: Quotas::default(),
         fields,
+        http: None,
     }
 }
 
@@ -53,6 +54,7 @@ fn target_file(kind: TargetKind) -> Arc<TargetFile> {
             operation("queue_lead", "SocialLead", &["PostURL"], WriteMode::InsertOnly, lead),
         ],
         rules: DeliveryRules::usual(kind.counts()),
+        http: None,
         digest: Digest([0; 32]),
         source: Arc::new(SourceFile { name: "t.yaml".into(), text: String::new() }),
     })
@@ -75,7 +77,7 @@ impl Fixture {
         let spec = TargetSpec {
             name: "crm".into(),
             connector: PathBuf::new(),
-            path: folder.join("made/crm"),
+            place: TargetPlace::File(folder.join("made/crm")),
             quotas: Quotas::default(),
             concurrency: std::num::NonZeroU32::MIN,
             hours: None,

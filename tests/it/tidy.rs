@@ -32,6 +32,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("toml_edit", &["src/declare/config"]),
     ("figment", &["src/declare/config"]),
     ("annotate_snippets", &["src/diagnose/render"]),
+    ("reqwest", &["src/wire/http"]),
     ("rusqlite", &["src/store", "src/customers", "src/deliver/sqlite"]),
     ("clap", &["src/cli", "src/main.rs"]),
     ("governor", &["src/deliver"]),

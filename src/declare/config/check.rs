@@ -321,7 +321,7 @@ impl<'a> Checker<'a> {
         Some(TableSpec { name, kind: TableKind::Sqlite { path: path?, rows } })
     }
 
-    fn non_blank(&mut self, table: &Table<'a>, key: &'static Key) -> Option<Arc<str>> {
+    pub(super) fn non_blank(&mut self, table: &Table<'a>, key: &'static Key) -> Option<Arc<str>> {
         let Form::Text(longest) = key.form else { return None };
         let (text, place) = self.text(table, key)?;
         if text.trim().is_empty() || text.chars().count() > longest {
@@ -334,7 +334,7 @@ impl<'a> Checker<'a> {
 
     fn target(&mut self, name: Arc<str>, table: &Table<'a>) -> Option<TargetSpec> {
         let connector = self.path(table, &keys::CONNECTOR);
-        let path = self.path(table, &keys::TARGET_PATH);
+        let place = self.target_place(table);
         let quotas = Quotas {
             per_second: self.count(table, &keys::PER_SECOND),
             per_minute: self.count(table, &keys::PER_MINUTE),
@@ -345,7 +345,7 @@ impl<'a> Checker<'a> {
         let concurrency = self.count(table, &keys::CONCURRENCY);
         let hours = self.hours(table);
         let endpoint = table.values.contains_key("endpoint").then(|| self.non_blank(table, &keys::ENDPOINT)).flatten();
-        Some(TargetSpec { name, connector: connector?, path: path?, quotas, batch: batch?, concurrency: concurrency?, hours, endpoint })
+        Some(TargetSpec { name, connector: connector?, place: place?, quotas, batch: batch?, concurrency: concurrency?, hours, endpoint })
     }
 
     fn hours(&mut self, table: &Table<'a>) -> Option<ServiceHours> {
@@ -409,14 +409,15 @@ impl<'a> Checker<'a> {
     }
 
     /// Two settings that would write, or pick up from, one place.
-    fn writers(&mut self, sources: &[(SourceSpec, Place)], targets: &[(TargetSpec, Place)]) {
+    fn writers<'p>(&mut self, sources: &'p [(SourceSpec, Place)], targets: &'p [(TargetSpec, Place)]) {
         let mut seen: BTreeMap<&Path, (String, &Place)> = BTreeMap::new();
         let mut clashes = Vec::new();
         let folders = sources.iter().map(|(spec, place)| {
             let (SourceKind::Folder { inbox: path, .. } | SourceKind::File { path }) = &spec.kind;
             (path.as_path(), format!("[sources.{}]", spec.name), place)
         });
-        let written = targets.iter().map(|(spec, place)| (spec.path.as_path(), format!("[targets.{}]", spec.name), place));
+        let file = |(spec, place): &'p (TargetSpec, Place)| Some((spec.place.file()?.as_path(), format!("[targets.{}]", spec.name), place));
+        let written = targets.iter().filter_map(file);
         for (path, title, place) in folders.chain(written) {
             if let Some((first, at)) = seen.get(path) {
                 clashes.push(

@@ -19,6 +19,8 @@ pub(super) enum Form {
     Character,
     /// The origin of a log.
     Origin,
+    /// An `http` or `https` address of at most this many bytes.
+    Url(usize),
     /// `{ file = … }`, `{ env = … }` or `{ credential = … }`.
     Secret,
 }
@@ -183,8 +185,13 @@ pub(super) const CONNECTOR: Key = key(
     "The target file that declares the operations and their fields.",
     "\"connectors/targets/sqlite.yaml\"",
 );
-pub(super) const TARGET_PATH: Key =
-    key("path", Form::Path, Need::Required, "The database or file to write into; made where it is not there.", "\"/srv/crm/crm.db\"");
+pub(super) const TARGET_PATH: Key = key(
+    "path",
+    Form::Path,
+    Need::Optional("`url` says where the target is."),
+    "The database or file to write into; made where it is not there.",
+    "\"/srv/crm/crm.db\"",
+);
 /// Far above what any CRM takes, and far below what arithmetic in nanoseconds holds.
 const MOST_IN_A_WINDOW: u32 = 100_000_000;
 /// A week of shifts in words.
@@ -234,6 +241,97 @@ pub(super) const ENDPOINT: Key = key(
     "\"crm\"",
 );
 
+/// Browsers and servers take some 8 KiB; a service's own address is far below.
+const LONGEST_URL: usize = 1_000;
+
+pub(super) const URL: Key = key(
+    "url",
+    Form::Url(LONGEST_URL),
+    Need::Optional("`path` says where the target is."),
+    "The service's address (kind `http`); the paths of the target file come behind it.",
+    "\"https://helpdesk.example/api/v2\"",
+);
+pub(super) const CA_FILE: Key = key(
+    "ca_file",
+    Form::Path,
+    Need::Optional("The system's certificates are trusted."),
+    "With `url`: PEM certificates that are trusted instead of the system's, also for `token_url`.",
+    "\"/etc/kith/company-ca.pem\"",
+);
+pub(super) const PROXY: Key = key(
+    "proxy",
+    Form::Url(LONGEST_URL),
+    Need::Optional("The service is reached directly; variables such as `HTTPS_PROXY` are not read."),
+    "With `url`: the proxy for every request to the service and to `token_url`.",
+    "\"http://proxy.example:3128\"",
+);
+pub(super) const PROXY_USER: Key = key(
+    "proxy_user",
+    Form::Text(LONGEST_WORD),
+    Need::Optional("The proxy wants no login."),
+    "With `proxy`: the user.",
+    "\"kith\"",
+);
+pub(super) const PROXY_PASSWORD: Key = key(
+    "proxy_password",
+    Form::Secret,
+    Need::Optional("The proxy wants no login."),
+    "With `proxy`: the password.",
+    "{ credential = \"proxy\" }",
+);
+pub(super) const USER: Key = key(
+    "user",
+    Form::Text(LONGEST_WORD),
+    Need::Optional("No such login."),
+    "With `url`: the user of an HTTP Basic login.",
+    "\"kith\"",
+);
+pub(super) const PASSWORD: Key =
+    key("password", Form::Secret, Need::Optional("No such login."), "With `user`: the password.", "{ credential = \"helpdesk\" }");
+pub(super) const TOKEN: Key = key(
+    "token",
+    Form::Secret,
+    Need::Optional("No such login."),
+    "With `url`: a bearer token, sent with every request.",
+    "{ file = \"/etc/kith/helpdesk.token\" }",
+);
+pub(super) const TOKEN_URL: Key = key(
+    "token_url",
+    Form::Url(LONGEST_URL),
+    Need::Optional("No such login."),
+    "With `url`: the token endpoint of an OAuth 2 login with client credentials.",
+    "\"https://login.example/oauth2/token\"",
+);
+pub(super) const CLIENT_ID: Key =
+    key("client_id", Form::Text(LONGEST_WORD), Need::Optional("No such login."), "With `token_url`: the client.", "\"kith\"");
+pub(super) const CLIENT_SECRET: Key = key(
+    "client_secret",
+    Form::Secret,
+    Need::Optional("No such login."),
+    "With `token_url`: the client's secret.",
+    "{ credential = \"oauth\" }",
+);
+pub(super) const SCOPE: Key = key(
+    "scope",
+    Form::Text(1_000),
+    Need::Optional("The token endpoint chooses."),
+    "With `token_url`: the scopes that are asked for, with blanks between.",
+    "\"interactions.write\"",
+);
+pub(super) const TIMEOUT_SECONDS: Key = key(
+    "timeout_seconds",
+    Form::Count(1, 3_600),
+    Need::Default("60"),
+    "With `url`: the longest time for a request with its whole answer. Beyond, its outcome is unknown and is settled.",
+    "30",
+);
+pub(super) const CONNECT_SECONDS: Key = key(
+    "connect_seconds",
+    Form::Count(1, 600),
+    Need::Default("10"),
+    "With `url`: the longest time to connect, at most `timeout_seconds`. Beyond, nothing was sent.",
+    "5",
+);
 pub(super) const ORIGIN: Key = key(
     "origin",
     Form::Origin,
@@ -330,7 +428,33 @@ pub(super) const TARGETS: Section = Section {
     tables: Tables::Named,
     required: true,
     doc: "Where deliveries go. A mapping names one in `deliver[].to`.",
-    keys: &[CONNECTOR, TARGET_PATH, PER_SECOND, PER_MINUTE, PER_HOUR, PER_DAY, BATCH, CONCURRENCY, HOURS, TIME_ZONE, ENDPOINT],
+    keys: &[
+        CONNECTOR,
+        TARGET_PATH,
+        PER_SECOND,
+        PER_MINUTE,
+        PER_HOUR,
+        PER_DAY,
+        BATCH,
+        CONCURRENCY,
+        HOURS,
+        TIME_ZONE,
+        ENDPOINT,
+        URL,
+        CA_FILE,
+        PROXY,
+        PROXY_USER,
+        PROXY_PASSWORD,
+        USER,
+        PASSWORD,
+        TOKEN,
+        TOKEN_URL,
+        CLIENT_ID,
+        CLIENT_SECRET,
+        SCOPE,
+        TIMEOUT_SECONDS,
+        CONNECT_SECONDS,
+    ],
 };
 pub(super) const AUDIT: Section = Section { name: "audit", tables: Tables::One, required: true, doc: "The audit log.", keys: &[ORIGIN] };
 pub(super) const KEYS: Section = Section {

@@ -8,6 +8,7 @@ mod layers;
 mod outline;
 mod reference;
 mod secret;
+mod service;
 mod settings;
 mod values;
 
@@ -20,7 +21,8 @@ pub use layers::ENVIRONMENT_PREFIX;
 pub use outline::{NamedFile, Outline, outline};
 pub use reference::reference;
 pub use secret::{MAX_SECRET_BYTES, Secret, SecretError, SecretSource};
+pub use service::GivenSecret;
 pub use settings::{
-    Audit, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Role, RoleGrant, Service, SourceKind, SourceSpec, SqliteRows, TableKind,
-    TableSpec, TargetSpec,
+    Audit, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Login, ProxySpec, Role, RoleGrant, Service, SourceKind, SourceSpec, SqliteRows, TableKind,
+    ServiceSpec, TableSpec, TargetPlace, TargetSpec,
 };

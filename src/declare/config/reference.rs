@@ -26,6 +26,7 @@ fn row(key: &Key) -> String {
         Form::Network => "a network".to_owned(),
         Form::Character => "one character".to_owned(),
         Form::Origin => "host name and path".to_owned(),
+        Form::Url(_) => "`http` or `https` address".to_owned(),
         Form::Secret => "where the secret is".to_owned(),
     };
     let without = match key.need {

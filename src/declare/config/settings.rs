@@ -1,11 +1,12 @@
 //! The checked configuration. Every path is absolute or relative to the working directory of the process, never to the file.
 
-use super::{SecretSource, ServiceHours};
+use super::{GivenSecret, SecretSource, ServiceHours};
 use crate::declare::connector::Quotas;
 use crate::model::Network;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A checked `kith.toml`, overrides applied.
 #[derive(Clone, PartialEq, Debug)]
@@ -145,8 +146,8 @@ pub struct TargetSpec {
     pub name: Arc<str>,
     /// The target file that declares the operations.
     pub connector: PathBuf,
-    /// The database or file to write into.
-    pub path: PathBuf,
+    /// Where it is.
+    pub place: TargetPlace,
     /// Limits, beside those of the target file.
     pub quotas: Quotas,
     /// Records in one send, 1 to 5,000.
@@ -157,6 +158,79 @@ pub struct TargetSpec {
     pub hours: Option<ServiceHours>,
     /// What it shares limits, waits and breaker under, where the operator says.
     pub endpoint: Option<Arc<str>>,
+}
+
+/// Where a target is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TargetPlace {
+    /// The database or file to write into.
+    File(PathBuf),
+    /// A service in the network.
+    Service(Box<ServiceSpec>),
+}
+
+/// How a service is reached.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServiceSpec {
+    /// Its address, without `/` at the end.
+    pub url: String,
+    /// PEM certificates that are trusted instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The proxy for every request.
+    pub proxy: Option<ProxySpec>,
+    /// How to log in.
+    pub login: Login,
+    /// The longest time for a request with its whole answer.
+    pub timeout: Duration,
+    /// The longest time to connect.
+    pub connect: Duration,
+}
+
+impl ServiceSpec {
+    /// A service without proxy and login, with the usual times.
+    pub fn plain(url: impl Into<String>) -> Self {
+        let (timeout, connect) = (Duration::from_mins(1), Duration::from_secs(10));
+        Self { url: url.into(), ca_file: None, proxy: None, login: Login::None, timeout, connect }
+    }
+}
+
+/// A corporate proxy.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProxySpec {
+    /// Its address.
+    pub url: String,
+    /// User and password, where it wants a login.
+    pub login: Option<(Arc<str>, GivenSecret)>,
+}
+
+/// How to log in at a service.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Login {
+    /// Not at all.
+    None,
+    /// HTTP Basic.
+    Basic {
+        /// The user.
+        user: Arc<str>,
+        /// The password.
+        password: GivenSecret,
+    },
+    /// A token that does not change.
+    Bearer {
+        /// The token.
+        token: GivenSecret,
+    },
+    /// OAuth 2 client credentials (RFC 6749 §4.4): a token that runs out.
+    ClientCredentials {
+        /// The token endpoint.
+        token_url: String,
+        /// The client.
+        client_id: Arc<str>,
+        /// Its secret.
+        client_secret: GivenSecret,
+        /// The scopes that are asked for.
+        scope: Option<Arc<str>>,
+    },
 }
 
 /// `[audit]`

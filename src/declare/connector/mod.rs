@@ -1,5 +1,7 @@
 //! Connector files: what a target offers, as its YAML file declares it.
 
+pub mod http;
+mod http_read;
 mod read;
 mod rules;
 mod target;

@@ -1,5 +1,6 @@
 //! From a target file as written to its checked form: every complaint, each with its place.
 
+use super::http_read;
 use super::rules::{Breaker, Counted, DeliveryRules, FaultAction, FaultClass, FaultRule, Quotas, Retry};
 use super::{FieldKind, Operation, TargetField, TargetFile, TargetKind, WriteMode};
 use crate::declare::shape::{self, Key, Record, Shape};
@@ -18,8 +19,8 @@ const BAD_KEY: Code = Code("KITH-T002");
 const CANNOT_BLANK: Code = Code("KITH-T003");
 const BAD_LENGTH: Code = Code("KITH-T004");
 const TABLE_CONFLICT: Code = Code("KITH-T005");
-const BAD_NAME: Code = Code("KITH-T006");
-const OTHER_KIND: Code = Code("KITH-T007");
+pub(super) const BAD_NAME: Code = Code("KITH-T006");
+pub(super) const OTHER_KIND: Code = Code("KITH-T007");
 const BAD_FAULT: Code = Code("KITH-T008");
 const BAD_WAIT: Code = Code("KITH-T009");
 
@@ -139,6 +140,12 @@ static OPERATION: Shape = Shape::Record(&Record {
             "What happens when the post is deleted or the link ends: `remove`, `keep` or `{ blank: [Body] }`.",
         ),
         Key::optional("limits", OPERATION_LIMITS, "{ per_minute: 30 }", "Limits of this operation alone."),
+        http_read::OPERATION_KEYS[0],
+        http_read::OPERATION_KEYS[1],
+        http_read::OPERATION_KEYS[2],
+        http_read::OPERATION_KEYS[3],
+        http_read::OPERATION_KEYS[4],
+        http_read::OPERATION_KEYS[5],
         Key::required(
             "fields",
             Shape::Named { what: "a field", identifiers: true, of: &FIELD },
@@ -168,6 +175,13 @@ static TARGET: Shape = Shape::Record(&Record {
             },
             "{ KITH-D004: drop, failed: retry }",
             "What a fault means: its class (refused, batch_refused, failed, unavailable, login_expired) or code → retry, park, drop, split, login.",
+        ),
+        Key::optional("http", http_read::SERVICE, "{ health: /health }", "Kind http: what holds for every request."),
+        Key::optional(
+            "answers",
+            http_read::ANSWERS,
+            "[{ status: 409, is: unchanged }]",
+            "Kind http: what answers mean, before the built-in rules; each operation may have its own before these.",
         ),
         Key::required(
             "operations",
@@ -199,13 +213,13 @@ pub fn schema() -> serde_json::Value {
     )
 }
 
-struct Reader<'a> {
-    tree: &'a Tree,
+pub(super) struct Reader<'a> {
+    pub(super) tree: &'a Tree,
     problems: &'a mut Problems,
 }
 
 impl Reader<'_> {
-    fn error(&mut self, code: Code, span: Span, message: impl Into<String>, remedy: impl Into<String>) {
+    pub(super) fn error(&mut self, code: Code, span: Span, message: impl Into<String>, remedy: impl Into<String>) {
         self.problems.push(Diagnostic::error(code, self.tree.place(span), message, remedy));
     }
 
@@ -231,7 +245,8 @@ impl Reader<'_> {
         let source = self.tree.file.clone();
         let digest = Digest(Sha256::digest(source.text.as_bytes()).into());
         let rules = self.rules(kind?);
-        Some(TargetFile { name, kind: kind?, operations: operations.into_iter().map(|(o, _)| o).collect(), rules, digest, source })
+        let http = self.http_service(kind?);
+        Some(TargetFile { name, kind: kind?, operations: operations.into_iter().map(|(o, _)| o).collect(), rules, http, digest, source })
     }
 
     fn rules(&mut self, kind: TargetKind) -> DeliveryRules {
@@ -301,25 +316,38 @@ impl Reader<'_> {
 
     fn operation(&mut self, kind: Option<TargetKind>, entry: &Entry) -> Option<Operation> {
         let node = &entry.value;
-        let table = kind.and_then(|kind| self.table(kind, entry));
+        let table = match kind {
+            Some(TargetKind::Http) => Some(entry.key.clone()),
+            Some(kind) => self.table(kind, entry),
+            None => None,
+        };
         let declared = node.get("fields").map(Node::entries).unwrap_or_default();
         self.field_names(node, declared);
         let record_key = self.record_key(node, declared);
         let on_delete = self.on_delete(node, declared, &record_key);
-        let fields = declared.iter().take(MAX_FIELDS).filter_map(|field| self.field(field, &record_key)).collect();
+        let fields: Vec<_> = declared.iter().take(MAX_FIELDS).filter_map(|field| self.field(field, &record_key)).collect();
         let write = match node.text_of("write") {
             Some(word) => WriteMode::ALL.into_iter().find(|w| w.name() == word)?,
             None => WriteMode::Upsert,
         };
         let quotas = quotas(node.get("limits"));
-        Some(Operation { id: OperationId(entry.key.clone()), record_key, on_delete: on_delete?, table: table?, write, quotas, fields })
+        let http = match kind {
+            Some(TargetKind::Http) => Some(self.http_operation(entry, &fields, &record_key, on_delete.as_ref()?, write)?),
+            Some(kind) => {
+                self.no_http_keys(kind, node);
+                None
+            }
+            None => None,
+        };
+        Some(Operation { id: OperationId(entry.key.clone()), record_key, on_delete: on_delete?, table: table?, write, quotas, fields, http })
     }
 
     /// The table of a sqlite target, the type of an ndjson one.
     fn table(&mut self, kind: TargetKind, entry: &Entry) -> Option<Arc<str>> {
         let (wanted, other) = match kind {
             TargetKind::Sqlite => ("table", "type"),
-            TargetKind::Ndjson => ("type", "table"),
+            // An http target has neither; `http_operation` says so.
+            TargetKind::Ndjson | TargetKind::Http => ("type", "table"),
         };
         if let Some(stray) = entry.value.entry(other) {
             let message = format!("`{other}` belongs to another kind of target than `{}`", kind.name());

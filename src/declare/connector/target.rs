@@ -1,7 +1,9 @@
 //! The checked form of a target file.
 
+use super::http::{HttpOperation, HttpService};
 use super::rules::{Counted, DeliveryRules, Quotas};
-use crate::diagnose::SourceFile;
+use crate::declare::config::{TargetPlace, TargetSpec};
+use crate::diagnose::{Code, Diagnostic, Place, SourceFile};
 use crate::enrich::OnDelete;
 use crate::model::{Digest, OperationId, Value};
 use std::sync::Arc;
@@ -13,17 +15,20 @@ pub enum TargetKind {
     Sqlite,
     /// Lines of JSON in a file.
     Ndjson,
+    /// JSON over HTTP into a service.
+    Http,
 }
 
 impl TargetKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Sqlite, Self::Ndjson];
+    pub const ALL: [Self; 3] = [Self::Sqlite, Self::Ndjson, Self::Http];
 
     /// The word that files use.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",
             Self::Ndjson => "ndjson",
+            Self::Http => "http",
         }
     }
 
@@ -31,6 +36,7 @@ impl TargetKind {
     pub const fn counts(self) -> Counted {
         match self {
             Self::Sqlite | Self::Ndjson => Counted::Records,
+            Self::Http => Counted::Requests,
         }
     }
 }
@@ -123,7 +129,7 @@ pub struct Operation {
     pub record_key: Vec<Arc<str>>,
     /// What a Delete or an unlink does. The fields of `Blank` are in `fields`, neither required nor part of the key.
     pub on_delete: OnDelete,
-    /// SQLite: the table. NDJSON: the `type` written on each line.
+    /// SQLite: the table. NDJSON: the `type` written on each line. HTTP: the operation's name.
     pub table: Arc<str>,
     /// What happens to a record that is there already.
     pub write: WriteMode,
@@ -131,6 +137,8 @@ pub struct Operation {
     pub quotas: Quotas,
     /// The fields, in file order. Names differ also where ASCII case is ignored, as SQLite compares them.
     pub fields: Vec<TargetField>,
+    /// HTTP: its requests; `None` for every other kind.
+    pub http: Option<HttpOperation>,
 }
 
 impl Operation {
@@ -151,13 +159,30 @@ pub struct TargetFile {
     pub operations: Vec<Operation>,
     /// How the target wants to be treated.
     pub rules: DeliveryRules,
+    /// HTTP: what holds for every request; `None` for every other kind.
+    pub http: Option<HttpService>,
     /// SHA-256 of the file's bytes.
     pub digest: Digest,
     /// The file itself, for diagnostics that point into it.
     pub source: Arc<SourceFile>,
 }
 
+/// A target's place and the kind of its file do not go together.
+const MISPLACED: Code = Code("KITH-T013");
+
 impl TargetFile {
+    /// The complaint where a configuration gives this file a `path` and it wants a `url`, or the other way round; `named` is where the
+    /// configuration names the file.
+    pub fn misplaced(&self, spec: &TargetSpec, named: &Place) -> Option<Diagnostic> {
+        let (has, wants, example) = match (self.kind, &spec.place) {
+            (TargetKind::Http, TargetPlace::File(_)) => ("path", "url", "\"https://helpdesk.example/api\""),
+            (TargetKind::Sqlite | TargetKind::Ndjson, TargetPlace::Service(_)) => ("url", "path", "\"/srv/crm/crm.db\""),
+            (TargetKind::Http, TargetPlace::Service(_)) | (TargetKind::Sqlite | TargetKind::Ndjson, TargetPlace::File(_)) => return None,
+        };
+        let message = format!("[targets.{}] has a `{has}`, and its target file is of kind `{}`", spec.name, self.kind.name());
+        Some(Diagnostic::error(MISPLACED, named.clone(), message, format!("write `{wants} = {example}`, or name another target file")))
+    }
+
     /// An operation by its id.
     pub fn operation(&self, id: &str) -> Option<&Operation> {
         self.operations.iter().find(|o| &*o.id.0 == id)

@@ -323,6 +323,7 @@ mod tests {
             write: WriteMode::Upsert,
             quotas: crate::declare::connector::Quotas::default(),
             fields: vec![field("Id"), field("Body")],
+            http: None,
         };
         let source = Arc::new(SourceFile { name: String::new(), text: String::new() });
         TargetFile {
@@ -330,6 +331,7 @@ mod tests {
             kind: TargetKind::Sqlite,
             operations: vec![operation],
             rules: crate::declare::connector::DeliveryRules::usual(crate::declare::connector::Counted::Records),
+            http: None,
             digest: Digest([0; 32]),
             source,
         }

@@ -1,0 +1,290 @@
+//! HTTP as a client: one request, one bounded answer, and whether the request may have left. Never follows a redirect, never repeats.
+
+use crate::declare::config::Secret;
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// 1 MiB: an answer about a batch of 5,000 records at 200 bytes each. What is longer is cut, and counts as not understood.
+pub const LONGEST_BODY: usize = 1 << 20;
+
+/// Servers keep an idle connection for 5 seconds and more (Node 5, Apache 5, nginx 75). One that the server closes while a request is on its
+/// way leaves the outcome unknown, so it is given up before.
+const IDLE: Duration = Duration::from_secs(4);
+
+/// How a service is reached.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// PEM certificates that are trusted instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The proxy that every request goes through.
+    pub proxy: Option<Proxy>,
+    /// The longest time for name, connection and TLS.
+    pub connect: Duration,
+    /// The longest time for a request and its whole answer.
+    pub whole: Duration,
+    /// Whether any address is `https`: without, no certificates are read.
+    pub tls: bool,
+}
+
+/// A corporate proxy.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    /// `http://proxy.example:3128`
+    pub url: String,
+    /// User and password, where it wants a login.
+    pub login: Option<(String, Secret)>,
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The CA file can't be read.
+    #[error("the CA file {} can't be read", .path.display())]
+    CaUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The CA file holds no certificates.
+    #[error("the CA file {} holds no usable PEM certificate", .0.display())]
+    CaUnusable(PathBuf),
+    /// The proxy's address is none.
+    #[error("the proxy's address can't be used")]
+    Proxy,
+    /// TLS can't be set up: no certificates in the system's store, for instance.
+    #[error("TLS can't be set up: {0}")]
+    Tls(String),
+}
+
+/// What authorises a request. `Debug` hides it.
+#[derive(Clone, Debug)]
+pub struct Authorization(Secret);
+
+impl Authorization {
+    /// `Basic …`
+    ///
+    /// # Errors
+    /// Where the two can't be a header.
+    pub fn basic(user: &str, password: &Secret) -> Result<Self, Unsendable> {
+        use base64::Engine as _;
+        let pair = zeroize::Zeroizing::new(format!("{user}:{}", password.expose()));
+        let coded = zeroize::Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(pair.as_bytes()));
+        Secret::from_bytes(format!("Basic {}", coded.as_str()).into_bytes()).map(Self).map_err(|_source| Unsendable::Authorization)
+    }
+
+    /// `Bearer …`
+    ///
+    /// # Errors
+    /// Where the token can't be a header.
+    pub fn bearer(token: &Secret) -> Result<Self, Unsendable> {
+        Secret::from_bytes(format!("Bearer {}", token.expose().trim()).into_bytes()).map(Self).map_err(|_source| Unsendable::Authorization)
+    }
+}
+
+impl Authorization {
+    /// A text without it: servers echo what they were sent.
+    pub fn hide(&self, text: &str) -> String {
+        let whole = self.0.expose();
+        let value = whole.split_once(' ').map_or(whole, |(_, value)| value);
+        if value.is_empty() { text.to_owned() } else { text.replace(value, "‹hidden›") }
+    }
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// `PUT`
+    pub method: &'static str,
+    /// In full.
+    pub url: String,
+    /// Without the authorisation.
+    pub headers: Vec<(String, String)>,
+    /// Sent as `Authorization`, never shown.
+    pub authorization: Option<Authorization>,
+    /// The content.
+    pub body: Option<Vec<u8>>,
+}
+
+/// How much of an answer's content came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Extent {
+    /// All of it.
+    Whole,
+    /// The connection ended, or the time was up, in the middle.
+    Broken,
+    /// More than [`LONGEST_BODY`]: the rest was not read.
+    TooLong,
+}
+
+/// An answer.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// Names in small letters, in the order in which they came.
+    pub headers: Vec<(String, String)>,
+    /// The content, as far as it came.
+    pub body: Vec<u8>,
+    /// How much of it came.
+    pub extent: Extent,
+}
+
+impl fmt::Debug for Reply {
+    /// The content may be personal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").field("status", &self.status).field("bytes", &self.body.len()).field("extent", &self.extent).finish()
+    }
+}
+
+impl Reply {
+    /// The first header of a name, in small letters.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// What makes a request that can't be one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unsendable {
+    /// The address.
+    #[error("the address can't be used")]
+    Url,
+    /// A header.
+    #[error("a header can't be used")]
+    Header,
+    /// The login.
+    #[error("the login can't stand in a header")]
+    Authorization,
+}
+
+/// Why there is no answer. The texts hold no address and nothing personal.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SendError {
+    /// It can't be a request.
+    #[error(transparent)]
+    Unsendable(#[from] Unsendable),
+    /// Nothing of the request left this machine: no name, no connection, no TLS, no way through the proxy.
+    #[error("{0}")]
+    NotSent(String),
+    /// The request may have arrived.
+    #[error("{0}")]
+    Unanswered(String),
+}
+
+/// A client with its own connections, to be kept and shared.
+#[derive(Clone, Debug)]
+pub struct Client(reqwest::Client);
+
+impl Client {
+    /// A client. Nothing is connected.
+    ///
+    /// # Errors
+    /// Where the CA file, the proxy or the system's certificates can't be used.
+    pub fn new(connection: &Connection) -> Result<Self, SetupError> {
+        // The environment's proxies are not ours: `no_proxy` first, then the one that the configuration names.
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("kith/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .no_proxy()
+            .http1_only()
+            .pool_idle_timeout(IDLE)
+            .connect_timeout(connection.connect.min(connection.whole))
+            .timeout(connection.whole);
+        if let Some(proxy) = &connection.proxy {
+            let mut through = reqwest::Proxy::all(&proxy.url).map_err(|_source| SetupError::Proxy)?;
+            if let Some((user, password)) = &proxy.login {
+                through = through.basic_auth(user, password.expose());
+            }
+            builder = builder.proxy(through);
+        }
+        if let Some(path) = &connection.ca_file {
+            let pem = std::fs::read(path).map_err(|source| SetupError::CaUnreadable { path: path.clone(), source })?;
+            let trusted = reqwest::Certificate::from_pem_bundle(&pem).map_err(|_source| SetupError::CaUnusable(path.clone()))?;
+            if trusted.is_empty() {
+                return Err(SetupError::CaUnusable(path.clone()));
+            }
+            builder = builder.tls_certs_only(trusted);
+        } else if !connection.tls {
+            builder = builder.tls_certs_only([]);
+        }
+        builder.build().map(Self).map_err(|error| SetupError::Tls(chain(&error)))
+    }
+
+    /// Sends a request and reads its answer, once.
+    ///
+    /// # Errors
+    /// Where there is none; [`SendError`] tells whether the request may have left.
+    pub async fn send(&self, request: Request) -> Result<Reply, SendError> {
+        let method = reqwest::Method::from_bytes(request.method.as_bytes()).map_err(|_source| Unsendable::Header)?;
+        let url = reqwest::Url::parse(&request.url).map_err(|_source| Unsendable::Url)?;
+        let mut built = self.0.request(method, url);
+        for (name, value) in &request.headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_source| Unsendable::Header)?;
+            built = built.header(name, HeaderValue::from_str(value).map_err(|_source| Unsendable::Header)?);
+        }
+        if let Some(Authorization(secret)) = &request.authorization {
+            let mut value = HeaderValue::from_str(secret.expose()).map_err(|_source| Unsendable::Authorization)?;
+            value.set_sensitive(true);
+            built = built.header(AUTHORIZATION, value);
+        }
+        if let Some(body) = request.body {
+            built = built.body(body);
+        }
+        let mut response = built.send().await.map_err(|error| {
+            let error = error.without_url();
+            if error.is_builder() {
+                SendError::Unsendable(Unsendable::Url)
+            } else if error.is_connect() {
+                SendError::NotSent(chain(&error))
+            } else {
+                SendError::Unanswered(chain(&error))
+            }
+        })?;
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+        let (mut body, mut extent) = (Vec::new(), Extent::Whole);
+        loop {
+            match response.chunk().await {
+                Ok(None) => break,
+                Ok(Some(chunk)) => {
+                    let room = LONGEST_BODY.saturating_sub(body.len());
+                    body.extend(chunk.iter().take(room));
+                    if chunk.len() > room {
+                        extent = Extent::TooLong;
+                        break;
+                    }
+                }
+                Err(_broken) => {
+                    extent = Extent::Broken;
+                    break;
+                }
+            }
+        }
+        Ok(Reply { status: response.status().as_u16(), headers, body, extent })
+    }
+}
+
+/// What went wrong, down to the system's word: the outer layers only say "error sending request".
+fn chain(error: &reqwest::Error) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    let mut at: Option<&dyn std::error::Error> = std::error::Error::source(error);
+    if error.is_timeout() {
+        texts.push("the time was up".to_owned());
+    }
+    // No chain of theirs is deeper than about six.
+    for _ in 0..16 {
+        let Some(error) = at else { break };
+        let text = error.to_string();
+        if !texts.iter().any(|t| t.contains(&text)) {
+            texts.push(text);
+        }
+        at = error.source();
+    }
+    if texts.is_empty() { "no reason is known".to_owned() } else { texts.join(": ") }
+}
