@@ -38,6 +38,7 @@ shipped! {
     "config/production.example.toml"
     "connectors/README.md"
     "connectors/target.schema.json"
+    "connectors/targets/http.yaml"
     "connectors/targets/ndjson.yaml"
     "connectors/targets/sqlite.yaml"
     "mappings/README.md"

@@ -93,7 +93,7 @@ fn parts_of(project: Project, session: &mut Session, how: Keys) -> Result<(Proje
         }
     };
     let mut project = project;
-    if how != Keys::There
+    if how == Keys::Made
         && let Err(problem) = read_secrets(&mut project.config, &session.environment)
     {
         session.terminal.problem(&problem);

@@ -21,6 +21,7 @@ mod cli;
 mod customers;
 mod dead_letters;
 mod fuzz;
+mod http_target;
 mod kills;
 mod linkage;
 mod main_job;

@@ -2,6 +2,10 @@
 
 #![allow(dead_code, reason = "each test module uses what it needs")]
 
+pub mod cutting_proxy;
+pub mod nginx;
+pub mod scripted;
+
 use flate2::read::MultiGzDecoder;
 use std::collections::HashSet;
 use std::fs;
@@ -18,6 +22,47 @@ pub fn sample(name: &str) -> Vec<u8> {
     let mut out = Vec::new();
     MultiGzDecoder::new(fs::File::open(root().join("tests/data/retail").join(name)).unwrap()).read_to_end(&mut out).unwrap();
     out
+}
+
+/// A port of loopback that nobody uses now.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Waits until somebody listens there; false after ten seconds.
+pub fn wait_for(port: u16) -> bool {
+    for _ in 0..200 {
+        if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return true;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    false
+}
+
+/// Whether a server is installed. Where it is not, the test is skipped loudly; in CI, which installs it, that is a failure.
+pub fn have(program: &str) -> bool {
+    let found = std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).chain(["/usr/sbin".into()]).any(|folder| folder.join(program).is_file())
+    });
+    if !found {
+        eprintln!("SKIPPED: `{program}` is not installed");
+        assert!(std::env::var_os("CI").is_none(), "`{program}` is not installed, and CI needs it");
+    }
+    found
+}
+
+/// Random numbers that a seed repeats (SplitMix64).
+pub struct Seed(pub u64);
+
+impl Seed {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
 }
 
 pub struct Project {
