@@ -3,6 +3,7 @@
 
 use kith::audit::{Entry, Note, Sealed, SealedEvidence, VerifierKey, canonical};
 use kith::declare::{config, connector, mapping, yaml};
+use kith::deliver::http::pace;
 use kith::model::Digest;
 use kith::normalize::activity_streams::Reader;
 use kith::normalize::{Cleaner, CustomerFields, Extract, Field, Finder, IdentityFields, NamePart, clean_customer};
@@ -22,7 +23,19 @@ pub const TARGETS: &[Target] = &[
     ("entry", entry),
     ("checkpoint", checkpoint),
     ("stored_bytes", stored_bytes),
+    ("server_limits", server_limits),
 ];
+
+/// Lines of `name: value`, as a server would send them.
+fn server_limits(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let headers: Vec<(String, String)> =
+        text.lines().filter_map(|line| line.split_once(':')).map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    for asked in [pace::retry_after(&headers, now), pace::exhausted(&headers, now), pace::throttled(&headers, now)].into_iter().flatten() {
+        assert!(!asked.wait.is_zero() && asked.wait.as_secs() <= 366 * 86_400, "a wait is bounded");
+    }
+}
 
 fn activity_streams(bytes: &[u8]) {
     let fields =

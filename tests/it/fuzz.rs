@@ -57,12 +57,21 @@ fn no_reader_panics_on_real_files_bent_at_random() {
     let lines: Vec<Vec<u8>> = sample("activities.ndjson.gz").split(|b| *b == b'\n').take(400).map(<[u8]>::to_vec).collect();
     let checkpoint = b"kith.test/x\n3\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n\xe2\x80\x94 kith.test/x Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE+xeMcTOAYQ8=\n".to_vec();
     let entry = br#"{"actor":{"kind":"service","name":"kith","role":"service"},"kind":"service.stopped","time":"2026-11-21T20:44:31.123456Z","v":1,"what":{"reason":"drained"}}"#.to_vec();
+    let limits: Vec<Vec<u8>> = [
+        "date: Sat, 21 Nov 2026 12:00:00 GMT\nretry-after: Saturday, 21-Nov-26 12:01:00 GMT\n",
+        "date: Sat Nov 21 12:00:09 2026\nx-ratelimit-remaining: 0\nx-ratelimit-reset: 1795262410000\n",
+        "ratelimit: \"burst\";r=0;t=2, \"day\";r=0;t=4000\nx-ratelimit-remaining-requests: 0\nx-ratelimit-reset-requests: 6m0.5s\n",
+        "retry-after-ms: 250\nx-rate-limit-reset: 2026-11-21T12:15:00.000Z\nratelimit-remaining: 0\nratelimit-reset-after: 0.64\n",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .to_vec();
     for (name, target) in targets::TARGETS {
         let seeds: Vec<Vec<u8>> = match *name {
             "activity_streams" | "cleaners" => lines.clone(),
             "mapping" => vec![read("mappings/retail.yaml"), read("mappings/models/retail.yaml")],
             "configuration" => vec![read("config/kith.toml"), read("config/production.example.toml")],
-            "target_file" => vec![read("connectors/targets/sqlite.yaml"), read("connectors/targets/ndjson.yaml")],
+            "target_file" => vec![read("connectors/targets/sqlite.yaml"), read("connectors/targets/ndjson.yaml"), read("connectors/targets/http.yaml")],
+            "server_limits" => limits.clone(),
             "checkpoint" => vec![checkpoint.clone()],
             _ => vec![entry.clone(), checkpoint.clone()],
         };

@@ -93,6 +93,38 @@ fn every_default_and_example_is_read_as_its_key_wants() {
 }
 
 #[test]
+fn a_service_is_told_from_a_file_and_its_login_is_one() {
+    let target = |keys: &str| with(&format!("[targets.desk]\nconnector='c.yaml'\n{keys}\n"));
+    let place = |keys: &str| checked(&target(keys), &[]).target("desk").unwrap().place.clone();
+    let TargetPlace::Service(plain) = place("url='https://desk.example/api/'") else { panic!() };
+    assert_eq!(*plain, ServiceSpec::plain("https://desk.example/api"));
+    assert_eq!(TargetPlace::Service(plain).endpoint(), "desk.example");
+    let mut oauth = place("url='http://[::1]:80'\ntoken_url='https://l/t'\nclient_id='k'\nclient_secret={env='S'}\nproxy='http://p:1'\nproxy_user='u'\nproxy_password={env='P'}");
+    assert_eq!(oauth.secrets_mut().len(), 2);
+    for (keys, told) in [
+        ("", "KITH-C004"),
+        ("url='ftp://a'", "KITH-C003"),
+        ("url='https://'", "KITH-C003"),
+        ("url='https://a/?b=c'", "KITH-C003"),
+        ("url='https://u:hunter2@a'", "KITH-C008"),
+        ("url='https://a'\npath='b'", "KITH-C010"),
+        ("path='b'\ntoken={env='T'}", "KITH-C010"),
+        ("url='https://a'\ntoken={env='T'}\nuser='u'\npassword={env='P'}", "KITH-C010"),
+        ("url='https://a'\ntoken='hunter2'", "KITH-C008"),
+        ("url='https://a'\nuser='u'", "KITH-C004"),
+        ("url='https://a'\npassword={env='P'}", "KITH-C004"),
+        ("url='https://a'\ntoken_url='https://l'", "KITH-C004"),
+        ("url='https://a'\nscope='s'", "KITH-C004"),
+        ("url='https://a'\nproxy_user='s'", "KITH-C004"),
+        ("url='https://a'\nproxy='http://p'\nproxy_user='s'", "KITH-C004"),
+        ("url='https://a'\ntimeout_seconds=0", "KITH-C005"),
+    ] {
+        let complaints = complaints(&target(keys), &[]);
+        assert!(complaints.starts_with(told) && complaints.lines().count() == 1 && !complaints.contains("hunter2"), "{keys}: {complaints}");
+    }
+}
+
+#[test]
 fn tables_stand_in_the_order_of_the_file() {
     let config = checked(&with("[related.zeta]\nkind='csv'\npath='z'\n[related.alpha]\nkind='csv'\npath='a'\n"), &[]);
     assert_eq!(config.related.iter().map(|t| &*t.name).collect::<Vec<_>>(), ["zeta", "alpha"]);
@@ -161,7 +193,7 @@ format = ["json"]
     KITH-C003 config/kith.toml:25:13: `delimiter` must be one ASCII character, and no quotation mark; write `","`, `";"`, `"|"` or `"\t"`
     KITH-C005 config/kith.toml:29:14: `per_second` is -5; it must be from 1 to 100000000; write a number from 1 to 100000000, or remove the key
     KITH-C003 config/kith.toml:33:9: `batch` must be a whole number from 1 to 5000, not a fraction; write a whole number from 1 to 5000
-    KITH-C004 config/kith.toml:34:10: [targets.three] lacks the key `path`; add `path = "/srv/crm/crm.db"`
+    KITH-C004 config/kith.toml:34:10: [targets.three] lacks the key `path` or `url`; add `path = "/srv/crm/crm.db"` for a file or database, `url = "https://helpdesk.example/api/v2"` for a service
     KITH-C009 config/kith.toml:35:13: the path `connector` is empty; write the path in full or relative to the project folder: `connector = "connectors/targets/sqlite.yaml"`
     KITH-C006 config/kith.toml:37:10: `https://kith.example/a b` can't name a log; write a host name of yours and a path without scheme, blanks and `+`, at most 200 bytes: `origin = "kith.example.com/retail"`
     KITH-C007 config/kith.toml:39:8: `anna` can't be `stewart`; did you mean `steward`? Possible are `operator`, `steward`, `reviewer`
@@ -176,7 +208,7 @@ fn a_missing_section_says_what_it_must_hold() {
     KITH-C004 config/kith.toml: [service] is missing; add [service] with `mapping = "mappings/retail.yaml"`
     KITH-C004 config/kith.toml: [sources.NAME] is missing; add [sources.NAME] with `kind = "folder"`
     KITH-C004 config/kith.toml: [customers.NAME] is missing; add [customers.NAME] with `kind = "csv"`, `path = "/srv/crm/customers.csv.gz"`
-    KITH-C004 config/kith.toml: [targets.NAME] is missing; add [targets.NAME] with `connector = "connectors/targets/sqlite.yaml"`, `path = "/srv/crm/crm.db"`
+    KITH-C004 config/kith.toml: [targets.NAME] is missing; add [targets.NAME] with `connector = "connectors/targets/sqlite.yaml"`
     KITH-C004 config/kith.toml: [audit] is missing; add [audit] with `origin = "kith.example.com/retail"`
     "#);
 }

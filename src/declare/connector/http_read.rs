@@ -2,7 +2,7 @@
 
 use super::http::{
     AnswerRule, BatchRequest, BatchResults, HttpOperation, HttpRequest, HttpService, LookUp, Meaning, Method, Named, PathTemplate,
-    ResultOrder, Settle, StatusSet,
+    Piece, ResultOrder, Settle, StatusSet,
 };
 use super::read::{BAD_NAME, OTHER_KIND, Reader};
 use super::{TargetField, TargetKind, WriteMode};
@@ -193,7 +193,7 @@ impl Reader<'_> {
             }
             service.headers.push((entry.key.clone(), value));
         }
-        service.health = node.get("health").and_then(|n| self.path(n, |_| None)).map(|(_, text)| text);
+        service.health = node.get("health").and_then(|n| self.plain_path(n));
         Some(service)
     }
 
@@ -324,6 +324,17 @@ impl Reader<'_> {
         Some((template, text))
     }
 
+    /// A path that is about no single record.
+    fn plain_path(&mut self, node: &Node) -> Option<Arc<str>> {
+        let (template, text) = self.path(node, |_| None)?;
+        if template.0.iter().any(|piece| matches!(piece, Piece::Value(_))) {
+            let message = format!("`{text}` holds values, and this request is about no single record");
+            self.error(BAD_REQUEST, node.span, message, "write it without braces");
+            return None;
+        }
+        Some(text)
+    }
+
     fn pointer(&mut self, text: &Arc<str>, span: crate::diagnose::Span) -> Option<Arc<str>> {
         let right = text.len() <= 500 && (text.is_empty() || text.starts_with('/'));
         if !right {
@@ -393,7 +404,7 @@ impl Reader<'_> {
             Some(word) => Method::ALL.into_iter().find(|m| m.name() == word)?,
             None => Method::Post,
         };
-        let (_, path) = self.path(node.get("path")?, |_| Some("can't stand there: a batch has many records"))?;
+        let path = self.plain_path(node.get("path")?)?;
         let at_most = node.get("at_most").and_then(Node::whole).unwrap_or(USUAL_BATCH);
         let results = match node.get("results") {
             None => {

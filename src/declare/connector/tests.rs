@@ -28,8 +28,8 @@ fn shipped() -> Vec<(PathBuf, TargetFile)> {
 #[test]
 fn shipped_targets_are_right_and_offer_what_mappings_deliver() {
     let targets = shipped();
-    assert_eq!(targets.iter().map(|(_, t)| t.kind).collect::<Vec<_>>(), [TargetKind::Ndjson, TargetKind::Sqlite]);
-    let sqlite = &targets[1].1;
+    assert_eq!(targets.iter().map(|(_, t)| t.kind).collect::<Vec<_>>(), [TargetKind::Http, TargetKind::Ndjson, TargetKind::Sqlite]);
+    let sqlite = &targets[2].1;
     let interaction = sqlite.operation("upsert_interaction").unwrap();
     assert_eq!(interaction.record_key.iter().map(|k| &**k).collect::<Vec<_>>(), ["Network", "ActivityID"]);
     assert_eq!(
@@ -39,8 +39,71 @@ fn shipped_targets_are_right_and_offer_what_mappings_deliver() {
     assert_eq!(interaction.field("Body").map(|f| (f.kind, f.required, f.max_length)), Some((FieldKind::Text, false, Some(4000))));
     assert!(interaction.field("Network").unwrap().required, "a field of the record key is required");
     assert_eq!(sqlite.operation("queue_lead").unwrap().write, WriteMode::InsertOnly);
-    let desk = targets[0].1.operation("create_service_request").unwrap();
+    let desk = targets[1].1.operation("create_service_request").unwrap();
     assert_eq!((&*desk.table, &desk.on_delete), ("service_request", &OnDelete::Blank(vec!["Abstract".into()])));
+}
+
+#[test]
+fn every_problem_of_an_http_target_is_told_at_once() {
+    let text = "\
+kith: 1
+target: desk
+kind: http
+http: { idempotency_header: 'a b', headers: { Authorization: x, X-Ok: \"\u{e9}\" }, health: health }
+answers: [{ is: unchanged }, { status: [4xx, 6xx], json: { error.code: dup }, is: refused }]
+operations:
+  one:
+    table: t
+    record_key: Id
+    on_delete: remove
+    request: { method: POST, path: '/n/{Topic}' }
+    fields: { Id: { type: text }, Topic: { type: text } }
+  two:
+    record_key: Id
+    on_delete: remove
+    request: { method: POST, path: /n, key_member: Id }
+    settle: { look_up: { path: '/n/{Topic}', json: { /k: idempotency_key } } }
+    batch: { path: '/b/{key}', by: position }
+    fields: { Id: { type: text }, Topic: { type: text } }
+  three:
+    record_key: Id
+    on_delete: { blank: Topic }
+    request: { path: '/c/{Must}/n' }
+    settle: { look_up: { path: '/n', list: items } }
+    batch: { path: /b, results: /r, by: { member: id, is: Tpic } }
+    fields: { Id: { type: text }, Topic: { type: text }, Must: { type: text, required: true } }
+  four:
+    record_key: Id
+    on_delete: keep
+    fields: { Id: { type: text } }
+";
+    let checked = read(&file(text));
+    assert!(checked.value.is_none());
+    insta::assert_snapshot!(complaints(text), @r"
+    KITH-T010 target.yaml:4:29: `a b` can't name a header; use letters, digits and `-`; a login stands in `[targets.NAME]` of the configuration
+    KITH-T010 target.yaml:4:62: `Authorization` is set by Kith itself; use letters, digits and `-`; a login stands in `[targets.NAME]` of the configuration
+    KITH-T010 target.yaml:4:71: the value of `X-Ok` can't stand in a header; use printable ASCII, at most 1,000 characters
+    KITH-T010 target.yaml:4:86: `health` is no path: a path begins with `/` and is relative to the target's `url`; write for instance `/interactions/{key}`
+    KITH-T012 target.yaml:5:11: the rule fits every answer; add `status` or `json`
+    KITH-T012 target.yaml:5:46: `6xx` is no HTTP status; write a code like `409`, or `4xx`
+    KITH-T012 target.yaml:5:60: `error.code` is no JSON pointer; it begins with `/` and names one member after the other: `/error/code`
+    KITH-T007 target.yaml:8:5: `table` belongs to another kind of target than `http`; remove it; kind `http` has `request`
+    KITH-T010 target.yaml:11:36: `Topic` in the path is neither part of the record key nor required: it may have no value; use fields of the record key, or `{key}`
+    KITH-T010 target.yaml:13:3: `two` does not say how a record is removed; add `remove: { path: /interactions/{key} }` with fields of the record key, or choose another `on_delete`
+    KITH-T006 target.yaml:16:52: `Id` can't name a member here; give it a name of its own
+    KITH-T010 target.yaml:17:32: `Topic` in the path is not part of the record key, and a withdrawal or look-up knows no other field; use fields of the record key, or `{key}`
+    KITH-T010 target.yaml:18:20: `/b/{key}` holds values, and this request is about no single record; write it without braces
+    KITH-T010 target.yaml:20:3: `three` does not say how fields are emptied; add `blank: { method: PATCH, path: … }` with fields of the record key
+    KITH-T011 target.yaml:24:24: that a record is there does not tell whether its newest version arrived; add `json: { /externalKey: idempotency_key }` or fields to compare, or write `write: insert_only`
+    KITH-T012 target.yaml:24:44: `items` is no JSON pointer; it begins with `/` and names one member after the other: `/items`
+    KITH-T012 target.yaml:25:51: `id` is no JSON pointer; it begins with `/` and names one member after the other: `/id`
+    KITH-T007 target.yaml:27:3: `four` lacks the key `request`; add `request: { method: PUT, path: /interactions/{key} }`: kind `http` needs it
+    ");
+    let ndjson = "kith: 1\ntarget: a\nkind: ndjson\nhttp: {}\noperations:\n  a: { type: b, record_key: I, on_delete: keep, settle: repeat, fields: { I: { type: text } } }\n";
+    insta::assert_snapshot!(complaints(ndjson), @r"
+    KITH-T007 target.yaml:4:1: `http` belongs to another kind of target than `ndjson`; remove it
+    KITH-T007 target.yaml:6:49: `settle` belongs to kind `http`, and this is kind `ndjson`; remove it
+    ");
 }
 
 #[test]
