@@ -17,7 +17,7 @@ use crate::declare::config::ServiceSpec;
 use crate::declare::connector::TargetFile;
 use crate::declare::connector::http::{AnswerRule, BatchRequest, HttpService, Settle};
 use crate::diagnose::{Code, Diagnostic, Place, Problems};
-use crate::model::{Delivery, FieldChange, Intended, Personal, Receipt, Value, WriteEffect, WriteIntent};
+use crate::model::{Delivery, FieldChange, Intended, OperationId, Personal, Receipt, Value, WriteEffect, WriteIntent};
 use crate::wire::http::{Reply, Request};
 use answer::{About, Said};
 use jiff::Timestamp;
@@ -25,11 +25,14 @@ use request::Ready;
 use serde_json::Value as Json;
 use session::Session;
 use settle::Comparison;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Requests in a row without any answer, after which the rest of a batch is not sent: each may take the whole of `timeout_seconds`.
 const MOST_UNANSWERED: u32 = 2;
+
+/// Records that leave in one write where each is a request of its own: after a crash so many at most are to be settled.
+const ALONE_AT_ONCE: usize = 20;
 
 /// A service.
 #[derive(Clone, Debug)]
@@ -118,36 +121,55 @@ impl HttpTarget {
                 Ok(ready) => waiting.push((at, ready)),
             }
         }
-        let mut rest = waiting.as_slice();
-        while let Some((first, _)) = rest.split_first() {
+        for group in grouped(waiting) {
             if progress.stop.is_some() {
                 break;
             }
-            let count = together(rest);
-            let (now, later) = rest.split_at_checked(count).unwrap_or((rest, &[]));
-            match (&first.1.http.batch, first.1.is_batched()) {
-                (Some(request), true) => inner.many(request, now, &mut progress).await,
+            let Some(first) = group.first() else { continue };
+            match &first.1.http.batch {
+                Some(request) if first.1.is_batched() => inner.many(request, &group, &mut progress).await,
                 _ => inner.one(first, &mut progress).await,
             }
-            rest = later;
         }
         progress.finish()
     }
 }
 
-/// How many of the first records travel in one request: of one operation, each record once, below the limits.
-fn together(rest: &[(usize, Ready<'_>)]) -> usize {
-    let Some((_, first)) = rest.first() else { return 0 };
-    let Some(batch) = first.http.batch.as_ref().filter(|_| first.is_batched()) else { return 1 };
-    let (mut records, mut bytes) = (BTreeSet::new(), 0_usize);
-    let fits = |(_, one): &&(usize, Ready<'_>)| {
-        bytes += one.record().to_string().len() + 1;
-        one.is_batched()
-            && one.delivery.operation == first.delivery.operation
-            && (bytes <= request::LARGEST_BATCH || records.is_empty())
-            && records.insert(one.key.clone())
-    };
-    rest.iter().take(batch.at_most).take_while(fits).count().max(1)
+/// What travels in one request: records of one operation that takes batches, each record once, below the limits. Groups stand in the order of
+/// their first records, and a record that comes twice keeps its order.
+fn grouped(waiting: Vec<(usize, Ready<'_>)>) -> Vec<Vec<(usize, Ready<'_>)>> {
+    struct Open {
+        at: usize,
+        records: BTreeSet<String>,
+        bytes: usize,
+    }
+    let mut groups: Vec<Vec<(usize, Ready<'_>)>> = Vec::new();
+    // The group of each operation that may still grow.
+    let mut open: BTreeMap<OperationId, Open> = BTreeMap::new();
+    for (place, one) in waiting {
+        let operation = one.delivery.operation.clone();
+        let Some(batch) = one.http.batch.as_ref().filter(|_| one.is_batched()) else {
+            // Whatever comes behind it does not go before it.
+            open.remove(&operation);
+            groups.push(vec![(place, one)]);
+            continue;
+        };
+        let bytes = one.record().to_string().len() + 1;
+        let grown = open.get_mut(&operation).and_then(|open| {
+            let group = groups.get_mut(open.at)?;
+            let fits = group.len() < batch.at_most && open.bytes + bytes <= request::LARGEST_BATCH && !open.records.contains(&one.key);
+            fits.then_some((open, group))
+        });
+        if let Some((open, group)) = grown {
+            open.bytes += bytes;
+            open.records.insert(one.key.clone());
+            group.push((place, one));
+        } else {
+            open.insert(operation, Open { at: groups.len(), records: BTreeSet::from([one.key.clone()]), bytes });
+            groups.push(vec![(place, one)]);
+        }
+    }
+    groups
 }
 
 impl Inner {
@@ -401,6 +423,16 @@ impl Target for HttpTarget {
     async fn write(&self, batch: &[Intended]) -> Written {
         let deliveries: Vec<Delivery> = batch.iter().map(|intended| intended.delivery().clone()).collect();
         self.send(&deliveries).await
+    }
+
+    fn most_at_once(&self) -> usize {
+        let batches = self.inner.file.operations.iter().filter_map(|operation| operation.http.as_ref()?.batch.as_ref());
+        batches.map(|batch| batch.at_most).min().unwrap_or(ALONE_AT_ONCE)
+    }
+
+    fn travels_alone(&self, delivery: &Delivery) -> bool {
+        let http = self.inner.file.operation(&delivery.operation.0).and_then(|operation| operation.http.as_ref());
+        http.is_none_or(|http| !http.is_batched(delivery.intent))
     }
 
     async fn settle(&self, unknown: &Delivery) -> Result<Settled, DeliveryError> {

@@ -4,7 +4,7 @@ use super::{DeliveryError, HttpTarget, NdjsonTarget, SqliteTarget};
 use crate::declare::config::{ServiceSpec, TargetPlace, TargetSpec};
 use crate::declare::connector::{TargetFile, TargetKind};
 use crate::diagnose::{Code, Problems};
-use crate::model::{Delivery, Intended, OperationId, Personal, Receipt};
+use crate::model::{Delivery, Intended, Personal, Receipt};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,8 +82,8 @@ pub trait Target: Send + Sync {
         usize::MAX
     }
 
-    /// Whether each record of this operation is a request of its own; otherwise a write of any number of them is one.
-    fn travels_alone(&self, _operation: &OperationId) -> bool {
+    /// Whether it is a request of its own; otherwise a write of any number of its operation is one.
+    fn travels_alone(&self, _delivery: &Delivery) -> bool {
         false
     }
 
@@ -144,6 +144,22 @@ impl Target for AnyTarget {
             Self::Sqlite(target) => target.write(batch).await,
             Self::Ndjson(target) => target.write(batch).await,
             Self::Http(target) => target.write(batch).await,
+        }
+    }
+
+    fn most_at_once(&self) -> usize {
+        match self {
+            Self::Sqlite(target) => target.most_at_once(),
+            Self::Ndjson(target) => target.most_at_once(),
+            Self::Http(target) => target.most_at_once(),
+        }
+    }
+
+    fn travels_alone(&self, delivery: &Delivery) -> bool {
+        match self {
+            Self::Sqlite(target) => target.travels_alone(delivery),
+            Self::Ndjson(target) => target.travels_alone(delivery),
+            Self::Http(target) => target.travels_alone(delivery),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a target file of kind http says: requests, how a lost answer is settled, and what an answer means.
 
+use crate::model::WriteIntent;
 use std::sync::Arc;
 
 /// A request's method.
@@ -318,6 +319,18 @@ pub struct HttpOperation {
     pub settle: Option<Settle>,
     /// What answers mean, before those of the whole target.
     pub answers: Vec<AnswerRule>,
+}
+
+impl HttpOperation {
+    /// Whether a delivery of this intent travels in the operation's batch.
+    pub fn is_batched(&self, intent: WriteIntent) -> bool {
+        let by_batch = match intent {
+            WriteIntent::Write => true,
+            WriteIntent::Blank => self.blank.is_none(),
+            WriteIntent::Remove | WriteIntent::Keep => false,
+        };
+        by_batch && self.batch.is_some()
+    }
 }
 
 /// The http part of a target file.

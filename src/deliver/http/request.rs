@@ -63,9 +63,8 @@ impl<'a> Ready<'a> {
     }
 
     /// Whether it goes into the operation's batch.
-    pub(super) const fn is_batched(&self) -> bool {
-        let own_way = matches!(self.delivery.intent, WriteIntent::Blank) && self.http.blank.is_some();
-        self.http.batch.is_some() && matches!(self.delivery.intent, WriteIntent::Write | WriteIntent::Blank) && !own_way
+    pub(super) fn is_batched(&self) -> bool {
+        self.http.is_batched(self.delivery.intent)
     }
 
     /// A path with its values.

@@ -117,9 +117,10 @@ impl Picker {
                 over_budget = true;
                 continue;
             }
+            let alone = lane.target.travels_alone(&row.delivery);
             let costs = match counted {
                 Counted::Records => true,
-                Counted::Requests => lane.target.travels_alone(operation) || !requests.contains(operation),
+                Counted::Requests => alone || !requests.contains(operation),
             };
             if costs && let Err(not_yet) = lane.endpoint.take(Some(operation), now) {
                 if let Scope::Operation(operation) = &not_yet.scope {
@@ -130,7 +131,9 @@ impl Picker {
                 wait = Some(not_yet);
                 break;
             }
-            requests.insert(operation.clone());
+            if !alone {
+                requests.insert(operation.clone());
+            }
             lane.endpoint.leaves(retry, now);
             admitted.push(row);
         }
