@@ -59,7 +59,9 @@ struct Progress {
 
 impl Progress {
     fn tell(&mut self, at: usize, answer: Answer, exchange: Option<Exchange>) {
-        if let Err(error @ (DeliveryError::Unavailable { .. } | DeliveryError::Throttled { .. } | DeliveryError::LoginExpired { .. })) = &answer {
+        if let Err(error @ (DeliveryError::Unavailable { .. } | DeliveryError::Throttled { .. } | DeliveryError::LoginExpired { .. })) =
+            &answer
+        {
             self.stop.get_or_insert_with(|| error.clone());
         }
         if let Some(slot) = self.answers.get_mut(at) {
@@ -70,7 +72,7 @@ impl Progress {
         }
     }
 
-    fn asked(&mut self, asked: pace::Asked) {
+    fn asked(&mut self, asked: &pace::Asked) {
         self.unanswered = 0;
         if self.pause.as_ref().is_none_or(|pause| pause.wait < asked.wait) {
             self.pause = Some(Pause { wait: asked.wait, said: asked.said.clone() });
@@ -82,7 +84,8 @@ impl Progress {
     fn no_answer(&mut self) {
         self.unanswered += 1;
         if self.unanswered >= MOST_UNANSWERED {
-            self.stop.get_or_insert_with(|| DeliveryError::unavailable("KITH-D018", "the service did not answer several requests in a row"));
+            self.stop
+                .get_or_insert_with(|| DeliveryError::unavailable("KITH-D018", "the service did not answer several requests in a row"));
         }
     }
 
@@ -104,13 +107,8 @@ impl HttpTarget {
     /// Writes deliveries; the trait's method takes only those whose intent is durable.
     async fn send(&self, batch: &[Delivery]) -> Written {
         let inner = &*self.inner;
-        let mut progress = Progress {
-            answers: vec![None; batch.len()],
-            exchanges: vec![None; batch.len()],
-            pause: None,
-            stop: None,
-            unanswered: 0,
-        };
+        let mut progress =
+            Progress { answers: vec![None; batch.len()], exchanges: vec![None; batch.len()], pause: None, stop: None, unanswered: 0 };
         let mut waiting: Vec<(usize, Ready<'_>)> = Vec::with_capacity(batch.len());
         for (at, delivery) in batch.iter().enumerate() {
             match inner.ready(delivery) {
@@ -225,12 +223,8 @@ impl Inner {
             }
         };
         let json = answer::json(&reply);
-        let about = About {
-            intent: ready.delivery.intent,
-            repeatable: ready.is_repeatable(),
-            insert_only: ready.is_insert_only(),
-            batch: false,
-        };
+        let about =
+            About { intent: ready.delivery.intent, repeatable: ready.is_repeatable(), insert_only: ready.is_insert_only(), batch: false };
         let said = Said { status: Some(reply.status), json: json.as_ref(), reply: &reply, now: now() };
         match self.told(answer::outcome(self.rules(ready), said, about)).await {
             Ok(effect) => (Ok(receipt(ready, effect)), None),
@@ -300,7 +294,7 @@ impl Inner {
             Ok(reply) => {
                 progress.unanswered = 0;
                 if let Some(asked) = answer::pause(&reply, now()) {
-                    progress.asked(asked);
+                    progress.asked(&asked);
                 }
                 Ok(reply)
             }
@@ -324,9 +318,8 @@ impl Inner {
         let authorization = self.session.authorization().await?;
         let request = Request { method: "GET", url: self.url(path), headers, authorization, body: None };
         // Reading leaves nothing unknown.
-        let reply = self.session.send(request).await.map_err(|error| match error {
-            DeliveryError::OutcomeUnknown { message } => DeliveryError::unavailable("KITH-D018", message),
-            other => other,
+        let reply = self.session.send(request).await.map_err(|error| {
+            if let DeliveryError::OutcomeUnknown { message } = error { DeliveryError::unavailable("KITH-D018", message) } else { error }
         })?;
         self.session.heard(reply.status == 401).await?;
         Ok(reply)
@@ -373,7 +366,8 @@ impl Inner {
 
     async fn check(&self) -> Problems {
         let place = Place::Named(self.session.spec.url.clone());
-        let problem = |code: Code, message: String, remedy: &str| -> Problems { Diagnostic::error(code, place.clone(), message, remedy).into() };
+        let problem =
+            |code: Code, message: String, remedy: &str| -> Problems { Diagnostic::error(code, place.clone(), message, remedy).into() };
         let reply = match self.read(self.service.health.as_deref().unwrap_or("/")).await {
             Ok(reply) => reply,
             Err(error) => {
@@ -388,7 +382,9 @@ impl Inner {
                 problem(Code("KITH-D016"), format!("HTTP {status}: the service does not take the login"), remedy)
             }
             (407, _) => problem(Code("KITH-D012"), "HTTP 407: the proxy wants a login".into(), "give `proxy_user` and `proxy_password`"),
-            (500..=599, _) => problem(Code("KITH-D018"), format!("HTTP {status}: the service can't take anything now"), "look into the service's own log"),
+            (500..=599, _) => {
+                problem(Code("KITH-D018"), format!("HTTP {status}: the service can't take anything now"), "look into the service's own log")
+            }
             (200..=299, _) | (_, false) => Problems::default(),
             (_, true) => {
                 let remedy = "correct `http: { health: … }` of the target file, or `url`";

@@ -136,7 +136,11 @@ pub struct Reply {
 impl fmt::Debug for Reply {
     /// The content may be personal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reply").field("status", &self.status).field("bytes", &self.body.len()).field("extent", &self.extent).finish()
+        f.debug_struct("Reply")
+            .field("status", &self.status)
+            .field("bytes", &self.body.len())
+            .field("extent", &self.extent)
+            .finish_non_exhaustive()
     }
 }
 

@@ -70,7 +70,9 @@ fn no_reader_panics_on_real_files_bent_at_random() {
             "activity_streams" | "cleaners" => lines.clone(),
             "mapping" => vec![read("mappings/retail.yaml"), read("mappings/models/retail.yaml")],
             "configuration" => vec![read("config/kith.toml"), read("config/production.example.toml")],
-            "target_file" => vec![read("connectors/targets/sqlite.yaml"), read("connectors/targets/ndjson.yaml"), read("connectors/targets/http.yaml")],
+            "target_file" => {
+                vec![read("connectors/targets/sqlite.yaml"), read("connectors/targets/ndjson.yaml"), read("connectors/targets/http.yaml")]
+            }
             "server_limits" => limits.clone(),
             "checkpoint" => vec![checkpoint.clone()],
             _ => vec![entry.clone(), checkpoint.clone()],

@@ -8,9 +8,7 @@ use kith::declare::config::{GivenSecret, Login, ProxySpec, Secret, SecretSource,
 use kith::declare::connector::{self, TargetFile};
 use kith::deliver::{Answer, DeliveryError, HttpTarget, Settled, Target, Written};
 use kith::diagnose::SourceFile;
-use kith::model::{
-    Delivery, DeliveryId, Digest, IdempotencyKey, Intended, OperationId, Personal, RecordKey, TargetId, Value, WriteIntent,
-};
+use kith::model::{Delivery, DeliveryId, Digest, IdempotencyKey, Intended, OperationId, Personal, RecordKey, TargetId, Value, WriteIntent};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
@@ -148,7 +146,15 @@ async fn a_value_in_the_path_is_one_segment_whatever_stands_in_it() {
     let paths: Vec<String> = server.requests().iter().map(|r| r.split([' ', '?']).nth(1).unwrap().to_owned()).collect();
     assert_eq!(
         paths,
-        ["/n/x/a%2Fb", "/n/x/..%2F..%2Fetc", "/n/x/a%20b%3Fc%23d", "/n/x/100%25", "/n/x/%C3%BCn%C3%AF", "/n/x/a%3Bb%3Dc%26d", "/n/x/%252e%252e"]
+        [
+            "/n/x/a%2Fb",
+            "/n/x/..%2F..%2Fetc",
+            "/n/x/a%20b%3Fc%23d",
+            "/n/x/100%25",
+            "/n/x/%C3%BCn%C3%AF",
+            "/n/x/a%3Bb%3Dc%26d",
+            "/n/x/%252e%252e"
+        ]
     );
 }
 
@@ -271,10 +277,10 @@ async fn through_a_proxy_that_cuts_at_random_the_store_ends_equal_and_nothing_is
                         Err(error) => panic!("seed {seed}: {error}"),
                     }
                 };
-                match settled {
+                match &settled {
                     Settled::Delivered(_) => break,
                     Settled::NotThere => {}
-                    other => panic!("seed {seed}: {other:?}"),
+                    Settled::Repeatable | Settled::Undecidable { .. } => panic!("seed {seed}: {settled:?}"),
                 }
             }
         }
@@ -465,7 +471,9 @@ async fn a_corporate_proxy_with_a_login_is_gone_through() {
     if !have("tinyproxy") {
         return;
     }
-    let (Some(plain), Some(tls)) = (Nginx::start(Options::default()), Nginx::start(Options { tls: true, ..Options::default() })) else { return };
+    let (Some(plain), Some(tls)) = (Nginx::start(Options::default()), Nginx::start(Options { tls: true, ..Options::default() })) else {
+        return;
+    };
     let dir = tempfile::tempdir().unwrap();
     let (port, log) = (free_port(), dir.path().join("log"));
     let config = format!(
@@ -554,12 +562,7 @@ async fn a_token_that_the_service_ends_is_renewed_once_and_no_more() {
         json(200, &json!({ "access_token": "second-t0ken", "token_type": "Bearer" })),
     ]);
     let server = Scripted::start(vec![answer(201, "", ""), answer(401, "", "ended: first-t0ken"), answer(401, "", "")]);
-    let login = Login::ClientCredentials {
-        token_url: tokens.url(),
-        client_id: "kith".into(),
-        client_secret: secret("s"),
-        scope: None,
-    };
+    let login = Login::ClientCredentials { token_url: tokens.url(), client_id: "kith".into(), client_secret: secret("s"), scope: None };
     let target = HttpTarget::new(ServiceSpec { login, ..service(&server.url()) }, put());
     let written = write(&target, &[said("1", 1, "x"), said("2", 1, "x")]).await;
     assert_eq!(written.answers.iter().map(shown).collect::<Vec<_>>(), ["inserted", "login_expired KITH-D016"]);
@@ -574,22 +577,31 @@ async fn a_token_that_the_service_ends_is_renewed_once_and_no_more() {
 
 // ---------------------------------------------------------------------------------------------------------------- the whole service
 
-#[test]
-fn a_run_delivers_into_a_service_and_a_second_one_sends_nothing() {
-    let Some(nginx) = Nginx::start(Options { login: Some(("kith", "s3cret")), ..Options::default() }) else { return };
+/// The sample project, its service desk behind `url`.
+fn project(url: &str, extra: &str) -> support::Project {
     let project = support::Project::with(&support::slice(300));
     project.edit(
         "config/kith.toml",
         "connector = \"connectors/targets/ndjson.yaml\"\npath = \"crm/service-desk.ndjson\"",
-        &format!("connector = \"connectors/targets/store.yaml\"\nurl = \"{}\"\nuser = \"kith\"\npassword = {{ file = \"config/password\" }}", nginx.url()),
+        &format!("connector = \"connectors/targets/store.yaml\"\nurl = \"{url}\"\n{extra}"),
     );
-    project.write("config/password", "s3cret\n");
     let ndjson = std::fs::read_to_string(support::root().join("connectors/targets/ndjson.yaml")).unwrap();
     let http = ndjson.lines().map(|line| match line.trim().strip_prefix("type: ").filter(|_| line.starts_with("    type:")) {
         Some(kind) => format!("    request: {{ method: PUT, path: '/store/{kind}/{{key}}.json', key_member: kith }}\n"),
         None => format!("{}\n", line.replace("kind: ndjson", "kind: http")),
     });
-    project.write("connectors/targets/store.yaml", http.collect::<String>());
+    project.write(
+        "connectors/targets/store.yaml",
+        http.collect::<String>() + "retry: { first: 10ms, longest: 100ms }\nbreaker: { first: 10ms, longest: 100ms }\n",
+    );
+    project
+}
+
+#[test]
+fn a_run_delivers_into_a_service_and_a_second_one_sends_nothing() {
+    let Some(nginx) = Nginx::start(Options { login: Some(("kith", "s3cret")), ..Options::default() }) else { return };
+    let project = project(&nginx.url(), "user = \"kith\"\npassword = { file = \"config/password\" }");
+    project.write("config/password", "s3cret\n");
     project.kith(&["check"]).ok();
     project.run_once();
     let documents = nginx.documents();
@@ -600,6 +612,31 @@ fn a_run_delivers_into_a_service_and_a_second_one_sends_nothing() {
     assert_eq!((nginx.documents(), nginx.accesses().len()), (documents, sent));
     let log = project.kith(&["status"]).ok();
     assert!(!log.stdout.contains("s3cret") && !log.stderr.contains("s3cret"));
+}
+
+#[test]
+fn a_run_whose_answers_are_lost_ends_with_the_documents_of_one_whose_are_not() {
+    let (Some(calm), Some(stormy)) = (Nginx::start(Options::default()), Nginx::start(Options::default())) else { return };
+    project(&calm.url(), "").run_once();
+    let proxy = CuttingProxy::seeded(stormy.port, 7, 30);
+    let lossy = project(&proxy.url(), "");
+    for _ in 0..20 {
+        // A pass ends where nothing more can be sent now.
+        let summary = lossy.run_once();
+        if stormy.documents().len() == calm.documents().len() && summary["in_flight"].as_u64().unwrap_or(0) == 0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let bare = |nginx: &Nginx| -> Vec<_> {
+        let strip = |(path, mut d): (String, serde_json::Value)| {
+            d.as_object_mut().unwrap().remove("kith");
+            (path, d)
+        };
+        nginx.documents().into_iter().map(strip).collect()
+    };
+    assert_eq!(bare(&stormy), bare(&calm));
+    assert!(proxy.counts().1 > 0, "{:?}", proxy.counts());
 }
 
 #[test]

@@ -42,9 +42,8 @@ pub fn wait_for(port: u16) -> bool {
 
 /// Whether a server is installed. Where it is not, the test is skipped loudly; in CI, which installs it, that is a failure.
 pub fn have(program: &str) -> bool {
-    let found = std::env::var_os("PATH").is_some_and(|path| {
-        std::env::split_paths(&path).chain(["/usr/sbin".into()]).any(|folder| folder.join(program).is_file())
-    });
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).chain(["/usr/sbin".into()]).any(|folder| folder.join(program).is_file()));
     if !found {
         eprintln!("SKIPPED: `{program}` is not installed");
         assert!(std::env::var_os("CI").is_none(), "`{program}` is not installed, and CI needs it");
@@ -52,7 +51,7 @@ pub fn have(program: &str) -> bool {
     found
 }
 
-/// Random numbers that a seed repeats (SplitMix64).
+/// Random numbers that a seed repeats (`SplitMix64`).
 pub struct Seed(pub u64);
 
 impl Seed {

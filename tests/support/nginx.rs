@@ -1,4 +1,4 @@
-//! A real nginx on loopback: a store of documents (WebDAV PUT, GET, DELETE), with limits, logins and TLS where a test wants them.
+//! A real nginx on loopback: a store of documents (`WebDAV` PUT, GET, DELETE), with limits, logins and TLS where a test wants them.
 
 use super::{free_port, have, wait_for};
 use std::fs;
@@ -46,7 +46,10 @@ impl Nginx {
         fs::create_dir(dir.path().join("tmp")).unwrap();
         let port = free_port();
         let (zone, limit) = match options.limit {
-            Some(rate) => (format!("limit_req_zone $server_name zone=z:1m rate={rate};"), "limit_req zone=z; limit_req_status 429; error_page 429 = @limited;"),
+            Some(rate) => (
+                format!("limit_req_zone $server_name zone=z:1m rate={rate};"),
+                "limit_req zone=z; limit_req_status 429; error_page 429 = @limited;",
+            ),
             None => (String::new(), ""),
         };
         let tls = if options.tls {
@@ -123,7 +126,17 @@ http {{
 
     /// What nginx saw, in its order.
     pub fn accesses(&self) -> Vec<Access> {
-        let text = fs::read_to_string(self.dir.path().join("access.log")).unwrap_or_default();
+        // nginx writes its line after the answer has left: wait until nothing more comes.
+        let read = || fs::read_to_string(self.dir.path().join("access.log")).unwrap_or_default();
+        let mut text = read();
+        loop {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            let later = read();
+            if later == text {
+                break;
+            }
+            text = later;
+        }
         let read = |line: &str| {
             let parts: Vec<&str> = line.split('|').collect();
             Access {
@@ -154,7 +167,26 @@ fn certificate(dir: &std::path::Path) {
     };
     fs::write(dir.join("ext"), "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n").unwrap();
     let new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-    openssl(&[&["req", "-x509", "-days", "2", "-subj", "/CN=Kith test authority", "-keyout", "ca.key", "-out", "ca.pem"][..], &new[..]].concat());
+    openssl(
+        &[&["req", "-x509", "-days", "2", "-subj", "/CN=Kith test authority", "-keyout", "ca.key", "-out", "ca.pem"][..], &new[..]]
+            .concat(),
+    );
     openssl(&[&["req", "-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "request.pem"][..], &new[..]].concat());
-    openssl(&["x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "ext", "-out", "cert.pem"]);
+    openssl(&[
+        "x509",
+        "-req",
+        "-in",
+        "request.pem",
+        "-CA",
+        "ca.pem",
+        "-CAkey",
+        "ca.key",
+        "-CAcreateserial",
+        "-days",
+        "2",
+        "-extfile",
+        "ext",
+        "-out",
+        "cert.pem",
+    ]);
 }

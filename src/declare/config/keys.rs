@@ -265,13 +265,8 @@ pub(super) const PROXY: Key = key(
     "With `url`: the proxy for every request to the service and to `token_url`.",
     "\"http://proxy.example:3128\"",
 );
-pub(super) const PROXY_USER: Key = key(
-    "proxy_user",
-    Form::Text(LONGEST_WORD),
-    Need::Optional("The proxy wants no login."),
-    "With `proxy`: the user.",
-    "\"kith\"",
-);
+pub(super) const PROXY_USER: Key =
+    key("proxy_user", Form::Text(LONGEST_WORD), Need::Optional("The proxy wants no login."), "With `proxy`: the user.", "\"kith\"");
 pub(super) const PROXY_PASSWORD: Key = key(
     "proxy_password",
     Form::Secret,
@@ -279,13 +274,8 @@ pub(super) const PROXY_PASSWORD: Key = key(
     "With `proxy`: the password.",
     "{ credential = \"proxy\" }",
 );
-pub(super) const USER: Key = key(
-    "user",
-    Form::Text(LONGEST_WORD),
-    Need::Optional("No such login."),
-    "With `url`: the user of an HTTP Basic login.",
-    "\"kith\"",
-);
+pub(super) const USER: Key =
+    key("user", Form::Text(LONGEST_WORD), Need::Optional("No such login."), "With `url`: the user of an HTTP Basic login.", "\"kith\"");
 pub(super) const PASSWORD: Key =
     key("password", Form::Secret, Need::Optional("No such login."), "With `user`: the password.", "{ credential = \"helpdesk\" }");
 pub(super) const TOKEN: Key = key(

@@ -23,6 +23,6 @@ pub use reference::reference;
 pub use secret::{MAX_SECRET_BYTES, Secret, SecretError, SecretSource};
 pub use service::GivenSecret;
 pub use settings::{
-    Audit, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Login, ProxySpec, Role, RoleGrant, Service, SourceKind, SourceSpec, SqliteRows, TableKind,
-    ServiceSpec, TableSpec, TargetPlace, TargetSpec,
+    Audit, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Login, ProxySpec, Role, RoleGrant, Service, ServiceSpec, SourceKind,
+    SourceSpec, SqliteRows, TableKind, TableSpec, TargetPlace, TargetSpec,
 };

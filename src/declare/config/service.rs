@@ -88,7 +88,11 @@ impl<'a> Checker<'a> {
             (false, false) => {
                 if !self.broken {
                     let message = format!("{} lacks the key `path` or `url`", table.title);
-                    let remedy = format!("add `path = {}` for a file or database, `url = {}` for a service", keys::TARGET_PATH.example, keys::URL.example);
+                    let remedy = format!(
+                        "add `path = {}` for a file or database, `url = {}` for a service",
+                        keys::TARGET_PATH.example,
+                        keys::URL.example
+                    );
                     self.error(MISSING, &table.place, message, remedy);
                 }
                 None
@@ -117,6 +121,7 @@ impl<'a> Checker<'a> {
         Some(ServiceSpec { url: url?, ca_file, proxy: proxy?, login: login?, timeout: timeout?, connect: connect? })
     }
 
+    #[expect(clippy::option_option, reason = "outside: whether all is right; inside: whether there is one")]
     fn proxy(&mut self, table: &Table<'a>) -> Option<Option<super::ProxySpec>> {
         let user = self.non_blank(table, &keys::PROXY_USER);
         let password = self.given(table, &keys::PROXY_PASSWORD);
@@ -167,7 +172,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Both of a pair, or neither; `None` where it is told.
-    #[expect(clippy::type_complexity, reason = "two keys with what was read of them")]
+    #[expect(clippy::option_option, reason = "outside: whether all is right; inside: whether there is one")]
     fn pair<A, B>(&mut self, table: &Table<'a>, first: (&Key, Option<A>), second: (&Key, Option<B>)) -> Option<Option<(A, B)>> {
         let has = |key: &Key| table.values.contains_key(key.name);
         let lacking = match (has(first.0), has(second.0)) {
@@ -207,11 +212,13 @@ impl<'a> Checker<'a> {
             self.error(PLAIN_SECRET, &place, message, remedy);
             return None;
         }
-        let plain = text.len() <= longest && text.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '\\' | '"' | '<' | '>' | '{' | '}'));
+        let plain = text.len() <= longest
+            && text.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '?' | '#' | '\\' | '"' | '<' | '>' | '{' | '}'));
         let named = host.is_some_and(|host| host.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '['));
         if !plain || !named {
             let message = format!("`{}` can't be `{}`", key.name, shown(text));
-            let remedy = format!("write `http://` or `https://`, the host and a path, without `?` and `#`: `{} = {}`", key.name, key.example);
+            let remedy =
+                format!("write `http://` or `https://`, the host and a path, without `?` and `#`: `{} = {}`", key.name, key.example);
             self.error(WRONG_FORM, &place, message, remedy);
             return None;
         }

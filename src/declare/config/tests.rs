@@ -99,7 +99,9 @@ fn a_service_is_told_from_a_file_and_its_login_is_one() {
     let TargetPlace::Service(plain) = place("url='https://desk.example/api/'") else { panic!() };
     assert_eq!(*plain, ServiceSpec::plain("https://desk.example/api"));
     assert_eq!(TargetPlace::Service(plain).endpoint(), "desk.example");
-    let mut oauth = place("url='http://[::1]:80'\ntoken_url='https://l/t'\nclient_id='k'\nclient_secret={env='S'}\nproxy='http://p:1'\nproxy_user='u'\nproxy_password={env='P'}");
+    let mut oauth = place(
+        "url='http://[::1]:80'\ntoken_url='https://l/t'\nclient_id='k'\nclient_secret={env='S'}\nproxy='http://p:1'\nproxy_user='u'\nproxy_password={env='P'}",
+    );
     assert_eq!(oauth.secrets_mut().len(), 2);
     for (keys, told) in [
         ("", "KITH-C004"),

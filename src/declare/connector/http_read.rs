@@ -1,8 +1,8 @@
 //! The http part of a target file: its shape, and from the tree to the checked form.
 
 use super::http::{
-    AnswerRule, BatchRequest, BatchResults, HttpOperation, HttpRequest, HttpService, LookUp, Meaning, Method, Named, PathTemplate,
-    Piece, ResultOrder, Settle, StatusSet,
+    AnswerRule, BatchRequest, BatchResults, HttpOperation, HttpRequest, HttpService, LookUp, Meaning, Method, Named, PathTemplate, Piece,
+    ResultOrder, Settle, StatusSet,
 };
 use super::read::{BAD_NAME, OTHER_KIND, Reader};
 use super::{TargetField, TargetKind, WriteMode};
@@ -49,7 +49,12 @@ static REQUEST: Shape = Shape::Record(&Record {
     keys: &[
         METHOD,
         PATH,
-        Key::optional("wrap", Shape::Text, "interaction", "The member that holds the fields. Without it, the content is the fields themselves."),
+        Key::optional(
+            "wrap",
+            Shape::Text,
+            "interaction",
+            "The member that holds the fields. Without it, the content is the fields themselves.",
+        ),
         Key::optional(
             "key_member",
             Shape::Text,
@@ -102,7 +107,12 @@ static BATCH: Shape = Shape::Record(&Record {
         Key::optional("method", Shape::Word(|| Method::ALL.map(Method::name).to_vec()), "POST", "Without it: POST."),
         Key::required("path", Shape::Text, "/interactions/batch", "Relative to the target's `url`, without values."),
         Key::optional("records", Shape::Text, "items", "The member that holds the records. Without it, the content is the list itself."),
-        Key::optional("results", Shape::Text, "/results", "JSON pointer of the list that tells about each. Without it, all are written or none."),
+        Key::optional(
+            "results",
+            Shape::Text,
+            "/results",
+            "JSON pointer of the list that tells about each. Without it, all are written or none.",
+        ),
         Key::optional("by", BY, "position", "Which record a result is about: `position`, or `{ member: /externalKey, is: key }`."),
         Key::optional("status", Shape::Text, "/status", "JSON pointer, inside a result, of its HTTP status."),
         Key::optional("at_most", Shape::Whole { min: 1, max: 5_000 }, "100", "Records in one request."),
@@ -143,7 +153,12 @@ pub(super) const OPERATION_KEYS: [Key; 6] = [
     Key::optional("blank", PATH_AND_METHOD, "{ method: PATCH, path: /interactions/{key} }", "Kind http: what empties fields."),
     Key::optional("batch", BATCH, "{ path: /interactions/batch }", "Kind http: many records in one request."),
     Key::optional("settle", SETTLE, "repeat", "Kind http: what is done when the answer was lost: `repeat`, `person` or a `look_up`."),
-    Key::optional("answers", ANSWERS, "[{ status: 409, is: unchanged }]", "Kind http: what answers mean, before those of the whole target."),
+    Key::optional(
+        "answers",
+        ANSWERS,
+        "[{ status: 409, is: unchanged }]",
+        "Kind http: what answers mean, before those of the whole target.",
+    ),
 ];
 
 pub(super) static SERVICE: Shape = Shape::Record(&Record {
@@ -256,7 +271,8 @@ impl Reader<'_> {
             let there = fields.iter().any(|f| &*f.name == name && f.required);
             (!there).then_some("is neither part of the record key nor required: it may have no value")
         };
-        let in_key = |name: &str| (!is_key(name)).then_some("is not part of the record key, and a withdrawal or look-up knows no other field");
+        let in_key =
+            |name: &str| (!is_key(name)).then_some("is not part of the record key, and a withdrawal or look-up knows no other field");
         let written = self.request(request, Method::Post, always)?;
         let remove = node.get("remove").and_then(|n| self.request(n, Method::Delete, in_key));
         let blank = node.get("blank").and_then(|n| self.request(n, Method::Patch, in_key));
@@ -406,24 +422,21 @@ impl Reader<'_> {
         };
         let path = self.plain_path(node.get("path")?)?;
         let at_most = node.get("at_most").and_then(Node::whole).unwrap_or(USUAL_BATCH);
-        let results = match node.get("results") {
-            None => {
-                if let Some(stray) = node.entry("by").or_else(|| node.entry("status")) {
-                    let message = format!("`{}` is about results, and `results` is not there", stray.key);
-                    self.error(BAD_ANSWER, stray.key_span, message, "add `results: /results`, or remove it");
+        let results = if node.get("results").is_some() {
+            let by = match node.get("by") {
+                Some(by) if by.get("member").is_some() => {
+                    let pointer = self.pointer_of(by, "member")?;
+                    ResultOrder::Member { pointer, is: self.field_or_key(by.get("is")?, fields)? }
                 }
-                None
+                Some(_) | None => ResultOrder::Position,
+            };
+            Some(BatchResults { at: self.pointer_of(node, "results")?, by, status: self.pointer_of(node, "status") })
+        } else {
+            if let Some(stray) = node.entry("by").or_else(|| node.entry("status")) {
+                let message = format!("`{}` is about results, and `results` is not there", stray.key);
+                self.error(BAD_ANSWER, stray.key_span, message, "add `results: /results`, or remove it");
             }
-            Some(_) => {
-                let by = match node.get("by") {
-                    Some(by) if by.get("member").is_some() => {
-                        let pointer = self.pointer_of(by, "member")?;
-                        ResultOrder::Member { pointer, is: self.field_or_key(by.get("is")?, fields)? }
-                    }
-                    Some(_) | None => ResultOrder::Position,
-                };
-                Some(BatchResults { at: self.pointer_of(node, "results")?, by, status: self.pointer_of(node, "status") })
-            }
+            None
         };
         let records = node.get("records").and_then(Node::shared_text);
         Some(BatchRequest { method, path, records, results, at_most })
@@ -462,10 +475,8 @@ impl Reader<'_> {
             let message = "a list of records does not tell which one is meant";
             self.error(BAD_LOOK_UP, look_up.span, message, "add `json` with what identifies the record");
         }
-        let usual = |read: Vec<StatusSet>, usual: &[u16]| match read.is_empty() {
-            true => usual.iter().copied().map(StatusSet::One).collect(),
-            false => read,
-        };
+        let usual =
+            |read: Vec<StatusSet>, usual: &[u16]| if read.is_empty() { usual.iter().copied().map(StatusSet::One).collect() } else { read };
         let found = usual(self.statuses(look_up.get("found")), &[200]);
         let missing = usual(self.statuses(look_up.get("missing")), &[404, 410]);
         Some(Settle::LookUp(LookUp { path, found, missing, list, json }))

@@ -339,7 +339,16 @@ impl Reader<'_> {
             }
             None => None,
         };
-        Some(Operation { id: OperationId(entry.key.clone()), record_key, on_delete: on_delete?, table: table?, write, quotas, fields, http })
+        Some(Operation {
+            id: OperationId(entry.key.clone()),
+            record_key,
+            on_delete: on_delete?,
+            table: table?,
+            write,
+            quotas,
+            fields,
+            http,
+        })
     }
 
     /// The table of a sqlite target, the type of an ndjson one.

@@ -55,7 +55,13 @@ pub(super) fn outcome(rules: [&[AnswerRule]; 2], said: Said<'_>, about: About) -
     match meaning {
         Meaning::Delivered => Ok(effect(said.status, about)),
         Meaning::Unchanged => Ok(WriteEffect::Unchanged),
-        other => Err(error(other, said, about)),
+        fault @ (Meaning::Refused
+        | Meaning::BatchRefused
+        | Meaning::Failed
+        | Meaning::Unavailable
+        | Meaning::Throttled
+        | Meaning::LoginExpired
+        | Meaning::Unknown) => Err(error(fault, said, about)),
     }
 }
 
@@ -83,37 +89,36 @@ enum Built {
 fn built_in(status: u16, reply: &Reply, about: About) -> Built {
     use Meaning::{BatchRefused, Delivered, Failed, LoginExpired, Refused, Throttled, Unavailable, Unchanged};
     let refused = if about.batch { BatchRefused } else { Refused };
-    let asked_to_wait = || pace::retry_after(&reply.headers, Timestamp::UNIX_EPOCH).is_some() || pause(reply, Timestamp::UNIX_EPOCH).is_some();
+    let asked_to_wait =
+        || pace::retry_after(&reply.headers, Timestamp::UNIX_EPOCH).is_some() || pause(reply, Timestamp::UNIX_EPOCH).is_some();
     Built::Is(match status {
         207 => return Built::Unclear("several answers in one, and the target file does not say where they are"),
         200..=299 if reply.extent != Extent::Whole => return Built::Unclear("the answer is cut off or too long"),
         200..=299 if is_page(reply) => return Built::Unclear("a page for people in place of an answer: a login page or a proxy's"),
         200..=299 => Delivered,
         401 => LoginExpired,
-        403 if asked_to_wait() => Throttled,
+        429 => Throttled,
+        403 | 503 if asked_to_wait() => Throttled,
         404 | 410 if about.intent == WriteIntent::Remove => Unchanged,
-        // The proxy's own "log in": nothing went through.
-        407 => Unavailable,
+        409 | 412 if about.insert_only => Unchanged,
         // What the client sent did not come whole, or too early: nothing was done.
         408 | 421 | 423 | 425 => Failed,
-        409 | 412 if about.insert_only => Unchanged,
-        429 => Throttled,
-        503 if asked_to_wait() => Throttled,
-        503 | 507 | 511 => Unavailable,
-        501 | 505 => refused,
+        // 407 is the proxy's own "log in": nothing went through.
+        407 | 503 | 507 | 511 => Unavailable,
+        // A redirect is an answer: it is not followed, since the login would travel along.
+        300..=499 | 501 | 505 => refused,
         // A gateway that got no answer: the service behind it may have had the request.
         502 if about.repeatable => Unavailable,
         500..=599 if about.repeatable => Failed,
         500..=599 => return Built::Unclear("the service, or a gateway before it, failed in the middle"),
-        // A redirect is an answer: it is not followed, since the login would travel along.
-        300..=499 => refused,
         _ => return Built::Unclear("a status that is none"),
     })
 }
 
 /// HTML where JSON is spoken.
 fn is_page(reply: &Reply) -> bool {
-    let html = reply.header("content-type").is_some_and(|kind| kind.trim_start().get(..9).is_some_and(|k| k.eq_ignore_ascii_case("text/html")));
+    let html =
+        reply.header("content-type").is_some_and(|kind| kind.trim_start().get(..9).is_some_and(|k| k.eq_ignore_ascii_case("text/html")));
     html && !reply.body.is_empty()
 }
 
@@ -150,9 +155,10 @@ fn error(meaning: Meaning, said: Said<'_>, about: About) -> DeliveryError {
     let label = label(said.status);
     let asked = || pace::retry_after(&said.reply.headers, said.now);
     match meaning {
-        Meaning::Refused if said.status.is_some_and(|status| status / 100 == 3) => {
-            DeliveryError::refused("KITH-D019", format!("{label}: the service redirects, and redirects are not followed; correct `url` or the path"))
-        }
+        Meaning::Refused if said.status.is_some_and(|status| status / 100 == 3) => DeliveryError::refused(
+            "KITH-D019",
+            format!("{label}: the service redirects, and redirects are not followed; correct `url` or the path"),
+        ),
         Meaning::Refused => DeliveryError::refused("KITH-D013", format!("{label}: the service refuses the record")),
         Meaning::BatchRefused if !about.batch => DeliveryError::refused("KITH-D013", format!("{label}: the service refuses the request")),
         Meaning::BatchRefused => {
@@ -175,7 +181,9 @@ fn error(meaning: Meaning, said: Said<'_>, about: About) -> DeliveryError {
         Meaning::LoginExpired => {
             DeliveryError::LoginExpired { code: Code("KITH-D016"), message: format!("{label}: the service wants a login").into() }
         }
-        Meaning::Unknown | Meaning::Delivered | Meaning::Unchanged => DeliveryError::unknown(format!("{label}: nobody can say what came of it")),
+        Meaning::Unknown | Meaning::Delivered | Meaning::Unchanged => {
+            DeliveryError::unknown(format!("{label}: nobody can say what came of it"))
+        }
     }
 }
 
@@ -288,7 +296,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_answer_makes_it_panic_and_only_a_2xx_is_a_success(status in 0_u16..1200, body in ".{0,60}", kind in "[ -~]{0,20}", batch: bool, repeatable: bool) {
-            let about = About { batch, repeatable, ..WRITE };
+            let about = About { repeatable, batch, ..WRITE };
             let judged = judged(&reply(status, &[("content-type", &kind)], &body), &[], about);
             prop_assert!(judged.is_err() || (200..300).contains(&status));
         }

@@ -38,7 +38,12 @@ pub(super) fn outcomes(
     now: Timestamp,
 ) -> Vec<(Result<WriteEffect, DeliveryError>, Option<String>)> {
     let json = answer::json(reply);
-    let about = |one: &Ready<'_>, batch| About { intent: one.delivery.intent, repeatable: one.is_repeatable(), insert_only: one.is_insert_only(), batch };
+    let about = |one: &Ready<'_>, batch| About {
+        intent: one.delivery.intent,
+        repeatable: one.is_repeatable(),
+        insert_only: one.is_insert_only(),
+        batch,
+    };
     let whole = |one: &Ready<'_>| {
         let said = Said { status: Some(reply.status), json: json.as_ref(), reply, now };
         answer::outcome(rules, said, about(one, ready.len() > 1))

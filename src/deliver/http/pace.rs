@@ -15,6 +15,7 @@ const EPOCH_SECONDS: f64 = 5e8;
 const EPOCH_MILLISECONDS: f64 = 1e11;
 /// Header values are shown up to here.
 const LONGEST_SHOWN: usize = 60;
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// A wait that a server asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -208,7 +209,6 @@ fn http_date(text: &str, now: Option<Timestamp>) -> Option<Timestamp> {
         [_, month, day, time, year] => (day, month, year, time),
         _ => return None,
     };
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let month = i8::try_from(MONTHS.iter().position(|name| name.eq_ignore_ascii_case(month))? + 1).ok()?;
     let mut full: i16 = year.parse().ok()?;
     if year.len() == 2 {

@@ -80,7 +80,8 @@ impl<'a> Ready<'a> {
             };
             let text = self.named(named).and_then(|value| scalar(&value)).unwrap_or_default();
             // An address can't hold these as a segment: they lead elsewhere, or nowhere.
-            let alone = path.ends_with('/') && template.0.get(at + 1).is_none_or(|next| matches!(next, Piece::Text(t) if t.starts_with(['/', '?'])));
+            let alone = path.ends_with('/')
+                && template.0.get(at + 1).is_none_or(|next| matches!(next, Piece::Text(t) if t.starts_with(['/', '?'])));
             if text.is_empty() || (alone && matches!(text.as_str(), "." | "..")) {
                 let name = match named {
                     Named::Field(name) => name,

@@ -162,11 +162,20 @@ impl Session {
         let reply = match self.send(request).await {
             Ok(reply) => reply,
             // A token that was made and got lost is nobody's loss: nothing is unknown.
-            Err(DeliveryError::OutcomeUnknown { message }) => return Err(DeliveryError::unavailable("KITH-D012", format!("the token endpoint: {message}"))),
+            Err(DeliveryError::OutcomeUnknown { message }) => {
+                return Err(DeliveryError::unavailable("KITH-D012", format!("the token endpoint: {message}")));
+            }
             Err(error) => return Err(error),
         };
         token(&reply, asked)
     }
+}
+
+/// What a token endpoint says (RFC 6749 §5.1).
+#[derive(serde::Deserialize)]
+struct TokenAnswer {
+    access_token: String,
+    expires_in: Option<serde_json::Value>,
 }
 
 fn token(reply: &Reply, asked: Instant) -> Result<Token, DeliveryError> {
@@ -186,13 +195,8 @@ fn token(reply: &Reply, asked: Instant) -> Result<Token, DeliveryError> {
         400..=499 => return Err(unavailable("KITH-D016", "it refuses the client")),
         _ => return Err(unavailable("KITH-D018", "it gives no token now")),
     }
-    #[derive(serde::Deserialize)]
-    struct Answer {
-        access_token: String,
-        expires_in: Option<serde_json::Value>,
-    }
     let none = || unavailable("KITH-D016", "there is no usable token in it");
-    let answer: Answer = serde_json::from_slice(&reply.body).map_err(|_source| none())?;
+    let answer: TokenAnswer = serde_json::from_slice(&reply.body).map_err(|_source| none())?;
     let secret = Secret::from_bytes(answer.access_token.into_bytes()).map_err(|_source| none())?;
     let authorization = Authorization::bearer(&secret).map_err(|_source| none())?;
     let seconds = answer.expires_in.and_then(|value| value.as_u64().or_else(|| value.as_str()?.parse().ok()));
