@@ -27,9 +27,8 @@ use session::Session;
 use settle::Comparison;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// Requests in a row without any answer, after which the rest of a batch is not sent: each may take the whole of `timeout_seconds`.
-const MOST_UNANSWERED: u32 = 2;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Records that leave in one write where each is a request of its own: after a crash so many at most are to be settled.
 const ALONE_AT_ONCE: usize = 20;
@@ -54,7 +53,8 @@ struct Progress {
     pause: Option<Pause>,
     /// Why nothing more is sent.
     stop: Option<DeliveryError>,
-    unanswered: u32,
+    /// Time that went by for requests without an answer.
+    in_vain: Duration,
 }
 
 impl Progress {
@@ -73,7 +73,6 @@ impl Progress {
     }
 
     fn asked(&mut self, asked: &pace::Asked) {
-        self.unanswered = 0;
         if self.pause.as_ref().is_none_or(|pause| pause.wait < asked.wait) {
             self.pause = Some(Pause { wait: asked.wait, said: asked.said.clone() });
         }
@@ -81,11 +80,11 @@ impl Progress {
         self.stop.get_or_insert(DeliveryError::Throttled { code: Code("KITH-D015"), message, wait: Some(asked.wait) });
     }
 
-    fn no_answer(&mut self) {
-        self.unanswered += 1;
-        if self.unanswered >= MOST_UNANSWERED {
-            self.stop
-                .get_or_insert_with(|| DeliveryError::unavailable("KITH-D018", "the service did not answer several requests in a row"));
+    /// A connection that is cut costs no time, and the next may hold. A server that is silent is not asked for the whole batch.
+    fn no_answer(&mut self, took: Duration, patience: Duration) {
+        self.in_vain += took;
+        if self.in_vain >= patience {
+            self.stop.get_or_insert_with(|| DeliveryError::unavailable("KITH-D018", "the service did not answer in time"));
         }
     }
 
@@ -107,8 +106,13 @@ impl HttpTarget {
     /// Writes deliveries; the trait's method takes only those whose intent is durable.
     async fn send(&self, batch: &[Delivery]) -> Written {
         let inner = &*self.inner;
-        let mut progress =
-            Progress { answers: vec![None; batch.len()], exchanges: vec![None; batch.len()], pause: None, stop: None, unanswered: 0 };
+        let mut progress = Progress {
+            answers: vec![None; batch.len()],
+            exchanges: vec![None; batch.len()],
+            pause: None,
+            stop: None,
+            in_vain: Duration::ZERO,
+        };
         let mut waiting: Vec<(usize, Ready<'_>)> = Vec::with_capacity(batch.len());
         for (at, delivery) in batch.iter().enumerate() {
             match inner.ready(delivery) {
@@ -290,9 +294,9 @@ impl Inner {
 
     /// Sends, and notes what the server says about its limits.
     async fn sent(&self, request: &Request, progress: &mut Progress) -> Result<Reply, DeliveryError> {
+        let asked = Instant::now();
         match self.session.send(request.clone()).await {
             Ok(reply) => {
-                progress.unanswered = 0;
                 if let Some(asked) = answer::pause(&reply, now()) {
                     progress.asked(&asked);
                 }
@@ -300,7 +304,7 @@ impl Inner {
             }
             Err(error) => {
                 if matches!(error, DeliveryError::OutcomeUnknown { .. }) {
-                    progress.no_answer();
+                    progress.no_answer(asked.elapsed(), self.session.spec.timeout);
                 }
                 Err(error)
             }

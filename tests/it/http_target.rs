@@ -349,14 +349,19 @@ async fn no_hostile_answer_is_a_success_or_a_panic() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_answering_is_not_asked_for_a_whole_batch() {
-    let server = Scripted::start(vec![Say::Close]);
-    let target = HttpTarget::new(service(&server.url()), post());
+async fn a_server_that_is_silent_is_not_asked_for_a_whole_batch() {
     let batch: Vec<_> = (0..6).map(|n| said(&n.to_string(), 1, "x")).collect();
+    let server = Scripted::start(vec![Say::Silence(Duration::from_secs(9))]);
+    let target = HttpTarget::new(ServiceSpec { timeout: Duration::from_millis(400), ..service(&server.url()) }, post());
     let shown = shown_all(&target, &batch).await;
-    assert_eq!(shown[..2], ["outcome_unknown KITH-D009", "outcome_unknown KITH-D009"]);
-    assert!(shown[2..].iter().all(|s| s == "unavailable KITH-D018"), "{shown:?}");
-    assert_eq!(server.requests().len(), 2);
+    assert_eq!(shown[0], "outcome_unknown KITH-D009");
+    assert!(shown[1..].iter().all(|s| s == "unavailable KITH-D018"), "{shown:?}");
+    assert_eq!(server.requests().len(), 1);
+    // One that cuts the connection costs no time, and the next may hold.
+    let server = Scripted::start(vec![Say::Close, Say::Close, Say::Close, answer(201, "", "")]);
+    let target = HttpTarget::new(service(&server.url()), post());
+    let shown = shown_all(&target, &batch).await;
+    assert_eq!(shown[2..4], ["outcome_unknown KITH-D009", "inserted"]);
 }
 
 #[tokio::test]
@@ -577,23 +582,21 @@ async fn a_token_that_the_service_ends_is_renewed_once_and_no_more() {
 
 // ---------------------------------------------------------------------------------------------------------------- the whole service
 
-/// The sample project, its service desk behind `url`.
+/// The sample project, its CRM a service behind `url`.
 fn project(url: &str, extra: &str) -> support::Project {
     let project = support::Project::with(&support::slice(300));
     project.edit(
         "config/kith.toml",
-        "connector = \"connectors/targets/ndjson.yaml\"\npath = \"crm/service-desk.ndjson\"",
+        "connector = \"connectors/targets/sqlite.yaml\"\npath = \"crm/crm.db\"",
         &format!("connector = \"connectors/targets/store.yaml\"\nurl = \"{url}\"\n{extra}"),
     );
-    let ndjson = std::fs::read_to_string(support::root().join("connectors/targets/ndjson.yaml")).unwrap();
-    let http = ndjson.lines().map(|line| match line.trim().strip_prefix("type: ").filter(|_| line.starts_with("    type:")) {
-        Some(kind) => format!("    request: {{ method: PUT, path: '/store/{kind}/{{key}}.json', key_member: kith }}\n"),
-        None => format!("{}\n", line.replace("kind: ndjson", "kind: http")),
+    let sqlite = std::fs::read_to_string(support::root().join("connectors/targets/sqlite.yaml")).unwrap();
+    let http = sqlite.lines().map(|line| match line.trim().strip_prefix("table: ") {
+        Some(table) => format!("    request: {{ method: PUT, path: '/store/{table}/{{key}}.json', key_member: kith }}\n"),
+        None => format!("{}\n", line.replace("kind: sqlite", "kind: http")),
     });
-    project.write(
-        "connectors/targets/store.yaml",
-        http.collect::<String>() + "retry: { first: 10ms, longest: 100ms }\nbreaker: { first: 10ms, longest: 100ms }\n",
-    );
+    let schedule = "retry: { first: 10ms, longest: 100ms }\nbreaker: { first: 10ms, longest: 100ms }\n";
+    project.write("connectors/targets/store.yaml", http.collect::<String>() + schedule);
     project
 }
 
@@ -605,8 +608,8 @@ fn a_run_delivers_into_a_service_and_a_second_one_sends_nothing() {
     project.kith(&["check"]).ok();
     project.run_once();
     let documents = nginx.documents();
-    assert!(!documents.is_empty(), "some complaints were delivered");
-    assert!(documents.iter().all(|(path, d)| path.starts_with("service_request/") && d["kith"].as_str().is_some_and(|k| k.len() == 64)));
+    assert!(documents.len() > 100, "{}", documents.len());
+    assert!(documents.iter().all(|(path, d)| path.starts_with("Social") && d["kith"].as_str().is_some_and(|k| k.len() == 64)));
     let sent = nginx.accesses().len();
     project.run_once();
     assert_eq!((nginx.documents(), nginx.accesses().len()), (documents, sent));
@@ -620,12 +623,11 @@ fn a_run_whose_answers_are_lost_ends_with_the_documents_of_one_whose_are_not() {
     project(&calm.url(), "").run_once();
     let proxy = CuttingProxy::seeded(stormy.port, 7, 30);
     let lossy = project(&proxy.url(), "");
-    for _ in 0..20 {
-        // A pass ends where nothing more can be sent now.
-        let summary = lossy.run_once();
-        if stormy.documents().len() == calm.documents().len() && summary["in_flight"].as_u64().unwrap_or(0) == 0 {
-            break;
-        }
+    let mut passes = 0;
+    // A pass ends where nothing more can be sent now: the breaker may rest.
+    while lossy.run_once()["totals"]["deliveries"].as_object().unwrap().keys().any(|state| !state.ends_with(": delivered")) {
+        passes += 1;
+        assert!(passes < 20, "it does not end");
         std::thread::sleep(Duration::from_millis(200));
     }
     let bare = |nginx: &Nginx| -> Vec<_> {
@@ -636,7 +638,8 @@ fn a_run_whose_answers_are_lost_ends_with_the_documents_of_one_whose_are_not() {
         nginx.documents().into_iter().map(strip).collect()
     };
     assert_eq!(bare(&stormy), bare(&calm));
-    assert!(proxy.counts().1 > 0, "{:?}", proxy.counts());
+    assert!(proxy.counts().1 > 30, "{:?}", proxy.counts());
+    eprintln!("{} passes; requests and cuts: {:?}", passes + 1, proxy.counts());
 }
 
 #[test]
