@@ -502,6 +502,15 @@ events! {
         /// How many entries.
         size: u64,
     }
+    /// A contradiction in the state folder was repaired.
+    StoreRepaired = "store.repaired" {
+        /// The check that found it.
+        check: Text,
+        /// How many rows it was about.
+        count: u64,
+        /// What was done.
+        what: Text,
+    }
     /// A backup was made.
     BackupMade = "backup.made" {
         /// SHA-256 of it.

@@ -3,6 +3,7 @@
 mod audit;
 mod check;
 mod dead_letter;
+mod doctor;
 mod environment;
 mod explain;
 mod files;
@@ -92,6 +93,8 @@ pub enum Command {
     Run(run::Arguments),
     /// What is in which state, and the conservation sum
     Status(status::Arguments),
+    /// Whether everything can be reached and stands as it should; with --store the state folder is examined and mended
+    Doctor(doctor::Arguments),
     /// Who is linked to whom, and why
     #[command(subcommand)]
     Link(link::Command),
@@ -159,6 +162,7 @@ pub fn run(arguments: Arguments, environment: Environment) -> Exit {
         Command::Plan(arguments) => plan::run(&arguments, &mut session),
         Command::Run(arguments) => run::run(&arguments, &mut session),
         Command::Status(arguments) => status::run(&arguments, &mut session),
+        Command::Doctor(arguments) => doctor::run(&arguments, &mut session),
         Command::Link(command) => link::run(&command, &mut session),
         Command::DeadLetter(command) => dead_letter::run(&command, &mut session),
         Command::Audit(command) => audit::run(&command, &mut session),

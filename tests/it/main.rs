@@ -20,6 +20,7 @@ mod bad_input;
 mod cli;
 mod customers;
 mod dead_letters;
+mod doctor;
 mod fuzz;
 mod http_target;
 mod kills;

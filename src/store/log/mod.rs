@@ -164,6 +164,37 @@ fn read_edge(root: &Path, key: &LogKey) -> Result<Edge, LogError> {
     }
 }
 
+/// The checkpoint of a log's folder, where it and the right edge of the tree fit each other: the quick look, without reading every entry.
+/// `None` where there is no log yet.
+///
+/// # Errors
+/// [`LogError`]: what does not fit, or can't be read.
+pub fn checkpoint(root: &Path, key: &LogKey) -> Result<Option<Checkpoint>, LogError> {
+    if files::read(&root.join(CHECKPOINT_FILE), MAX_NOTE_BYTES)?.is_none() {
+        return Ok(None);
+    }
+    let edge = read_edge(root, key)?;
+    let tree = tile::tree_of_edge(edge.size, &edge.levels).ok_or_else(|| LogError::Contradiction {
+        path: root.to_owned(),
+        what: "the tiles at the right edge do not fit the size".to_owned(),
+    })?;
+    Ok(Some(Checkpoint { origin: key.origin().to_owned(), size: edge.size, root: tree.root() }))
+}
+
+/// The entries of a bundle of 256, by its number, as far as a log of this size covers it; `None` where it is missing or does not fit.
+pub fn bundle(root: &Path, size: u64, index: u64) -> Option<Vec<Vec<u8>>> {
+    let (full, partial) = Tile::at_level(Content::Entries, size);
+    let width = match index.cmp(&full) {
+        std::cmp::Ordering::Less => TILE_WIDTH,
+        std::cmp::Ordering::Equal if partial > 0 => partial,
+        std::cmp::Ordering::Equal | std::cmp::Ordering::Greater => return None,
+    };
+    let tile = Tile { content: Content::Entries, index, width };
+    let bytes = files::read(&root.join(tile.path()), files::limit(&tile)).ok()??;
+    let entries = tile::read_entries(&bytes, width).ok()?;
+    Some(entries.into_iter().map(<[u8]>::to_vec).collect())
+}
+
 fn read_part<T>(root: &Path, tile: &Tile, read: impl FnOnce(&[u8]) -> Option<T>) -> Result<T, LogError> {
     let path = root.join(tile.path());
     let wrong = |what: &str| LogError::Contradiction { path: path.clone(), what: what.to_owned() };

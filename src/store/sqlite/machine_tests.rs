@@ -1,11 +1,14 @@
 //! Random histories, crashes among them, against a plain model of the promises: nothing is lost, nothing is counted twice, each delivery
 //! gets one receipt, and no record goes back to an older version.
 
-use super::SqliteStore;
 use super::fixture::*;
 use super::open::DATABASE_FILE;
+use super::{SqliteReader, SqliteStore};
 use crate::model::{DeliveryId, DropRule, IdempotencyKey, Outcome, ParkReason, TargetId, Verb, Version, WriteIntent};
-use crate::store::{CustomersStep, DecideStep, Disposition, IdentityWork, SendOutcome, SendStep, Store};
+use crate::store::{
+    CustomersStep, DecideStep, Disposition, DropStep, EditedDelivery, IdentityWork, LetterContent, LetterFilter, LetterId, LetterOutcome,
+    LetterRefusal, LetterState, ReplayLine, ReplayStep, SendOutcome, SendStep, Store,
+};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use tempfile::TempDir;
@@ -37,6 +40,8 @@ enum Op {
     Receipts(Vec<u8>),
     Settle(Vec<u8>),
     Crash,
+    /// What a person does with each dead letter.
+    Letters(Vec<u8>),
 }
 
 fn line() -> impl Strategy<Value = Line> {
@@ -58,6 +63,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => proptest::collection::vec(0..6_u8, 1..4).prop_map(Op::Receipts),
         1 => proptest::collection::vec(0..3_u8, 1..3).prop_map(Op::Settle),
         1 => Just(Op::Crash),
+        2 => proptest::collection::vec(0..5_u8, 1..4).prop_map(Op::Letters),
     ]
 }
 
@@ -68,6 +74,7 @@ enum Delivery {
     Delivered,
     Parked,
     Unknown,
+    Dropped,
 }
 
 impl Delivery {
@@ -83,6 +90,7 @@ struct Planned {
     key: Key,
     state: Delivery,
     receipts: u32,
+    writes: bool,
 }
 
 #[derive(Default)]
@@ -90,6 +98,8 @@ struct Model {
     received: u64,
     duplicates: u64,
     parked_lines: u64,
+    replayed_lines: u64,
+    dropped_lines: u64,
     leaves: u64,
     /// What a version says, and its state where no delivery says more.
     versions: BTreeMap<Key, (String, &'static str)>,
@@ -137,7 +147,8 @@ impl Model {
             [] => self.versions[key].1,
             some if some.iter().any(|s| s.is_open()) => "in_flight: delivering",
             some if some.contains(&Delivery::Parked) => "parked",
-            _ => "delivered",
+            some if some.contains(&Delivery::Delivered) => "delivered",
+            _ => "dropped: dropped-by-person",
         }
     }
 
@@ -146,7 +157,25 @@ impl Model {
         for key in self.versions.keys() {
             *counts.entry(self.state(key).to_owned()).or_default() += 1;
         }
+        for (state, lines) in [("dropped: replayed", self.replayed_lines), ("dropped: dropped-by-person", self.dropped_lines)] {
+            if lines > 0 {
+                *counts.entry(state.to_owned()).or_default() += lines;
+            }
+        }
         counts
+    }
+
+    /// Whether a record stands, or its write is planned: what the newest delivery about it that nobody dropped meant.
+    fn stands(&self, record: &str) -> bool {
+        let about = self.deliveries.values().filter(|d| d.key.0 == record && d.state != Delivery::Dropped);
+        about.max_by_key(|d| d.order).is_some_and(|d| d.writes)
+    }
+
+    /// Whether something newer about the same record is under way or has arrived.
+    fn overtaken(&self, key: IdempotencyKey) -> bool {
+        let this = &self.deliveries[&key];
+        let newer = self.deliveries.values().filter(|d| d.key.0 == this.key.0 && d.order > this.order);
+        newer.into_iter().any(|d| d.state.is_open() || d.state == Delivery::Delivered)
     }
 
     /// The first open delivery of each record, where its time has come.
@@ -263,6 +292,11 @@ impl Machine {
             (None, None) => panic!("no decision in force and none asked for"),
         };
         let written: BTreeSet<&str> = work.written.iter().filter_map(|w| w.object.as_deref()).collect();
+        for (object, _) in
+            self.model.versions.keys().filter(|(object, _)| ACCOUNTS[object[1..].parse::<usize>().unwrap() % 3] == &*work.id.id)
+        {
+            assert_eq!(written.contains(object.as_str()), self.model.stands(object), "{object} stands or not");
+        }
         let mut activities = Vec::new();
         for stored in &work.activities {
             let object = stored.activity.object.id.to_string();
@@ -283,7 +317,8 @@ impl Machine {
             };
             if let Disposition::Deliver(planned) = &disposition {
                 let order = self.model.deliveries.len();
-                let delivery = Planned { order, key, state: Delivery::Planned { not_before: i64::MIN }, receipts: 0 };
+                let writes = planned[0].intent == WriteIntent::Write;
+                let delivery = Planned { order, key, state: Delivery::Planned { not_before: i64::MIN }, receipts: 0, writes };
                 self.model.deliveries.entry(planned[0].idempotency).or_insert(delivery);
             } else {
                 self.model.versions.get_mut(&key).unwrap().1 = state;
@@ -386,6 +421,84 @@ impl Machine {
         }
     }
 
+    /// A person looks at every dead letter: 0 leaves it, 1 replays it, 2 edits and replays it, the others drop it.
+    fn letters(&mut self, kinds: &[u8]) {
+        let reader = SqliteReader::open(self.dir.path(), master(), hashes()).unwrap();
+        let rows = reader.dead_letters(&LetterFilter::default(), None, 1_000).unwrap();
+        let parked = self.in_state(Delivery::Parked).len() + usize::try_from(self.model.parked_lines).unwrap();
+        assert_eq!(rows.len(), parked, "each dead letter is listed once");
+        for (row, kind) in rows.iter().zip(kinds.iter().cycle()) {
+            match (row.id, kind) {
+                (_, 0) => {}
+                (LetterId::Delivery(id), 1 | 2) => self.replay(id, *kind == 2),
+                (LetterId::Line(id), 1 | 2) => self.take_in(id),
+                (id, _) => {
+                    let step = DropStep { id, leaf: b"dropped".to_vec() };
+                    assert_eq!(run(self.store().drop_letters(at(self.now), vec![step.clone()])).unwrap(), [LetterOutcome::Done]);
+                    let again = run(self.store().drop_letters(at(self.now), vec![step])).unwrap();
+                    let refused = LetterRefusal::NotParked(LetterState::Dropped);
+                    assert_eq!(again, [LetterOutcome::Refused(refused)]);
+                    self.model.leaves += 1;
+                    match id {
+                        LetterId::Line(_) => {
+                            self.model.parked_lines -= 1;
+                            self.model.dropped_lines += 1;
+                        }
+                        LetterId::Delivery(id) => {
+                            let key = self.key_of(id);
+                            self.model.deliveries.get_mut(&key).unwrap().state = Delivery::Dropped;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn key_of(&self, id: DeliveryId) -> IdempotencyKey {
+        *self.ids.iter().find(|(_, i)| **i == id).unwrap().0
+    }
+
+    fn replay(&mut self, id: DeliveryId, edit: bool) {
+        let key = self.key_of(id);
+        let new = IdempotencyKey(sha(&format!("{:?}/{}", key.0, self.now)));
+        let payload = crate::model::Personal::new(vec![("Body".into(), crate::model::Value::text("mended"))]);
+        let edited = edit.then(|| EditedDelivery { before: key, idempotency: new, payload: payload.clone() });
+        let step = ReplayStep::Delivery { id, edited, leaf: b"replayed".to_vec() };
+        let outcome = run(self.store().replay(at(self.now), vec![step])).unwrap();
+        if self.model.overtaken(key) {
+            assert!(matches!(outcome[..], [LetterOutcome::Refused(LetterRefusal::Overtaken(..))]), "{outcome:?}");
+            return;
+        }
+        assert_eq!(outcome, [LetterOutcome::Done]);
+        self.model.leaves += 1;
+        let mut delivery = self.model.deliveries.remove(&key).unwrap();
+        delivery.state = Delivery::Planned { not_before: i64::MIN };
+        delivery.receipts -= 1;
+        let key = if edit { new } else { key };
+        self.model.deliveries.insert(key, delivery);
+        self.ids.retain(|_, i| *i != id);
+        self.ids.insert(key, id);
+        let letter = run(self.store().letters(vec![LetterId::Delivery(id)])).unwrap().pop().unwrap();
+        let LetterContent::Delivery(row) = letter.content else { panic!("a delivery opens") };
+        assert_eq!(row.delivery.payload == payload, edit || row.delivery.payload == payload);
+        assert_eq!(row.delivery.idempotency, key);
+    }
+
+    /// A bad line is mended into a note that may be new, known, or contradict what is known.
+    fn take_in(&mut self, id: i64) {
+        let note = note(ACCOUNTS[0], "n0", id % 3).text(["one", "other"][usize::from(id % 2 == 0)]);
+        let name = format!("mended{id}");
+        let batch = batch(&name, std::slice::from_ref(&note));
+        let step = ReplayStep::Line(Box::new(ReplayLine { id, batch, leaf: b"replayed".to_vec() }));
+        let outcome = run(self.store().replay(at(self.now), vec![step.clone(), step])).unwrap();
+        assert!(matches!(outcome[0], LetterOutcome::TakenIn(_)), "{outcome:?}");
+        assert_eq!(outcome[1], LetterOutcome::Refused(LetterRefusal::NotParked(LetterState::Replayed)));
+        self.model.leaves += 2;
+        self.model.parked_lines -= 1;
+        self.model.replayed_lines += 1;
+        self.model.receive(&name, 1, &note);
+    }
+
     /// The files as they are now, without a clean close, in another folder.
     fn crash(&mut self) {
         let next = tempfile::tempdir().unwrap();
@@ -420,6 +533,7 @@ impl Machine {
             Op::Receipts(kinds) => self.receipts(kinds),
             Op::Settle(kinds) => self.settle(kinds),
             Op::Crash => self.crash(),
+            Op::Letters(kinds) => self.letters(kinds),
         }
         self.agrees();
     }

@@ -5,6 +5,7 @@ mod content;
 mod customers;
 mod dead_letters;
 mod decide;
+pub mod doctor;
 mod endpoint;
 mod error;
 mod evidence;

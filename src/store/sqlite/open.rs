@@ -78,6 +78,19 @@ pub(super) fn writer(path: &Path, max_pages: Option<u32>) -> Result<Connection, 
     Ok(conn)
 }
 
+/// Opens a database as it stands, nothing migrated. The caller holds the folder's lock.
+pub(super) fn as_it_is(path: &Path) -> Result<Connection, StoreError> {
+    let said = |error: rusqlite::Error| from_sqlite(&error, &shown(path));
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags).map_err(said)?;
+    prepare(&conn, READER_CACHE_KIB).map_err(said)?;
+    let found = recognise(&conn, path)?;
+    if found < SCHEMA {
+        return Err(StoreError::Damaged(format!("{} has schema {found}: the service has yet to bring it to {SCHEMA}", shown(path))));
+    }
+    Ok(conn)
+}
+
 /// Opens for reading beside a writer.
 pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
     if !path.exists() {

@@ -23,6 +23,13 @@ pub(super) struct Tx<'c> {
     next_leaf: &'c mut i64,
 }
 
+impl<'c> Tx<'c> {
+    /// For who holds the folder and writes alone.
+    pub(super) const fn new(conn: &'c Connection, next_leaf: &'c mut i64) -> Self {
+        Self { conn, next_leaf }
+    }
+}
+
 impl Tx<'_> {
     /// The number of the entry that is appended next.
     pub(super) const fn next_leaf(&self) -> i64 {
