@@ -39,10 +39,9 @@ fn store(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
         Exit::Failed
     })?;
     let exit = match (findings.found.is_empty(), arguments.dry_run, findings.any_impossible()) {
-        (true, ..) => Exit::Fine,
         (false, true, _) => Exit::Difference,
         (false, false, true) => Exit::Failed,
-        (false, false, false) => Exit::Fine,
+        (true, ..) | (false, false, false) => Exit::Fine,
     };
     if session.terminal.is_json() {
         session.terminal.json(&store_json(&findings, arguments.dry_run));

@@ -7,7 +7,7 @@ use crate::audit::{Actor, Entry, Event};
 use crate::model::Timestamp;
 use crate::store::StoreError;
 use crate::store::log::{self, TileLog, VerifyError, verify};
-use crate::store::sqlite::doctor::{Finding, Limits, LogSide, Repair, SEQUENCE, StoreDoctor};
+use crate::store::sqlite::doctor::{Finding, Limits, LogSide, Repair, SEQUENCE, StoreDoctor, TellRepair};
 use std::io;
 use std::path::Path;
 
@@ -94,11 +94,7 @@ fn same_entries(doctor: &mut StoreDoctor, parts: &Parts, root: &Path, covered: O
 }
 
 /// Rows beyond the checkpoint: what a crash leaves, or a folder that was lost.
-fn lagging(
-    doctor: &mut StoreDoctor,
-    tell: &dyn Fn(&str, u64, &str) -> Result<Vec<u8>, StoreError>,
-    covered: u64,
-) -> Result<(), StoreError> {
+fn lagging(doctor: &mut StoreDoctor, tell: TellRepair<'_>, covered: u64) -> Result<(), StoreError> {
     let sequenced = doctor.sequenced();
     let what = format!("the log holds {covered} of {sequenced} entries that are sequenced");
     doctor.follow(("log", SEQUENCE), (what, sequenced.saturating_sub(covered)), "the log's files are written from the rows", tell)

@@ -15,6 +15,9 @@ const PAGE: i64 = 1_000;
 /// Unreadable deliveries that one run puts aside.
 const MOST: usize = 100_000;
 
+/// An open delivery: id, activity, idempotency key and sealed bytes.
+type Open = (i64, Option<i64>, Vec<u8>, Vec<u8>);
+
 /// Id, what the seal is bound to (in parts), and the sealed bytes.
 type Row = (i64, Vec<u8>, i64, Vec<u8>);
 
@@ -111,7 +114,7 @@ impl StoreDoctor {
         let mut unreadable = Vec::new();
         let mut after = 0;
         loop {
-            let rows: Vec<(i64, Option<i64>, Vec<u8>, Vec<u8>)> = self
+            let rows: Vec<Open> = self
                 .conn
                 .prepare_cached("SELECT id, activity, idempotency, sealed FROM delivery WHERE open = 1 AND id > ?1 ORDER BY id LIMIT ?2")
                 .said()?
@@ -122,9 +125,7 @@ impl StoreDoctor {
             let Some((last, ..)) = rows.last() else { return Ok(unreadable) };
             after = *last;
             // Here a key that is gone counts too: an open delivery can't do without.
-            let bad = |row: &&(i64, Option<i64>, Vec<u8>, Vec<u8>)| {
-                !matches!(unseal(&self.ring, DELIVERY_BINDING, &hex(&row.2), &row.3), Ok(Some(_)))
-            };
+            let bad = |row: &&Open| !matches!(unseal(&self.ring, DELIVERY_BINDING, &hex(&row.2), &row.3), Ok(Some(_)));
             unreadable.extend(rows.iter().filter(bad).map(|(id, activity, ..)| (*id, *activity)));
             if unreadable.len() >= MOST {
                 return Ok(unreadable);

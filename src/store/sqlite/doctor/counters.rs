@@ -16,7 +16,7 @@ const PAGE: i64 = 4_096;
 struct Day {
     id: i64,
     source: String,
-    day: String,
+    date: String,
     received: i64,
     rows: i64,
 }
@@ -33,7 +33,7 @@ impl StoreDoctor {
             )
             .said()?
             .query_map((), |row| {
-                Ok(Day { id: row.get(0)?, source: row.get(1)?, day: row.get(2)?, received: row.get(3)?, rows: row.get(4)? })
+                Ok(Day { id: row.get(0)?, source: row.get(1)?, date: row.get(2)?, received: row.get(3)?, rows: row.get(4)? })
             })
             .said()?
             .collect::<Result<_, _>>()
@@ -43,10 +43,10 @@ impl StoreDoctor {
         }
         let logged = self.logged()?;
         let about = ("conservation", COUNTERS);
-        for Day { id, source, day, received, rows } in days {
-            let log = logged.get(&(source.clone(), day.clone())).copied().unwrap_or_default();
+        for Day { id, source, date, received, rows } in days {
+            let log = logged.get(&(source.clone(), date.clone())).copied().unwrap_or_default();
             let gap = received.abs_diff(rows);
-            let what = format!("{source} {day}: the counter says {received} received, the rows say {rows}, the log says {log}");
+            let what = format!("{source} {date}: the counter says {received} received, the rows say {rows}, the log says {log}");
             if log == rows {
                 let repair = format!("the counter is brought to {rows}, as rows and log agree");
                 self.mend(about, (what, gap), repair, tell, |tx| {

@@ -12,6 +12,9 @@ const MOST_MISSING: i64 = 100_000;
 
 const RESTORE: &str = "keep the folder as it is, and restore the last backup, database and log together, into another one";
 
+/// Entries with their numbers.
+type Missing = Vec<(i64, Vec<u8>)>;
+
 /// The log's files, as far as the sequence is compared with them.
 pub struct LogSide<'a> {
     /// Entries that the log's checkpoint covers; `None` where there is no log, or none that can be read.
@@ -93,7 +96,7 @@ impl StoreDoctor {
         }
         let count = u64::try_from(missing).unwrap_or_default();
         let what = format!("{missing} entries are missing from the sequence");
-        let found = if missing <= MOST_MISSING { self.from_log(size.unwrap_or(0), log)? } else { None };
+        let found = if missing <= MOST_MISSING { self.missing(size.unwrap_or(0), log)? } else { None };
         let Some(found) = found else {
             self.told(about, (format!("{what}, and the log does not hold all of them"), count), RESTORE);
             return Ok(false);
@@ -106,7 +109,7 @@ impl StoreDoctor {
     }
 
     /// The missing entries, where the log has all of them.
-    fn from_log(&self, size: i64, log: &LogSide<'_>) -> Result<Option<Vec<(i64, Vec<u8>)>>, StoreError> {
+    fn missing(&self, size: i64, log: &LogSide<'_>) -> Result<Option<Missing>, StoreError> {
         let gaps: Vec<(i64, i64)> = self
             .conn
             .prepare(
