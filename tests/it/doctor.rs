@@ -239,7 +239,7 @@ fn entries_that_are_missing_come_back_from_the_log_and_a_log_that_lags_follows()
 fn what_a_wrong_clock_wrote_does_not_stop_delivery_for_years() {
     let project = project();
     let future = 4_000_000_000_i64 * 1_000_000_000;
-    mends(&project, &format!("INSERT INTO spent VALUES ('crm/crm.db', '', 60, {future})"), "KITH-S026", "quotas");
+    mends(&project, &format!("INSERT INTO spent VALUES ('crm/crm.db', '', 60, {future}, {future})"), "KITH-S026", "quotas");
     mends(
         &project,
         &format!("INSERT INTO endpoint VALUES ('crm/crm.db', {future} + 60000000000, 'KITH-D001', 'x', 0, NULL, 0, NULL, NULL, {future})"),

@@ -216,11 +216,11 @@ impl StoreDoctor {
         let (now, wrong) = (self.now, self.now.saturating_add(WRONG_CLOCK_MARGIN));
         let far = self.now.saturating_add(FAR_FUTURE);
         let about = |check| (check, CLOCK);
-        let count = self.count(&format!("SELECT count(*) FROM spent WHERE until > {wrong} + window_seconds * 1000000000"))?;
+        let ahead = format!("until > {wrong} + window_seconds * 1000000000 OR at > {wrong}");
+        let count = self.count(&format!("SELECT count(*) FROM spent WHERE {ahead}"))?;
         let what = "quotas are spent beyond their window: nothing would be sent until then".to_owned();
         self.mend(about("quotas"), (what, count), "spent for one window from now".into(), tell, |tx| {
-            let sql =
-                format!("UPDATE spent SET until = {now} + window_seconds * 1000000000 WHERE until > {wrong} + window_seconds * 1000000000");
+            let sql = format!("UPDATE spent SET until = {now} + window_seconds * 1000000000, at = {now} WHERE {ahead}");
             tx.conn.execute(&sql, ()).said().map(drop)
         })?;
         let rested = format!("changed_at > {wrong} OR coalesce(waits_until, 0) > {far} OR coalesce(rests_until, 0) > {far}");
