@@ -22,6 +22,8 @@ mod work;
 mod writer;
 
 #[cfg(test)]
+mod dead_letters_tests;
+#[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod machine_tests;
