@@ -186,7 +186,7 @@ struct Table {
 fn tables(path: &Path) -> Result<BTreeMap<String, Table>, Failed> {
     let db = rusqlite::Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let mut statement = db.prepare(
-        "SELECT d.name, s.type = 'index', d.payload, d.pgsize FROM dbstat d JOIN sqlite_schema s ON s.name = d.name WHERE d.aggregate",
+        "SELECT d.name, s.type = 'index', d.payload, d.pgsize FROM dbstat d JOIN sqlite_schema s ON s.name = d.name WHERE d.aggregate = TRUE",
     )?;
     let found = statement.query_map((), |row| {
         Ok((row.get::<_, String>(0)?, Table { index: row.get(1)?, rows: 0.0, payload: row.get(2)?, bytes: row.get(3)? }))
