@@ -5,7 +5,7 @@ use super::hours::{HoursError, ServiceHours};
 use super::keys::{self, Form, Key, Need, SECTIONS, Section, Tables};
 use super::layers::{self, Data, Layered, Node};
 use super::{
-    Audit, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Role, RoleGrant, Service, SourceKind, SourceSpec, SqliteRows, TableKind,
+    Audit, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Metrics, Role, RoleGrant, Service, SourceKind, SourceSpec, SqliteRows, TableKind,
     TableSpec, TargetSpec,
 };
 use crate::declare::connector::Quotas;
@@ -85,6 +85,8 @@ impl<'a> Checker<'a> {
         let roles = self.roles(layered);
         let log = self.one(layered, &keys::LOG);
         let log = log.map_or_else(Log::default, |t| self.log(&t));
+        let metrics = self.one(layered, &keys::METRICS);
+        let metrics = Metrics { listen: metrics.and_then(|t| self.loopback(&t, &keys::METRICS_LISTEN)) };
         let evaluate = self.one(layered, &keys::EVALUATE);
         let evaluate = Evaluate { truth: evaluate.and_then(|t| self.path(&t, &keys::TRUTH)) };
         self.writers(&sources, &targets);
@@ -99,6 +101,7 @@ impl<'a> Checker<'a> {
             keys,
             roles,
             log,
+            metrics,
             evaluate,
         })
     }
@@ -405,7 +408,8 @@ impl<'a> Checker<'a> {
     fn log(&mut self, table: &Table<'a>) -> Log {
         let format = self.word(table, &keys::LOG_FORMAT).map(|at| if at == 1 { LogFormat::Json } else { LogFormat::Text });
         let level = self.word(table, &keys::LOG_LEVEL).and_then(|at| LogLevel::ALL.get(at).copied());
-        Log { format: format.unwrap_or_default(), level: level.unwrap_or_default() }
+        let flow = self.switch(table, &keys::LOG_FLOW).unwrap_or_default();
+        Log { format: format.unwrap_or_default(), level: level.unwrap_or_default(), flow }
     }
 
     /// Two settings that would write, or pick up from, one place.
@@ -450,7 +454,7 @@ pub(super) fn find<'a>(members: &'a [(String, Node)], name: &str) -> Option<&'a 
 pub(super) fn text_of(node: &Node) -> Option<&str> {
     match &node.data {
         Data::Text(text) => Some(text),
-        Data::Integer(_) | Data::Table(_) | Data::Other(_) => None,
+        Data::Integer(_) | Data::Switch(_) | Data::Table(_) | Data::Other(_) => None,
     }
 }
 

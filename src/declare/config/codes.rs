@@ -14,4 +14,5 @@ pub(super) const BAD_PATH: Code = Code("KITH-C009");
 pub(super) const EXCLUDE_EACH_OTHER: Code = Code("KITH-C010");
 pub(super) const SETS_NOTHING: Code = Code("KITH-C011");
 pub(super) const BAD_HOURS: Code = Code("KITH-C019");
+pub(super) const NOT_LOOPBACK: Code = Code("KITH-C020");
 pub(super) const ONE_PLACE: Code = Code("KITH-C014");

@@ -17,6 +17,10 @@ pub(super) enum Form {
     Network,
     /// One printable ASCII character, or a tab.
     Character,
+    /// `true` or `false`.
+    Switch,
+    /// A loopback address and port.
+    Loopback,
     /// The origin of a log.
     Origin,
     /// An `http` or `https` address of at most this many bytes.
@@ -362,6 +366,22 @@ const LEVEL_WORDS: [&str; 5] =
     [LogLevel::ALL[0].name(), LogLevel::ALL[1].name(), LogLevel::ALL[2].name(), LogLevel::ALL[3].name(), LogLevel::ALL[4].name()];
 pub(super) const LOG_LEVEL: Key =
     key("level", Form::Words(&LEVEL_WORDS), Need::Default("info"), "How much is logged, to stderr.", "\"info\"");
+pub(super) const LOG_FLOW: Key = key(
+    "flow",
+    Form::Switch,
+    Need::Default("false"),
+    "One line for each step of each activity (received, decided, planned, intended, delivered, ...), with the correlation ids of the audit log and \
+     nothing personal. The levels `debug` and `trace` include it.",
+    "true",
+);
+
+pub(super) const METRICS_LISTEN: Key = key(
+    "listen",
+    Form::Loopback,
+    Need::Optional("No metrics over HTTP."),
+    "Where Prometheus reads `/metrics`, on loopback only. Port 0 takes a free one, which `kith status` shows.",
+    "\"127.0.0.1:9464\"",
+);
 
 pub(super) const TRUTH: Key = key(
     "truth",
@@ -463,9 +483,11 @@ pub(super) const ROLES: Section = Section {
     keys: &[ROLE],
 };
 pub(super) const LOG: Section =
-    Section { name: "log", tables: Tables::One, required: false, doc: "The service's own log.", keys: &[LOG_FORMAT, LOG_LEVEL] };
+    Section { name: "log", tables: Tables::One, required: false, doc: "The service's own log.", keys: &[LOG_FORMAT, LOG_LEVEL, LOG_FLOW] };
+pub(super) const METRICS: Section =
+    Section { name: "metrics", tables: Tables::One, required: false, doc: "Metrics of the running service.", keys: &[METRICS_LISTEN] };
 pub(super) const EVALUATE: Section =
     Section { name: "evaluate", tables: Tables::One, required: false, doc: "Measuring against a known truth.", keys: &[TRUTH] };
 
 /// Every section, in the order of the reference.
-pub(super) const SECTIONS: &[Section] = &[SERVICE, SOURCES, CUSTOMERS, RELATED, TARGETS, AUDIT, KEYS, ROLES, LOG, EVALUATE];
+pub(super) const SECTIONS: &[Section] = &[SERVICE, SOURCES, CUSTOMERS, RELATED, TARGETS, AUDIT, KEYS, ROLES, LOG, METRICS, EVALUATE];

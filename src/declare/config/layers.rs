@@ -38,6 +38,7 @@ pub(super) struct Node {
 pub(super) enum Data {
     Text(String),
     Integer(i128),
+    Switch(bool),
     Table(Vec<(String, Node)>),
     /// A value that no key takes, by the name of its type.
     Other(&'static str),
@@ -48,6 +49,7 @@ impl Data {
         match self {
             Self::Text(_) => "text",
             Self::Integer(_) => "a whole number",
+            Self::Switch(_) => "true or false",
             Self::Table(_) => "a table",
             Self::Other(kind) => kind,
         }
@@ -315,7 +317,7 @@ impl Context<'_> {
         let data = match value {
             Value::String(_, text) => Data::Text(text),
             Value::Char(_, one) => Data::Text(one.to_string()),
-            Value::Bool(..) => Data::Other("true or false"),
+            Value::Bool(_, on) => Data::Switch(on),
             Value::Num(_, Num::F32(_) | Num::F64(_)) => Data::Other("a fraction"),
             Value::Num(_, number) => number
                 .to_i128()

@@ -35,7 +35,7 @@ pub fn outline(name: &str, text: &str, environment: &[(String, String)], project
     let layered = layers::read(name, text, environment, &mut Problems::default());
     let members = |section: &Section| match find(&layered.root, section.name).map(|node| &node.data) {
         Some(Data::Table(members)) => members.iter().take(MAX_TABLES).collect(),
-        Some(Data::Text(_) | Data::Integer(_) | Data::Other(_)) | None => Vec::new(),
+        Some(Data::Text(_) | Data::Integer(_) | Data::Switch(_) | Data::Other(_)) | None => Vec::new(),
     };
     let names = |section: &Section| members(section).into_iter().map(|(name, _)| name.as_str().into()).collect();
     let path_of = |members: &[(String, Node)], key: &Key| {
@@ -45,13 +45,13 @@ pub fn outline(name: &str, text: &str, environment: &[(String, String)], project
     let target = |(name, node): &(String, Node)| {
         let file = match &node.data {
             Data::Table(members) => path_of(members, &keys::CONNECTOR),
-            Data::Text(_) | Data::Integer(_) | Data::Other(_) => None,
+            Data::Text(_) | Data::Integer(_) | Data::Switch(_) | Data::Other(_) => None,
         };
         (Arc::from(name.as_str()), file)
     };
     let service = match find(&layered.root, keys::SERVICE.name).map(|node| &node.data) {
         Some(Data::Table(members)) => members.as_slice(),
-        Some(Data::Text(_) | Data::Integer(_) | Data::Other(_)) | None => &[],
+        Some(Data::Text(_) | Data::Integer(_) | Data::Switch(_) | Data::Other(_)) | None => &[],
     };
     Outline {
         customers: names(&keys::CUSTOMERS),

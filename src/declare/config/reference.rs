@@ -25,6 +25,8 @@ fn row(key: &Key) -> String {
         Form::Words(words) => words.iter().map(|w| format!("`\"{w}\"`")).collect::<Vec<_>>().join(", "),
         Form::Network => "a network".to_owned(),
         Form::Character => "one character".to_owned(),
+        Form::Switch => "`true` or `false`".to_owned(),
+        Form::Loopback => "loopback address and port".to_owned(),
         Form::Origin => "host name and path".to_owned(),
         Form::Url(_) => "`http` or `https` address".to_owned(),
         Form::Secret => "where the secret is".to_owned(),

@@ -3,6 +3,7 @@
 use super::{GivenSecret, SecretSource, ServiceHours};
 use crate::declare::connector::Quotas;
 use crate::model::Network;
+use core::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub struct Config {
     pub roles: Vec<RoleGrant>,
     /// `[log]`
     pub log: Log,
+    /// `[metrics]`
+    pub metrics: Metrics,
     /// `[evaluate]`
     pub evaluate: Evaluate,
 }
@@ -334,6 +337,15 @@ pub struct Log {
     pub format: LogFormat,
     /// How much is logged.
     pub level: LogLevel,
+    /// Whether each step of each activity is told (target `kith::flow`).
+    pub flow: bool,
+}
+
+/// `[metrics]`
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Metrics {
+    /// Where metrics can be read over HTTP, on loopback; `None`: nowhere.
+    pub listen: Option<SocketAddr>,
 }
 
 /// `[evaluate]`

@@ -2,11 +2,12 @@
 
 use super::SecretSource;
 use super::check::{Checker, Table, shown};
-use super::codes::{BAD_NAME, BAD_PATH, EXCLUDE_EACH_OTHER, MISSING, OUTSIDE_LIMITS, PLAIN_SECRET, UNKNOWN_WORD, WRONG_FORM};
+use super::codes::{BAD_NAME, BAD_PATH, EXCLUDE_EACH_OTHER, MISSING, NOT_LOOPBACK, OUTSIDE_LIMITS, PLAIN_SECRET, UNKNOWN_WORD, WRONG_FORM};
 use super::keys::{self, Form, Key, Need, SECRET_KEYS};
 use super::layers::{Data, Node};
 use crate::diagnose::{Place, nearest};
 use crate::model::Network;
+use core::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
@@ -33,7 +34,7 @@ impl<'a> Checker<'a> {
         };
         match &node.data {
             Data::Text(text) => Some((text, node.place.clone())),
-            Data::Integer(_) | Data::Table(_) | Data::Other(_) => {
+            Data::Integer(_) | Data::Switch(_) | Data::Table(_) | Data::Other(_) => {
                 self.wrong_form(node, &format!("`{}`", key.name), "text in quotation marks");
                 None
             }
@@ -73,7 +74,7 @@ impl<'a> Checker<'a> {
             },
             Some(Data::Integer(number)) => Some(*number),
             Some(Data::Text(text)) if node.is_some_and(|n| n.from_environment) => text.trim().parse::<i128>().ok(),
-            Some(Data::Text(_) | Data::Table(_) | Data::Other(_)) => None,
+            Some(Data::Text(_) | Data::Switch(_) | Data::Table(_) | Data::Other(_)) => None,
         };
         let Some(number) = number else {
             if let Some(node) = node {
@@ -88,6 +89,40 @@ impl<'a> Checker<'a> {
             self.error(OUTSIDE_LIMITS, &place, message, format!("write a number from {min} to {max}, or remove the key"));
         }
         count
+    }
+
+    /// `true` or `false`, or the default.
+    pub(super) fn switch(&mut self, table: &Table<'a>, key: &'static Key) -> Option<bool> {
+        let Some(node) = table.values.get(key.name) else {
+            return match key.need {
+                Need::Default(text) => text.parse().ok(),
+                Need::Required | Need::Optional(_) => None,
+            };
+        };
+        match &node.data {
+            Data::Switch(on) => Some(*on),
+            Data::Text(text) if node.from_environment && text.trim() == "true" => Some(true),
+            Data::Text(text) if node.from_environment && text.trim() == "false" => Some(false),
+            Data::Text(_) | Data::Integer(_) | Data::Table(_) | Data::Other(_) => {
+                self.wrong_form(node, &format!("`{}`", key.name), "true or false, without quotation marks");
+                None
+            }
+        }
+    }
+
+    /// An address of this machine's own that nobody else can reach.
+    pub(super) fn loopback(&mut self, table: &Table<'a>, key: &'static Key) -> Option<SocketAddr> {
+        let (text, place) = self.text(table, key)?;
+        let address = text.trim().parse::<SocketAddr>();
+        if let Ok(address) = address
+            && address.ip().is_loopback()
+        {
+            return Some(address);
+        }
+        let complaint = if address.is_ok() { "is not on loopback: others could read it" } else { "is no address and port" };
+        let remedy = format!("write `{} = {}`; a collector on another machine asks through its own agent or a proxy here", key.name, key.example);
+        self.error(NOT_LOOPBACK, &place, format!("`{}` {complaint}", shown(text)), remedy);
+        None
     }
 
     /// One of the words, as its index in the key's list.
