@@ -34,7 +34,8 @@ impl Desk {
         // The system says which user id asks. The name is the asker's word: it is told, and gives no role.
         let asker = |user: &str| WhoAsks { user: format!("{user} (uid {uid})").into(), role: Role::None };
         let done = match request {
-            Request::Ping => Ok(Answer::Done),
+            // How the service stands and reloads are answered before they come here.
+            Request::Ping | Request::Standing | Request::Reload => Ok(Answer::Done),
             Request::Pass => {
                 self.wake.notify_one();
                 Ok(Answer::Done)
@@ -80,7 +81,7 @@ pub(super) async fn reach(parts: &Parts, who: &WhoAsks, clock: &Arc<dyn Clock>, 
     match control::ask(&parts.config.service.state, request).await.map_err(RunError::Control)? {
         Some(Answer::Refused { code, reason }) => return Err(RunError::Refused { code, reason }),
         Some(answer @ (Answer::Done | Answer::Letters { .. })) => return Ok(Reached::Service(answer)),
-        None => {}
+        None | Some(Answer::Standing { .. } | Answer::Reloaded { .. }) => {}
     }
     let mut tries = 0;
     loop {

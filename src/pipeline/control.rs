@@ -2,6 +2,7 @@
 //! the operating system says who asks.
 
 use super::dead_letters::{Edit, LetterAnswer};
+use super::supervise::{Reloaded, Standing};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -13,10 +14,14 @@ use tokio::sync::{mpsc, oneshot};
 /// A request line is a handful of short fields; the longest is an edited dead letter: 64 KiB, six times as much where JSON escapes each byte.
 /// The longest answer is about 100 letters at some 300 bytes.
 const MAX_LINE_BYTES: u64 = 512 * 1024;
+/// An answer may hold a hundred reasons of four hundred characters.
+const MAX_ANSWER_BYTES: u64 = 1024 * 1024;
 /// Requests that wait for the service: each holds one connection, and people ask one at a time.
 const MAX_WAITING: usize = 16;
 /// A client that says nothing for this long is let go.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+/// A reload waits for open sends: `[service] drain_seconds` is an hour at most, and a pass ends its batch before.
+const PATIENCE_FOR_RELOADS: std::time::Duration = std::time::Duration::from_mins(70);
 
 /// What can be asked of a running service.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -26,6 +31,10 @@ pub enum Request {
     Ping,
     /// Look at the sources now instead of at the next poll.
     Pass,
+    /// How do you stand?
+    Standing,
+    /// Load and check configuration, connectors and mapping, and put them in force.
+    Reload,
     /// A person read personal data with a reading command: the log must say so.
     RecordRead {
         /// Which command: `link show` for instance.
@@ -67,6 +76,16 @@ pub enum Answer {
     Letters {
         /// In the order asked for.
         letters: Vec<LetterAnswer>,
+    },
+    /// How the service stands.
+    Standing {
+        /// What only the process knows.
+        standing: Box<Standing>,
+    },
+    /// What came of a reload.
+    Reloaded {
+        /// Accepted, or refused with reasons.
+        reloaded: Reloaded,
     },
     /// It is not done.
     Refused {
@@ -182,8 +201,9 @@ pub async fn ask(state: &Path, request: &Request) -> io::Result<Option<Answer>> 
     text.push('\n');
     stream.write_all(text.as_bytes()).await?;
     let mut line = String::new();
-    let mut reading = BufReader::new(stream.take(MAX_LINE_BYTES));
-    tokio::time::timeout(PATIENCE, reading.read_line(&mut line)).await.map_err(io::Error::other)??;
+    let mut reading = BufReader::new(stream.take(MAX_ANSWER_BYTES));
+    let patience = if *request == Request::Reload { PATIENCE_FOR_RELOADS } else { PATIENCE };
+    tokio::time::timeout(patience, reading.read_line(&mut line)).await.map_err(io::Error::other)??;
     serde_json::from_str(&line).map(Some).map_err(io::Error::other)
 }
 

@@ -30,6 +30,20 @@ pub enum RunError {
     /// A task died: a fault of Kith.
     #[error("a part of kith died: {0}")]
     Task(#[source] tokio::task::JoinError),
+    /// A part panicked: a fault of Kith. What it said, where that is a constant of the program; else it stands on stderr.
+    #[error("a part of kith panicked{}", .0.map(|said| format!(": {said}")).unwrap_or_default())]
+    Panicked(Option<&'static str>),
+    /// Metrics can't be served.
+    #[error("metrics can't be served at {address}: {source}")]
+    Metrics {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A second signal: the end at once.
+    #[error("a second signal ended the service at once")]
+    Interrupted,
     /// The running service refused a request.
     #[error("the running service refused ({code}): {reason}")]
     Refused {
@@ -45,8 +59,35 @@ const ENTRY: Code = Code("KITH-R004");
 const CONTROL: Code = Code("KITH-R005");
 const TASK: Code = Code("KITH-R006");
 const REFUSED: Code = Code("KITH-R007");
+const METRICS: Code = Code("KITH-R034");
+const INTERRUPTED: Code = Code("KITH-R030");
 
 impl RunError {
+    /// Whether starting again can't help: the state is not as it must be, or not ours. Everything else may pass: a full or read-only disk,
+    /// what a database says for a moment, a panic.
+    pub const fn is_fatal(&self) -> bool {
+        match self {
+            Self::Store(error) => match error {
+                StoreError::Stopped
+                | StoreError::Damaged(_)
+                | StoreError::Locked(_)
+                | StoreError::Newer { .. }
+                | StoreError::Absent(_) => true,
+                StoreError::Full(_) | StoreError::ReadOnly(_) | StoreError::Database(_) | StoreError::Refused(_) => false,
+            },
+            Self::Log(error) => !error.is_disk(),
+            Self::Interrupted => true,
+            Self::Metrics { .. }
+            | Self::Seal(_)
+            | Self::Entry(_)
+            | Self::Fault(_)
+            | Self::Control(_)
+            | Self::Task(_)
+            | Self::Panicked(_)
+            | Self::Refused { .. } => false,
+        }
+    }
+
     /// The page that explains it.
     pub fn code(&self) -> Code {
         self.diagnostic().code
@@ -78,6 +119,18 @@ impl RunError {
             Self::Task(error) => {
                 let remedy = "nothing is lost: start again, and report this with the log";
                 Diagnostic::error(TASK, kith(), format!("a part of kith died: {error}"), remedy)
+            }
+            Self::Panicked(_) => {
+                let remedy = "nothing is lost; report this with the log";
+                Diagnostic::error(TASK, kith(), self.to_string(), remedy)
+            }
+            Self::Metrics { .. } => {
+                let remedy = "find who has the port (`ss -ltnp`), or name another one in `[metrics] listen` and reload";
+                Diagnostic::error(METRICS, Place::Named("[metrics]".into()), self.to_string(), remedy)
+            }
+            Self::Interrupted => {
+                let remedy = "nothing is lost: what was being sent is settled at the next start";
+                Diagnostic::error(INTERRUPTED, kith(), self.to_string(), remedy)
             }
             Self::Refused { code, reason } => {
                 let place = Place::Named("the running service".into());

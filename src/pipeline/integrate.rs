@@ -2,6 +2,7 @@
 
 use super::RunError;
 use super::deliver::Gate;
+use super::supervise::{Board, Watched, survive};
 use super::progress::{Progress, Stage};
 use crate::store::Store;
 use crate::store::log::TileLog;
@@ -14,32 +15,43 @@ const LEAVES_AT_ONCE: usize = 4_096;
 /// Sequenced entries are integrated within a second: half for waiting, half for writing.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Integrates leaves until told to stop, then what is left.
+/// Integrates leaves until told to stop, then what is left. The gate is open only while that works: without a log nothing is sent.
 ///
 /// # Errors
-/// When the log or the store fails. The gate is closed first: without a log nothing is sent.
+/// Where starting again can't help, was tried often enough, or the end is awaited.
 pub async fn follow<S: Store>(
     store: Arc<S>,
     log: Arc<Mutex<TileLog>>,
     gate: Arc<Gate>,
     mut stop: watch::Receiver<bool>,
     progress: Arc<dyn Progress>,
+    board: Arc<Board>,
+    mut watched: Watched,
 ) -> Result<u64, RunError> {
     loop {
         let stopping = *stop.borrow_and_update();
-        let result = catch_up(&*store, &log, &*progress).await;
-        match result {
-            // The stop was asked for after the last entry was sequenced.
-            Ok(size) if stopping => return Ok(size),
-            Ok(_) => {}
+        let pause = match survive(catch_up(&*store, &log, &*progress)).await {
+            Ok(size) => {
+                board.integrated(size);
+                // The stop was asked for after the last entry was sequenced.
+                if stopping {
+                    return Ok(size);
+                }
+                watched.well();
+                gate.open();
+                PAUSE
+            }
             Err(error) => {
                 gate.close();
-                return Err(error);
+                if stopping {
+                    return Err(error);
+                }
+                watched.failed(error)?
             }
-        }
+        };
         tokio::select! {
             _changed = stop.changed() => {}
-            () = tokio::time::sleep(PAUSE) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }

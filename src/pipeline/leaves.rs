@@ -11,7 +11,7 @@ use crate::declare::config::Config;
 use crate::declare::mapping::Rulebook;
 use crate::model::{Activity, CustomerId, Decision, Digest, DropRule, IdentityId, Network, Outcome, ParkReason, Receipt, Timestamp};
 use crate::store::ring::{KeyRing, Person};
-use crate::store::{CurrentDecision, DecideStep, Disposition, IdentityWork, IntakeOutcome, OutboxRow, Placed, SendOutcome, Store, Totals};
+use crate::store::{Conservation, CurrentDecision, DecideStep, Disposition, IdentityWork, IntakeOutcome, OutboxRow, Placed, SendOutcome, Store};
 use sha2::{Digest as _, Sha256};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -139,30 +139,31 @@ impl Scribe {
         Ok(leaves)
     }
 
-    /// The service stops: how each source and day stands, and why it stops.
+    /// How a source and day stand.
     ///
     /// # Errors
     /// When an entry can't be written.
-    pub fn stopped(&self, reason: &str, totals: &Totals, now: Timestamp) -> Result<Vec<Vec<u8>>, RunError> {
-        let mut leaves = Vec::new();
-        for sum in &totals.conservation {
-            leaves.push(self.encode(&Entry::new(
-                now,
-                Event::Conservation {
-                    day: sum.day.as_str().into(),
-                    delivered: sum.delivered,
-                    dropped: sum.dropped,
-                    erased: sum.erased,
-                    gap: sum.gap(),
-                    in_flight: sum.in_flight,
-                    parked: sum.parked,
-                    received: sum.received,
-                    source: sum.source.as_str().into(),
-                },
-            ))?);
-        }
-        leaves.push(self.encode(&Entry::new(now, Event::ServiceStopped { reason: reason.into() }))?);
-        Ok(leaves)
+    pub fn conservation(&self, sum: &Conservation, now: Timestamp) -> Leaf {
+        let event = Event::Conservation {
+            day: sum.day.as_str().into(),
+            delivered: sum.delivered,
+            dropped: sum.dropped,
+            erased: sum.erased,
+            gap: sum.gap(),
+            in_flight: sum.in_flight,
+            parked: sum.parked,
+            received: sum.received,
+            source: sum.source.as_str().into(),
+        };
+        self.encode(&Entry::new(now, event))
+    }
+
+    /// The service stops, and why.
+    ///
+    /// # Errors
+    /// When an entry can't be written.
+    pub fn stopped(&self, reason: &str, now: Timestamp) -> Leaf {
+        self.encode(&Entry::new(now, Event::ServiceStopped { reason: reason.into() }))
     }
 
     /// Another mapping is active, and with it perhaps another model.

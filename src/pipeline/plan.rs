@@ -68,7 +68,7 @@ pub async fn plan(parts: Parts, who: WhoAsks, clock: Arc<dyn Clock>, shown: usiz
     let read = intake::drain(&parts, Access::ReadOnly, &store, &scribe, &*clock, &Unseen, &stop).await?;
     preview.faults.extend(read.faults);
     if let Some(known) = customers.known() {
-        super::service::decide_all(&parts, &store, &scribe, &*clock, &known, &stop, |_| {}).await?;
+        super::pass::decide_all(&parts, &store, &scribe, &*clock, &known, &stop, |_| {}).await?;
     }
     for (spec, file) in &parts.targets {
         let target = AnyTarget::new(spec, file.clone());

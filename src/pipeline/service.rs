@@ -1,29 +1,27 @@
 //! A service over one state folder: opened once, then run until drained or told to stop.
 
-use super::control;
+use super::asked::Desk;
+use super::crew::{Crew, CrewEnded, Shared};
 use super::customers::CustomersSide;
-use super::decide::{Deciding, KnownSide};
-use super::deliver::{Allowance, Bell, Ended, Endpoint, Gate, Lane, Order, Worker, WorkerReport};
-use super::leaves::{Scribe, WhoAsks};
+use super::deliver::{Allowance, Bell, Ended, Gate, Order, WorkerReport};
+use super::leaves::{Scribe, WhoAsks, config_digest};
+use super::metrics::{self, Exporter};
 use super::progress::{Progress, Stage};
-use super::{Clock, Fault, Meter, Parts, RunError, Stopwatch, Summary, ThisRun, Told, Wait, intake, integrate};
-use crate::declare::config::TargetSpec;
-use crate::deliver::{AnyTarget, Scope};
+use super::reload::{self, Prepared, Reloading, Teller};
+use super::requests::{Answering, keep_answering};
+use super::supervise::{Board, TRIES_WHEN_DRAINING, Watched, survive};
+use super::{Clock, Fault, Manager, Meter, Parts, RunError, Stopwatch, Summary, ThisRun, Told, Wait, conservation, integrate};
 use crate::model::TargetId;
-use crate::source::Access;
 use crate::store::log::TileLog;
 use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::{EndpointState, Store, StoreError};
-use std::collections::{BTreeMap, VecDeque};
+use crate::store::Store;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::{Notify, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
 
-/// Pages of decisions that are sealed or written while another is decided: one at each. 1,000 identities are some 5 MB.
-const WRITING_AT_ONCE: usize = 2;
-/// How long open sends may take after a stop was asked for; what is not done then is `unknown` and settled at the next start.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(30);
+/// Reloads that wait: people ask one at a time.
+const RELOADS_WAITING: usize = 4;
 
 /// How to run.
 #[derive(Clone, Debug, Default)]
@@ -46,10 +44,29 @@ pub struct Service {
     pub(super) progress: Arc<dyn Progress>,
     gate: Arc<Gate>,
     pub(super) planned: Arc<Bell>,
-    customers: CustomersSide,
+    pub(super) customers: CustomersSide,
     meter: Arc<Meter>,
-    told: Told,
-    did: ThisRun,
+    board: Arc<Board>,
+    manager: Arc<Manager>,
+    reloading: Option<Reloading>,
+    pub(super) told: Told,
+    pub(super) did: ThisRun,
+}
+
+/// What runs beside the passes. It ends when dropped.
+struct Beside {
+    wake: Arc<Notify>,
+    /// True while a pass should pause: the end, or a new set that waits.
+    give_way: Arc<watch::Sender<bool>>,
+    /// New sets that may take over.
+    prepared: mpsc::Receiver<Prepared>,
+    /// Who hears what a reload changes.
+    desks: watch::Sender<Arc<Desk>>,
+    labels: watch::Sender<Vec<metrics::Labelled>>,
+    listen: watch::Sender<Option<std::net::SocketAddr>>,
+    teller: Teller,
+    allowance: Arc<Allowance>,
+    _tasks: Vec<AbortOnDrop>,
 }
 
 impl Service {
@@ -63,7 +80,7 @@ impl Service {
         let store = Arc::new(SqliteStore::create_or_open(&state, master, hash, Options::from_system()?)?);
         let log = TileLog::open(&state.join("log"), parts.keys.log.clone())?;
         let scribe = Arc::new(Scribe::new(store.ring().clone(), who, parts.rulebook.clone()));
-        let customers = CustomersSide::new();
+        let board = Arc::new(Board::new(clock.now()));
         Ok(Self {
             parts,
             store,
@@ -73,269 +90,302 @@ impl Service {
             progress,
             gate: Arc::new(Gate::default()),
             planned: Arc::new(Bell::default()),
-            customers,
+            customers: CustomersSide::new(),
             meter: Arc::new(Meter::default()),
+            board,
+            manager: Arc::default(),
+            reloading: None,
             told: Told::default(),
             did: ThisRun::default(),
         })
     }
 
-    /// Runs until drained (`once`) or until `stop` says so.
+    /// Tells a service manager when it is ready, stopping and alive.
+    #[must_use]
+    pub fn managed_by(self, manager: Manager) -> Self {
+        Self { manager: Arc::new(manager), ..self }
+    }
+
+    /// Lets the service take over changed files while it runs.
+    #[must_use]
+    pub fn reloading(self, reloading: Reloading) -> Self {
+        Self { reloading: Some(reloading), ..self }
+    }
+
+    /// Runs until drained (`once`) or until `stop` says so. A part that fails is started again; what can't be mended by that ends the run.
     ///
     /// # Errors
-    /// When the store or the log fails. A source, target or customers table that fails is a fault of the summary; the rest goes on.
+    /// When the store or the log fails for good. A source, target or customers table that fails is a fault of the summary; the rest goes on.
     pub async fn run(mut self, options: &RunOptions, mut stop: watch::Receiver<bool>) -> Result<Summary, RunError> {
         let stopwatch = Stopwatch::start();
         self.begin().await?;
         *self.did.step_seconds.entry("begin").or_default() += stopwatch.seconds();
-        let wake = Arc::new(Notify::new());
-        let _answering = self.answer_requests(&wake);
+        // Nothing is sent before the log is known to follow.
+        self.gate.close();
         let (stop_log, log_stops) = watch::channel(false);
-        let log =
-            tokio::spawn(integrate::follow(self.store.clone(), self.log.clone(), self.gate.clone(), log_stops, self.progress.clone()));
-        let (order, orders) = watch::channel(Order::Work);
-        let mut workers = self.workers(options, &orders).await?;
+        let watched = self.watched("log", options);
+        let wake = Arc::new(Notify::new());
+        let follow = integrate::follow(
+            self.store.clone(),
+            self.log.clone(),
+            self.gate.clone(),
+            log_stops,
+            self.progress.clone(),
+            self.board.clone(),
+            watched,
+        );
+        let bell = wake.clone();
+        let mut log = AbortOnDrop(tokio::spawn(async move {
+            let ended = follow.await;
+            bell.notify_one();
+            ended
+        }));
+        let mut beside = self.beside(options, wake, &stop);
+        let mut crew = None;
+        let mut watched = self.watched("pass", options);
+        self.manager.ready();
 
         let reason = loop {
-            self.pass(options, &mut stop).await?;
+            let give_way = beside.give_way.subscribe();
+            let pause = match survive(self.turn(options, &give_way, &beside, &mut crew)).await {
+                Ok(()) => {
+                    watched.well();
+                    None
+                }
+                Err(error) => {
+                    if matches!(error, RunError::Panicked(_)) {
+                        // Nobody knows how far it came; the next pass reads the customers afresh.
+                        self.customers = CustomersSide::new();
+                    }
+                    Some(watched.failed(error)?)
+                }
+            };
             if *stop.borrow() {
                 break "signal";
             }
-            if options.once {
-                break "drained";
-            }
-            if log.is_finished() {
+            if log.0.is_finished() {
                 break "log";
             }
-            self.wait(&wake, &mut stop).await;
+            if let Ok(prepared) = beside.prepared.try_recv() {
+                self.take_over(prepared, &mut beside, &mut crew, &mut stop).await?;
+                continue;
+            }
+            if options.once && pause.is_none() {
+                break "drained";
+            }
+            let poll = Duration::from_secs(u64::from(self.parts.config.service.poll_seconds.get()));
+            tokio::select! {
+                () = tokio::time::sleep(pause.unwrap_or(poll)) => {}
+                _changed = stop.changed() => {}
+                () = beside.wake.notified(), if pause.is_none() => {}
+                Some(prepared) = beside.prepared.recv() => self.take_over(prepared, &mut beside, &mut crew, &mut stop).await?,
+                ended = ended(&mut crew) => {
+                    let (id, report) = ended?;
+                    self.report(&id, report);
+                }
+            }
         };
 
+        self.manager.stopping();
         let sending = Stopwatch::start();
-        order.send_replace(if reason == "drained" { Order::Drain } else { Order::Stop });
-        self.planned.ring();
-        self.join(&mut workers, &mut stop, &order).await?;
+        if let Some(crew) = crew {
+            let order = if reason == "drained" { Order::Drain } else { Order::Stop };
+            let ended = crew.end(order, &mut stop, Some(&log.0), self.drain()).await?;
+            self.ended(ended).await;
+        }
         self.progress.finished(Stage::Deliver);
         *self.did.step_seconds.entry("deliver_after_deciding").or_default() += sending.seconds();
-        self.end(reason, stop_log, log, &stopwatch).await
+        self.end(reason, &stop_log, &mut log, &stopwatch).await
     }
 
-    /// What a crash left: a start is told to the log, changed rules too, and what was sent without an answer is settled.
+    fn drain(&self) -> Duration {
+        Duration::from_secs(u64::from(self.parts.config.service.drain_seconds.get()))
+    }
+
+    fn watched(&self, task: &str, options: &RunOptions) -> Watched {
+        let tries = options.once.then_some(TRIES_WHEN_DRAINING);
+        Watched::new(task, tries, self.board.clone(), self.meter.clone(), self.clock.clone())
+    }
+
+    /// What a crash left: a start is told to the log, changed rules too.
     async fn begin(&self) -> Result<(), RunError> {
         let now = self.clock.now();
-        let mapping = self.parts.rulebook.digest.to_string();
-        let model = self.parts.rulebook.matching.model.as_ref().map(|m| m.digest);
-        let config = super::leaves::config_digest(&self.parts.config);
         let clean = self.store.setting("clean_stop").await?.is_none_or(|v| v == "true");
+        let first = self.store.setting("mapping").await?.is_none();
+        let mut leaves = self.scribe.started(clean, &self.parts, first, now)?;
+        let (mut settings, changed) = self.changes(&self.scribe, &self.parts).await?;
+        settings.push(("clean_stop".into(), "false".into()));
+        leaves.extend(changed);
+        Ok(self.store.set(settings, leaves).await?)
+    }
+
+    /// What these parts change against what was last in force: settings to remember, entries to write.
+    async fn changes(&self, scribe: &Scribe, parts: &Parts) -> Result<(Vec<(String, String)>, Vec<Vec<u8>>), RunError> {
+        let now = self.clock.now();
+        let mapping = parts.rulebook.digest.to_string();
+        let model = parts.rulebook.matching.model.as_ref().map(|m| m.digest);
+        let config = config_digest(&parts.config).to_string();
+        let (mut settings, mut leaves) = (Vec::new(), Vec::new());
         let before = self.store.setting("mapping").await?;
-        let mut leaves = self.scribe.started(clean, &self.parts, before.is_none(), now)?;
         if before.as_ref() != Some(&mapping) {
-            leaves.push(self.scribe.mapping_changed(before.as_deref(), now)?);
+            leaves.push(scribe.mapping_changed(before.as_deref(), now)?);
         }
-        let mut settings = vec![("clean_stop".into(), "false".into()), ("mapping".into(), mapping), ("config".into(), config.to_string())];
+        settings.push(("mapping".into(), mapping));
         let before = self.store.setting("config").await?;
-        if before.as_deref() != Some(config.to_string().as_str()) {
-            leaves.push(self.scribe.config_changed(&self.parts.config, before.as_deref(), now)?);
+        if before.as_ref() != Some(&config) {
+            leaves.push(scribe.config_changed(&parts.config, before.as_deref(), now)?);
         }
+        settings.push(("config".into(), config));
         if let Some(model) = model {
             let before = self.store.setting("model").await?;
             if before.as_deref() != Some(model.to_string().as_str()) {
-                leaves.push(self.scribe.model_changed(model, before.as_deref(), now)?);
+                leaves.push(scribe.model_changed(model, before.as_deref(), now)?);
             }
             settings.push(("model".into(), model.to_string()));
         }
-        self.store.set(settings, leaves).await?;
-
-        Ok(())
+        Ok((settings, leaves))
     }
 
-    /// The endpoint of each target, as it stood when the last service ended. Targets of one endpoint share it.
-    async fn endpoints(&self) -> Result<Vec<Arc<Endpoint>>, RunError> {
-        let (states, spent, now) = (self.store.endpoints().await?, self.store.spent().await?, self.clock.now());
-        let mut by_name: BTreeMap<Arc<str>, Arc<Endpoint>> = BTreeMap::new();
-        let named: Vec<(Arc<str>, _)> = self.parts.targets.iter().map(|target| (endpoint_name(&target.0), target)).collect();
-        for (name, (_, file)) in &named {
-            if by_name.contains_key(name) {
-                continue;
+    /// Starts what runs beside the passes: the control socket, reloads, metrics, the heartbeat.
+    fn beside(&mut self, options: &RunOptions, wake: Arc<Notify>, stop: &watch::Receiver<bool>) -> Beside {
+        let give_way = Arc::new(watch::Sender::new(*stop.borrow()));
+        let (prepared, prepared_sets) = mpsc::channel(1);
+        let (desks, desk) = watch::channel(Arc::new(self.desk(&wake)));
+        let (labels, label) = watch::channel(metrics::labelled(&self.parts));
+        let (listen, listens) = watch::channel(self.parts.config.metrics.listen);
+        let teller = Teller { board: self.board.clone(), clock: self.clock.clone() };
+        let service = RunOptions::default();
+        let mut tasks = Vec::new();
+
+        let (mut stops, way) = (stop.clone(), give_way.clone());
+        tasks.push(spawn(async move {
+            if stops.wait_for(|stop| *stop).await.is_ok() {
+                way.send_replace(true);
             }
-            let own = named.iter().filter(|(other, _)| other == name).map(|(_, target)| *target);
-            let quotas = own.flat_map(|(spec, file)| {
-                let operations = file.operations.iter().map(|o| (Scope::Operation(o.id.clone()), &o.quotas));
-                [(Scope::Endpoint, &spec.quotas), (Scope::Endpoint, &file.rules.quotas)].into_iter().chain(operations)
-            });
-            let state = states.iter().find(|state| state.name == *name).cloned();
-            let state = state.unwrap_or_else(|| EndpointState::well(name.clone(), now));
-            let endpoint = Endpoint::new(state, quotas, &spent, (file.rules.retry, file.rules.breaker), now);
-            by_name.insert(name.clone(), Arc::new(endpoint));
+        }));
+        let mut reloads = None;
+        if let Some(Reloading { load, mut hangups }) = self.reloading.take().filter(|_| !options.once) {
+            let (ask, asked) = mpsc::channel(RELOADS_WAITING);
+            reloads = Some(ask.clone());
+            tasks.push(spawn(async move {
+                while hangups.recv().await.is_some() {
+                    // Where reloads wait already, one of them reads the files as they are now.
+                    drop(ask.try_send(None));
+                }
+            }));
+            tasks.push(spawn(reload::prepare(load, self.parts.config.clone(), asked, prepared, give_way.clone(), teller.clone())));
         }
-        Ok(named.iter().filter_map(|(name, _)| by_name.get(name).cloned()).collect())
+        let answering = Answering {
+            state: self.parts.config.service.state.clone(),
+            desk,
+            board: self.board.clone(),
+            meter: self.meter.clone(),
+            reloads,
+        };
+        tasks.push(spawn(keep_answering(answering, self.watched("control socket", &service))));
+        let exporter = Exporter::new(self.store.clone(), self.meter.clone(), self.board.clone(), self.clock.clone(), label);
+        let watched = self.watched("metrics listener", &service);
+        tasks.push(spawn(metrics::keep_serving(Arc::new(exporter), listens, self.board.clone(), watched)));
+        if let Some(pause) = self.manager.heartbeat() {
+            let manager = self.manager.clone();
+            tasks.push(spawn(async move {
+                loop {
+                    manager.alive();
+                    tokio::time::sleep(pause).await;
+                }
+            }));
+        }
+        let allowance = Arc::new(Allowance::new(options.max_writes));
+        Beside { wake, give_way, prepared: prepared_sets, desks, labels, listen, teller, allowance, _tasks: tasks }
     }
 
-    async fn workers(
-        &self,
+    /// One turn: the workers are there, the day's sums are told, one pass.
+    async fn turn(
+        &mut self,
         options: &RunOptions,
-        order: &watch::Receiver<Order>,
-    ) -> Result<JoinSet<(TargetId, Result<WorkerReport, RunError>)>, RunError> {
-        let allowance = Arc::new(Allowance::new(options.max_writes));
-        let mut workers = JoinSet::new();
-        for ((spec, file), endpoint) in self.parts.targets.iter().zip(self.endpoints().await?) {
-            let id = TargetId(spec.name.clone());
-            let lane = Lane {
-                id: id.clone(),
+        give_way: &watch::Receiver<bool>,
+        beside: &Beside,
+        crew: &mut Option<Crew>,
+    ) -> Result<(), RunError> {
+        if crew.is_none() {
+            let shared = Shared {
                 store: self.store.clone(),
-                target: AnyTarget::new(spec, file.clone()),
-                rules: Arc::new(file.rules.clone()),
-                endpoint,
                 scribe: self.scribe.clone(),
                 clock: self.clock.clone(),
-                gate: self.gate.clone(),
-                meter: self.meter.clone(),
                 progress: self.progress.clone(),
+                gate: self.gate.clone(),
+                planned: self.planned.clone(),
+                meter: self.meter.clone(),
+                board: self.board.clone(),
+                allowance: beside.allowance.clone(),
+                once: options.once,
             };
-            let worker = Worker {
-                lane: Arc::new(lane),
-                batch: spec.batch,
-                concurrency: spec.concurrency,
-                hours: spec.hours.clone(),
-                allowance: allowance.clone(),
-                planned: self.planned.ear(),
-                order: order.clone(),
-                patient: options.once,
-            };
-            workers.spawn(async move { (id, worker.run().await) });
+            *crew = Some(Crew::start(&shared, &self.parts).await?);
         }
-        Ok(workers)
-    }
-
-    /// One pass: customers, intake, decide.
-    async fn pass(&mut self, options: &RunOptions, stop: &mut watch::Receiver<bool>) -> Result<(), RunError> {
-        // Neither needs the other; deciding needs both.
-        let (customers, sources) = tokio::join!(
-            timed(self.customers.refresh(
-                &*self.store,
-                &self.parts,
-                &self.scribe,
-                &*self.clock,
-                &*self.progress,
-                options.approve_customers
-            )),
-            timed(intake::drain(&self.parts, Access::Move, &self.store, &self.scribe, &*self.clock, &*self.progress, stop)),
-        );
-        let (refreshed, seconds) = customers;
-        *self.did.step_seconds.entry("customers").or_default() += seconds;
-        match refreshed {
-            Ok(refreshed) => {
-                self.did.customers_changed += refreshed.changed;
-                for problem in refreshed.aside {
-                    if !self.told.aside.contains(&problem) {
-                        self.told.aside.push(problem);
-                    }
-                }
-            }
-            Err(RunError::Fault(fault)) => {
-                if !self.told.faults.contains(&fault) {
-                    let leaf = self.scribe.undetermined(&format!("{} {}", fault.code, fault.message), self.clock.now())?;
-                    self.store.append(vec![leaf]).await?;
-                }
-                self.fault(fault);
-            }
-            Err(error) => return Err(error),
-        }
-        self.progress.finished(Stage::Customers);
-
-        let (read, seconds) = sources;
-        *self.did.step_seconds.entry("intake").or_default() += seconds;
-        let read = read?;
-        self.did.received += read.received;
-        self.did.duplicates += read.duplicates;
-        self.did.unchanged_files += read.unchanged_files;
-        read.faults.into_iter().for_each(|fault| self.fault(fault));
-        self.progress.finished(Stage::Intake);
-
+        conservation::daily(&*self.store, &self.scribe, self.clock.now()).await?;
         let watch = Stopwatch::start();
-        self.decide(stop).await?;
-        self.progress.finished(Stage::Decide);
-        *self.did.step_seconds.entry("decide").or_default() += watch.seconds();
+        self.pass(options, give_way).await?;
+        if !*give_way.borrow() {
+            self.board.passed(self.clock.now(), watch.seconds());
+        }
         Ok(())
     }
 
-    fn fault(&mut self, fault: Fault) {
-        tracing::error!(code = fault.code, place = fault.place, "{}", fault.message);
-        if !self.told.faults.contains(&fault) {
-            self.told.faults.push(fault);
-        }
-    }
-
-    /// Decides about everybody with work. Without the customers nobody is decided: they stay undetermined.
-    async fn decide(&mut self, stop: &watch::Receiver<bool>) -> Result<(), RunError> {
-        let Some(known) = self.customers.known() else { return Ok(()) };
-        let (planned, progress) = (self.planned.clone(), self.progress.clone());
-        let stored = |identities| {
-            planned.ring();
-            progress.advance(Stage::Decide, identities, None);
-        };
-        self.did.decided += decide_all(&self.parts, &self.store, &self.scribe, &*self.clock, &known, stop, stored).await?;
-        Ok(())
-    }
-
-    /// Between passes: until the poll is due, somebody asks, or the end.
-    async fn wait(&self, wake: &Notify, stop: &mut watch::Receiver<bool>) {
-        let due = Duration::from_secs(u64::from(self.parts.config.service.poll_seconds.get()));
-        tokio::select! {
-            () = tokio::time::sleep(due) => {}
-            _changed = stop.changed() => {}
-            () = wake.notified() => {}
-        }
-    }
-
-    /// Answers what is asked through the control socket, on a task of its own: a long pass keeps nobody waiting. Ends when dropped.
-    fn answer_requests(&self, wake: &Arc<Notify>) -> Option<(control::Listening, AbortOnDrop)> {
-        let (mut requests, listening) = match control::listen(&self.parts.config.service.state) {
-            Ok(listening) => listening,
-            Err(error) => {
-                // A socket's path has at most 107 bytes. The work does not need it; commands that change something beside us do.
-                let problem = RunError::Control(error).diagnostic();
-                tracing::warn!(code = problem.code.0, "no control socket: {}; {}", problem.message, problem.remedy);
-                return None;
-            }
-        };
-        let desk = self.desk(wake);
-        let task = tokio::spawn(async move {
-            while let Some(asked) = requests.recv().await {
-                let answer = desk.answer(&asked.request, asked.uid).await;
-                if asked.answer.send(answer).is_err() {
-                    tracing::debug!("who asked is gone");
-                }
-            }
-        });
-        Some((listening, AbortOnDrop(task)))
-    }
-
-    async fn join(
+    /// A new set takes over: its entries are durable first, then the workers end their batches, then everything that follows is done by the
+    /// new set. Where the entries can't be written it is refused, and nothing changed.
+    async fn take_over(
         &mut self,
-        workers: &mut JoinSet<(TargetId, Result<WorkerReport, RunError>)>,
+        prepared: Prepared,
+        beside: &mut Beside,
+        crew: &mut Option<Crew>,
         stop: &mut watch::Receiver<bool>,
-        order: &watch::Sender<Order>,
     ) -> Result<(), RunError> {
-        let mut deadline = Box::pin(tokio::time::sleep(if *stop.borrow() { DRAIN_DEADLINE } else { Duration::MAX }));
-        loop {
-            tokio::select! {
-                ended = workers.join_next() => match ended {
-                    None => return Ok(()),
-                    Some(Ok((id, Ok(report)))) => self.report(&id, report),
-                    Some(Ok((_, Err(error)))) => return Err(error),
-                    Some(Err(panic)) => return Err(RunError::Task(panic)),
-                },
-                changed = stop.changed(), if !*stop.borrow() => {
-                    if changed.is_err() || *stop.borrow() {
-                        order.send_replace(Order::Stop);
-                        self.planned.ring();
-                        deadline = Box::pin(tokio::time::sleep(DRAIN_DEADLINE));
-                    }
-                }
-                () = &mut deadline => {
-                    tracing::warn!("a target did not answer within {DRAIN_DEADLINE:?}: its deliveries are settled at the next start");
-                    workers.abort_all();
-                }
+        let loaded = &prepared.loaded;
+        let parts = Parts {
+            config: loaded.config.clone(),
+            rulebook: loaded.rulebook.clone(),
+            targets: loaded.targets.clone(),
+            keys: self.parts.keys.clone(),
+        };
+        let scribe = Arc::new(Scribe::new(self.store.ring().clone(), loaded.who.clone(), parts.rulebook.clone()));
+        let told = async {
+            let (settings, leaves) = self.changes(&scribe, &parts).await?;
+            Ok::<_, RunError>(self.store.set(settings, leaves).await?)
+        };
+        if let Err(error) = told.await {
+            beside.teller.refused(prepared.asked, &error.diagnostic().into());
+        } else {
+            if let Some(crew) = crew.take() {
+                let ended = crew.end(Order::Stop, stop, None, self.drain()).await?;
+                self.ended(ended).await;
+            }
+            // Parts of entries that the old scribe made and no step took yet.
+            if let Err(error) = self.scribe.keep_parts(&*self.store).await {
+                tracing::warn!(code = error.code().0, "{error}");
+            }
+            self.parts = parts;
+            self.scribe = scribe;
+            // Another mapping cleans and indexes otherwise.
+            self.customers = CustomersSide::new();
+            beside.desks.send_replace(Arc::new(self.desk(&beside.wake)));
+            beside.labels.send_replace(metrics::labelled(&self.parts));
+            let listen = self.parts.config.metrics.listen;
+            beside.listen.send_if_modified(|before| std::mem::replace(before, listen) != listen);
+            beside.teller.accepted(prepared, &self.parts);
+        }
+        beside.give_way.send_modify(|way| *way = *stop.borrow());
+        Ok(())
+    }
+
+    /// Takes in what the workers did. What was given up has no answer.
+    async fn ended(&mut self, ended: CrewEnded) {
+        for (id, report) in ended.reports {
+            self.report(&id, report);
+        }
+        for target in ended.late {
+            if let Err(error) = self.store.orphaned(&target).await {
+                // The next start says the same of it.
+                tracing::warn!(code = error.diagnostic().code.0, target_name = %target.0, "{error}");
             }
         }
     }
@@ -357,16 +407,18 @@ impl Service {
     async fn end(
         mut self,
         reason: &str,
-        stop_log: watch::Sender<bool>,
-        log: JoinHandle<Result<u64, RunError>>,
+        stop_log: &watch::Sender<bool>,
+        log: &mut AbortOnDrop<Result<u64, RunError>>,
         stopwatch: &Stopwatch,
     ) -> Result<Summary, RunError> {
         let ending = Stopwatch::start();
-        let totals = self.store.totals().await?;
-        let leaves = self.scribe.stopped(reason, &totals, self.clock.now())?;
-        self.store.set(vec![("clean_stop".into(), "true".into())], leaves).await?;
+        let now = self.clock.now();
+        let (mut settings, mut leaves) = conservation::told(&*self.store, &self.scribe, now).await?;
+        settings.push(("clean_stop".into(), "true".into()));
+        leaves.push(self.scribe.stopped(reason, now)?);
+        self.store.set(settings, leaves).await?;
         stop_log.send_replace(true);
-        let log_entries = log.await.map_err(RunError::Task)??;
+        let log_entries = (&mut log.0).await.map_err(RunError::Task)??;
         self.progress.finished(Stage::Integrate);
         let totals = self.store.totals().await?;
         *self.did.step_seconds.entry("end").or_default() += ending.seconds();
@@ -374,73 +426,23 @@ impl Service {
     }
 }
 
-/// What limits, waits and the breaker of a target belong to: what the operator says, else the database or file itself.
-fn endpoint_name(spec: &TargetSpec) -> Arc<str> {
-    spec.endpoint.clone().unwrap_or_else(|| spec.place.endpoint().into())
+/// A worker that ended for good; never where there are none.
+async fn ended(crew: &mut Option<Crew>) -> Result<(TargetId, WorkerReport), RunError> {
+    match crew {
+        Some(crew) => crew.ended().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// A task that ends with its owner.
-struct AbortOnDrop(JoinHandle<()>);
+struct AbortOnDrop<T = ()>(JoinHandle<T>);
 
-impl Drop for AbortOnDrop {
+impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-/// With the seconds that it took.
-async fn timed<T>(work: impl Future<Output = T>) -> (T, f64) {
-    let watch = Stopwatch::start();
-    let done = work.await;
-    (done, watch.seconds())
-}
-
-/// Decides page by page about everybody with work; `stored` hears of each page. Returns how many decisions were taken.
-///
-/// # Errors
-/// When the store fails or a decision can't be written down.
-pub(super) async fn decide_all(
-    parts: &Parts,
-    store: &Arc<SqliteStore>,
-    scribe: &Arc<Scribe>,
-    clock: &dyn Clock,
-    known: &Arc<KnownSide>,
-    stop: &watch::Receiver<bool>,
-    stored: impl Fn(u64),
-) -> Result<u64, RunError> {
-    let limit = usize::try_from(parts.config.service.decide_batch.get()).unwrap_or(1);
-    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let threads = parts.config.service.threads.map_or_else(cores, |t| usize::try_from(t.get()).unwrap_or(1));
-    let mut decided = 0;
-    let mut writing: VecDeque<JoinHandle<Result<(), StoreError>>> = VecDeque::with_capacity(WRITING_AT_ONCE);
-    let mut works = store.work(None, limit).await?;
-    while let Some(last) = works.last() {
-        if *stop.borrow() {
-            break;
-        }
-        let after = Some(last.row);
-        let count = works.len() as u64;
-        let (rulebook, known, writer, now) = (parts.rulebook.clone(), known.clone(), scribe.clone(), clock.now());
-        let deciding = tokio::task::spawn_blocking(move || Deciding::new(&rulebook, &known, &writer, now).spread(works, threads));
-        // While this page is decided, the ones before it are sealed and written, and the next one read: deciding does not change the rows
-        // after it.
-        let (steps, next) = tokio::join!(deciding, store.work(after, limit));
-        let steps = steps.map_err(RunError::Task)??;
-        if writing.len() >= WRITING_AT_ONCE
-            && let Some(oldest) = writing.pop_front()
-        {
-            oldest.await.map_err(RunError::Task)??;
-        }
-        decided += steps.iter().filter(|s| s.decision.is_some()).count() as u64;
-        scribe.keep_parts(&**store).await?;
-        let store = store.clone();
-        writing.push_back(tokio::spawn(async move { store.decide(steps).await }));
-        stored(count);
-        works = next?;
-    }
-    for last in writing {
-        last.await.map_err(RunError::Task)??;
-    }
-    stored(0);
-    Ok(decided)
+fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDrop {
+    AbortOnDrop(tokio::spawn(task))
 }

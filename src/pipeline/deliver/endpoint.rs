@@ -138,7 +138,7 @@ impl Endpoint {
     }
 
     /// Who was told `Probe` sends nothing after all.
-    pub(super) fn no_probe(&self) {
+    pub fn no_probe(&self) {
         self.inner().probing = false;
         self.changed.notify_waiters();
     }

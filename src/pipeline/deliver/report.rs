@@ -9,12 +9,24 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub struct Gate {
     closed: AtomicBool,
+    closings: AtomicU64,
 }
 
 impl Gate {
     /// Stops all sending.
     pub fn close(&self) {
+        self.closings.fetch_add(1, Ordering::SeqCst);
         self.closed.store(true, Ordering::SeqCst);
+    }
+
+    /// How often sending was stopped.
+    pub fn closings(&self) -> u64 {
+        self.closings.load(Ordering::SeqCst)
+    }
+
+    /// Lets sending go on.
+    pub fn open(&self) {
+        self.closed.store(false, Ordering::SeqCst);
     }
 
     /// Whether sending is stopped.

@@ -12,6 +12,7 @@ mod evidence;
 mod intake;
 mod keys;
 mod names;
+mod oldest;
 mod open;
 mod outbox;
 mod reader;
@@ -126,6 +127,14 @@ impl SqliteStore {
         let ring = Arc::new(KeyRing::new(master, hashes, seed, Box::new(keys::Keys::Shared(conn.clone())))?);
         let writer = Writer::here(conn.clone(), ring.clone(), next_leaf);
         Ok(Self { inner: Arc::new(Inner { writer, readers: Readers::Shared(conn), ring, _lock: None }) })
+    }
+
+    /// Since when the oldest delivery of each of these targets waits that has not arrived; nothing for a target where none does.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn oldest(&self, targets: Vec<TargetId>) -> Result<Vec<(TargetId, Timestamp)>, StoreError> {
+        self.inner.readers.read(move |conn| oldest::oldest(conn, &targets), Ok).await
     }
 
     /// The keys of persons. What is sealed with them before a step is durable with that step.

@@ -7,14 +7,16 @@ use super::intake::{ACTIVITY_BINDING, LINE_BINDING, hex, line_field};
 use super::names::{Numbered, by_from, timestamp};
 use super::readers::Readers;
 use super::work::{CURRENT_COLUMNS, RawDecision, SealedProfile, digest, unseal};
-use super::{Options, dead_letters, keys, open, outbox, page, sequence, totals};
+use super::{Options, dead_letters, endpoint, keys, oldest, open, outbox, page, sequence, totals};
 use crate::audit::{HashKey, KeyId, MasterKey, PersonKey};
 use crate::model::{
     Activity, ActivityState, CustomerId, DeliveryId, Digest, Evidence, IdentityId, LinkedBy, Network, Outcome, Personal, Profile, TargetId,
     Timestamp,
 };
 use crate::store::ring::KeyRing;
-use crate::store::{CurrentDecision, IdentityRow, Letter, LetterFilter, LetterId, LetterRow, OutboxRow, StoreError, Totals};
+use crate::store::{
+    CurrentDecision, EndpointState, IdentityRow, Letter, LetterFilter, LetterId, LetterRow, OutboxRow, Spent, StoreError, Totals,
+};
 use rusqlite::{OptionalExtension, Row};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -176,6 +178,30 @@ impl SqliteReader {
     /// What the database says.
     pub fn totals(&self) -> Result<Totals, StoreError> {
         self.readers.read_here(totals::totals)
+    }
+
+    /// How each endpoint stands of which something is known.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn endpoints(&self) -> Result<Vec<EndpointState>, StoreError> {
+        self.readers.read_here(endpoint::all)
+    }
+
+    /// What was spent of each quota.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn spent(&self) -> Result<Vec<Spent>, StoreError> {
+        self.readers.read_here(endpoint::spent)
+    }
+
+    /// Since when the oldest delivery of each of these targets waits that has not arrived.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn oldest(&self, targets: &[TargetId]) -> Result<Vec<(TargetId, Timestamp)>, StoreError> {
+        self.readers.read_here(|conn| oldest::oldest(conn, targets))
     }
 
     /// Every setting.

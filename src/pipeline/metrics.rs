@@ -1,0 +1,314 @@
+//! What `/metrics` says: the counts of the store, of this process, and how the endpoints stand. Labels are words of the configuration and of
+//! the program, never of people.
+
+use super::crew::endpoint_name;
+use super::exposition::Exposition;
+use super::supervise::{Board, Watched, survive};
+use super::{Clock, Counts, Meter, Parts, RunError, SEND_SECONDS, Stopwatch};
+use crate::declare::config::ServiceHours;
+use crate::model::{TargetId, Timestamp};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Conservation, EndpointState, Store, StoreError, Totals};
+use crate::wire::scrape;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, watch};
+
+/// Counting a large store costs a reader's time: it is done at most this often.
+const FRESH: Duration = Duration::from_secs(5);
+/// And at most this share of the time: what took a second holds for ten.
+const SHARE: f64 = 10.0;
+
+/// A target as metrics name it.
+#[derive(Clone, Debug)]
+pub struct Labelled {
+    id: TargetId,
+    endpoint: Arc<str>,
+    hours: Option<ServiceHours>,
+}
+
+/// The targets of a project.
+pub fn labelled(parts: &Parts) -> Vec<Labelled> {
+    let target = |spec: &crate::declare::config::TargetSpec| Labelled {
+        id: TargetId(spec.name.clone()),
+        endpoint: endpoint_name(spec),
+        hours: spec.hours.clone(),
+    };
+    parts.targets.iter().map(|(spec, _)| target(spec)).collect()
+}
+
+/// What the store says, at one time.
+#[derive(Clone, Debug, Default)]
+struct Figures {
+    totals: Totals,
+    oldest: Vec<(TargetId, Timestamp)>,
+    endpoints: Vec<EndpointState>,
+}
+
+struct Cached {
+    watch: Stopwatch,
+    lasts: f64,
+    figures: Arc<Result<Figures, StoreError>>,
+}
+
+/// Everything that metrics are made from.
+pub struct Exporter {
+    store: Arc<SqliteStore>,
+    meter: Arc<Meter>,
+    board: Arc<Board>,
+    clock: Arc<dyn Clock>,
+    targets: watch::Receiver<Vec<Labelled>>,
+    cached: Mutex<Option<Cached>>,
+}
+
+impl Exporter {
+    /// Over a service's store and counts; `targets` follows a reload.
+    pub fn new(
+        store: Arc<SqliteStore>,
+        meter: Arc<Meter>,
+        board: Arc<Board>,
+        clock: Arc<dyn Clock>,
+        targets: watch::Receiver<Vec<Labelled>>,
+    ) -> Self {
+        Self { store, meter, board, clock, targets, cached: Mutex::new(None) }
+    }
+
+    /// The page.
+    pub async fn page(&self) -> String {
+        let figures = self.figures().await;
+        let targets = self.targets.borrow().clone();
+        let now = self.clock.now();
+        let mut page = Exposition::default();
+        process(&mut page, &self.board, now);
+        counted(&mut page, &self.meter.read());
+        match &*figures {
+            Ok(figures) => {
+                page.gauge("kith_store_readable", "1 while the store can be counted.").count(&[], 1);
+                stored(&mut page, figures, now);
+                log(&mut page, figures.totals.leaves, self.board.log_entries());
+                closed(&mut page, &targets, &figures.endpoints, now);
+            }
+            Err(error) => {
+                tracing::warn!(code = error.diagnostic().code.0, "the store can't be counted for metrics: {error}");
+                page.gauge("kith_store_readable", "1 while the store can be counted.").count(&[], 0);
+            }
+        }
+        page.finish()
+    }
+
+    async fn figures(&self) -> Arc<Result<Figures, StoreError>> {
+        // Whoever comes meanwhile waits for the same count.
+        let mut cached = self.cached.lock().await;
+        if let Some(found) = cached.as_ref().filter(|c| c.watch.seconds() < c.lasts) {
+            return found.figures.clone();
+        }
+        let watch = Stopwatch::start();
+        let targets = self.targets.borrow().iter().map(|target| target.id.clone()).collect();
+        let figures = Arc::new(self.read(targets).await);
+        let lasts = (watch.seconds() * SHARE).max(FRESH.as_secs_f64());
+        *cached = Some(Cached { watch: Stopwatch::start(), lasts, figures: figures.clone() });
+        figures
+    }
+
+    async fn read(&self, targets: Vec<TargetId>) -> Result<Figures, StoreError> {
+        let totals = self.store.totals().await?;
+        Ok(Figures { totals, oldest: self.store.oldest(targets).await?, endpoints: self.store.endpoints().await? })
+    }
+}
+
+/// Serves metrics where the configuration says, and elsewhere when that changes, until dropped.
+pub(super) async fn keep_serving(exporter: Arc<Exporter>, mut listen: watch::Receiver<Option<SocketAddr>>, board: Arc<Board>, mut watched: Watched) {
+    loop {
+        let Some(address) = *listen.borrow_and_update() else {
+            board.serves_metrics(None);
+            if listen.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+            continue;
+        };
+        let exporter = exporter.clone();
+        let serving = async {
+            let listener = TcpListener::bind(address).await.map_err(|source| RunError::Metrics { address, source })?;
+            let at = listener.local_addr().map_err(|source| RunError::Metrics { address, source })?;
+            board.serves_metrics(Some(at));
+            watched.well();
+            tracing::info!("metrics at http://{at}/metrics");
+            scrape::serve(listener, move || {
+                let exporter = exporter.clone();
+                async move { exporter.page().await }
+            })
+            .await;
+            Ok(())
+        };
+        let ended = tokio::select! {
+            ended = survive(serving) => ended,
+            changed = listen.changed() => {
+                if changed.is_err() {
+                    return std::future::pending().await;
+                }
+                continue;
+            }
+        };
+        board.serves_metrics(None);
+        let pause = ended.err().and_then(|error| watched.failed(error).ok()).unwrap_or(FRESH);
+        tokio::time::sleep(pause).await;
+    }
+}
+
+fn seconds(at: Timestamp) -> f64 {
+    at.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64()
+}
+
+fn process(page: &mut Exposition, board: &Board, now: Timestamp) {
+    page.gauge("kith_build_info", "The program.").count(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    page.gauge("process_start_time_seconds", "When the service started, in seconds since 1970.").value(&[], seconds(board.since()));
+    if let Some(bytes) = resident_bytes() {
+        page.gauge("process_resident_memory_bytes", "Memory that the process holds.").count(&[], bytes);
+    }
+    if let Some((at, took)) = board.last_pass() {
+        page.gauge("kith_last_pass_timestamp_seconds", "When the last pass over customers and sources ended well.").value(&[], seconds(at));
+        page.gauge("kith_last_pass_duration_seconds", "How long it took.").value(&[], took);
+    }
+    if let Some((at, reload)) = board.last_reload() {
+        page.gauge("kith_last_reload_timestamp_seconds", "When a reload was last asked for.").value(&[], seconds(at));
+        page.gauge("kith_last_reload_success", "Whether it was accepted.").count(&[], u64::from(reload.accepted));
+    }
+    let mut down = page.gauge("kith_task_down_seconds", "How long a part has been failing; no sample while all run.");
+    for task in board.down() {
+        let since = task.since.parse().unwrap_or(now);
+        down.value(&[("task", &task.task), ("code", &task.code)], now.duration_since(since).as_secs_f64().max(0.0));
+    }
+}
+
+/// The process's resident memory, from `/proc/self/status` (`VmRSS`, in kB of 1,024 bytes; proc(5)).
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kb| kb * 1_024)
+}
+
+fn counted(page: &mut Exposition, counts: &Counts) {
+    let mut restarts = page.counter("kith_task_restarts_total", "Parts that failed and were started again.");
+    for (task, count) in &counts.restarts {
+        restarts.count(&[("task", task)], *count);
+    }
+    let mut outcomes = page.counter("kith_send_outcomes_total", "What came of sends since the service started, by record.");
+    for ((target, outcome), count) in &counts.outcomes {
+        outcomes.count(&[("target", target), ("outcome", outcome)], *count);
+    }
+    let mut records = page.counter("kith_records_sent_total", "Records sent since the service started, each attempt counted.");
+    for (target, count) in &counts.records {
+        records.count(&[("target", target)], *count);
+    }
+    let mut sends = page.histogram("kith_send_duration_seconds", "How long sends took.");
+    for (target, durations) in &counts.sends {
+        let mut so_far = 0;
+        for (bound, count) in SEND_SECONDS.iter().zip(durations.buckets) {
+            so_far += count;
+            sends.part("_bucket", &[("target", target), ("le", &bound.to_string())], &so_far.to_string());
+        }
+        sends.part("_bucket", &[("target", target), ("le", "+Inf")], &durations.count.to_string());
+        sends.part("_sum", &[("target", target)], &durations.sum.to_string());
+        sends.part("_count", &[("target", target)], &durations.count.to_string());
+    }
+}
+
+fn stored(page: &mut Exposition, figures: &Figures, now: Timestamp) {
+    let totals = &figures.totals;
+    let mut sources: BTreeMap<&str, (Conservation, u64)> = BTreeMap::new();
+    for day in &totals.conservation {
+        let (sum, gap) = sources.entry(&day.source).or_default();
+        sum.received += day.received;
+        sum.duplicates += day.duplicates;
+        sum.delivered += day.delivered;
+        sum.parked += day.parked;
+        sum.dropped += day.dropped;
+        sum.erased += day.erased;
+        sum.in_flight += day.in_flight;
+        *gap += day.gap().unsigned_abs();
+    }
+    let mut received = page.counter("kith_received_total", "Activity versions and malformed lines received, exact repeats aside.");
+    sources.iter().for_each(|(source, (sum, _))| received.count(&[("source", source)], sum.received));
+    let mut repeats = page.counter("kith_duplicates_total", "Exact repeats, outside the conservation sum.");
+    sources.iter().for_each(|(source, (sum, _))| repeats.count(&[("source", source)], sum.duplicates));
+    let mut activities = page.gauge("kith_activities", "Activity versions and malformed lines by state: the right side of the conservation sum.");
+    for (source, (sum, _)) in &sources {
+        for (state, count) in [
+            ("delivered", sum.delivered),
+            ("parked", sum.parked),
+            ("dropped", sum.dropped),
+            ("erased", sum.erased),
+            ("in_flight", sum.in_flight),
+        ] {
+            activities.count(&[("source", source), ("state", state)], count);
+        }
+    }
+    let mut gap = page.gauge("kith_conservation_gap", "Received without the sum of all states, over all days without sign: must be 0.");
+    sources.iter().for_each(|(source, (_, of_source))| gap.count(&[("source", source)], *of_source));
+    let mut deliveries = page.gauge("kith_deliveries", "Deliveries by target and state.");
+    for (name, count) in &totals.deliveries {
+        if let Some((target, state)) = name.split_once(": ") {
+            deliveries.count(&[("target", target), ("state", state)], *count);
+        }
+    }
+    let mut oldest = page.gauge("kith_oldest_waiting_delivery_age_seconds", "How long the oldest delivery waits that has not arrived.");
+    for (target, since) in &figures.oldest {
+        oldest.value(&[("target", &target.0)], now.duration_since(*since).as_secs_f64().max(0.0));
+    }
+    let mut parked = page.gauge("kith_dead_letters", "Parked deliveries and input lines by code.");
+    totals.parked.iter().for_each(|(code, count)| parked.count(&[("code", code)], *count));
+    let mut identities = page.gauge("kith_identities", "Identities by outcome.");
+    totals.decisions.iter().for_each(|(outcome, count)| identities.count(&[("outcome", outcome)], *count));
+    let mut customers = page.gauge("kith_customers", "Customers of the last complete read.");
+    totals.customers.iter().for_each(|(state, count)| customers.count(&[("state", state)], *count));
+    page.gauge("kith_identities_under_older_mapping", "Identities that were decided under an earlier mapping.")
+        .count(&[], totals.decided_under_older_mapping);
+}
+
+fn log(page: &mut Exposition, sequenced: u64, integrated: u64) {
+    page.counter("kith_log_entries_sequenced_total", "Entries of the audit log that are durable.").count(&[], sequenced);
+    page.counter("kith_log_entries_integrated_total", "Entries under the log's newest checkpoint.").count(&[], integrated);
+    // The two are read one after the other.
+    page.gauge("kith_log_lag_entries", "Entries that no checkpoint covers yet.").count(&[], sequenced.saturating_sub(integrated));
+}
+
+fn closed(page: &mut Exposition, targets: &[Labelled], endpoints: &[EndpointState], now: Timestamp) {
+    let left = |until: Timestamp| until.duration_since(now).as_secs_f64().max(0.0);
+    let names: BTreeMap<&str, Option<&EndpointState>> =
+        targets.iter().map(|target| (&*target.endpoint, endpoints.iter().find(|state| state.name == target.endpoint))).collect();
+    let mut waits = page.gauge("kith_endpoint_wait_seconds", "How long nothing is sent because the server asked for that; 0: not at all.");
+    for (name, state) in &names {
+        let until = state.and_then(|state| state.waits.as_ref());
+        waits.value(&[("endpoint", name)], until.map_or(0.0, |(until, _)| left(*until)));
+    }
+    let mut rests = page.gauge("kith_endpoint_rest_seconds", "How long nothing is sent because it failed; 0: not at all, or one record tries.");
+    for (name, state) in &names {
+        let until = state.and_then(|state| state.rests.as_ref());
+        rests.value(&[("endpoint", name)], until.map_or(0.0, |(until, _)| left(*until)));
+    }
+    let mut breaker = page.gauge("kith_endpoint_breaker_open", "1: the breaker is open. 0.5: half open, one record may try. 0: closed.");
+    for (name, state) in &names {
+        breaker.value(&[("endpoint", name)], state.map_or(0.0, |state| breaker_state(state, now).1));
+    }
+    let mut failures = page.gauge("kith_endpoint_failures", "Sends that failed in a row.");
+    for (name, state) in &names {
+        failures.count(&[("endpoint", name)], state.map_or(0, |state| u64::from(state.failures)));
+    }
+    let mut hours = page.gauge("kith_target_closed_seconds", "How long the target is still outside its service hours; 0: not at all.");
+    for target in targets {
+        let until = target.hours.as_ref().and_then(|hours| hours.closed_until(now));
+        hours.value(&[("target", &target.id.0)], until.map_or(0.0, left));
+    }
+}
+
+/// The word and number of an endpoint's breaker.
+pub fn breaker_state(state: &EndpointState, now: Timestamp) -> (&'static str, f64) {
+    match &state.rests {
+        _ if state.times == 0 => ("closed", 0.0),
+        Some((until, _)) if *until > now => ("open", 1.0),
+        _ => ("half open", 0.5),
+    }
+}

@@ -1,0 +1,79 @@
+//! What the control socket asks is answered on a task of its own: a long pass keeps nobody waiting.
+
+use super::asked::Desk;
+use super::control::{self, Answer, Asked, Request};
+use super::supervise::{Board, Watched, survive};
+use super::{Meter, RunError, reload};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
+
+/// What answering needs.
+pub(super) struct Answering {
+    pub state: PathBuf,
+    /// Who answers: a reload brings another one.
+    pub desk: watch::Receiver<Arc<Desk>>,
+    pub board: Arc<Board>,
+    pub meter: Arc<Meter>,
+    /// Asks for a reload; `None`: this run does not reload.
+    pub reloads: Option<mpsc::Sender<reload::Asked>>,
+}
+
+/// Listens and answers until dropped.
+pub(super) async fn keep_answering(answering: Answering, mut watched: Watched) {
+    loop {
+        let listening = async {
+            let (mut requests, _listening) = control::listen(&answering.state).map_err(RunError::Control)?;
+            watched.well();
+            while let Some(asked) = requests.recv().await {
+                answering.take(asked).await;
+            }
+            Ok(())
+        };
+        let pause = match survive(listening).await {
+            Ok(()) => return,
+            // The socket's path has at most 107 bytes, for good. The work does not need it; commands that change something beside us do.
+            Err(RunError::Control(error)) if error.kind() == io::ErrorKind::InvalidInput => {
+                let problem = RunError::Control(error).diagnostic();
+                tracing::warn!(code = problem.code.0, "no control socket: {}; {}", problem.message, problem.remedy);
+                return;
+            }
+            Err(error) => watched.failed(error),
+        };
+        match pause {
+            Ok(pause) => tokio::time::sleep(pause).await,
+            Err(_told) => return,
+        }
+    }
+}
+
+impl Answering {
+    async fn take(&self, asked: Asked) {
+        let Asked { request, uid, answer } = asked;
+        if request == Request::Reload {
+            // Answered when it is done.
+            let Some(reloads) = &self.reloads else {
+                let reason = "`kith run --once` does not reload".into();
+                drop(answer.send(Answer::Refused { code: "KITH-R031".into(), reason }));
+                return;
+            };
+            if let Err(mpsc::error::TrySendError::Full(answer) | mpsc::error::TrySendError::Closed(answer)) = reloads.try_send(Some(answer))
+                && let Some(answer) = answer
+            {
+                let reason = "others asked for a reload and are not answered yet".into();
+                drop(answer.send(Answer::Refused { code: "KITH-R031".into(), reason }));
+            }
+            return;
+        }
+        let said = if request == Request::Standing {
+            Answer::Standing { standing: Box::new(self.board.standing(&self.meter)) }
+        } else {
+            let desk = self.desk.borrow().clone();
+            desk.answer(&request, uid).await
+        };
+        if answer.send(said).is_err() {
+            tracing::debug!("who asked is gone");
+        }
+    }
+}
