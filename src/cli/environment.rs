@@ -14,6 +14,7 @@ const NO_SECRET: Code = Code("KITH-C013");
 const MAX_PASSWD_BYTES: u64 = 4 << 20;
 
 /// Environment variables and the user, read once.
+#[derive(Clone)]
 pub struct Environment {
     variables: Vec<(String, String)>,
     user: String,

@@ -1,9 +1,14 @@
 //! The service's own log: to stderr, by the configuration and the flags.
 
 use super::Session;
+use crate::pipeline::FLOW;
 use crate::declare::config::{Log, LogFormat, LogLevel};
 use std::io::IsTerminal as _;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt};
 
 /// Starts the log. `-v` and `--quiet` win over the configuration; the first call holds, later ones change nothing.
 pub fn start_logging(log: Log, session: &Session) {
@@ -20,12 +25,18 @@ pub fn start_logging(log: Log, session: &Session) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    let builder = tracing_subscriber::fmt().with_max_level(filter).with_writer(std::io::stderr);
+    // The flow of activities is told at `debug`, so that level brings it; alone it is asked for by `[log] flow`.
+    let flow = if log.flow && !session.global.quiet { filter.max(LevelFilter::DEBUG) } else { filter };
+    let filter = Targets::new().with_default(filter).with_target(FLOW, flow);
+    let lines = fmt::layer().with_writer(std::io::stderr);
     let started = match log.format {
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_current_span(false).with_span_list(false);
+            tracing_subscriber::registry().with(lines.with_filter(filter)).try_init()
+        }
         LogFormat::Text => {
             let color = std::io::stderr().is_terminal() && session.environment.wants_color();
-            builder.with_ansi(color).with_target(false).try_init()
+            tracing_subscriber::registry().with(lines.with_ansi(color).with_target(false).with_filter(filter)).try_init()
         }
     };
     if started.is_err() {

@@ -17,7 +17,9 @@ mod plan;
 mod progress;
 mod project;
 mod reference;
+mod reload;
 mod run;
+mod standing;
 mod status;
 mod terminal;
 mod test;
@@ -91,7 +93,9 @@ pub enum Command {
     Plan(plan::Arguments),
     /// The service, or one pass until nothing is left to do
     Run(run::Arguments),
-    /// What is in which state, and the conservation sum
+    /// Load configuration, connectors and mapping anew in the running service; a set that does not check is refused
+    Reload,
+    /// What is in which state, how endpoints and the service stand, and the conservation sum
     Status(status::Arguments),
     /// Whether everything can be reached and stands as it should; with --store the state folder is examined and mended
     Doctor(doctor::Arguments),
@@ -161,6 +165,7 @@ pub fn run(arguments: Arguments, environment: Environment) -> Exit {
         Command::Explain(arguments) => explain::run(&arguments, &mut session),
         Command::Plan(arguments) => plan::run(&arguments, &mut session),
         Command::Run(arguments) => run::run(&arguments, &mut session),
+        Command::Reload => reload::run(&mut session),
         Command::Status(arguments) => status::run(&arguments, &mut session),
         Command::Doctor(arguments) => doctor::run(&arguments, &mut session),
         Command::Link(command) => link::run(&command, &mut session),

@@ -1,10 +1,11 @@
 //! From a checked project to what a service or a reading command needs: keys, parts, a reader.
 
-use super::{Environment, Exit, Project, Session};
+use super::{Environment, Exit, Global, Project, Session};
 use crate::audit::Role;
 use crate::declare::config::{self, Config};
-use crate::diagnose::{Code, Diagnostic, Place};
-use crate::pipeline::{Parts, SystemClock, WhoAsks, record_read};
+use crate::declare::connector::TargetFile;
+use crate::diagnose::{Code, Diagnostic, Place, Problems};
+use crate::pipeline::{Loaded, Parts, SystemClock, WhoAsks, record_read};
 use crate::store::StoreError;
 use crate::store::log::InstallationKeys;
 use crate::store::sqlite::SqliteReader;
@@ -117,6 +118,39 @@ pub(super) fn reader(session: &mut Session) -> Result<(Parts, SqliteReader), Exi
     }
 }
 
+/// A configuration with the target files that can be read, and a reader over its state folder: a mapping or connector that a change broke
+/// is no reason not to look.
+pub(super) fn config_and_reader(session: &mut Session) -> Result<(Config, Vec<Option<Arc<TargetFile>>>, SqliteReader), Exit> {
+    let configured = super::project::configuration(&session.global.config, &session.environment);
+    let Some(config) = configured.config else {
+        session.terminal.problems(&configured.problems);
+        return Err(Exit::Wrong);
+    };
+    let files = super::project::targets(&configured.outline, &mut Problems::default());
+    let opened = if config.service.state.join(crate::store::sqlite::DATABASE_FILE).exists() {
+        installation_keys(&config, &session.environment, Keys::There).and_then(|keys| {
+            SqliteReader::open(&config.service.state, keys.master.clone(), keys.hash.clone()).map_err(|error| error.diagnostic())
+        })
+    } else {
+        Err(StoreError::Absent(config.service.state.display().to_string()).diagnostic())
+    };
+    match opened {
+        Ok(reader) => Ok((config, files, reader)),
+        Err(problem) => {
+            session.terminal.problem(&problem);
+            Err(Exit::Failed)
+        }
+    }
+}
+
+/// Loads and checks everything anew, as at start, for a service that runs. The keys stay.
+pub(super) fn load_again(global: &Global, environment: &Environment) -> Result<Loaded, Problems> {
+    let (project, warnings) = Project::load(global, environment).into_result()?;
+    let targets = project.config.targets.iter().cloned().zip(project.targets).collect();
+    let who = who_is(environment, &project.config);
+    Ok(Loaded { config: project.config, rulebook: project.rulebook, targets, who, warnings })
+}
+
 pub(super) fn parts_for_reading(session: &mut Session) -> Result<(Project, Parts), Exit> {
     let project = project(session)?;
     if !project.config.service.state.join(crate::store::sqlite::DATABASE_FILE).exists() {
@@ -129,7 +163,11 @@ pub(super) fn parts_for_reading(session: &mut Session) -> Result<(Project, Parts
 
 /// Who runs this command, with the role that the configuration grants.
 pub(super) fn who(session: &Session, config: &Config) -> WhoAsks {
-    let user = session.environment.user();
+    who_is(&session.environment, config)
+}
+
+fn who_is(environment: &Environment, config: &Config) -> WhoAsks {
+    let user = environment.user();
     let role = match config.role(user) {
         Some(config::Role::Operator) => Role::Operator,
         Some(config::Role::Steward) => Role::Steward,

@@ -1,20 +1,23 @@
 //! `kith run`: the service, or one pass with `--once`; its summary says how everything stands and where to look next.
 
-use super::opened::{Keys, parts, runtime, who};
+use super::opened::{Keys, load_again, parts, runtime, who};
 use super::page::{line, text};
 use super::progress::Bars;
 use super::{Exit, Session, start_logging};
 use crate::declare::config::TargetPlace;
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::model::Outcome;
-use crate::pipeline::{Accuracy, Fault, RunError, RunOptions, Service, Summary, SystemClock, Truth};
+use crate::pipeline::{Accuracy, Fault, Manager, Reloading, RunError, RunOptions, Service, Summary, SystemClock, Truth};
 use crate::store::sqlite::{LinkFilter, SqliteReader};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::sync::watch;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
 
 const NO_TRUTH: Code = Code("KITH-R002");
+/// Threads that still write somewhere when the service has ended: their outcome is unknown and settled at the next start.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Arguments of `run`.
 #[derive(clap::Args, Debug)]
@@ -43,10 +46,22 @@ fn running(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
     let bars = Arc::new(Bars::new(session.terminal.shows_progress()));
     let who = who(session, &parts.config);
     let keys = parts.keys.clone();
-    let outcome = runtime.block_on(async {
-        let service = Service::open(parts, who, Arc::new(SystemClock), bars.clone())?;
-        service.run(&options, stop_signal()?).await
+    let (global, environment) = (session.global.clone(), session.environment.clone());
+    let manager = Manager::of(environment.variable("NOTIFY_SOCKET"), environment.variable("WATCHDOG_USEC")).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the service manager's socket can't be used");
+        Manager::default()
     });
+    let outcome = runtime.block_on(async {
+        let Signals { stopped, again, hangups } = Signals::heard(options.once)?;
+        let reloading = Reloading { load: Arc::new(move || load_again(&global, &environment)), hangups };
+        let service = Service::open(parts, who, Arc::new(SystemClock), bars.clone())?.managed_by(manager).reloading(reloading);
+        let running = Box::pin(service.run(&options, stopped));
+        tokio::select! {
+            outcome = running => outcome,
+            Ok(()) = again => Err(RunError::Interrupted),
+        }
+    });
+    runtime.shutdown_timeout(LAST_WORDS);
     bars.clear();
     let summary = match outcome {
         Ok(summary) => summary,
@@ -80,23 +95,54 @@ fn running(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
     Ok(if summary.faults.is_empty() { Exit::Fine } else { Exit::Failed })
 }
 
-/// SIGINT and SIGTERM ask for an orderly end; a second one is the system's to carry out.
-fn stop_signal() -> Result<watch::Receiver<bool>, RunError> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (stop, stopped) = watch::channel(false);
-    let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Control)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Control)?;
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+/// What the system's signals ask for.
+struct Signals {
+    /// SIGINT and SIGTERM ask for an orderly end,
+    stopped: watch::Receiver<bool>,
+    /// a second one of them for the end at once.
+    again: oneshot::Receiver<()>,
+    /// SIGHUP asks for a reload. A single pass does not reload: there the signal ends it as it does other programs.
+    hangups: mpsc::Receiver<()>,
+}
+
+impl Signals {
+    fn heard(once: bool) -> Result<Self, RunError> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let heard = |kind| signal(kind).map_err(RunError::Control);
+        let (stop, stopped) = watch::channel(false);
+        let (now, again) = oneshot::channel();
+        let (mut terminate, mut interrupt) = (heard(SignalKind::terminate())?, heard(SignalKind::interrupt())?);
+        tokio::spawn(async move {
+            for first in [true, false] {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+                if first {
+                    tracing::info!("stopping: what is being sent is finished, the rest stays in the outbox; a second signal ends at once");
+                    stop.send_replace(true);
+                }
+            }
+            tracing::warn!("ended at once: what is being sent is settled at the next start");
+            if now.send(()).is_err() {
+                tracing::debug!("the service has ended already");
+            }
+            // The channel stays open: a closed one would read as a stop that nobody asked for.
+            std::future::pending::<()>().await;
+        });
+        let (hangup, hangups) = mpsc::channel(1);
+        if !once {
+            let mut hangs_up = heard(SignalKind::hangup())?;
+            tokio::spawn(async move {
+                while hangs_up.recv().await.is_some() {
+                    if hangup.try_send(()).is_err() {
+                        tracing::debug!("a reload waits already: it reads the files as they are then");
+                    }
+                }
+            });
         }
-        tracing::info!("stopping: what is being sent is finished, the rest stays in the outbox");
-        stop.send_replace(true);
-        // The channel stays open: a closed one would read as a stop that nobody asked for.
-        std::future::pending::<()>().await;
-    });
-    Ok(stopped)
+        Ok(Self { stopped, again, hangups })
+    }
 }
 
 fn judge(truth: &Path, state: &Path, keys: &crate::store::log::InstallationKeys) -> Result<Accuracy, Diagnostic> {
@@ -195,6 +241,9 @@ fn page(summary: &Summary, accuracy: Option<Accuracy>, config: &crate::declare::
         &mut out,
         format_args!("  this run      {:.1} s{memory}; {} entries in the audit log", summary.seconds, grouped(summary.log_entries)),
     );
+    for wait in &summary.waits {
+        line(&mut out, format_args!("  waiting       {} waits until {}: {}", wait.target, wait.until, wait.why));
+    }
     line(&mut out, format_args!("\n  look next     kith status · kith link list · kith audit verify"));
     for target in &config.targets {
         let place = match &target.place {

@@ -1,9 +1,13 @@
-//! `kith status`: what is in which state, and both sides of the conservation sum. Nothing personal is shown.
+//! `kith status`: what is in which state, how endpoints and the running service stand, and both sides of the conservation sum. Nothing
+//! personal is shown.
 
-use super::opened::reader;
+use super::opened::{config_and_reader, runtime};
 use super::page::line;
 use super::run::{grouped, parts_of};
+use super::standing::{Endpoints, service_page};
 use super::{Exit, Session};
+use crate::pipeline::control::{self, Answer, Request};
+use crate::pipeline::{Clock as _, RunError, Standing, SystemClock};
 use crate::store::sqlite::SqliteReader;
 use crate::store::{StoreError, Totals};
 use serde_json::{Value as Json, json};
@@ -26,20 +30,27 @@ struct Aside {
 }
 
 pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
-    let (parts, reader) = match reader(session) {
+    let (config, files, reader) = match config_and_reader(session) {
         Ok(found) => found,
         Err(exit) => return exit,
     };
-    let found = reader.totals().and_then(|totals| Ok((totals, if arguments.parked { aside(&reader)? } else { Vec::new() })));
-    let (totals, aside) = match found {
+    let found = reader.totals().and_then(|totals| {
+        let endpoints = Endpoints::read(&reader, &config, &files, SystemClock.now())?;
+        Ok((totals, if arguments.parked { aside(&reader)? } else { Vec::new() }, endpoints))
+    });
+    let (totals, aside, endpoints) = match found {
         Ok(found) => found,
         Err(error) => {
             session.terminal.problem(&error.diagnostic());
             return Exit::Failed;
         }
     };
+    let service = match standing(session, &config.service.state) {
+        Ok(service) => service,
+        Err(exit) => return exit,
+    };
     if session.terminal.is_json() {
-        let mut json = json!({ "totals": totals });
+        let mut json = json!({ "totals": totals, "endpoints": endpoints.json(), "service": service });
         if let Some(members) = json.as_object_mut() {
             for (name, term) in terms(&totals) {
                 members.insert(name.into(), term.into());
@@ -53,7 +64,7 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
         session.terminal.json(&json);
         return Exit::Fine;
     }
-    session.terminal.data(&page(&totals, &parts.config.service.state.display().to_string()));
+    session.terminal.data(&page(&totals, &config.service.state.display().to_string(), &endpoints, service.as_ref()));
     for Aside { code, place, message } in &aside {
         session.terminal.data(&format!("  {code}  {place}  {message}"));
     }
@@ -64,6 +75,20 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
         session.terminal.note(&format!("only the first {LISTED} are listed"));
     }
     Exit::Fine
+}
+
+/// What the running service says of itself; `None` where none runs, or it does not say.
+fn standing(session: &mut Session, state: &std::path::Path) -> Result<Option<Standing>, Exit> {
+    let runtime = runtime(session)?;
+    Ok(match runtime.block_on(control::ask(state, &Request::Standing)) {
+        Ok(Some(Answer::Standing { standing })) => Some(*standing),
+        Ok(_) => None,
+        Err(error) => {
+            // The counts are there all the same.
+            session.terminal.note(&format!("the running service did not answer: {}", RunError::Control(error)));
+            None
+        }
+    })
 }
 
 fn terms(totals: &Totals) -> [(&'static str, u64); 8] {
@@ -92,7 +117,7 @@ fn aside(reader: &SqliteReader) -> Result<Vec<Aside>, StoreError> {
     Ok(aside)
 }
 
-fn page(totals: &Totals, state: &str) -> String {
+fn page(totals: &Totals, state: &str, endpoints: &Endpoints, service: Option<&Standing>) -> String {
     let mut out = format!("state in {state}\n\n");
     for sum in &totals.conservation {
         line(
@@ -129,6 +154,9 @@ fn page(totals: &Totals, state: &str) -> String {
         }
     }
     line(&mut out, format_args!("  {:<12}{} entries", "audit log", grouped(totals.leaves)));
+    out.push('\n');
+    endpoints.page(&mut out);
+    service_page(&mut out, service);
     if totals.decided_under_older_mapping > 0 {
         line(
             &mut out,

@@ -142,16 +142,16 @@ impl<S: Store> Intake<'_, S> {
                 Err(malformed) => parked.push(ParkedLine { line: line.line, reason: malformed.park_reason(), raw: shortened(line.raw) }),
             }
         }
-        let told = BatchTold {
+        let told = Arc::new(BatchTold {
             source: source.clone(),
             file: file.into(),
             digest,
             at,
             activities: activities.iter().map(|a| self.scribe.activity(a.line, &a.activity)).collect(),
             lines: parked.iter().map(|line| (line.line, line.reason.clone())).collect(),
-        };
-        let scribe = self.scribe.clone();
-        let tell = Tell(Arc::new(move |outcome| scribe.intake(&told, outcome).map_err(|error| StoreError::Refused(error.to_string()))));
+        });
+        let (scribe, batch_told) = (self.scribe.clone(), told.clone());
+        let tell = Tell(Arc::new(move |outcome| scribe.intake(&batch_told, outcome).map_err(|error| StoreError::Refused(error.to_string()))));
         let batch = IntakeBatch {
             source: source.clone(),
             file: file.to_owned(),
@@ -163,6 +163,7 @@ impl<S: Store> Intake<'_, S> {
             tell,
         };
         let outcome = self.store.intake(batch).await?;
+        self.scribe.tell_received(&told, &outcome);
         read.received += outcome.received;
         read.duplicates += outcome.duplicates;
         self.progress.advance(Stage::Intake, count, None);

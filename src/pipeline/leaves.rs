@@ -2,7 +2,7 @@
 
 mod dead_letters;
 
-use super::{Parts, RunError};
+use super::{Parts, RunError, flow};
 use crate::audit::{
     Actor, CorrelationId, Entry, EntryOutcome, Event, Fields, Kind, Part, RetentionClass, Role, SealedEvidence, SealingKey, Subject,
     SubjectHash, Unpredictable, Why, evidence_digest,
@@ -11,7 +11,7 @@ use crate::declare::config::Config;
 use crate::declare::mapping::Rulebook;
 use crate::model::{Activity, CustomerId, Decision, Digest, DropRule, IdentityId, Network, Outcome, ParkReason, Receipt, Timestamp};
 use crate::store::ring::{KeyRing, Person};
-use crate::store::{Conservation, CurrentDecision, DecideStep, Disposition, IdentityWork, IntakeOutcome, OutboxRow, Placed, SendOutcome, Store};
+use crate::store::{Conservation, CurrentDecision, DecideStep, Disposition, IdentityWork, IntakeOutcome, OutboxRow, Placed, PlannedDelivery, SendOutcome, Store};
 use sha2::{Digest as _, Sha256};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -330,6 +330,9 @@ impl Scribe {
     /// # Errors
     /// When a person's key can't be had or an entry can't be written.
     pub fn decide_step(&self, work: &IdentityWork, step: &DecideStep, now: Timestamp) -> Result<Vec<Vec<u8>>, RunError> {
+        if flow::heard() {
+            self.tell_flow(work, step);
+        }
         let mut leaves = Vec::new();
         if let Some(record) = &step.decision {
             let planned = step.link.len()
@@ -348,6 +351,38 @@ impl Scribe {
             }
         }
         Ok(leaves)
+    }
+
+    /// One event for each activity and each planned delivery of a step.
+    fn tell_flow(&self, work: &IdentityWork, step: &DecideStep) {
+        let reference = step.decision.as_ref().map(|record| record.reference).or_else(|| work.current.as_ref().map(|c| c.reference));
+        let decision = short(reference.unwrap_or(Digest([0; 32])));
+        let planned = |activity, delivery: &PlannedDelivery| {
+            flow::planned(activity, decision, short(delivery.idempotency.0), &delivery.target.0, &delivery.entry);
+        };
+        for (row, disposition) in &step.activities {
+            let Some(stored) = work.activities.iter().find(|a| a.row == *row) else { continue };
+            let activity = self.activity(0, &stored.activity).activity;
+            if let Some(record) = &step.decision {
+                flow::decided(activity, decision, record.decision.outcome.name());
+            }
+            match disposition {
+                Disposition::Deliver(deliveries) => deliveries.iter().for_each(|delivery| planned(Some(activity), delivery)),
+                Disposition::Drop(rule) => flow::disposed(activity, "dropped", rule.name()),
+                Disposition::WaitReview => flow::disposed(activity, "waits", "review"),
+                Disposition::WaitDecision => flow::disposed(activity, "waits", "decision"),
+            }
+        }
+        step.link.iter().for_each(|delivery| planned(None, delivery));
+    }
+
+    fn tell_sent(&self, row: &OutboxRow, step: &'static str, why: &str) {
+        if flow::heard() {
+            let hashes = self.ring.hashes();
+            let activity = row.version.as_ref().map(|(object, version)| hashes.activity(row.identity.network, object, version));
+            let ids = flow::Ids { activity, decision: short(row.decision), delivery: short(row.delivery.idempotency.0) };
+            flow::sent(&ids, row, step, why);
+        }
     }
 
     fn refused(&self, work: &IdentityWork, reference: Digest, now: Timestamp) -> Leaf {
@@ -472,6 +507,7 @@ impl Scribe {
     /// # Errors
     /// When a person's key can't be had or an entry can't be written.
     pub fn intended(&self, row: &OutboxRow, now: Timestamp) -> Leaf {
+        self.tell_sent(row, "intended", row.delivery.intent.name());
         let attempt = row.delivery.attempt;
         let event = Event::WriteIntended {
             attempt: u64::from(attempt),
@@ -494,6 +530,8 @@ impl Scribe {
     /// # Errors
     /// When a person's key can't be had or an entry can't be written.
     pub fn outcome(&self, row: &OutboxRow, outcome: &SendOutcome, now: Timestamp) -> Leaf {
+        let (step, why) = flow::word(outcome);
+        self.tell_sent(row, step, why);
         if let SendOutcome::Parked(reason) = outcome {
             let event = Event::WriteParked {
                 attempts: u64::from(row.delivery.attempt),
@@ -545,6 +583,7 @@ impl Scribe {
     /// # Errors
     /// When a person's key can't be had or an entry can't be written.
     pub fn recovered(&self, row: &OutboxRow, outcome: &SendOutcome, how: &str, now: Timestamp) -> Leaf {
+        self.tell_sent(row, flow::word(outcome).0, how);
         let event = Event::WriteRecovered {
             // The row is ready for its next attempt; this is about the last.
             attempt: u64::from(row.delivery.attempt.saturating_sub(1)),
@@ -565,6 +604,21 @@ impl Scribe {
             entry.fields = self.changes(row, receipt, Kind::WriteRecovered)?;
         }
         self.encode(&entry)
+    }
+
+    /// One event for each line of a batch that is durable.
+    pub(super) fn tell_received(&self, batch: &BatchTold, outcome: &IntakeOutcome) {
+        if !flow::heard() {
+            return;
+        }
+        for (told, placed) in batch.activities.iter().zip(&outcome.activities) {
+            flow::received(told.activity, &batch.source, told.line, *placed);
+        }
+        for ((line, reason), new) in batch.lines.iter().zip(&outcome.lines) {
+            if *new {
+                flow::parked_line(self.ring.hashes().input_line(&batch.digest, *line), &batch.source, *line, reason.code);
+            }
+        }
     }
 
     /// What a batch of lines has to say once the store knows what was new: the batch, its parked lines, what was dropped or parked.

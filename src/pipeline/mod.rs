@@ -13,6 +13,7 @@ mod deliver;
 mod doctor;
 mod error;
 mod exposition;
+mod flow;
 mod intake;
 mod integrate;
 mod leaves;
@@ -39,6 +40,7 @@ pub use dead_letters::{Edit, LetterAnswer, drop_letters, readiness, replay_lette
 pub use doctor::{Findings, examine_store};
 pub use crew::endpoint_name;
 pub use error::RunError;
+pub use flow::FLOW;
 pub use leaves::{Scribe, WhoAsks};
 pub use manager::Manager;
 pub use meter::{Counts, Durations, Meter, SEND_SECONDS};

@@ -1,0 +1,195 @@
+//! How targets, their endpoints and the running service stand, for `kith status`.
+
+use super::page::line;
+use crate::declare::config::Config;
+use crate::declare::connector::TargetFile;
+use crate::deliver::{Limits, Scope, SpentQuota};
+use crate::model::{OperationId, TargetId, Timestamp};
+use crate::pipeline::{Standing, breaker_state, endpoint_name};
+use crate::store::sqlite::SqliteReader;
+use crate::store::{EndpointState, Spent, StoreError};
+use serde_json::{Value as Json, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A quota of which nothing is left for now.
+struct SpentUp {
+    /// `None`: the whole endpoint's.
+    operation: Option<OperationId>,
+    until: Timestamp,
+}
+
+/// One target.
+struct Row {
+    target: Arc<str>,
+    endpoint: Arc<str>,
+    state: Option<EndpointState>,
+    /// Outside its hours until then.
+    closed: Option<(Timestamp, String)>,
+    spent_up: Vec<SpentUp>,
+    /// What was spent of each window.
+    spent: Vec<Spent>,
+    oldest: Option<Timestamp>,
+}
+
+/// Every target of the configuration.
+pub(super) struct Endpoints {
+    rows: Vec<Row>,
+    now: Timestamp,
+}
+
+impl Endpoints {
+    /// From the state folder and the configuration; a target whose file can't be read stands without its file's quotas.
+    pub fn read(
+        reader: &SqliteReader,
+        config: &Config,
+        files: &[Option<Arc<TargetFile>>],
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let (states, spent) = (reader.endpoints()?, reader.spent()?);
+        let ids: Vec<TargetId> = config.targets.iter().map(|target| TargetId(target.name.clone())).collect();
+        let oldest = reader.oldest(&ids)?;
+        let rows = config.targets.iter().zip(files).map(|(spec, file)| {
+            let endpoint = endpoint_name(spec);
+            let own: Vec<Spent> = spent.iter().filter(|spent| spent.endpoint == endpoint).cloned().collect();
+            let of_file = file.iter().flat_map(|file| {
+                let operations = file.operations.iter().map(|o| (Scope::Operation(o.id.clone()), &o.quotas));
+                std::iter::once((Scope::Endpoint, &file.rules.quotas)).chain(operations)
+            });
+            let quotas: Vec<_> = std::iter::once((Scope::Endpoint, &spec.quotas)).chain(of_file).collect();
+            let before: Vec<SpentQuota> = own.iter().map(quota).collect();
+            let asked = std::iter::once(None).chain(file.iter().flat_map(|file| file.operations.iter().map(|o| Some(o.id.clone()))));
+            let spent_up = asked.filter_map(|operation| {
+                // Asking spends: each question has limits of its own.
+                let refused = Limits::new(quotas.iter().map(|(scope, quotas)| (scope.clone(), *quotas)), &before, now)
+                    .take(operation.as_ref(), now)
+                    .err()?;
+                match (operation, refused.scope) {
+                    (None, _) => Some(SpentUp { operation: None, until: refused.until }),
+                    // What the whole endpoint's quota holds back is told once.
+                    (Some(_), Scope::Endpoint) => None,
+                    (Some(operation), Scope::Operation(_)) => Some(SpentUp { operation: Some(operation), until: refused.until }),
+                }
+            });
+            Row {
+                target: spec.name.clone(),
+                state: states.iter().find(|state| state.name == endpoint).cloned(),
+                closed: spec.hours.as_ref().and_then(|hours| Some((hours.closed_until(now)?, hours.text().to_owned()))),
+                spent_up: spent_up.collect(),
+                spent: own,
+                oldest: oldest.iter().find(|(target, _)| target.0 == spec.name).map(|(_, since)| *since),
+                endpoint,
+            }
+        });
+        Ok(Self { rows: rows.collect(), now })
+    }
+
+    /// For people: only what holds something back, one line each; the others by name.
+    pub fn page(&self, out: &mut String) {
+        for row in &self.rows {
+            let shared = if row.endpoint == row.target { String::new() } else { format!(" (endpoint {})", row.endpoint) };
+            let mut said = Vec::new();
+            if let Some((until, hours)) = &row.closed {
+                said.push(format!("closed until {}: outside its hours ({hours})", shown(*until)));
+            }
+            if let Some(state) = &row.state {
+                if let Some((until, why)) = state.waits.as_ref().filter(|(until, _)| *until > self.now) {
+                    said.push(format!("waits until {}: it asked for that ({} {})", shown(*until), why.code, why.message));
+                }
+                let (breaker, _) = breaker_state(state, self.now);
+                if let Some((until, why)) = &state.rests {
+                    let failures = state.failures;
+                    said.push(match breaker {
+                        "closed" => format!("{failures} failures in a row, again at {} ({} {})", shown(*until), why.code, why.message),
+                        "open" => format!("breaker open until {}, {failures} failures in a row ({} {})", shown(*until), why.code, why.message),
+                        _ => format!("breaker half open: one record tries, {failures} failures in a row ({} {})", why.code, why.message),
+                    });
+                }
+            }
+            for spent in &row.spent_up {
+                let whose = spent.operation.as_ref().map_or_else(String::new, |operation| format!(" of `{}`", operation.0));
+                said.push(format!("the quota{whose} is spent until {}", shown(spent.until)));
+            }
+            if said.is_empty() {
+                said.push("open".into());
+            }
+            if let Some(since) = row.oldest {
+                said.push(format!("the oldest delivery waits since {}", shown(since)));
+            }
+            line(out, format_args!("  {:<12}{}{shared}: {}", "target", row.target, said.join("; ")));
+        }
+    }
+
+    /// For programs: everything.
+    pub fn json(&self) -> Json {
+        let entry = |entry: &Option<(Timestamp, crate::store::EndpointReason)>| {
+            entry.as_ref().map(|(until, why)| json!({ "until": until.to_string(), "code": &*why.code, "message": &*why.message }))
+        };
+        let rows = self.rows.iter().map(|row| {
+            let state = row.state.as_ref();
+            json!({
+                "target": &*row.target,
+                "endpoint": &*row.endpoint,
+                "waits": state.and_then(|state| entry(&state.waits)),
+                "rests": state.and_then(|state| entry(&state.rests)),
+                "breaker": state.map_or("closed", |state| breaker_state(state, self.now).0),
+                "failures": state.map_or(0, |state| state.failures),
+                "closed_until": row.closed.as_ref().map(|(until, _)| until.to_string()),
+                "quotas_spent": row.spent_up.iter().map(|spent| json!({
+                    "operation": spent.operation.as_ref().map(|operation| &*operation.0), "until": spent.until.to_string()
+                })).collect::<Vec<_>>(),
+                "windows": row.spent.iter().map(|spent| json!({
+                    "operation": spent.operation.as_ref().map(|operation| &*operation.0), "window_seconds": spent.window_seconds,
+                    "all_back_at": spent.until.to_string()
+                })).collect::<Vec<_>>(),
+                "oldest_waiting_since": row.oldest.map(|since| since.to_string()),
+            })
+        });
+        rows.collect()
+    }
+}
+
+fn quota(spent: &Spent) -> SpentQuota {
+    SpentQuota {
+        scope: spent.operation.clone().map_or(Scope::Endpoint, Scope::Operation),
+        window: Duration::from_secs(u64::from(spent.window_seconds)),
+        until: spent.until,
+    }
+}
+
+/// To the second.
+fn shown(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// What the running service says of itself.
+pub(super) fn service_page(out: &mut String, service: Option<&Standing>) {
+    let Some(service) = service else {
+        line(out, format_args!("  {:<12}does not run (or another user's)", "service"));
+        return;
+    };
+    let pass = service.last_pass.as_ref().map_or_else(|| "no pass has ended yet".to_owned(), |at| format!("last pass at {at}"));
+    line(out, format_args!("  {:<12}runs since {} (process {}, version {}); {pass}", "service", service.since, service.process, service.version));
+    for down in &service.down {
+        line(
+            out,
+            format_args!(
+                "  {:<12}{} failed {} times in a row since {}, again at {}: {} {}; {}",
+                "DOWN", down.task, down.times, down.since, down.again_at, down.code, down.message, down.remedy
+            ),
+        );
+    }
+    let restarts: Vec<String> = service.restarts.iter().map(|(task, count)| format!("{task} {count}")).collect();
+    if !restarts.is_empty() {
+        line(out, format_args!("  {:<12}{}", "restarts", restarts.join(" · ")));
+    }
+    if let Some(reload) = &service.reload {
+        line(out, format_args!("  {:<12}{} at {}", "reload", if reload.accepted { "accepted" } else { "REFUSED" }, reload.at));
+        for reason in reload.reasons.iter().chain(&reload.notes) {
+            line(out, format_args!("              {reason}"));
+        }
+    }
+    if let Some(metrics) = &service.metrics {
+        line(out, format_args!("  {:<12}{metrics}", "metrics"));
+    }
+}
