@@ -154,6 +154,7 @@ fn quota(spent: &Spent) -> SpentQuota {
         scope: spent.operation.clone().map_or(Scope::Endpoint, Scope::Operation),
         window: Duration::from_secs(u64::from(spent.window_seconds)),
         until: spent.until,
+        at: spent.at,
     }
 }
 
