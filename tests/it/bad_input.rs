@@ -137,7 +137,7 @@ fn rustix_is_root() -> bool {
 }
 
 /// Runs a script in a mount namespace of its own, where it may mount what it likes. `None` where the system does not allow that.
-fn in_own_mounts(project: &Project, script: &str) -> Option<std::process::Output> {
+pub fn in_own_mounts(project: &Project, script: &str) -> Option<std::process::Output> {
     let probe =
         Command::new("unshare").args(["-rm", "sh", "-c", "mkdir -p /tmp/kith-probe && mount -t tmpfs none /tmp/kith-probe"]).output();
     if !probe.is_ok_and(|o| o.status.success()) {

@@ -26,6 +26,7 @@ mod http_target;
 mod kills;
 mod linkage;
 mod main_job;
+mod service;
 mod sources;
 mod store;
 mod targets;
