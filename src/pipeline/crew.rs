@@ -41,6 +41,7 @@ pub(super) struct Crew {
     order: watch::Sender<Order>,
     workers: JoinSet<(TargetId, Result<WorkerReport, RunError>)>,
     working: BTreeSet<TargetId>,
+    endpoints: Vec<Arc<Endpoint>>,
 }
 
 /// How the workers ended.
@@ -50,6 +51,8 @@ pub(super) struct CrewEnded {
     pub reports: Vec<(TargetId, WorkerReport)>,
     /// Those that did not end in time: what they were sending has no answer.
     pub late: Vec<TargetId>,
+    /// How the endpoints stand: a new crew over the same state begins with that.
+    pub endpoints: Vec<EndpointState>,
 }
 
 /// How one target is worked.
@@ -61,14 +64,15 @@ pub(super) struct Pace {
 }
 
 impl Crew {
-    /// Starts a worker for each target, over endpoints as they stand in the store.
+    /// Starts a worker for each target, over endpoints as the crew before left them (`carried`), else as they stand in the store.
     ///
     /// # Errors
     /// When the store can't be read.
-    pub async fn start<S: Store + 'static>(shared: &Shared<S>, parts: &Parts) -> Result<Self, RunError> {
+    pub async fn start<S: Store + 'static>(shared: &Shared<S>, parts: &Parts, carried: &[EndpointState]) -> Result<Self, RunError> {
         let (order, orders) = watch::channel(Order::Work);
         let (mut workers, mut working) = (JoinSet::new(), BTreeSet::new());
-        for ((spec, file), endpoint) in parts.targets.iter().zip(endpoints(shared, parts).await?) {
+        let endpoints = endpoints(shared, parts, carried).await?;
+        for ((spec, file), endpoint) in parts.targets.iter().zip(endpoints.iter().cloned()) {
             let id = TargetId(spec.name.clone());
             let lane = Lane {
                 id: id.clone(),
@@ -95,7 +99,7 @@ impl Crew {
             working.insert(id.clone());
             workers.spawn(async move { (id, work.await) });
         }
-        Ok(Self { order, workers, working })
+        Ok(Self { order, workers, working, endpoints })
     }
 
     /// A worker that ended while the others go on; never returns while none did.
@@ -160,6 +164,7 @@ impl Crew {
                 }
             }
         }
+        ended.endpoints = self.endpoints.iter().map(|endpoint| endpoint.state()).collect();
         Ok(ended)
     }
 }
@@ -261,7 +266,7 @@ const fn add(all: &mut WorkerReport, report: &WorkerReport) {
 }
 
 /// The endpoint of each target, as it stands in the store. Targets of one endpoint share it.
-async fn endpoints<S: Store>(shared: &Shared<S>, parts: &Parts) -> Result<Vec<Arc<Endpoint>>, RunError> {
+async fn endpoints<S: Store>(shared: &Shared<S>, parts: &Parts, carried: &[EndpointState]) -> Result<Vec<Arc<Endpoint>>, RunError> {
     let (states, spent, now) = (shared.store.endpoints().await?, shared.store.spent().await?, shared.clock.now());
     let mut by_name: BTreeMap<Arc<str>, Arc<Endpoint>> = BTreeMap::new();
     let named: Vec<(Arc<str>, _)> = parts.targets.iter().map(|target| (endpoint_name(&target.0), target)).collect();
@@ -274,7 +279,7 @@ async fn endpoints<S: Store>(shared: &Shared<S>, parts: &Parts) -> Result<Vec<Ar
             let operations = file.operations.iter().map(|o| (Scope::Operation(o.id.clone()), &o.quotas));
             [(Scope::Endpoint, &spec.quotas), (Scope::Endpoint, &file.rules.quotas)].into_iter().chain(operations)
         });
-        let state = states.iter().find(|state| state.name == *name).cloned();
+        let state = carried.iter().chain(&states).find(|state| state.name == *name).cloned();
         let state = state.unwrap_or_else(|| EndpointState::well(name.clone(), now));
         let endpoint = Endpoint::new(state, quotas, &spent, (file.rules.retry, file.rules.breaker), now);
         by_name.insert(name.clone(), Arc::new(endpoint));

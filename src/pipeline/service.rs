@@ -14,7 +14,7 @@ use super::{Clock, Fault, Manager, Meter, Parts, RunError, Stopwatch, Summary, T
 use crate::model::TargetId;
 use crate::store::log::TileLog;
 use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::Store;
+use crate::store::{EndpointState, Store};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
@@ -49,6 +49,8 @@ pub struct Service {
     board: Arc<Board>,
     manager: Arc<Manager>,
     reloading: Option<Reloading>,
+    /// How the endpoints stood when the last crew ended.
+    endpoints: Vec<EndpointState>,
     pub(super) told: Told,
     pub(super) did: ThisRun,
 }
@@ -95,6 +97,7 @@ impl Service {
             board,
             manager: Arc::default(),
             reloading: None,
+            endpoints: Vec::new(),
             told: Told::default(),
             did: ThisRun::default(),
         })
@@ -320,7 +323,7 @@ impl Service {
                 allowance: beside.allowance.clone(),
                 once: options.once,
             };
-            *crew = Some(Crew::start(&shared, &self.parts).await?);
+            *crew = Some(Crew::start(&shared, &self.parts, &self.endpoints).await?);
         }
         conservation::daily(&*self.store, &self.scribe, self.clock.now()).await?;
         let watch = Stopwatch::start();
@@ -379,6 +382,7 @@ impl Service {
 
     /// Takes in what the workers did. What was given up has no answer.
     async fn ended(&mut self, ended: CrewEnded) {
+        self.endpoints = ended.endpoints;
         for (id, report) in ended.reports {
             self.report(&id, report);
         }

@@ -203,9 +203,11 @@ impl Watched {
             tracing::error!(code = problem.code.0, task = %self.task, tries = self.times, place = %problem.place, "{}", problem.message);
             return Err(error);
         }
-        let seed = self.task.bytes().fold(u64::from(std::process::id()), |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
-        let pause = rest(FIRST_REST, LONGEST_REST, self.times, seed);
         let now = self.clock.now();
+        // The moment differs between machines and lives, and repeats where a test's clock does.
+        let moment = u64::from(now.subsec_nanosecond().unsigned_abs());
+        let seed = self.task.bytes().fold(moment, |seed, byte| seed.wrapping_mul(31).wrapping_add(u64::from(byte)));
+        let pause = rest(FIRST_REST, LONGEST_REST, self.times, seed);
         let again_at = now.checked_add(pause).unwrap_or(Timestamp::MAX);
         tracing::error!(
             code = "KITH-R033", cause = problem.code.0, task = %self.task, times = self.times, %again_at, place = %problem.place,

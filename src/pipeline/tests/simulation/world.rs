@@ -13,10 +13,11 @@ use crate::diagnose::SourceFile;
 use crate::model::{TargetId, Timestamp};
 use crate::pipeline::customers::CustomersSide;
 use crate::pipeline::decide::{Deciding, KnownSide};
-use crate::pipeline::deliver::{Allowance, Bell, Endpoint, Gate, Lane, Order, Worker};
+use crate::pipeline::crew::{Pace, keep_working};
+use crate::pipeline::deliver::{Allowance, Bell, Endpoint, Gate, Lane, Order};
 use crate::pipeline::intake::{Intake, Read};
 use crate::pipeline::leaves::Scribe;
-use crate::pipeline::{Clock, Meter, Parts, Unseen, WhoAsks};
+use crate::pipeline::{Board, Clock, Meter, Parts, Unseen, WhoAsks};
 use crate::source::{Access, BatchLimits, FileCursor, Opened, Source};
 use crate::store::log::InstallationKeys;
 use crate::store::sqlite::{Options, SqliteStore};
@@ -30,8 +31,6 @@ use tokio::time::{Instant, sleep};
 
 /// When every world begins.
 const BEGINNING: Timestamp = Timestamp::constant(1_790_000_000, 0);
-/// A supervisor starts a dead worker again after this.
-const RESTART: Duration = Duration::from_secs(1);
 /// When the last fault is mended everything must be done within this.
 const PATIENCE: Duration = Duration::from_hours(6);
 
@@ -237,25 +236,12 @@ impl World {
             let (planned, orders) = (planned.clone(), orders.clone());
             let [batch, concurrency] =
                 [self.chance.between(1, 6), self.chance.between(1, 3)].map(|n| u32::try_from(n).unwrap().try_into().unwrap());
+            let pace = Pace { batch, concurrency, hours: None };
+            let (allowance, board) = (Arc::new(Allowance::new(None)), Arc::new(Board::new(now)));
             life.spawn(async move {
-                loop {
-                    let worker = Worker {
-                        lane: lane.clone(),
-                        batch,
-                        concurrency,
-                        hours: None,
-                        allowance: Arc::new(Allowance::new(None)),
-                        planned: planned.ear(),
-                        order: orders.clone(),
-                        patient: false,
-                    };
-                    // A panic ends a task, so a worker is one.
-                    let mut task = JoinSet::new();
-                    task.spawn(worker.run());
-                    drop(task.join_next().await);
-                    lane.store.orphaned(&lane.id).await.unwrap();
-                    sleep(RESTART).await;
-                }
+                // The supervisor of the service itself: errors of the store, and panics of the target, are outlived.
+                let ended = keep_working(lane, pace, allowance, planned, orders, false, board).await;
+                panic!("the worker ended: {:?}", ended.map(|report| report.ended));
             });
         }
         let pass = Pass {
