@@ -1,8 +1,8 @@
 //! The service's own log: to stderr, by the configuration and the flags.
 
 use super::Session;
-use crate::pipeline::FLOW;
 use crate::declare::config::{Log, LogFormat, LogLevel};
+use crate::pipeline::FLOW;
 use std::io::IsTerminal as _;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;

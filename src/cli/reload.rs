@@ -52,7 +52,12 @@ fn told(session: &mut Session, reloaded: &Reloaded) -> Exit {
         }
     } else {
         let message = format!("the new set was refused, the old one runs on:\n  {}", reloaded.reasons.join("\n  "));
-        session.terminal.problem(&Diagnostic::error(REFUSED, Place::Named("the new set".into()), message, "mend the files and reload again"));
+        session.terminal.problem(&Diagnostic::error(
+            REFUSED,
+            Place::Named("the new set".into()),
+            message,
+            "mend the files and reload again",
+        ));
     }
     if reloaded.accepted { Exit::Fine } else { Exit::Wrong }
 }

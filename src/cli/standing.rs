@@ -40,12 +40,7 @@ pub(super) struct Endpoints {
 
 impl Endpoints {
     /// From the state folder and the configuration; a target whose file can't be read stands without its file's quotas.
-    pub fn read(
-        reader: &SqliteReader,
-        config: &Config,
-        files: &[Option<Arc<TargetFile>>],
-        now: Timestamp,
-    ) -> Result<Self, StoreError> {
+    pub fn read(reader: &SqliteReader, config: &Config, files: &[Option<Arc<TargetFile>>], now: Timestamp) -> Result<Self, StoreError> {
         let (states, spent) = (reader.endpoints()?, reader.spent()?);
         let ids: Vec<TargetId> = config.targets.iter().map(|target| TargetId(target.name.clone())).collect();
         let oldest = reader.oldest(&ids)?;
@@ -101,7 +96,9 @@ impl Endpoints {
                     let failures = state.failures;
                     said.push(match breaker {
                         "closed" => format!("{failures} failures in a row, again at {} ({} {})", shown(*until), why.code, why.message),
-                        "open" => format!("breaker open until {}, {failures} failures in a row ({} {})", shown(*until), why.code, why.message),
+                        "open" => {
+                            format!("breaker open until {}, {failures} failures in a row ({} {})", shown(*until), why.code, why.message)
+                        }
                         _ => format!("breaker half open: one record tries, {failures} failures in a row ({} {})", why.code, why.message),
                     });
                 }
@@ -170,7 +167,10 @@ pub(super) fn service_page(out: &mut String, service: Option<&Standing>) {
         return;
     };
     let pass = service.last_pass.as_ref().map_or_else(|| "no pass has ended yet".to_owned(), |at| format!("last pass at {at}"));
-    line(out, format_args!("  {:<12}runs since {} (process {}, version {}); {pass}", "service", service.since, service.process, service.version));
+    line(
+        out,
+        format_args!("  {:<12}runs since {} (process {}, version {}); {pass}", "service", service.since, service.process, service.version),
+    );
     for down in &service.down {
         line(
             out,

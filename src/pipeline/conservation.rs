@@ -63,7 +63,14 @@ mod tests {
     use super::*;
 
     fn sum(day: &str, received: u64, in_flight: u64) -> Conservation {
-        Conservation { source: "social".into(), day: day.into(), received, delivered: received - in_flight, in_flight, ..Conservation::default() }
+        Conservation {
+            source: "social".into(),
+            day: day.into(),
+            received,
+            delivered: received - in_flight,
+            in_flight,
+            ..Conservation::default()
+        }
     }
 
     #[test]

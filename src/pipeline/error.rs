@@ -68,11 +68,9 @@ impl RunError {
     pub const fn is_fatal(&self) -> bool {
         match self {
             Self::Store(error) => match error {
-                StoreError::Stopped
-                | StoreError::Damaged(_)
-                | StoreError::Locked(_)
-                | StoreError::Newer { .. }
-                | StoreError::Absent(_) => true,
+                StoreError::Stopped | StoreError::Damaged(_) | StoreError::Locked(_) | StoreError::Newer { .. } | StoreError::Absent(_) => {
+                    true
+                }
                 StoreError::Full(_) | StoreError::ReadOnly(_) | StoreError::Database(_) | StoreError::Refused(_) => false,
             },
             Self::Log(error) => !error.is_disk(),

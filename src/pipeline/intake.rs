@@ -151,7 +151,8 @@ impl<S: Store> Intake<'_, S> {
             lines: parked.iter().map(|line| (line.line, line.reason.clone())).collect(),
         });
         let (scribe, batch_told) = (self.scribe.clone(), told.clone());
-        let tell = Tell(Arc::new(move |outcome| scribe.intake(&batch_told, outcome).map_err(|error| StoreError::Refused(error.to_string()))));
+        let tell =
+            Tell(Arc::new(move |outcome| scribe.intake(&batch_told, outcome).map_err(|error| StoreError::Refused(error.to_string()))));
         let batch = IntakeBatch {
             source: source.clone(),
             file: file.to_owned(),

@@ -2,8 +2,8 @@
 
 use super::RunError;
 use super::deliver::Gate;
-use super::supervise::{Board, Watched, survive};
 use super::progress::{Progress, Stage};
+use super::supervise::{Board, Watched, survive};
 use crate::store::Store;
 use crate::store::log::TileLog;
 use std::sync::{Arc, Mutex, PoisonError};

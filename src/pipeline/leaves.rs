@@ -11,7 +11,10 @@ use crate::declare::config::Config;
 use crate::declare::mapping::Rulebook;
 use crate::model::{Activity, CustomerId, Decision, Digest, DropRule, IdentityId, Network, Outcome, ParkReason, Receipt, Timestamp};
 use crate::store::ring::{KeyRing, Person};
-use crate::store::{Conservation, CurrentDecision, DecideStep, Disposition, IdentityWork, IntakeOutcome, OutboxRow, Placed, PlannedDelivery, SendOutcome, Store};
+use crate::store::{
+    Conservation, CurrentDecision, DecideStep, Disposition, IdentityWork, IntakeOutcome, OutboxRow, Placed, PlannedDelivery, SendOutcome,
+    Store,
+};
 use sha2::{Digest as _, Sha256};
 use std::sync::{Arc, Mutex, PoisonError};
 

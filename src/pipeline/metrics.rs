@@ -120,7 +120,12 @@ impl Exporter {
 }
 
 /// Serves metrics where the configuration says, and elsewhere when that changes, until dropped.
-pub(super) async fn keep_serving(exporter: Arc<Exporter>, mut listen: watch::Receiver<Option<SocketAddr>>, board: Arc<Board>, mut watched: Watched) {
+pub(super) async fn keep_serving(
+    exporter: Arc<Exporter>,
+    mut listen: watch::Receiver<Option<SocketAddr>>,
+    board: Arc<Board>,
+    mut watched: Watched,
+) {
     loop {
         let Some(address) = *listen.borrow_and_update() else {
             board.serves_metrics(None);
@@ -234,7 +239,8 @@ fn stored(page: &mut Exposition, figures: &Figures, now: Timestamp) {
     sources.iter().for_each(|(source, (sum, _))| received.count(&[("source", source)], sum.received));
     let mut repeats = page.counter("kith_duplicates_total", "Exact repeats, outside the conservation sum.");
     sources.iter().for_each(|(source, (sum, _))| repeats.count(&[("source", source)], sum.duplicates));
-    let mut activities = page.gauge("kith_activities", "Activity versions and malformed lines by state: the right side of the conservation sum.");
+    let mut activities =
+        page.gauge("kith_activities", "Activity versions and malformed lines by state: the right side of the conservation sum.");
     for (source, (sum, _)) in &sources {
         for (state, count) in [
             ("delivered", sum.delivered),
@@ -284,7 +290,8 @@ fn closed(page: &mut Exposition, targets: &[Labelled], endpoints: &[EndpointStat
         let until = state.and_then(|state| state.waits.as_ref());
         waits.value(&[("endpoint", name)], until.map_or(0.0, |(until, _)| left(*until)));
     }
-    let mut rests = page.gauge("kith_endpoint_rest_seconds", "How long nothing is sent because it failed; 0: not at all, or one record tries.");
+    let mut rests =
+        page.gauge("kith_endpoint_rest_seconds", "How long nothing is sent because it failed; 0: not at all, or one record tries.");
     for (name, state) in &names {
         let until = state.and_then(|state| state.rests.as_ref());
         rests.value(&[("endpoint", name)], until.map_or(0.0, |(until, _)| left(*until)));

@@ -75,9 +75,7 @@ async fn answer<F: Future<Output = String>>(mut stream: TcpStream, page: impl Fn
             let text = page().await;
             reply(&mut stream, "200 OK", TEXT, &text, method == "GET").await
         }
-        ("GET" | "HEAD", _) => {
-            reply(&mut stream, "404 Not Found", "text/plain", "metrics are at /metrics\n", method == "GET").await
-        }
+        ("GET" | "HEAD", _) => reply(&mut stream, "404 Not Found", "text/plain", "metrics are at /metrics\n", method == "GET").await,
         _ => reply(&mut stream, "405 Method Not Allowed", "text/plain", "only GET and HEAD\n", true).await,
     }
 }
@@ -107,7 +105,11 @@ mod tests {
         // The other side may answer and close before all of it is written.
         let (mut reading, mut writing) = stream.split();
         let mut answer = Vec::new();
-        let (_written, _read) = tokio::join!(writing.write_all(request), reading.read_to_end(&mut answer));
+        let ask = async {
+            drop(writing.write_all(request).await);
+            drop(writing.shutdown().await);
+        };
+        let ((), _read) = tokio::join!(ask, reading.read_to_end(&mut answer));
         serving.abort();
         String::from_utf8(answer).unwrap()
     }
@@ -115,7 +117,10 @@ mod tests {
     #[tokio::test]
     async fn the_page_is_served_and_nothing_else() {
         let page = asked(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-        assert!(page.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4") && page.ends_with("\r\n\r\nkith_up 1\n"), "{page}");
+        assert!(
+            page.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4") && page.ends_with("\r\n\r\nkith_up 1\n"),
+            "{page}"
+        );
         let head = asked(b"HEAD /metrics?x=1 HTTP/1.1\r\n\r\n").await;
         assert!(head.contains("Content-Length: 10\r\n") && head.ends_with("\r\n\r\n"), "{head}");
         assert!(asked(b"GET / HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 404 "));

@@ -5,8 +5,8 @@ use super::hours::{HoursError, ServiceHours};
 use super::keys::{self, Form, Key, Need, SECTIONS, Section, Tables};
 use super::layers::{self, Data, Layered, Node};
 use super::{
-    Audit, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Metrics, Role, RoleGrant, Service, SourceKind, SourceSpec, SqliteRows, TableKind,
-    TableSpec, TargetSpec,
+    Audit, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Metrics, Role, RoleGrant, Service, SourceKind, SourceSpec, SqliteRows,
+    TableKind, TableSpec, TargetSpec,
 };
 use crate::declare::connector::Quotas;
 use crate::diagnose::{Checked, Code, Diagnostic, Place, Problems, nearest};

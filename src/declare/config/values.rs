@@ -120,7 +120,8 @@ impl<'a> Checker<'a> {
             return Some(address);
         }
         let complaint = if address.is_ok() { "is not on loopback: others could read it" } else { "is no address and port" };
-        let remedy = format!("write `{} = {}`; a collector on another machine asks through its own agent or a proxy here", key.name, key.example);
+        let remedy =
+            format!("write `{} = {}`; a collector on another machine asks through its own agent or a proxy here", key.name, key.example);
         self.error(NOT_LOOPBACK, &place, format!("`{}` {complaint}", shown(text)), remedy);
         None
     }
