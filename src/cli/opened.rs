@@ -118,9 +118,12 @@ pub(super) fn reader(session: &mut Session) -> Result<(Parts, SqliteReader), Exi
     }
 }
 
+/// What [`config_and_reader`] finds: target files in the configuration's order, `None` where one has errors.
+pub(super) type Looked = (Config, Vec<Option<Arc<TargetFile>>>, SqliteReader);
+
 /// A configuration with the target files that can be read, and a reader over its state folder: a mapping or connector that a change broke
 /// is no reason not to look.
-pub(super) fn config_and_reader(session: &mut Session) -> Result<(Config, Vec<Option<Arc<TargetFile>>>, SqliteReader), Exit> {
+pub(super) fn config_and_reader(session: &mut Session) -> Result<Looked, Exit> {
     let configured = super::project::configuration(&session.global.config, &session.environment);
     let Some(config) = configured.config else {
         session.terminal.problems(&configured.problems);

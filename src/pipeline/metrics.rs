@@ -236,9 +236,13 @@ fn stored(page: &mut Exposition, figures: &Figures, now: Timestamp) {
         *gap += day.gap().unsigned_abs();
     }
     let mut received = page.counter("kith_received_total", "Activity versions and malformed lines received, exact repeats aside.");
-    sources.iter().for_each(|(source, (sum, _))| received.count(&[("source", source)], sum.received));
+    for (source, (sum, _)) in &sources {
+        received.count(&[("source", source)], sum.received);
+    }
     let mut repeats = page.counter("kith_duplicates_total", "Exact repeats, outside the conservation sum.");
-    sources.iter().for_each(|(source, (sum, _))| repeats.count(&[("source", source)], sum.duplicates));
+    for (source, (sum, _)) in &sources {
+        repeats.count(&[("source", source)], sum.duplicates);
+    }
     let mut activities =
         page.gauge("kith_activities", "Activity versions and malformed lines by state: the right side of the conservation sum.");
     for (source, (sum, _)) in &sources {
@@ -253,7 +257,9 @@ fn stored(page: &mut Exposition, figures: &Figures, now: Timestamp) {
         }
     }
     let mut gap = page.gauge("kith_conservation_gap", "Received without the sum of all states, over all days without sign: must be 0.");
-    sources.iter().for_each(|(source, (_, of_source))| gap.count(&[("source", source)], *of_source));
+    for (source, (_, of_source)) in &sources {
+        gap.count(&[("source", source)], *of_source);
+    }
     let mut deliveries = page.gauge("kith_deliveries", "Deliveries by target and state.");
     for (name, count) in &totals.deliveries {
         if let Some((target, state)) = name.split_once(": ") {
@@ -265,11 +271,17 @@ fn stored(page: &mut Exposition, figures: &Figures, now: Timestamp) {
         oldest.value(&[("target", &target.0)], now.duration_since(*since).as_secs_f64().max(0.0));
     }
     let mut parked = page.gauge("kith_dead_letters", "Parked deliveries and input lines by code.");
-    totals.parked.iter().for_each(|(code, count)| parked.count(&[("code", code)], *count));
+    for (code, count) in &totals.parked {
+        parked.count(&[("code", code)], *count);
+    }
     let mut identities = page.gauge("kith_identities", "Identities by outcome.");
-    totals.decisions.iter().for_each(|(outcome, count)| identities.count(&[("outcome", outcome)], *count));
+    for (outcome, count) in &totals.decisions {
+        identities.count(&[("outcome", outcome)], *count);
+    }
     let mut customers = page.gauge("kith_customers", "Customers of the last complete read.");
-    totals.customers.iter().for_each(|(state, count)| customers.count(&[("state", state)], *count));
+    for (state, count) in &totals.customers {
+        customers.count(&[("state", state)], *count);
+    }
     page.gauge("kith_identities_under_older_mapping", "Identities that were decided under an earlier mapping.")
         .count(&[], totals.decided_under_older_mapping);
 }

@@ -1,4 +1,4 @@
-//! What the service manager is told: ready, stopping, alive (sd_notify(3): datagrams to the socket that it names).
+//! What the service manager is told: ready, stopping, alive (`sd_notify(3)`: datagrams to the socket that it names).
 
 use std::io;
 use std::os::linux::net::SocketAddrExt;
@@ -30,7 +30,7 @@ impl Manager {
         Ok(Self { socket: Some((socket, address)), watchdog })
     }
 
-    /// How often it wants to hear that the service is alive, halved as sd_watchdog_enabled(3) advises.
+    /// How often it wants to hear that the service is alive, halved as `sd_watchdog_enabled(3)` advises.
     pub fn heartbeat(&self) -> Option<Duration> {
         self.watchdog.map(|within| within / 2)
     }

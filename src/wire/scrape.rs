@@ -132,7 +132,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_without_end_is_cut_off() {
-        let answer = asked(&[b'a'; 40_000]).await;
+        let answer = asked(&vec![b'a'; 40_000]).await;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
     }
 
