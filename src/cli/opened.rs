@@ -148,7 +148,8 @@ pub(super) fn config_and_reader(session: &mut Session) -> Result<Looked, Exit> {
 
 /// Loads and checks everything anew, as at start, for a service that runs. The keys stay.
 pub(super) fn load_again(global: &Global, environment: &Environment) -> Result<Loaded, Problems> {
-    let (project, warnings) = Project::load(global, environment).into_result()?;
+    let (mut project, warnings) = Project::load(global, environment).into_result()?;
+    read_secrets(&mut project.config, environment)?;
     let targets = project.config.targets.iter().cloned().zip(project.targets).collect();
     let who = who_is(environment, &project.config);
     Ok(Loaded { config: project.config, rulebook: project.rulebook, targets, who, warnings })
