@@ -583,7 +583,8 @@ async fn a_token_that_the_service_ends_is_renewed_once_and_no_more() {
 // ---------------------------------------------------------------------------------------------------------------- the whole service
 
 /// The sample project, its CRM a service behind `url`.
-fn project(url: &str, extra: &str) -> support::Project {
+/// The sample project with its CRM behind HTTP.
+pub fn project(url: &str, extra: &str) -> support::Project {
     let project = support::Project::with(&support::slice(300));
     project.edit(
         "config/kith.toml",

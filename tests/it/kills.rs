@@ -1,5 +1,8 @@
-//! SIGKILL at random moments, run again: the CRM's rows, the decisions and the sums are those of a run that nobody disturbed (design §11).
+//! SIGKILL at random moments, run again: the CRM's rows, a service's documents, the decisions and the sums are those of a run that nobody
+//! disturbed (design §11).
 
+use crate::support::cutting_proxy::CuttingProxy;
+use crate::support::nginx::{Nginx, Options};
 use crate::support::{Project, slice};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -79,10 +82,38 @@ fn intents_and_receipts(entries: &[Value]) {
     assert!(receipts.keys().all(|d| intents.contains_key(d)), "a receipt without an intent");
 }
 
+/// A project with the keys of another, so that keyed digests compare.
+fn with_keys_of(project: Project, other: &Project) -> Project {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::create_dir_all(project.path("state/keys")).unwrap();
+    for folder in ["state", "state/keys"] {
+        std::fs::set_permissions(project.path(folder), std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    for entry in std::fs::read_dir(other.path("state/keys")).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), project.path("state/keys").join(entry.file_name())).unwrap();
+    }
+    project
+}
+
+/// Kills a run at a moment; whether it was still running. `ends` are the codes of a run that was faster.
+fn kill_a_run(project: &Project, moments: &mut Moments, within: u64, ends: &[i32]) -> bool {
+    let mut run = project.spawn(&["--quiet", "run", "--once"]);
+    std::thread::sleep(Duration::from_millis(moments.below(within)));
+    let still_running = run.try_wait().unwrap().is_none();
+    run.kill().unwrap();
+    let end = run.wait_with_output().unwrap();
+    assert!(still_running || end.status.code().is_some_and(|c| ends.contains(&c)), "{}", String::from_utf8_lossy(&end.stderr));
+    still_running
+}
+
+fn number(name: &str, usual: u64) -> u64 {
+    std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
+}
+
 #[test]
 fn killed_at_any_moment_and_run_again_nothing_is_lost_doubled_or_decided_otherwise() {
-    let kills: u64 = std::env::var("KITH_TEST_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(12);
-    let seed: u64 = std::env::var("KITH_TEST_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(7);
+    let (kills, seed) = (number("KITH_TEST_KILLS", 12), number("KITH_TEST_SEED", 7));
     let slice = slice(1_500);
     let undisturbed = Project::with(&slice);
     let started = Instant::now();
@@ -93,27 +124,9 @@ fn killed_at_any_moment_and_run_again_nothing_is_lost_doubled_or_decided_otherwi
     let mut moments = Moments(seed);
     let mut killed = 0;
     while killed < kills {
-        // The installation's keys are the same, so that keyed digests compare.
-        let project = Project::with(&slice);
-        for entry in std::fs::read_dir(undisturbed.path("state/keys")).unwrap() {
-            let entry = entry.unwrap();
-            std::fs::create_dir_all(project.path("state/keys")).unwrap();
-            use std::os::unix::fs::PermissionsExt;
-            std::fs::set_permissions(project.path("state"), std::fs::Permissions::from_mode(0o700)).unwrap();
-            std::fs::set_permissions(project.path("state/keys"), std::fs::Permissions::from_mode(0o700)).unwrap();
-            std::fs::copy(entry.path(), project.path("state/keys").join(entry.file_name())).unwrap();
-        }
+        let project = with_keys_of(Project::with(&slice), &undisturbed);
         for _ in 0..4 {
-            let mut run = project.spawn(&["--quiet", "run", "--once"]);
-            std::thread::sleep(Duration::from_millis(moments.below(whole)));
-            let still_running = run.try_wait().unwrap().is_none();
-            run.kill().unwrap();
-            let end = run.wait_with_output().unwrap();
-            if still_running {
-                killed += 1;
-            } else {
-                assert_eq!(end.status.code(), Some(0), "seed {seed}: {}", String::from_utf8_lossy(&end.stderr));
-            }
+            killed += u64::from(kill_a_run(&project, &mut moments, whole, &[0]));
         }
         let got = outcome(&project);
         assert_eq!(got.sums, expected.sums, "seed {seed} after {killed} kills");
@@ -139,4 +152,56 @@ fn killed_at_any_moment_and_run_again_nothing_is_lost_doubled_or_decided_otherwi
         assert_eq!(known.len(), clean, "an extra entry that is neither a start nor a recovery (seed {seed})");
     }
     eprintln!("{killed} kills, seed {seed}: equal");
+}
+
+/// The documents of a service, and what was decided: all that must be equal after kills.
+fn served(project: &Project, nginx: &Nginx) -> (Vec<(String, Value)>, Vec<String>, Value) {
+    let mut passes = 0;
+    let run = loop {
+        // Where answers are lost a pass may end with work left: the endpoint rests.
+        let run = project.kith(&["--format", "json", "run", "--once"]).json();
+        let deliveries = run["totals"]["deliveries"].as_object().unwrap();
+        if deliveries.iter().all(|(state, count)| state.ends_with(": delivered") || count == 0) {
+            break run;
+        }
+        passes += 1;
+        assert!(passes < 60, "it does not end: {run}");
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    let entries = entries(project);
+    intents_and_receipts(&entries);
+    let decisions = entries.iter().map(|e| &e["entry"]).filter(|e| e["kind"] == "decision");
+    let mut decisions: Vec<String> =
+        decisions.map(|e| format!("{} {} {}", e["subject"]["identity"], e["outcome"], e["why"]["evidence"])).collect();
+    decisions.sort();
+    let sums = ["received", "decisions", "delivered", "parked", "dropped", "in_flight", "conservation_gap"];
+    (nginx.documents().into_iter().collect(), decisions, sums.iter().map(|name| ((*name).to_owned(), run[*name].clone())).collect())
+}
+
+#[test]
+fn killed_behind_a_proxy_that_loses_answers_a_service_ends_with_the_same_documents() {
+    let (kills, seed) = (number("KITH_TEST_KILLS", 8), number("KITH_TEST_SEED", 11));
+    let Some(calm) = Nginx::start(Options::default()) else { return };
+    let undisturbed = crate::http_target::project(&calm.url(), "concurrency = 4");
+    let started = Instant::now();
+    let expected = served(&undisturbed, &calm);
+    let whole = u64::try_from(started.elapsed().as_millis()).unwrap().max(50);
+    assert!(expected.0.len() > 100);
+
+    let mut moments = Moments(seed);
+    let (mut killed, mut round, mut cuts) = (0, 0, 0);
+    while killed < kills {
+        round += 1;
+        let Some(nginx) = Nginx::start(Options::default()) else { return };
+        let proxy = CuttingProxy::seeded(nginx.port, seed * 1_000 + round, 20);
+        let project = with_keys_of(crate::http_target::project(&proxy.url(), "concurrency = 4"), &undisturbed);
+        for _ in 0..5 {
+            killed += u64::from(kill_a_run(&project, &mut moments, whole, &[0, 1]));
+        }
+        assert_eq!(served(&project, &nginx), expected, "seed {seed} after {killed} kills");
+        project.kith(&["audit", "verify"]).ok();
+        cuts += proxy.counts().1;
+    }
+    assert!(cuts > 0);
+    eprintln!("{killed} kills and {cuts} lost answers, seed {seed}: equal");
 }
