@@ -24,6 +24,7 @@ mod doctor;
 mod fuzz;
 mod http_target;
 mod kills;
+mod limits;
 mod linkage;
 mod main_job;
 mod service;

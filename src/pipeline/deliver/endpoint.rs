@@ -152,6 +152,19 @@ impl Endpoint {
         if inner.limits.is_unlimited() { Ok(()) } else { inner.limits.take(operation, now) }
     }
 
+    /// A departure begins: nothing is taken yet.
+    pub(super) fn begins(&self) {
+        self.inner().limits.begins();
+    }
+
+    /// As [`Endpoint::take`] for a moment that is near.
+    ///
+    /// # Errors
+    /// Whose quota is spent then too, and until when.
+    pub(super) fn reserve(&self, operation: &OperationId, now: Timestamp, at: Timestamp) -> Result<(), NotYet> {
+        self.inner().limits.reserve(Some(operation), now, at)
+    }
+
     /// What was taken leaves now. `false`: the endpoint asked meanwhile to be left alone, and nothing may leave.
     pub(super) fn departs(&self, now: Timestamp) -> bool {
         let mut inner = self.inner();

@@ -52,11 +52,11 @@ struct Judged {
 }
 
 impl<S: Store, T: Target> Lane<S, T> {
-    /// Makes the intents of a batch durable, with the quotas that it took. Nothing leaves where the endpoint asked meanwhile to be left alone.
+    /// Makes the intents of a batch durable, with the quotas that it took, and waits for its moment. Nothing leaves where the endpoint asked meanwhile to be left alone.
     ///
     /// # Errors
     /// When the store fails: then nothing was sent.
-    pub(super) async fn intend(&self, rows: Vec<OutboxRow>) -> Result<Option<Departing>, RunError> {
+    pub(super) async fn intend(&self, rows: Vec<OutboxRow>, leaves: Timestamp) -> Result<Option<Departing>, RunError> {
         let now = self.clock.now();
         let intents = rows
             .iter()
@@ -65,6 +65,11 @@ impl<S: Store, T: Target> Lane<S, T> {
         self.scribe.keep_parts(&*self.store).await?;
         let intended = self.store.send(SendBatch { intents, spent: self.endpoint.spent() }).await?;
         let logins = self.endpoint.logins().await;
+        // Its place in the rate may be a moment ahead.
+        let early = leaves.duration_since(self.clock.now());
+        if early.is_positive() {
+            tokio::time::sleep(early.unsigned_abs()).await;
+        }
         let now = self.clock.now();
         if self.endpoint.departs(now) && !self.gate.is_closed() {
             return Ok(Some(Departing { rows, intended, logins }));

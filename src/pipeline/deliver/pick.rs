@@ -8,6 +8,7 @@ use crate::deliver::{NotYet, Scope, Target};
 use crate::model::{OperationId, Priority, Timestamp};
 use crate::pipeline::RunError;
 use crate::store::{Due, DueWhich, OutboxRow, Store};
+use jiff::SignedDuration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -16,10 +17,13 @@ const NORMAL_FIRST: u64 = 8;
 /// And every so many the low ones.
 const LOW_FIRST: u64 = 32;
 
+/// Intents are made durable this long before they may leave, so that a disk's flush costs nothing of the rate.
+pub(super) const LEAD: SignedDuration = SignedDuration::from_millis(100);
+
 /// What a look at the outbox brought.
 pub(super) enum Picked {
-    /// These may leave; their quotas are spent.
-    Batch(Vec<OutboxRow>),
+    /// These may leave, not before this time; their quotas are spent.
+    Batch(Vec<OutboxRow>, Timestamp),
     /// Something is due, but not before this time.
     NotBefore(Timestamp, Arc<str>),
     /// Something is due, and the run may write no more.
@@ -95,9 +99,14 @@ impl Picker {
         }
         rows.truncate(taken);
         let picked = self.admit(lane, rows, now);
-        let used = if let Picked::Batch(rows) = &picked { rows.len() } else { 0 };
+        let used = if let Picked::Batch(rows, _) = &picked { rows.len() } else { 0 };
         allowance.give_back(taken - used);
         Ok(picked)
+    }
+
+    /// Whether a quota comes back within the time that making ready takes.
+    fn near(not_yet: &NotYet, now: Timestamp) -> bool {
+        not_yet.until.duration_since(now) <= LEAD
     }
 
     /// Those for which the quotas and the budget have room, in order; the quotas are spent.
@@ -123,8 +132,13 @@ impl Picker {
                 Counted::Requests => alone || !requests.contains(operation),
             };
             if costs && let Err(not_yet) = lane.endpoint.take(Some(operation), now) {
+                // The first of a batch may be made ready before its time; others would crowd behind it.
+                if admitted.is_empty() && Self::near(&not_yet, now) && lane.endpoint.reserve(operation, now, not_yet.until).is_ok() {
+                    lane.endpoint.leaves(retry, now);
+                    return Picked::Batch(vec![row], not_yet.until);
+                }
                 if let Scope::Operation(operation) = &not_yet.scope {
-                    self.spent.insert(operation.clone(), not_yet.until);
+                    self.spent.insert(operation.clone(), earlier(not_yet.until));
                     wait.get_or_insert(not_yet);
                     continue;
                 }
@@ -138,12 +152,12 @@ impl Picker {
             admitted.push(row);
         }
         if !admitted.is_empty() {
-            return Picked::Batch(admitted);
+            return Picked::Batch(admitted, now);
         }
         match wait {
-            Some(NotYet { scope: Scope::Endpoint, until }) => Picked::NotBefore(until, "the quota is spent".into()),
+            Some(NotYet { scope: Scope::Endpoint, until }) => Picked::NotBefore(earlier(until), "the quota is spent".into()),
             Some(NotYet { scope: Scope::Operation(operation), until }) => {
-                Picked::NotBefore(until, format!("the quota of `{}` is spent", operation.0).into())
+                Picked::NotBefore(earlier(until), format!("the quota of `{}` is spent", operation.0).into())
             }
             None if over_budget => {
                 let soon = now.checked_add(std::time::Duration::from_secs(1)).unwrap_or(Timestamp::MAX);
@@ -152,6 +166,11 @@ impl Picker {
             None => Picked::Nothing,
         }
     }
+}
+
+/// When making ready may begin.
+fn earlier(until: Timestamp) -> Timestamp {
+    until.checked_sub(LEAD).unwrap_or(until)
 }
 
 /// A delivery of a batch that was refused as a whole travels only with others of its part, and no more than so many.

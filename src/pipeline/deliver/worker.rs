@@ -108,11 +108,12 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
             }
             let departure = self.lane.clone();
             let departure = departure.endpoint.departure.lock().await;
+            self.lane.endpoint.begins();
             let mut idle = match self.next(&mut picker, &mut report).await? {
-                Ok(rows) => {
+                Ok((rows, leaves)) => {
                     report.ended = None;
                     let taken = rows.len();
-                    let Some(departing) = self.lane.intend(rows).await? else {
+                    let Some(departing) = self.lane.intend(rows, leaves).await? else {
                         self.allowance.give_back(taken);
                         continue;
                     };
@@ -164,7 +165,7 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
     }
 
     /// The next batch, or why there is none.
-    async fn next(&self, picker: &mut Picker, report: &mut WorkerReport) -> Result<Result<Vec<OutboxRow>, Idle>, RunError> {
+    async fn next(&self, picker: &mut Picker, report: &mut WorkerReport) -> Result<Result<(Vec<OutboxRow>, Timestamp), Idle>, RunError> {
         let now = self.lane.clock.now();
         if let (Some(until), Some(hours)) = (self.closed_until(now), &self.hours) {
             return Ok(Err(Idle::Until(until, Reason::Ours(format!("outside its hours ({})", hours.text()).into()))));
@@ -175,11 +176,11 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
         }
         let limit = usize::try_from(self.batch.get()).unwrap_or(1);
         let picked = picker.pick(&self.lane, &door, limit, &self.allowance, now).await;
-        if door == Door::Probe && !matches!(picked, Ok(Picked::Batch(_))) {
+        if door == Door::Probe && !matches!(picked, Ok(Picked::Batch(..))) {
             self.lane.endpoint.no_probe();
         }
         Ok(match picked? {
-            Picked::Batch(rows) => Ok(rows),
+            Picked::Batch(rows, leaves) => Ok((rows, leaves)),
             Picked::NotBefore(until, why) => Err(Idle::Until(until, Reason::Ours(why))),
             Picked::AllowanceUsedUp => {
                 report.ended = Some(Ended::AllowanceUsedUp);
