@@ -17,7 +17,7 @@ pub const DATABASE_FILE: &str = "kith.db";
 const APPLICATION_ID: i64 = 0x4b49_5448;
 
 /// Each migration is one transaction; its number is its place, from 1.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
 
 /// The schema that this program writes.
 pub(super) const SCHEMA: i64 = 2;

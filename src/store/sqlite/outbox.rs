@@ -128,28 +128,32 @@ pub(super) fn open(ring: &KeyRing, rows: Vec<RawRow>) -> Result<Vec<OutboxRow>, 
 /// Planned deliveries of a target whose time has come, and before which nothing about the same record, and no earlier version of the same
 /// object, is open for this target.
 pub(super) fn due(conn: &Connection, due: &Due, limit: i64) -> Result<Vec<RawRow>, StoreError> {
+    let (sql, target, now, priority) = (due_sql(due), &*due.target.0, nanoseconds(due.now), due.priority.number());
+    if due.except.is_empty() {
+        query(conn, &sql, (target, priority, now, limit))
+    } else {
+        let operations = due.except.iter().map(|operation| &*operation.0).collect::<serde_json::Value>().to_string();
+        query(conn, &sql, (target, priority, now, limit, operations))
+    }
+}
+
+/// `CROSS JOIN` and `INDEXED BY` keep SQLite from asking every delivery of the target about each that is due.
+fn due_sql(due: &Due) -> String {
     let which = match due.which {
         DueWhich::All => "ORDER BY d.id",
         DueWhich::Fresh => "AND d.failures = 0 ORDER BY d.id",
         DueWhich::LeastFailed => "ORDER BY d.failures, d.id",
     };
     let except = if due.except.is_empty() { "" } else { "AND d.operation NOT IN (SELECT value FROM json_each(?5))" };
-    let operations = due.except.iter().map(|operation| &*operation.0).collect::<serde_json::Value>().to_string();
-    let sql = format!(
+    format!(
         "SELECT {COLUMNS} FROM {FROM}
          WHERE d.target = ?1 AND d.state = 0 AND d.priority = ?2 AND (d.not_before IS NULL OR d.not_before <= ?3)
            AND NOT EXISTS (SELECT 1 FROM delivery e WHERE e.record = d.record AND e.open = 1 AND e.id < d.id)
            AND (d.activity IS NULL OR NOT EXISTS (
-                SELECT 1 FROM activity b JOIN delivery e ON e.activity = b.id
+                SELECT 1 FROM activity b CROSS JOIN delivery e INDEXED BY delivery_activity ON e.activity = b.id
                 WHERE b.object = a.object AND b.id <> a.id AND e.open = 1 AND e.target = d.target AND e.id < d.id))
            {except} {which} LIMIT ?4"
-    );
-    let (target, now, priority) = (&*due.target.0, nanoseconds(due.now), due.priority.number());
-    if due.except.is_empty() {
-        query(conn, &sql, (target, priority, now, limit))
-    } else {
-        query(conn, &sql, (target, priority, now, limit, operations))
-    }
+    )
 }
 
 /// When the next delivery of a target that waits for its own time may be sent.
@@ -420,4 +424,36 @@ pub(super) fn settle_written(tx: &Tx<'_>, dropped: i64) -> Result<(), StoreError
     }
     .said()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Priority;
+
+    #[test]
+    fn what_is_due_is_found_by_indexes_alone() {
+        let conn = Connection::open_in_memory().unwrap();
+        for migration in super::super::open::MIGRATIONS {
+            conn.execute_batch(migration).unwrap();
+        }
+        for which in [DueWhich::All, DueWhich::Fresh, DueWhich::LeastFailed] {
+            for except in [Vec::new(), vec![OperationId("o".into())]] {
+                let due =
+                    Due { target: TargetId("t".into()), now: Timestamp::UNIX_EPOCH, limit: 1, priority: Priority::Normal, except, which };
+                let plan: Vec<String> = conn
+                    .prepare(&format!("EXPLAIN QUERY PLAN {}", due_sql(&due)))
+                    .unwrap()
+                    .query_map(rusqlite::params_from_iter((1..=if due.except.is_empty() { 4 } else { 5 }).map(|_| 0)), |row| row.get(3))
+                    .unwrap()
+                    .collect::<Result<_, _>>()
+                    .unwrap();
+                let scans: Vec<_> = plan.iter().filter(|step| step.contains("SCAN") && !step.contains("VIRTUAL TABLE")).collect();
+                assert!(scans.is_empty(), "{plan:#?}");
+                assert!(plan.iter().any(|step| step.contains("delivery_activity (activity=?")), "{plan:#?}");
+                assert!(plan.iter().any(|step| step.contains("delivery_open (record=?")), "{plan:#?}");
+                assert!(plan.iter().any(|step| step.contains("delivery_state (target=? AND state=? AND priority=?)")), "{plan:#?}");
+            }
+        }
+    }
 }
