@@ -180,3 +180,18 @@ fn part(rows: &mut Vec<OutboxRow>) {
     let alike = rows.iter().take_while(|row| row.part == first).count();
     rows.truncate(alike.min(most));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urgent_work_goes_first_and_starves_nobody() {
+        let mut first = BTreeMap::new();
+        for picks in 0..320 {
+            let [most, ..] = Picker { picks, spent: BTreeMap::new() }.order();
+            *first.entry(most).or_insert(0) += 1;
+        }
+        assert_eq!(first, BTreeMap::from([(Priority::Urgent, 280), (Priority::Normal, 30), (Priority::Low, 10)]));
+    }
+}
