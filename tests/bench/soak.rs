@@ -78,10 +78,11 @@ breaker: { failures: 5, first: 500ms, longest: 5s }
 operations:
   put:
     record_key: [Id]
-    on_delete: remove
+    on_delete: keep
+    write: insert_only
     request: { method: POST, path: "/one", key_member: key }
     batch: { path: /many, records: records, results: /results, by: { member: /key, is: idempotency_key }, status: /status, at_most: 500 }
-    settle: { look_up: { path: "/known/{key}" } }
+    settle: { look_up: { path: "/known/{Id}" } }
     fields: { Id: { type: text }, Customer: { type: text }, Body: { type: text } }
 "#;
 

@@ -60,3 +60,40 @@ fn killed_and_started_again_and_again_no_window_sees_more_than_allowed() {
     eprintln!("{} requests in five lives: at most {second} in a second, {minute} in a minute", times.len());
     assert!(second <= usize::try_from(ALLOWED).unwrap() && minute <= 90, "{second} in a second, {minute} in a minute");
 }
+
+#[test]
+fn outside_its_hours_a_target_gets_nothing_and_status_says_until_when() {
+    let project = crate::support::Project::with(&crate::support::slice(100));
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).weekday();
+    let day = format!("{:?}", today.wrapping_add(3)).chars().take(3).collect::<String>();
+    project.edit(
+        "config/kith.toml",
+        "path = \"crm/crm.db\"",
+        &format!("path = \"crm/crm.db\"\nhours = \"{day} 09:00-10:00\"\ntime_zone = \"UTC\""),
+    );
+    let run = project.run_once();
+    assert!(project.crm("SELECT 1 FROM SocialInteraction").is_empty());
+    assert!(run["in_flight"].as_u64().unwrap() > 0 && run["conservation_gap"] == 0, "{run}");
+    assert!(run["waits"][0]["until"].as_str().unwrap().contains("T09:00:00Z"), "{run}");
+    let status = project.kith(&["status"]).ok().stdout;
+    assert!(status.contains("crm_db") && status.contains("09:00"), "{status}");
+    project.edit("config/kith.toml", &format!("hours = \"{day} 09:00-10:00\""), "hours = \"daily 00:00-24:00\"");
+    project.run_once();
+    assert!(!project.crm("SELECT 1 FROM SocialInteraction").is_empty(), "when it opens, what waited goes");
+}
+
+#[test]
+fn targets_of_one_endpoint_share_its_limits() {
+    let project = crate::support::Project::with(&crate::support::slice(200));
+    project.edit("config/kith.toml", "path = \"crm/crm.db\"", "path = \"crm/crm.db\"\nendpoint = \"crm\"");
+    project.edit(
+        "config/kith.toml",
+        "path = \"crm/service-desk.ndjson\"",
+        "path = \"crm/service-desk.ndjson\"\nendpoint = \"crm\"\nper_day = 60",
+    );
+    let run = project.run_once();
+    let rows = ["SocialProfile", "SocialInteraction", "SocialLead"].map(|table| project.crm(&format!("SELECT 1 FROM {table}")).len());
+    let written: usize = rows.iter().sum();
+    assert!((1..=3).contains(&written), "a burst of 2 % of 60 for both: {written}");
+    assert!(run["waits"].as_array().unwrap().iter().any(|wait| wait["why"].as_str().unwrap().contains("quota")), "{run}");
+}

@@ -1,4 +1,4 @@
-//! A slow service that fails: batches of records over HTTP/1.1, look-ups by idempotency key, seeded faults.
+//! A slow service that fails: batches of records over HTTP/1.1, look-ups by id, seeded faults.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,7 +12,7 @@ const SLOW: Duration = Duration::from_millis(20);
 
 #[derive(Default)]
 struct Shared {
-    /// How often each record was taken, by the first 16 hex digits of its key.
+    /// How often each record was taken, by the number at the end of its id.
     keys: Mutex<HashMap<u64, u32>>,
     requests: AtomicU64,
     failed: AtomicU64,
@@ -26,8 +26,9 @@ pub struct Service {
     shared: Arc<Shared>,
 }
 
-fn short(key: &str) -> u64 {
-    key.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or_default()
+/// The number at the end of an id, percent-encoded or not.
+fn number(id: &str) -> u64 {
+    id.rsplit(['/', 'F']).next().and_then(|digits| digits.parse().ok()).unwrap_or(u64::MAX)
 }
 
 impl Service {
@@ -84,7 +85,7 @@ impl Shared {
         let Ok(mut keys) = self.keys.lock() else { return serde_json::Value::Null };
         for record in body["records"].as_array().map_or(&[][..], Vec::as_slice) {
             let key = record["key"].as_str().unwrap_or_default();
-            *keys.entry(short(key)).or_default() += 1;
+            *keys.entry(number(record["Id"].as_str().unwrap_or_default())).or_default() += 1;
             self.taken.fetch_add(1, SeqCst);
             results.push(serde_json::json!({ "key": key, "status": 201 }));
         }
@@ -92,6 +93,7 @@ impl Shared {
     }
 
     fn serve(&self, client: &TcpStream) -> std::io::Result<()> {
+        client.set_nodelay(true)?;
         let (mut reader, mut writer) = (BufReader::new(client.try_clone()?), client.try_clone()?);
         loop {
             let mut line = String::new();
@@ -117,11 +119,13 @@ impl Shared {
             let path = line.split_whitespace().nth(1).unwrap_or_default();
             let mut say = |status: &str, headers: &str, body: &str| {
                 let length = body.len();
-                write!(writer, "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n{body}")
+                let answer =
+                    format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n{body}");
+                writer.write_all(answer.as_bytes())
             };
-            if let Some(key) = path.strip_prefix("/known/") {
+            if let Some(id) = path.strip_prefix("/known/") {
                 // A look-up is quick, as reading is.
-                let known = self.keys.lock().is_ok_and(|keys| keys.contains_key(&short(key)));
+                let known = self.keys.lock().is_ok_and(|keys| keys.contains_key(&number(id)));
                 say(if known { "200 OK" } else { "404 Not Found" }, "", "{}")?;
                 continue;
             }
