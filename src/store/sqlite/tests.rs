@@ -307,6 +307,20 @@ fn an_edit_waits_for_what_came_before_it_even_where_it_writes_another_record() {
 }
 
 #[test]
+fn a_page_of_work_is_bounded_by_what_was_said_and_not_only_by_who_said_it() {
+    let dir = folder();
+    let store = open(dir.path());
+    for who in ["a", "b", "c", "d", "e", "f", "g"] {
+        let notes: Vec<Note> = (0..1_000).map(|n| note(who, &format!("{who}{n}"), 1)).collect();
+        take(&store, who, &notes);
+    }
+    let first = run(store.work(None, 100)).unwrap();
+    assert_eq!(first.iter().map(|work| work.activities.len()).collect::<Vec<_>>(), [1_000; 5]);
+    let rest = run(store.work(Some(first[4].row), 100)).unwrap();
+    assert_eq!(rest.len(), 2);
+}
+
+#[test]
 fn an_urgent_delivery_makes_what_it_waits_for_urgent() {
     let dir = folder();
     let store = open(dir.path());

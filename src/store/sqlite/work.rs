@@ -145,6 +145,10 @@ pub(super) struct RawWork {
     written: Vec<RawWritten>,
 }
 
+/// Activities and records of one page, all identities together: some kilobytes each, and three pages are under way at once. The page ends with
+/// the identity that passes it.
+const MAX_PAGE_RECORDS: usize = 5_000;
+
 /// Reads a page of work.
 pub(super) fn read(conn: &Connection, after: Option<IdentityRow>, limit: i64) -> Result<Vec<RawWork>, StoreError> {
     let mut statement = conn
@@ -155,9 +159,14 @@ pub(super) fn read(conn: &Connection, after: Option<IdentityRow>, limit: i64) ->
         .said()?;
     let mut rows = statement.query((after.map_or(0, |row| row.0), limit)).said()?;
     let mut page = Vec::new();
-    while let Some(row) = rows.next().said()? {
+    let mut records = 0;
+    while records < MAX_PAGE_RECORDS
+        && let Some(row) = rows.next().said()?
+    {
         let id: i64 = row.get(0).said()?;
         let needs_decision = row.get(3).said()?;
+        let (activities, written) = (activities(conn, id, needs_decision)?, written(conn, id)?);
+        records += activities.len() + written.len();
         page.push(RawWork {
             row: id,
             network: row.get(1).said()?,
@@ -165,8 +174,8 @@ pub(super) fn read(conn: &Connection, after: Option<IdentityRow>, limit: i64) ->
             needs_decision,
             profile: SealedProfile::at(row, 4).said()?,
             current: current(conn, id)?,
-            activities: activities(conn, id, needs_decision)?,
-            written: written(conn, id)?,
+            activities,
+            written,
         });
     }
     Ok(page)
