@@ -29,6 +29,8 @@ mod fixture;
 #[cfg(test)]
 mod machine_tests;
 #[cfg(test)]
+mod order_tests;
+#[cfg(test)]
 mod tests;
 
 pub use open::DATABASE_FILE;
