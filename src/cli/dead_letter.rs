@@ -65,6 +65,20 @@ pub struct Filter {
     pub until: Option<Timestamp>,
 }
 
+/// Letters by name, or all that fit.
+#[derive(clap::Args, Debug)]
+pub struct Selection {
+    /// Which letters, as `list` names them
+    #[arg(value_name = "LETTER", conflicts_with_all = ["all", "kind", "target", "operation", "entry", "source", "code", "since", "until"])]
+    pub letters: Vec<String>,
+    /// All letters that fit the filters
+    #[arg(long)]
+    pub all: bool,
+    /// Which
+    #[command(flatten)]
+    pub filter: Filter,
+}
+
 /// Arguments of `dead-letter list`.
 #[derive(clap::Args, Debug)]
 pub struct ListArguments {
@@ -89,15 +103,9 @@ pub struct ShowArguments {
 /// Arguments of `dead-letter replay`.
 #[derive(clap::Args, Debug)]
 pub struct ReplayArguments {
-    /// Which letters, as `list` names them
-    #[arg(value_name = "LETTER", conflicts_with_all = ["all", "kind", "target", "operation", "entry", "source", "code", "since", "until"])]
-    pub letters: Vec<String>,
-    /// All letters that fit the filters
-    #[arg(long)]
-    pub all: bool,
     /// Which
     #[command(flatten)]
-    pub filter: Filter,
+    pub chosen: Selection,
     /// Only say what would happen
     #[arg(long)]
     pub dry_run: bool,
@@ -112,15 +120,9 @@ pub struct ReplayArguments {
 /// Arguments of `dead-letter drop`.
 #[derive(clap::Args, Debug)]
 pub struct DropArguments {
-    /// Which letters, as `list` names them
-    #[arg(value_name = "LETTER", conflicts_with_all = ["all", "kind", "target", "operation", "entry", "source", "code", "since", "until"])]
-    pub letters: Vec<String>,
-    /// All letters that fit the filters
-    #[arg(long)]
-    pub all: bool,
     /// Which
     #[command(flatten)]
-    pub filter: Filter,
+    pub chosen: Selection,
     /// Why; it stands, sealed, in the audit log
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
@@ -387,9 +389,9 @@ fn letter_page(letter: &Letter, ready: &Result<String, String>, reveal: bool) ->
 }
 
 /// The letters that a command is about, in the order of their ids where a filter chose them.
-fn chosen(session: &mut Session, reader: &SqliteReader, letters: &[String], all: bool, given: &Filter) -> Result<Vec<LetterId>, Exit> {
-    let wanted = filter(given);
-    if letters.is_empty() && !all && wanted.is_empty() {
+fn chosen(session: &mut Session, reader: &SqliteReader, asked: &Selection) -> Result<Vec<LetterId>, Exit> {
+    let (wanted, letters) = (filter(&asked.filter), &asked.letters);
+    if letters.is_empty() && !asked.all && wanted.is_empty() {
         let remedy = "name letters (d17 l4), or give filters, or --all";
         return Err(wrong(session, "LETTER", "nothing says which letters", remedy));
     }
@@ -421,7 +423,7 @@ fn chosen(session: &mut Session, reader: &SqliteReader, letters: &[String], all:
 
 fn edit(session: &mut Session, arguments: &ReplayArguments) -> Result<Option<Edit>, Exit> {
     if let Some(path) = &arguments.edit {
-        if arguments.letters.len() != 1 {
+        if arguments.chosen.letters.len() != 1 {
             return Err(wrong(session, "--edit", "a file mends one letter", "name the one letter; `--set` changes a field of many"));
         }
         let bytes = super::read_bytes(path).map_err(|problem| {
@@ -444,7 +446,7 @@ fn edit(session: &mut Session, arguments: &ReplayArguments) -> Result<Option<Edi
 fn replay(arguments: &ReplayArguments, session: &mut Session) -> Result<Exit, Exit> {
     let edit = edit(session, arguments)?;
     let (parts, reader) = reader(session)?;
-    let ids = chosen(session, &reader, &arguments.letters, arguments.all, &arguments.filter)?;
+    let ids = chosen(session, &reader, &arguments.chosen)?;
     let mut tally = Tally { done: "replayed", would: "would be replayed", dry: arguments.dry_run, ..Tally::default() };
     if arguments.dry_run {
         for page in ids.chunks(PAGE) {
@@ -472,7 +474,7 @@ fn drop_all(arguments: &DropArguments, session: &mut Session) -> Result<Exit, Ex
         return Err(wrong(session, "--reason", "a reason has 1 to 2,000 bytes", "say in a sentence why it is given up"));
     }
     let (parts, reader) = reader(session)?;
-    let ids = chosen(session, &reader, &arguments.letters, arguments.all, &arguments.filter)?;
+    let ids = chosen(session, &reader, &arguments.chosen)?;
     let mut tally = Tally { done: "dropped", would: "would be dropped", dry: arguments.dry_run, ..Tally::default() };
     if arguments.dry_run {
         for page in ids.chunks(PAGE) {

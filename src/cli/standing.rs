@@ -5,12 +5,11 @@ use crate::declare::config::Config;
 use crate::declare::connector::TargetFile;
 use crate::deliver::{Limits, Scope, SpentQuota};
 use crate::model::{OperationId, TargetId, Timestamp};
-use crate::pipeline::{Standing, breaker_state, endpoint_name};
+use crate::pipeline::{Standing, breaker_state, endpoint_name, spent_quota};
 use crate::store::sqlite::SqliteReader;
 use crate::store::{EndpointState, Spent, StoreError};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// A quota of which nothing is left for now.
 struct SpentUp {
@@ -52,7 +51,7 @@ impl Endpoints {
                 std::iter::once((Scope::Endpoint, &file.rules.quotas)).chain(operations)
             });
             let quotas: Vec<_> = std::iter::once((Scope::Endpoint, &spec.quotas)).chain(of_file).collect();
-            let before: Vec<SpentQuota> = own.iter().map(quota).collect();
+            let before: Vec<SpentQuota> = own.iter().map(spent_quota).collect();
             let asked = std::iter::once(None).chain(file.iter().flat_map(|file| file.operations.iter().map(|o| Some(o.id.clone()))));
             let spent_up = asked.filter_map(|operation| {
                 // Asking spends: each question has limits of its own.
@@ -143,15 +142,6 @@ impl Endpoints {
             })
         });
         rows.collect()
-    }
-}
-
-fn quota(spent: &Spent) -> SpentQuota {
-    SpentQuota {
-        scope: spent.operation.clone().map_or(Scope::Endpoint, Scope::Operation),
-        window: Duration::from_secs(u64::from(spent.window_seconds)),
-        until: spent.until,
-        at: spent.at,
     }
 }
 

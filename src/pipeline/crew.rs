@@ -230,7 +230,7 @@ pub(super) async fn keep_working<S: Store + 'static, T: Target + 'static>(
         let stopped = *order.borrow() == Order::Stop;
         let pause = match ended {
             Ok(report) => {
-                add(&mut all, &report);
+                all.add(&report);
                 // Who ended because the log failed goes on when it is there again.
                 if stopped || report.ended.is_some() || lane.gate.closings() == closings {
                     all.ended = report.ended;
@@ -258,11 +258,6 @@ pub(super) async fn keep_working<S: Store + 'static, T: Target + 'static>(
             return Ok(all);
         }
     }
-}
-
-const fn add(all: &mut WorkerReport, report: &WorkerReport) {
-    all.delivered += report.delivered;
-    all.parked += report.parked;
 }
 
 /// The endpoint of each target, as it stands in the store. Targets of one endpoint share it.

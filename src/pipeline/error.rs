@@ -147,7 +147,7 @@ impl super::Fault {
     }
 
     /// A target that could not take everything.
-    pub fn target(name: &str, reason: &super::deliver::EndedReason) -> Self {
+    pub fn target(name: &str, reason: &crate::store::EndpointReason) -> Self {
         // Codes of the store's rows are those of the catalogue.
         let code = CATALOGUE.iter().find(|page| page.code.0 == &*reason.code).map_or("KITH-D001", |page| page.code.0);
         Self {

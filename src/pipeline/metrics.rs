@@ -226,13 +226,7 @@ fn stored(page: &mut Exposition, figures: &Figures, now: Timestamp) {
     let mut sources: BTreeMap<&str, (Conservation, u64)> = BTreeMap::new();
     for day in &totals.conservation {
         let (sum, gap) = sources.entry(&day.source).or_default();
-        sum.received += day.received;
-        sum.duplicates += day.duplicates;
-        sum.delivered += day.delivered;
-        sum.parked += day.parked;
-        sum.dropped += day.dropped;
-        sum.erased += day.erased;
-        sum.in_flight += day.in_flight;
+        sum.add(day);
         *gap += day.gap().unsigned_abs();
     }
     let mut received = page.counter("kith_received_total", "Activity versions and malformed lines received, exact repeats aside.");

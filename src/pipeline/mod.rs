@@ -38,6 +38,7 @@ pub use asked::record_read;
 pub use clock::{Clock, Stopwatch, SystemClock};
 pub use crew::endpoint_name;
 pub use dead_letters::{Edit, LetterAnswer, drop_letters, readiness, replay_letters};
+pub use deliver::spent_quota;
 pub use doctor::{Findings, examine_store};
 pub use error::RunError;
 pub use flow::FLOW;

@@ -1,7 +1,7 @@
 //! *Plan*: what a run would do, before and after by field, on a private copy of the state. Nothing is written anywhere.
 
 use super::customers::CustomersSide;
-use super::deliver::EndedReason;
+use super::deliver::why;
 use super::leaves::{Scribe, WhoAsks};
 use super::{Clock, Fault, Parts, RunError, Unseen, intake};
 use crate::deliver::{AnyTarget, DeliveryError, Target};
@@ -97,8 +97,7 @@ pub async fn plan(parts: Parts, who: WhoAsks, clock: Arc<dyn Clock>, shown: usiz
                     Ok(receipt) => SendOutcome::Delivered(receipt.clone()),
                     Err(error @ DeliveryError::Refused { .. }) => SendOutcome::Parked(error.park_reason()),
                     Err(error) => {
-                        let ended = EndedReason { code: error.code().0.into(), message: error.to_string().into() };
-                        preview.faults.push(Fault::target(&id.0, &ended));
+                        preview.faults.push(Fault::target(&id.0, &why(error)));
                         return Ok(preview);
                     }
                 };

@@ -6,12 +6,14 @@
 mod dead_letters;
 pub mod lock;
 pub mod log;
+mod outbox;
 mod problem;
 pub mod ring;
 pub mod sqlite;
 pub mod steps;
 
 pub use dead_letters::*;
+pub use outbox::*;
 pub use steps::*;
 
 use crate::model::{DeliveryId, Digest, Intended, TargetId, Timestamp};

@@ -10,34 +10,15 @@
 )]
 //! number of rows with the same durability. Prints a table and writes JSON (`target/bench-retail.json`). Run: `cargo bench --bench retail`.
 
+#[path = "project/files.rs"]
+mod files;
+
+use files::{copy, size};
 use std::error::Error;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
-
-fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            std::fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
-}
-
-fn size(dir: &Path) -> std::io::Result<u64> {
-    let mut sum = 0;
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        sum += if entry.file_type()?.is_dir() { size(&entry.path())? } else { entry.metadata()?.len() };
-    }
-    Ok(sum)
-}
 
 /// The limit: so many rows of 600 bytes, committed by the thousand, WAL and full sync, as the store does it.
 fn plain_rows_per_second(dir: &Path, rows: u64) -> Result<f64, Box<dyn Error>> {

@@ -13,9 +13,12 @@
 //! resident memory by quarter of the run, the longest queue, the time from the kill to the next record taken, and the sums.
 //! Writes `target/bench/soak.json`. Run: `cargo bench --bench soak` (`KITH_SOAK_ACTIVITIES`, 1,000,000 by default).
 
+#[path = "project/files.rs"]
+mod files;
 #[path = "soak/service.rs"]
 mod service;
 
+use files::number;
 use service::Service;
 use std::error::Error;
 use std::io::Write as _;
@@ -85,10 +88,6 @@ operations:
     settle: { look_up: { path: "/known/{Id}" } }
     fields: { Id: { type: text }, Customer: { type: text }, Body: { type: text } }
 "#;
-
-fn number(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().and_then(|n| n.replace('_', "").parse().ok()).unwrap_or(otherwise)
-}
 
 fn write(dir: &Path, port: u16, activities: u64) -> std::io::Result<()> {
     for (file, text) in [("config/kith.toml", CONFIG), ("mappings/soak.yaml", MAPPING), ("connectors/service.yaml", TARGET)] {

@@ -13,9 +13,12 @@
 //! activities left in the store, with the same durability, a thousand activities' rows a transaction.
 //! Prints a table and writes `target/bench/throughput.json`. Run: `cargo bench --bench throughput` (tests/README.md has the variables).
 
+#[path = "project/files.rs"]
+mod files;
 #[path = "throughput/people.rs"]
 mod people;
 
+use files::{copy, number, size};
 use people::People;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -28,33 +31,6 @@ type Failed = Box<dyn Error>;
 
 /// Activities of the store whose rows go into one transaction of the plain comparison: the size of Kith's own batches.
 const PER_TRANSACTION: u64 = 1_000;
-
-fn number(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().and_then(|n| n.replace('_', "").parse().ok()).unwrap_or(otherwise)
-}
-
-fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            std::fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
-}
-
-fn size(dir: &Path) -> std::io::Result<u64> {
-    let mut sum = 0;
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        sum += if entry.file_type()?.is_dir() { size(&entry.path())? } else { entry.metadata()?.len() };
-    }
-    Ok(sum)
-}
 
 /// The sample's own mapping and connectors, over the generated files.
 fn project(dir: &Path, data: &Path, activities: &str) -> Result<(), Failed> {

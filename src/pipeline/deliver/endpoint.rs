@@ -54,6 +54,11 @@ pub enum Verdict {
     },
 }
 
+/// What a target said, as an endpoint remembers it.
+pub fn why(error: &DeliveryError) -> EndpointReason {
+    EndpointReason { code: error.code().0.into(), message: error.to_string().into() }
+}
+
 /// An endpoint, shared by the workers of its targets.
 #[derive(Debug)]
 pub struct Endpoint {
@@ -92,7 +97,7 @@ impl Endpoint {
         let name = state.name.clone();
         let rests = state.rests.map(|(until, why)| (until.min(now), why));
         let state = EndpointState { rests, ..state };
-        let spent: Vec<SpentQuota> = spent.iter().filter(|spent| spent.endpoint == name).map(quota).collect();
+        let spent: Vec<SpentQuota> = spent.iter().filter(|spent| spent.endpoint == name).map(spent_quota).collect();
         let (retry, breaker) = rules;
         let inner = Inner {
             stored: state.clone(),
@@ -300,7 +305,8 @@ impl Endpoint {
     }
 }
 
-fn quota(spent: &Spent) -> SpentQuota {
+/// What was spent of a quota, as the limits speak of it.
+pub fn spent_quota(spent: &Spent) -> SpentQuota {
     SpentQuota {
         scope: spent.operation.clone().map_or(Scope::Endpoint, Scope::Operation),
         window: Duration::from_secs(u64::from(spent.window_seconds)),

@@ -1,6 +1,6 @@
 //! One send from its intents to its receipts.
 
-use super::endpoint::{Endpoint, Verdict};
+use super::endpoint::{Endpoint, Verdict, why};
 use super::report::{Gate, WorkerReport};
 use crate::declare::connector::{DeliveryRules, FaultAction, FaultClass};
 use crate::deliver::{DeliveryError, Exchange, Next, Settled, Target, Written, after_failure};
@@ -211,7 +211,6 @@ impl<S: Store, T: Target> Lane<S, T> {
     /// How the send went for the endpoint. Throttling is heard before all, an outage before what went well beside it; a failure counts only
     /// where nothing went well.
     fn verdict(&self, written: &Written, login: Option<&Result<(), DeliveryError>>) -> Verdict {
-        let why = |error: &DeliveryError| EndpointReason { code: error.code().0.into(), message: error.to_string().into() };
         let (mut away, mut answered) = (None, false);
         for answer in &written.answers {
             match answer {
@@ -260,13 +259,65 @@ impl<S: Store, T: Target> Lane<S, T> {
             self.store.spend(self.endpoint.spent()).await?;
             self.endpoint.departs(self.clock.now());
         }
-        let (settled, verdict) = settle(&*self.store, &self.target, &self.scribe, &*self.clock, row).await?;
+        let (settled, verdict) = self.ask(row).await?;
         if let Some(verdict) = verdict {
             tell(self.endpoint.heard(verdict, self.clock.now()).as_ref());
             self.store_endpoint().await?;
         }
         self.meter.outcome(&self.id, if settled { "settled" } else { "unsettled" });
         Ok(settled)
+    }
+
+    /// Asks the target what became of a delivery without an answer; whether it could say, and where it could not, what that says of the endpoint.
+    async fn ask(&self, row: OutboxRow) -> Result<(bool, Option<Verdict>), RunError> {
+        let logins = self.endpoint.logins().await;
+        let (how, outcome, failed) = match self.target.settle(&row.delivery).await {
+            Ok(Settled::Delivered(receipt)) => ("read-back", SendOutcome::Delivered(receipt), None),
+            Ok(Settled::NotThere) => ("read-back", SendOutcome::NotThere, None),
+            Ok(Settled::Repeatable) => ("repeatable", SendOutcome::NotThere, None),
+            Ok(Settled::Undecidable { code, message }) => {
+                ("nobody can tell", SendOutcome::Parked(ParkReason { code: code.0, message }), Some(FaultClass::OutcomeUnknown))
+            }
+            Err(error @ DeliveryError::Refused { .. }) => {
+                ("read-back", SendOutcome::Parked(error.park_reason()), Some(FaultClass::Refused))
+            }
+            Err(error) => {
+                tracing::warn!(target_name = %row.delivery.target.0, reason = %error, "a delivery without an answer can't be settled yet");
+                let why = why(&error);
+                let verdict = match error {
+                    DeliveryError::Throttled { wait, .. } => Verdict::Throttled { why, wait },
+                    DeliveryError::Unavailable { retry_after: wait, .. } | DeliveryError::Failed { retry_after: wait, .. } => {
+                        Verdict::Away { why, wait }
+                    }
+                    DeliveryError::LoginExpired { .. } => match self.endpoint.login(&self.target, logins).await {
+                        Ok(()) => return Ok((false, None)),
+                        Err(_) => Verdict::Away { why, wait: None },
+                    },
+                    DeliveryError::Refused { .. } | DeliveryError::BatchRefused { .. } | DeliveryError::OutcomeUnknown { .. } => {
+                        Verdict::Away { why, wait: None }
+                    }
+                };
+                return Ok((false, Some(verdict)));
+            }
+        };
+        let now = self.clock.now();
+        let failed =
+            failed.zip(if let SendOutcome::Parked(reason) = &outcome { Some(reason.clone()) } else { None }).map(|(class, reason)| {
+                FailedAttempt {
+                    number: row.delivery.attempt.saturating_sub(1),
+                    identity: row.identity.clone(),
+                    idempotency: row.delivery.idempotency,
+                    class: class.name(),
+                    code: reason.code,
+                    message: reason.message,
+                    exchange: None,
+                }
+            });
+        let leaf = self.scribe.recovered(&row, &outcome, how, now)?;
+        self.scribe.keep_parts(&*self.store).await?;
+        let outcomes = vec![ReceiptStep { delivery: row.delivery.id, outcome, leaf, failed }];
+        self.store.receipt(ReceiptBatch { at: now, outcomes, endpoint: None, spent: Vec::new() }).await?;
+        Ok((true, None))
     }
 }
 
@@ -290,62 +341,4 @@ impl<'a, I: Iterator<Item = &'a crate::deliver::Answer>> FlattenErr<'a> for I {
     fn flatten_err(self) -> impl Iterator<Item = &'a DeliveryError> {
         self.filter_map(|answer| answer.as_ref().err())
     }
-}
-
-/// Asks the target what became of a delivery without an answer; whether it could say, and what that says of the endpoint.
-///
-/// # Errors
-/// When the store fails.
-pub async fn settle<S: Store, T: Target>(
-    store: &S,
-    target: &T,
-    scribe: &Scribe,
-    clock: &dyn Clock,
-    row: OutboxRow,
-) -> Result<(bool, Option<Verdict>), RunError> {
-    let answer = target.settle(&row.delivery).await;
-    let (how, outcome, failed) = match answer {
-        Ok(Settled::Delivered(receipt)) => ("read-back", SendOutcome::Delivered(receipt), None),
-        Ok(Settled::NotThere) => ("read-back", SendOutcome::NotThere, None),
-        Ok(Settled::Repeatable) => ("repeatable", SendOutcome::NotThere, None),
-        Ok(Settled::Undecidable { code, message }) => {
-            ("nobody can tell", SendOutcome::Parked(ParkReason { code: code.0, message }), Some(FaultClass::OutcomeUnknown))
-        }
-        Err(error @ DeliveryError::Refused { .. }) => ("read-back", SendOutcome::Parked(error.park_reason()), Some(FaultClass::Refused)),
-        Err(error) => {
-            tracing::warn!(target_name = %row.delivery.target.0, reason = %error, "a delivery without an answer can't be settled yet");
-            let why = EndpointReason { code: error.code().0.into(), message: error.to_string().into() };
-            let verdict = match error {
-                DeliveryError::Throttled { wait, .. } => Verdict::Throttled { why, wait },
-                DeliveryError::Unavailable { retry_after: wait, .. } | DeliveryError::Failed { retry_after: wait, .. } => {
-                    Verdict::Away { why, wait }
-                }
-                DeliveryError::LoginExpired { .. } => match target.login().await {
-                    Ok(()) => return Ok((false, None)),
-                    Err(_) => Verdict::Away { why, wait: None },
-                },
-                DeliveryError::Refused { .. } | DeliveryError::BatchRefused { .. } | DeliveryError::OutcomeUnknown { .. } => {
-                    Verdict::Away { why, wait: None }
-                }
-            };
-            return Ok((false, Some(verdict)));
-        }
-    };
-    let now = clock.now();
-    let failed = failed.zip(if let SendOutcome::Parked(reason) = &outcome { Some(reason.clone()) } else { None }).map(|(class, reason)| {
-        FailedAttempt {
-            number: row.delivery.attempt.saturating_sub(1),
-            identity: row.identity.clone(),
-            idempotency: row.delivery.idempotency,
-            class: class.name(),
-            code: reason.code,
-            message: reason.message,
-            exchange: None,
-        }
-    });
-    let leaf = scribe.recovered(&row, &outcome, how, now)?;
-    scribe.keep_parts(store).await?;
-    let outcomes = vec![ReceiptStep { delivery: row.delivery.id, outcome, leaf, failed }];
-    store.receipt(ReceiptBatch { at: now, outcomes, endpoint: None, spent: Vec::new() }).await?;
-    Ok((true, None))
 }

@@ -32,6 +32,17 @@ pub(super) enum Picked {
     Nothing,
 }
 
+impl Picked {
+    fn operation_spent(operation: &OperationId, until: Timestamp) -> Self {
+        Self::NotBefore(until, format!("the quota of `{}` is spent", operation.0).into())
+    }
+
+    /// One retry comes back each second.
+    fn retries_spent(now: Timestamp) -> Self {
+        Self::NotBefore(now.checked_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX), "the retry budget is spent".into())
+    }
+}
+
 /// The state of picking for one target.
 #[derive(Debug, Default)]
 pub(super) struct Picker {
@@ -81,15 +92,11 @@ impl Picker {
             }
         }
         if rows.is_empty() {
-            let first = self.spent.iter().min_by_key(|(_, until)| **until);
-            if let Some((operation, until)) = first {
-                return Ok(Picked::NotBefore(*until, format!("the quota of `{}` is spent", operation.0).into()));
-            }
-            if !retries {
-                let soon = now.checked_add(std::time::Duration::from_secs(1)).unwrap_or(Timestamp::MAX);
-                return Ok(Picked::NotBefore(soon, "the retry budget is spent".into()));
-            }
-            return Ok(Picked::Nothing);
+            return Ok(match self.spent.iter().min_by_key(|(_, until)| **until) {
+                Some((operation, until)) => Picked::operation_spent(operation, *until),
+                None if !retries => Picked::retries_spent(now),
+                None => Picked::Nothing,
+            });
         }
         self.picks += 1;
         part(&mut rows);
@@ -156,13 +163,8 @@ impl Picker {
         }
         match wait {
             Some(NotYet { scope: Scope::Endpoint, until }) => Picked::NotBefore(earlier(until), "the quota is spent".into()),
-            Some(NotYet { scope: Scope::Operation(operation), until }) => {
-                Picked::NotBefore(earlier(until), format!("the quota of `{}` is spent", operation.0).into())
-            }
-            None if over_budget => {
-                let soon = now.checked_add(std::time::Duration::from_secs(1)).unwrap_or(Timestamp::MAX);
-                Picked::NotBefore(soon, "the retry budget is spent".into())
-            }
+            Some(NotYet { scope: Scope::Operation(operation), until }) => Picked::operation_spent(&operation, earlier(until)),
+            None if over_budget => Picked::retries_spent(now),
             None => Picked::Nothing,
         }
     }

@@ -1,6 +1,7 @@
 //! What a worker is told, and what it tells.
 
 use crate::model::Timestamp;
+use crate::store::EndpointReason;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::Notify;
@@ -130,26 +131,18 @@ pub struct WorkerReport {
 }
 
 impl WorkerReport {
-    pub(super) const fn add(&mut self, other: &Self) {
+    /// Adds what another did; why this one ended stays.
+    pub const fn add(&mut self, other: &Self) {
         self.delivered += other.delivered;
         self.parked += other.parked;
     }
-}
-
-/// What a target said last.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct EndedReason {
-    /// A code of the catalogue.
-    pub code: Arc<str>,
-    /// Without personal data.
-    pub message: Arc<str>,
 }
 
 /// Why a worker ended with work left.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Ended {
     /// The target did not answer, or could not take anything.
-    Unavailable(EndedReason),
+    Unavailable(EndpointReason),
     /// It may be written to again at this time: its hours, a quota, or what it asked for.
     Waits {
         /// When.

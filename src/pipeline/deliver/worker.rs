@@ -3,12 +3,13 @@
 use super::endpoint::Door;
 use super::lane::Lane;
 use super::pick::{Picked, Picker};
-use super::report::{Allowance, Ear, Ended, EndedReason, Order, WorkerReport};
+use super::report::{Allowance, Ear, Ended, Order, WorkerReport};
 use crate::declare::config::ServiceHours;
 use crate::deliver::Target;
 use crate::model::{Priority, Timestamp};
 use crate::pipeline::RunError;
 use crate::store::{Due, DueWhich, EndpointReason, OutboxRow, Store};
+use jiff::SignedDuration;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use tokio::task::JoinSet;
 /// order.
 const FAILURES_WHEN_DRAINING: u32 = 3;
 /// While the end of the work is awaited, longer waits are left to the next run.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: SignedDuration = SignedDuration::from_secs(10);
 /// A worker without work looks again after this long: the clock may have been set.
 const IDLE: Duration = Duration::from_secs(30);
 /// What could not be settled is asked for again after this long.
@@ -223,7 +224,7 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
     /// While the end of the work is awaited: whether nothing more can be sent for now.
     async fn is_over(&self, idle: &Idle, report: &mut WorkerReport) -> Result<bool, RunError> {
         let now = self.lane.clock.now();
-        let far = |until: &Timestamp| until.duration_since(now) > jiff_duration(PATIENCE);
+        let far = |until: &Timestamp| until.duration_since(now) > PATIENCE;
         match idle {
             Idle::Nothing => {
                 // What failed may be due again in a moment.
@@ -238,9 +239,7 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
                     return Ok(false);
                 }
                 report.ended = Some(match reason {
-                    Reason::Endpoint(why) if self.lane.endpoint.state().failures > 0 => {
-                        Ended::Unavailable(EndedReason { code: why.code.clone(), message: why.message.clone() })
-                    }
+                    Reason::Endpoint(why) if self.lane.endpoint.state().failures > 0 => Ended::Unavailable(why.clone()),
                     Reason::Endpoint(why) => Ended::Waits { until: *until, why: why.message.clone() },
                     Reason::Ours(why) => Ended::Waits { until: *until, why: why.clone() },
                 });
@@ -275,8 +274,4 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
 fn landed(done: Result<Result<WorkerReport, RunError>, tokio::task::JoinError>, report: &mut WorkerReport) -> Result<(), RunError> {
     report.add(&done.map_err(RunError::Task)??);
     Ok(())
-}
-
-fn jiff_duration(duration: Duration) -> jiff::SignedDuration {
-    jiff::SignedDuration::try_from(duration).unwrap_or(jiff::SignedDuration::MAX)
 }
