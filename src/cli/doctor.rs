@@ -118,7 +118,7 @@ fn look(session: &mut Session) -> Result<Exit, Exit> {
     let mut exit = Exit::Fine;
     let mut told = Vec::new();
     for (spec, file) in &parts.targets {
-        let target = AnyTarget::new(spec, file.clone());
+        let target = AnyTarget::new(spec, file.clone(), &parts.rulebook.enrich.deliver);
         let Problems(problems) = runtime.block_on(target.check());
         let errors = problems.iter().filter(|p| p.severity == Severity::Error).count();
         if errors > 0 {

@@ -71,9 +71,11 @@ fn installation_keys(config: &Config, environment: &Environment, how: Keys) -> R
     .map_err(|e| e.diagnostic())
 }
 
-/// Reads the logins of the targets, once: whoever starts a service may read secrets, whoever only looks at its state need not.
+/// Reads the logins of targets and of the customers' servers, once: whoever starts a service may read secrets, whoever only looks at its state need not.
 fn read_secrets(config: &mut Config, environment: &Environment) -> Result<(), Diagnostic> {
-    for secret in config.targets.iter_mut().flat_map(|target| target.place.secrets_mut()) {
+    let of_targets = config.targets.iter_mut().flat_map(|target| target.place.secrets_mut());
+    let of_tables = config.customers.iter_mut().chain(&mut config.related).flat_map(crate::declare::config::TableSpec::secrets_mut);
+    for secret in of_targets.chain(of_tables) {
         secret.value = Some(environment.secret(&secret.source)?);
     }
     Ok(())

@@ -62,6 +62,7 @@ impl Table {
             TableKind::Csv { path, delimiter } => {
                 (path, Csv::open(path, *delimiter).map(|(csv, header)| (Kind::Csv(Box::new(csv)), header))?)
             }
+            TableKind::SqlServer(_) => return Err(CustomersError::NotAQuery { path: PathBuf::new() }),
             TableKind::Sqlite { path, rows } => (path, Sqlite::open(path, rows).map(|(sqlite, header)| (Kind::Sqlite(sqlite), header))?),
         };
         Ok(Self { path: path.clone(), header, kind })

@@ -7,6 +7,7 @@ mod ndjson;
 mod record;
 mod retry;
 mod sqlite;
+mod sqlserver;
 mod target;
 
 pub use error::DeliveryError;
@@ -16,4 +17,5 @@ pub use ndjson::NdjsonTarget;
 pub use record::fits;
 pub use retry::{Next, after_failure, half_rest, rest};
 pub use sqlite::SqliteTarget;
+pub use sqlserver::SqlServerTarget;
 pub use target::{Answer, AnyTarget, Exchange, Pause, Settled, Target, Written};

@@ -1,8 +1,9 @@
 //! What the pipeline asks of a target, and the kinds that there are.
 
-use super::{DeliveryError, HttpTarget, NdjsonTarget, SqliteTarget};
+use super::{DeliveryError, HttpTarget, NdjsonTarget, SqlServerTarget, SqliteTarget};
 use crate::declare::config::{ServiceSpec, TargetPlace, TargetSpec};
 use crate::declare::connector::{TargetFile, TargetKind};
+use crate::enrich::DeliverEntry;
 use crate::diagnose::{Code, Problems};
 use crate::model::{Delivery, Intended, Personal, Receipt};
 use std::future::Future;
@@ -117,11 +118,14 @@ pub enum AnyTarget {
     Ndjson(NdjsonTarget),
     /// A service that takes JSON over HTTP.
     Http(HttpTarget),
+    /// Tables and procedures of a SQL Server.
+    SqlServer(SqlServerTarget),
 }
 
 impl AnyTarget {
     /// A target as configured. Nothing is opened: a target that is away is a matter of its writes, not of starting.
-    pub fn new(spec: &TargetSpec, file: Arc<TargetFile>) -> Self {
+    /// `entries` are the mapping's deliveries, whose word about conflicts is theirs.
+    pub fn new(spec: &TargetSpec, file: Arc<TargetFile>, entries: &[DeliverEntry]) -> Self {
         // A place that does not fit the kind is refused when the project is loaded (`TargetFile::misplaced`); here it can only fail to open.
         let path = || spec.place.file().cloned().unwrap_or_default();
         match file.kind {
@@ -130,10 +134,11 @@ impl AnyTarget {
             TargetKind::Http => {
                 let service = match &spec.place {
                     TargetPlace::Service(service) => ServiceSpec::clone(service),
-                    TargetPlace::File(_) => ServiceSpec::plain(""),
+                    TargetPlace::File(_) | TargetPlace::Server(_) => ServiceSpec::plain(""),
                 };
                 Self::Http(HttpTarget::new(service, file))
             }
+            TargetKind::SqlServer => Self::SqlServer(SqlServerTarget::new(spec, file, entries)),
         }
     }
 }
@@ -144,6 +149,7 @@ impl Target for AnyTarget {
             Self::Sqlite(target) => target.write(batch).await,
             Self::Ndjson(target) => target.write(batch).await,
             Self::Http(target) => target.write(batch).await,
+            Self::SqlServer(target) => target.write(batch).await,
         }
     }
 
@@ -152,6 +158,7 @@ impl Target for AnyTarget {
             Self::Sqlite(target) => target.most_at_once(),
             Self::Ndjson(target) => target.most_at_once(),
             Self::Http(target) => target.most_at_once(),
+            Self::SqlServer(target) => target.most_at_once(),
         }
     }
 
@@ -160,6 +167,7 @@ impl Target for AnyTarget {
             Self::Sqlite(target) => target.travels_alone(delivery),
             Self::Ndjson(target) => target.travels_alone(delivery),
             Self::Http(target) => target.travels_alone(delivery),
+            Self::SqlServer(target) => target.travels_alone(delivery),
         }
     }
 
@@ -168,6 +176,7 @@ impl Target for AnyTarget {
             Self::Sqlite(target) => target.settle(unknown).await,
             Self::Ndjson(target) => target.settle(unknown).await,
             Self::Http(target) => target.settle(unknown).await,
+            Self::SqlServer(target) => target.settle(unknown).await,
         }
     }
 
@@ -176,6 +185,7 @@ impl Target for AnyTarget {
             Self::Sqlite(target) => target.login().await,
             Self::Ndjson(target) => target.login().await,
             Self::Http(target) => target.login().await,
+            Self::SqlServer(target) => target.login().await,
         }
     }
 
@@ -184,6 +194,7 @@ impl Target for AnyTarget {
             Self::Sqlite(target) => target.preview(batch).await,
             Self::Ndjson(target) => target.preview(batch).await,
             Self::Http(target) => target.preview(batch).await,
+            Self::SqlServer(target) => target.preview(batch).await,
         }
     }
 
@@ -192,6 +203,7 @@ impl Target for AnyTarget {
             Self::Sqlite(target) => target.check().await,
             Self::Ndjson(target) => target.check().await,
             Self::Http(target) => target.check().await,
+            Self::SqlServer(target) => target.check().await,
         }
     }
 }

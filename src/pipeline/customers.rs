@@ -346,6 +346,7 @@ fn section<'a>(found: Option<&'a TableSpec>, kind: &str, name: &str) -> Result<&
 
 fn stamp(spec: &TableSpec) -> (u64, Option<SystemTime>) {
     let path: &Path = match &spec.kind {
+        TableKind::SqlServer(_) => Path::new(""),
         TableKind::Csv { path, .. } | TableKind::Sqlite { path, .. } => path,
     };
     std::fs::metadata(path).map_or((0, None), |m| (m.len(), m.modified().ok()))
@@ -358,6 +359,7 @@ fn share(part: usize, whole: usize) -> f64 {
 
 fn path_of(spec: &TableSpec) -> String {
     match &spec.kind {
+        TableKind::SqlServer(rows) => rows.server.address.to_string(),
         TableKind::Csv { path, .. } | TableKind::Sqlite { path, .. } => path.display().to_string(),
     }
 }

@@ -84,7 +84,7 @@ impl Fixture {
             endpoint: None,
             batch: std::num::NonZeroU32::MIN,
         };
-        AnyTarget::new(&spec, target_file(kind))
+        AnyTarget::new(&spec, target_file(kind), &[])
     }
 
     fn path(&self) -> PathBuf {
@@ -311,7 +311,7 @@ async fn an_unknown_outcome_is_settled_by_reading_back() {
         fixture.write(&batch).await;
         fixture.restart();
         for (delivery, effect) in batch.iter().zip([WriteEffect::Inserted, WriteEffect::Updated, WriteEffect::Unchanged]) {
-            let receipt = Receipt { delivery: delivery.id, effect, changes: vec![] };
+            let receipt = Receipt { delivery: delivery.id, effect, changes: vec![], kept: vec![] };
             assert_eq!(fixture.target.settle(delivery).await, Ok(Settled::Delivered(receipt)));
         }
         assert_eq!(fixture.target.settle(&said(4, "n1", "two")).await, Ok(Settled::NotThere));

@@ -4,6 +4,7 @@ use super::check::{Checker, Table, shown};
 use super::codes::{EXCLUDE_EACH_OTHER, MISSING, PLAIN_SECRET, WRONG_FORM};
 use super::keys::{self, Form, Key};
 use super::secret::{Secret, SecretSource};
+use super::server;
 use super::settings::{Login, ServiceSpec, TargetPlace};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,7 +29,11 @@ impl Eq for GivenSecret {}
 impl TargetPlace {
     /// The secrets that it needs, to be read.
     pub fn secrets_mut(&mut self) -> Vec<&mut GivenSecret> {
-        let Self::Service(service) = self else { return Vec::new() };
+        let service = match self {
+            Self::File(_) => return Vec::new(),
+            Self::Server(server) => return server.secrets_mut(),
+            Self::Service(service) => service,
+        };
         let login = match &mut service.login {
             Login::None => None,
             Login::Basic { password, .. } => Some(password),
@@ -38,10 +43,11 @@ impl TargetPlace {
         login.into_iter().chain(service.proxy.as_mut().and_then(|p| p.login.as_mut()).map(|(_, password)| password)).collect()
     }
 
-    /// What it shares limits, waits and breaker under where the operator names nothing: the file, or host and port of the service.
+    /// What it shares limits, waits and breaker under where the operator names nothing: the file, host and port of the service, or the server.
     pub fn endpoint(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
+            Self::Server(server) => server.address.to_string().to_ascii_lowercase(),
             Self::Service(service) => {
                 let rest = service.url.split_once("://").map_or(service.url.as_str(), |(_, rest)| rest);
                 rest.split('/').next().unwrap_or_default().to_ascii_lowercase()
@@ -49,16 +55,25 @@ impl TargetPlace {
         }
     }
 
+    /// The key that says where it is.
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::File(_) => "path",
+            Self::Service(_) => "url",
+            Self::Server(_) => "server",
+        }
+    }
+
     /// The file, where it is one.
     pub fn file(&self) -> Option<&PathBuf> {
         match self {
             Self::File(path) => Some(path),
-            Self::Service(_) => None,
+            Self::Service(_) | Self::Server(_) => None,
         }
     }
 }
 
-/// Keys that mean nothing without `url`.
+/// Keys that mean nothing without `url` or `server`.
 const OF_SERVICES: [&Key; 13] = [
     &keys::CA_FILE,
     &keys::PROXY,
@@ -79,6 +94,15 @@ impl<'a> Checker<'a> {
     /// Where a target is: a file, or a service.
     pub(super) fn target_place(&mut self, table: &Table<'a>) -> Option<TargetPlace> {
         let has = |key: &Key| table.values.contains_key(key.name);
+        if has(&keys::SERVER) {
+            return self.target_server(table);
+        }
+        for key in server::OF_SERVERS {
+            if let Some(node) = table.values.get(key.name) {
+                let message = format!("`{}` belongs to a SQL Server, and {} has no `server`", key.name, table.title);
+                self.error(EXCLUDE_EACH_OTHER, &node.key, message, format!("remove it, or write `server = {}`", keys::SERVER.example));
+            }
+        }
         match (has(&keys::TARGET_PATH), has(&keys::URL)) {
             (true, true) => {
                 let place = table.values.get(keys::URL.name).map_or_else(|| table.place.clone(), |n| n.key.clone());
@@ -87,11 +111,12 @@ impl<'a> Checker<'a> {
             }
             (false, false) => {
                 if !self.broken {
-                    let message = format!("{} lacks the key `path` or `url`", table.title);
+                    let message = format!("{} lacks the key `path`, `url` or `server`", table.title);
                     let remedy = format!(
-                        "add `path = {}` for a file or database, `url = {}` for a service",
+                        "add `path = {}` for a file or database, `url = {}` for a service, `server = {}` for a SQL Server",
                         keys::TARGET_PATH.example,
-                        keys::URL.example
+                        keys::URL.example,
+                        keys::SERVER.example
                     );
                     self.error(MISSING, &table.place, message, remedy);
                 }
@@ -108,6 +133,18 @@ impl<'a> Checker<'a> {
             }
             (false, true) => self.service_spec(table).map(|service| TargetPlace::Service(Box::new(service))),
         }
+    }
+
+    /// A database of a SQL Server, and nothing that belongs elsewhere.
+    fn target_server(&mut self, table: &Table<'a>) -> Option<TargetPlace> {
+        let others = [&keys::TARGET_PATH, &keys::URL].into_iter().chain(OF_SERVICES).filter(|key| !server::SHARED.contains(&key.name));
+        for key in others {
+            if let Some(node) = table.values.get(key.name) {
+                let message = format!("`{}` does not belong to a SQL Server, and {} has a `server`", key.name, table.title);
+                self.error(EXCLUDE_EACH_OTHER, &node.key, message, "remove it, or remove `server`");
+            }
+        }
+        self.server_spec(table).map(|server| TargetPlace::Server(Box::new(server)))
     }
 
     fn service_spec(&mut self, table: &Table<'a>) -> Option<ServiceSpec> {
@@ -173,7 +210,7 @@ impl<'a> Checker<'a> {
 
     /// Both of a pair, or neither; `None` where it is told.
     #[expect(clippy::option_option, reason = "outside: whether all is right; inside: whether there is one")]
-    fn pair<A, B>(&mut self, table: &Table<'a>, first: (&Key, Option<A>), second: (&Key, Option<B>)) -> Option<Option<(A, B)>> {
+    pub(super) fn pair<A, B>(&mut self, table: &Table<'a>, first: (&Key, Option<A>), second: (&Key, Option<B>)) -> Option<Option<(A, B)>> {
         let has = |key: &Key| table.values.contains_key(key.name);
         let lacking = match (has(first.0), has(second.0)) {
             (true, true) => return Some(Some((first.1?, second.1?))),
@@ -195,7 +232,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn given(&mut self, table: &Table<'a>, key: &'static Key) -> Option<GivenSecret> {
+    pub(super) fn given(&mut self, table: &Table<'a>, key: &'static Key) -> Option<GivenSecret> {
         self.secret(table, key).map(|source| GivenSecret { source, value: None })
     }
 

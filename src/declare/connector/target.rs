@@ -3,6 +3,7 @@
 use super::http::{HttpOperation, HttpService};
 use super::FieldKind;
 use super::rules::{Counted, DeliveryRules, Quotas};
+use super::sqlserver::{SqlOperation, SqlServerObjects};
 use crate::declare::config::{TargetPlace, TargetSpec};
 use crate::diagnose::{Code, Diagnostic, Place, SourceFile};
 use crate::enrich::OnDelete;
@@ -18,11 +19,13 @@ pub enum TargetKind {
     Ndjson,
     /// JSON over HTTP into a service.
     Http,
+    /// Tables and procedures of a SQL Server.
+    SqlServer,
 }
 
 impl TargetKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Sqlite, Self::Ndjson, Self::Http];
+    pub const ALL: [Self; 4] = [Self::Sqlite, Self::Ndjson, Self::Http, Self::SqlServer];
 
     /// The word that files use.
     pub const fn name(self) -> &'static str {
@@ -30,13 +33,14 @@ impl TargetKind {
             Self::Sqlite => "sqlite",
             Self::Ndjson => "ndjson",
             Self::Http => "http",
+            Self::SqlServer => "sqlserver",
         }
     }
 
     /// What quotas count where the file does not say.
     pub const fn counts(self) -> Counted {
         match self {
-            Self::Sqlite | Self::Ndjson => Counted::Records,
+            Self::Sqlite | Self::Ndjson | Self::SqlServer => Counted::Records,
             Self::Http => Counted::Requests,
         }
     }
@@ -49,17 +53,20 @@ pub enum WriteMode {
     Upsert,
     /// It stays as it is: the record is written once.
     InsertOnly,
+    /// It is brought to the new values; a record that is not there is not made.
+    UpdateOnly,
 }
 
 impl WriteMode {
     /// Every mode.
-    pub const ALL: [Self; 2] = [Self::Upsert, Self::InsertOnly];
+    pub const ALL: [Self; 3] = [Self::Upsert, Self::InsertOnly, Self::UpdateOnly];
 
     /// The word that files use.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Upsert => "upsert",
             Self::InsertOnly => "insert_only",
+            Self::UpdateOnly => "update_only",
         }
     }
 }
@@ -86,7 +93,7 @@ pub struct Operation {
     pub record_key: Vec<Arc<str>>,
     /// What a Delete or an unlink does. The fields of `Blank` are in `fields`, neither required nor part of the key.
     pub on_delete: OnDelete,
-    /// SQLite: the table. NDJSON: the `type` written on each line. HTTP: the operation's name.
+    /// SQLite: the table. NDJSON: the `type` written on each line. HTTP: the operation's name. SQL Server: the table or procedure.
     pub table: Arc<str>,
     /// What happens to a record that is there already.
     pub write: WriteMode,
@@ -96,6 +103,8 @@ pub struct Operation {
     pub fields: Vec<TargetField>,
     /// HTTP: its requests; `None` for every other kind.
     pub http: Option<HttpOperation>,
+    /// SQL Server: its table or procedure; `None` for every other kind.
+    pub sql: Option<SqlOperation>,
 }
 
 impl Operation {
@@ -118,6 +127,8 @@ pub struct TargetFile {
     pub rules: DeliveryRules,
     /// HTTP: what holds for every request; `None` for every other kind.
     pub http: Option<HttpService>,
+    /// SQL Server: Kith's own tables; `None` for every other kind.
+    pub sql: Option<SqlServerObjects>,
     /// SHA-256 of the file's bytes.
     pub digest: Digest,
     /// The file itself, for diagnostics that point into it.
@@ -132,9 +143,12 @@ impl TargetFile {
     /// configuration names the file.
     pub fn misplaced(&self, spec: &TargetSpec, named: &Place) -> Option<Diagnostic> {
         let (has, wants, example) = match (self.kind, &spec.place) {
-            (TargetKind::Http, TargetPlace::File(_)) => ("path", "url", "\"https://helpdesk.example/api\""),
-            (TargetKind::Sqlite | TargetKind::Ndjson, TargetPlace::Service(_)) => ("url", "path", "\"/srv/crm/crm.db\""),
-            (TargetKind::Http, TargetPlace::Service(_)) | (TargetKind::Sqlite | TargetKind::Ndjson, TargetPlace::File(_)) => return None,
+            (TargetKind::Http, TargetPlace::Service(_))
+            | (TargetKind::Sqlite | TargetKind::Ndjson, TargetPlace::File(_))
+            | (TargetKind::SqlServer, TargetPlace::Server(_)) => return None,
+            (TargetKind::Http, place) => (place.key(), "url", "\"https://helpdesk.example/api\""),
+            (TargetKind::Sqlite | TargetKind::Ndjson, place) => (place.key(), "path", "\"/srv/crm/crm.db\""),
+            (TargetKind::SqlServer, place) => (place.key(), "server", "\"crm-sql.example:1433\""),
         };
         let message = format!("[targets.{}] has a `{has}`, and its target file is of kind `{}`", spec.name, self.kind.name());
         Some(Diagnostic::error(MISPLACED, named.clone(), message, format!("write `{wants} = {example}`, or name another target file")))
