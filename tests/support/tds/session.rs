@@ -551,7 +551,7 @@ impl Session {
                 "The current transaction cannot be committed and cannot support operations that write to the log file. Roll back the transaction.",
             ));
         }
-        match parse_statement(&super::writes::without_top(tokens))? {
+        match parse_statement(&super::writes::readable(tokens))? {
             Ast::Query(query) => self.select(&query),
             Ast::Insert(insert) => self.insert(&insert),
             Ast::Update(update) => self.update(&update, super::writes::top_of(tokens)),

@@ -17,11 +17,32 @@ use sqlparser::tokenizer::Token;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// `DELETE TOP (n)` and `UPDATE TOP (n)`, which `sqlparser` does not read: the statement without it.
-pub fn without_top(tokens: &[Token]) -> Vec<Token> {
-    match top_span(tokens) {
+/// A statement as `sqlparser` reads it: without the `TOP (n)` of DELETE and UPDATE ([`top_of`]), and with a DELETE's OUTPUT behind its FROM.
+pub fn readable(tokens: &[Token]) -> Vec<Token> {
+    let tokens = match top_span(tokens) {
         Some((start, end)) => [&tokens[..start], &tokens[end..]].concat(),
         None => tokens.to_vec(),
+    };
+    if !is_word(tokens.first(), "DELETE") {
+        return tokens;
+    }
+    let outside = |wanted: &str| {
+        let mut depth = 0_usize;
+        tokens.iter().position(|token| {
+            match token {
+                Token::LParen => depth += 1,
+                Token::RParen => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            depth == 0 && is_word(Some(token), wanted)
+        })
+    };
+    match (outside("OUTPUT"), outside("FROM")) {
+        (Some(output), Some(from)) if output < from => {
+            let end = outside("WHERE").unwrap_or(tokens.len());
+            [&tokens[..output], &tokens[from..end], &tokens[output..from], &tokens[end..]].concat()
+        }
+        _ => tokens,
     }
 }
 
