@@ -427,7 +427,9 @@ impl<'n> Emitter<'n> {
     }
 
     fn source_column(&mut self, source: &Source, column: &Column) -> String {
-        let sql = format!("{}.{}", quote(&source.alias), quote(&column.name));
+        // Without an alias: the table's own constraints and computed columns, where SQLite wants bare names.
+        let prefix = if source.alias.is_empty() { String::new() } else { format!("{}.", quote(&source.alias)) };
+        let sql = format!("{prefix}{}", quote(&column.name));
         if !source.lift {
             return sql;
         }

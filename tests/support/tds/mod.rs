@@ -6,6 +6,20 @@
 //! It records what it is asked, and fails on demand ([`Rule`]).
 
 #![allow(
+    unused_imports,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::items_after_statements,
+    clippy::large_futures,
+    clippy::map_err_ignore,
+    clippy::single_match_else,
+    clippy::match_same_arms,
+    clippy::doc_markdown,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::cast_possible_wrap,
@@ -20,6 +34,7 @@
 
 mod applock;
 mod batch;
+mod browser;
 mod builtin;
 mod catalogue;
 mod codec;
@@ -45,6 +60,7 @@ mod value;
 mod views;
 mod writes;
 
+pub use browser::Browser;
 pub use error::{Reach, TdsError};
 pub use procedures::{Call, Param};
 pub use script::{Fault, Parameter, Request, Rule};
@@ -247,7 +263,7 @@ impl Drop for TdsPeer {
     fn drop(&mut self) {
         if let Some(stop) = self.stop.take() {
             // The thread may have ended by itself.
-            drop(stop.send(()));
+            stop.send(()).unwrap_or_default();
         }
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()

@@ -210,7 +210,8 @@ fn engine(
         match order {
             Order::Cancelled(done) => {
                 session.cancelled();
-                drop(done.send(()));
+                // Whoever asked is gone with its connection.
+                done.send(()).unwrap_or_default();
             }
             Order::Work(work) => {
                 let Work { message, reset, fault, answer } = *work;

@@ -88,7 +88,10 @@ pub fn parse(text: &str) -> Option<Moment> {
     let minutes = number(parts.next()?)?;
     let (seconds, fraction) = match parts.next() {
         None => (0, ""),
-        Some(s) => s.split_once('.').map_or((number(s)?, ""), |(s, f)| (number(s).unwrap_or(60), f)),
+        Some(s) => {
+            let (whole, fraction) = s.split_once('.').unwrap_or((s, ""));
+            (number(whole)?, fraction)
+        }
     };
     if hours > 23 || minutes > 59 || seconds > 59 || fraction.len() > 9 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
         return None;

@@ -159,8 +159,8 @@ fn as_decimal(value: &Value) -> Option<(i128, u8)> {
     match value {
         Value::Integer(i) => Some((i128::from(*i), 0)),
         Value::Real(r) if r.is_finite() && r.abs() < 1e38 => {
-            let exponent = if *r == 0.0 { 0 } else { r.abs().log10().floor() as i32 };
-            decimal::parse(&format!("{r:.*}", (16 - exponent).clamp(0, 30) as usize))
+            // The shortest text that means this double: 1.005 is no 1.00499….
+            decimal::parse(&r.to_string())
         }
         Value::Text(t) => decimal::parse(t.trim().trim_start_matches('$')),
         _ => None,
