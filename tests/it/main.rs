@@ -31,6 +31,7 @@ mod service;
 mod sources;
 mod store;
 mod targets;
+mod tds_peer;
 mod tidy;
 
 #[path = "../support/mod.rs"]
