@@ -5,6 +5,7 @@
 pub mod cutting_proxy;
 pub mod nginx;
 pub mod scripted;
+pub mod sqlserver;
 pub mod tds;
 
 use flate2::read::MultiGzDecoder;
