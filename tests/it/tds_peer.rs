@@ -1,4 +1,10 @@
-//! The TDS peer keeps to what clients of SQL Server are promised: `tiberius`, FreeTDS and `python-tds` see the same rows, errors and faults.
+//! The TDS peer keeps to what clients of SQL Server are promised: `tiberius`, `FreeTDS` and `python-tds` see the same rows, errors and faults.
+
+#![allow(
+    clippy::large_futures,
+    clippy::wildcard_enum_match_arm,
+    reason = "a client of tiberius is 18 KB, and a test boxes nothing; what it does not look for is all the rest"
+)]
 
 use crate::support::have;
 use crate::support::tds::{Browser, Encryption, Fault, Options, Param, Reach, Request, Rule, SqlValue, TdsError, TdsPeer, Type};
@@ -535,6 +541,79 @@ fn the_catalogue_says_what_was_made() {
     );
     peer.sql("DROP TABLE dbo.T");
     assert_eq!(peer.value("SELECT COUNT(*) FROM sys.objects WHERE name = N'T'"), 0.into());
+}
+
+#[test]
+fn a_mapping_can_be_checked_and_a_right_be_denied() {
+    let peer = TdsPeer::start();
+    peer.sql("CREATE TABLE dbo.T (Id int NOT NULL PRIMARY KEY, Code varchar(5) COLLATE Latin1_General_BIN2 NULL)");
+    peer.deny("dbo.T", "DELETE");
+    peer.procedure("dbo.p", vec![Param::input("@a", "nvarchar(40)"), Param::output("@b", "decimal(9,2)")], |_| Ok(0));
+    let rights = "CAST(HAS_PERMS_BY_NAME(N'[dbo].[T]', 'OBJECT', 'UPDATE') AS int), CAST(HAS_PERMS_BY_NAME(N'[dbo].[T]', 'OBJECT', 'DELETE') AS int)";
+    assert_eq!(peer.query(&format!("SELECT {rights}")), [[SqlValue::Int(1), SqlValue::Int(0)]]);
+    let columns = peer.query(
+        "SELECT c.name, TYPE_NAME(c.user_type_id), CAST(c.max_length AS int), CAST(c.is_nullable AS int), CAST(c.default_object_id AS int), c.collation_name
+         FROM sys.columns AS c WHERE c.object_id = OBJECT_ID(N'[dbo].[T]') ORDER BY c.column_id",
+    );
+    assert_eq!(columns[1], ["Code".into(), "varchar".into(), 5.into(), 1.into(), 0.into(), SqlValue::from("Latin1_General_BIN2")]);
+    let parameters = peer.query(
+        "SELECT PARAMETER_NAME, DATA_TYPE, CAST(CHARACTER_MAXIMUM_LENGTH AS int), CAST(NUMERIC_SCALE AS int), PARAMETER_MODE FROM INFORMATION_SCHEMA.PARAMETERS
+         WHERE SPECIFIC_SCHEMA = N'dbo' AND SPECIFIC_NAME = N'p' AND ORDINAL_POSITION > 0 ORDER BY ORDINAL_POSITION",
+    );
+    assert_eq!(parameters[0], ["@a".into(), "nvarchar".into(), 40.into(), SqlValue::Null, "IN".into()]);
+    assert_eq!(parameters[1], ["@b".into(), "decimal".into(), SqlValue::Null, 2.into(), "INOUT".into()]);
+    assert_eq!(
+        peer.value("SELECT CAST(DATABASEPROPERTYEX(N'tempdb', 'Collation') AS nvarchar(128))"),
+        "SQL_Latin1_General_CP1_CI_AS".into()
+    );
+    let described = peer.query("EXEC sp_describe_first_result_set N'SELECT Id, Code FROM dbo.T WHERE Id = @a', N'@a int'");
+    assert_eq!((&described[1][2], &described[1][5]), (&"Code".into(), &"varchar(5)".into()));
+}
+
+#[test]
+fn a_staged_write_with_its_ledger_runs_as_one_batch() {
+    let peer = TdsPeer::start();
+    peer.sql("CREATE SCHEMA kith");
+    peer.sql("CREATE TABLE dbo.T (Id int NOT NULL PRIMARY KEY, Body nvarchar(max) NULL, Gone bit NOT NULL DEFAULT 0, V rowversion)");
+    peer.sql("CREATE TABLE kith.ledger (idempotency_key varbinary(32) NOT NULL PRIMARY KEY, outcome tinyint NOT NULL)");
+    peer.sql("INSERT INTO dbo.T (Id, Body) VALUES (1, N'a'), (2, N'b'), (3, N'c')");
+    run(async {
+        let mut client = connect(&peer).await;
+        all(&mut client, "CREATE TABLE #s (kith_n int NOT NULL, kith_key varbinary(32) NULL, kith_act tinyint NULL, kith_seen binary(8) NULL, Id int NULL, Body nvarchar(max) COLLATE SQL_Latin1_General_CP1_CI_AS NULL)")
+            .await
+            .unwrap();
+        all(&mut client, "INSERT INTO #s (kith_n, kith_key, kith_act, Id, Body) VALUES (0, 0x00, NULL, 1, N'A'), (1, 0x01, NULL, 4, N'd'), (2, 0x02, NULL, 3, NULL)").await.unwrap();
+        let seen = all(&mut client, "SET LOCK_TIMEOUT 15000; BEGIN TRANSACTION; SELECT s.kith_n, t.V, CAST(NULL AS int) FROM #s AS s JOIN dbo.T AS t WITH (UPDLOCK, HOLDLOCK) ON t.Id = s.Id ORDER BY s.kith_n").await.unwrap();
+        assert_eq!(seen[0].len(), 2);
+        let results = all(
+            &mut client,
+            "UPDATE #s SET kith_act = 1 WHERE kith_n IN (1); UPDATE #s SET kith_act = 2 WHERE (kith_n BETWEEN 0 AND 0) OR (kith_n BETWEEN 7 AND 9);
+             UPDATE #s SET kith_act = 3 WHERE kith_n IN (2); UPDATE s SET s.kith_seen = t.V FROM #s AS s JOIN dbo.T AS t ON t.Id = s.Id;
+             INSERT INTO dbo.T (Id, Body) SELECT s.Id, s.Body FROM #s AS s WHERE s.kith_act = 1; SELECT CAST(@@ROWCOUNT AS int);
+             UPDATE t SET Body = s.Body FROM dbo.T AS t WITH (UPDLOCK, HOLDLOCK) JOIN #s AS s ON t.Id = s.Id WHERE s.kith_act = 2 AND t.V = s.kith_seen
+               AND (CAST(t.Body AS varbinary(max)) <> CAST(s.Body AS varbinary(max)) OR (t.Body IS NULL AND s.Body IS NOT NULL));
+             SELECT CAST(@@ROWCOUNT AS int);
+             DELETE t FROM dbo.T AS t WITH (UPDLOCK, HOLDLOCK) JOIN #s AS s ON t.Id = s.Id WHERE s.kith_act = 3; SELECT CAST(@@ROWCOUNT AS int);
+             INSERT INTO kith.ledger (idempotency_key, outcome) SELECT s.kith_key, CASE WHEN s.kith_act = 2 THEN CAST(0 AS tinyint) ELSE s.kith_act END FROM #s AS s;
+             COMMIT TRANSACTION; TRUNCATE TABLE #s; IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION",
+        )
+        .await
+        .unwrap();
+        let counts: Vec<Option<i32>> = results.iter().map(|r| r[0].get(0)).collect();
+        assert_eq!(counts, [Some(1), Some(1), Some(1)]);
+        let ledger = client
+            .query(
+                "SELECT CAST(l.outcome AS int) AS outcome FROM [kith].[ledger] AS l WHERE l.idempotency_key = @P1",
+                &[&[2_u8].as_slice()],
+            )
+            .await
+            .unwrap();
+        assert_eq!(ledger.into_first_result().await.unwrap()[0].get::<i32, _>("outcome"), Some(3));
+    });
+    assert_eq!(
+        peer.query("SELECT Id, Body FROM dbo.T ORDER BY Id"),
+        [[1.into(), SqlValue::from("A")], [2.into(), "b".into()], [4.into(), "d".into()]]
+    );
 }
 
 #[test]

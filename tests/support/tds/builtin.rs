@@ -174,7 +174,7 @@ impl Emitter<'_> {
             "COL_NAME" => (format!("tds_col_name({})", list()), Typed::new(sysname)),
             "COLUMNPROPERTY" | "OBJECTPROPERTY" | "INDEXPROPERTY" | "COLLATIONPROPERTY" | "DATABASEPROPERTYEX" | "SERVERPROPERTY"
             | "CONNECTIONPROPERTY" | "OBJECTPROPERTYEX" | "HAS_PERMS_BY_NAME" | "IS_MEMBER" | "IS_ROLEMEMBER" | "IS_SRVROLEMEMBER"
-            | "HAS_DBACCESS" | "DB_ID" | "DB_NAME" => self.property(&name, &args),
+            | "HAS_DBACCESS" | "DB_ID" | "DB_NAME" => property(&name, &args),
             "SUSER_SNAME" | "SUSER_NAME" | "ORIGINAL_LOGIN" | "USER_NAME" | "CURRENT_USER" | "SESSION_USER" | "SYSTEM_USER"
             | "HOST_NAME" | "APP_NAME" => session(sysname),
             "XACT_STATE" => session(Type::SmallInt),
@@ -190,18 +190,6 @@ impl Emitter<'_> {
                 return Err(TdsError::new(195, 15, 10, format!("'{}' is not a recognized built-in function name.", function.name)));
             }
         })
-    }
-
-    fn property(&self, name: &str, args: &[(String, Typed)]) -> (String, Typed) {
-        let ty = match name {
-            // `sql_variant` on a real server; the peer says it as text.
-            "SERVERPROPERTY" | "CONNECTIONPROPERTY" | "DATABASEPROPERTYEX" | "COLLATIONPROPERTY" | "DB_NAME" => Type::NVarChar(Some(128)),
-            "DB_ID" => Type::SmallInt,
-            _ => Type::Int,
-        };
-        let list: Vec<&str> = args.iter().map(|(sql, _)| sql.as_str()).collect();
-        let comma = if list.is_empty() { "" } else { ", " };
-        (format!("tds_property('{}'{comma}{})", name.to_lowercase(), list.join(", ")), Typed::new(ty))
     }
 
     fn over(&mut self, function: &Function) -> Emitted<String> {
@@ -236,4 +224,16 @@ impl Emitter<'_> {
 
 fn met_text(ty: Type) -> Type {
     if ty.is_wide() { Type::NVarChar(Some(4000)) } else { Type::VarChar(Some(8000)) }
+}
+
+fn property(name: &str, args: &[(String, Typed)]) -> (String, Typed) {
+    let ty = match name {
+        // `sql_variant` on a real server; the peer says it as text.
+        "SERVERPROPERTY" | "CONNECTIONPROPERTY" | "DATABASEPROPERTYEX" | "COLLATIONPROPERTY" | "DB_NAME" => Type::NVarChar(Some(128)),
+        "DB_ID" => Type::SmallInt,
+        _ => Type::Int,
+    };
+    let list: Vec<&str> = args.iter().map(|(sql, _)| sql.as_str()).collect();
+    let comma = if list.is_empty() { "" } else { ", " };
+    (format!("tds_property('{}'{comma}{})", name.to_lowercase(), list.join(", ")), Typed::new(ty))
 }

@@ -1,11 +1,11 @@
 //! CREATE, ALTER, DROP, TRUNCATE: read here, since `sqlparser` knows not all of T-SQL's definitions.
 
-use super::batch::{is_word, parse_expr, parse_statement, split_commas, tokenize, word, written};
+use super::batch::{is_word, parse_expr, parse_statement, split_commas, tokenize, written};
 use super::catalogue::{ColumnDef, ForeignDef, KeyDef, KeyKind, Kind, TableDef, quote};
 use super::emit::{Emitter, Names, Source, columns_of};
 use super::error::TdsError;
 use super::expression::collation_of;
-use super::session::Session;
+use super::session::{Session, sqlite_error};
 use super::tokens::Column;
 use super::types::Type;
 use super::value::SqlValue;
@@ -89,6 +89,9 @@ impl<'t> Reader<'t> {
     }
 }
 
+/// A foreign key: name, columns, the other table, its columns.
+type Reference = (Option<String>, Vec<String>, (Option<String>, String), Vec<String>);
+
 /// A table being read.
 struct Draft {
     schema: String,
@@ -96,7 +99,7 @@ struct Draft {
     columns: Vec<ColumnDef>,
     keys: Vec<(Option<String>, KeyKind, Vec<String>)>,
     checks: Vec<(String, String)>,
-    foreign: Vec<(Option<String>, Vec<String>, (Option<String>, String), Vec<String>)>,
+    foreign: Vec<Reference>,
 }
 
 impl Draft {
@@ -136,7 +139,8 @@ impl Draft {
         }
         let start = r.at;
         r.name()?;
-        if r.takes(&["PRECISION"]) {}
+        // `double precision`
+        r.takes(&["PRECISION"]);
         if r.peek() == Some(&Token::LParen) {
             r.parenthesised()?;
         }
@@ -285,7 +289,7 @@ impl Session {
             let (schema, name) = r.name()?;
             let table = self.known(schema.as_deref(), &name)?;
             let sql = format!("DELETE FROM {}", table.sqlite_name());
-            self.db.execute_batch(&sql).map_err(|e| self.sqlite_error(&e, Some((&table, &[])), "TRUNCATE"))?;
+            self.db.execute_batch(&sql).map_err(|e| sqlite_error(&e, Some((&table, &[])), "TRUNCATE"))?;
             self.shared.forget_identity(table.object_id);
             return Ok(());
         }
@@ -443,7 +447,7 @@ impl Session {
         for key in &table.keys {
             sql.push_str(&self.index_sql(&table, key)?);
         }
-        self.db.execute_batch(&sql).map_err(|e| self.sqlite_error(&e, None, &sql))?;
+        self.db.execute_batch(&sql).map_err(|e| sqlite_error(&e, None, &sql))?;
         if table.kind == Kind::Temporary {
             self.facts().temp.insert(table.name.to_lowercase(), std::sync::Arc::new(table));
             return Ok(());
@@ -525,7 +529,7 @@ impl Session {
             if e.to_string().contains("UNIQUE constraint failed") {
                 return TdsError::new(1505, 16, 1, format!("The CREATE UNIQUE INDEX statement terminated because a duplicate key was found for the object name '{}.{}' and the index name '{name}'.", table.schema, table.name));
             }
-            self.sqlite_error(&e, None, &sql)
+            sqlite_error(&e, None, &sql)
         })?;
         table.keys.push(key);
         self.replace(table.clone())
@@ -558,7 +562,7 @@ impl Session {
                 return Err(TdsError::new(5074, 16, 1, format!("The object is dependent on column '{column}'.")));
             }
             let sql = format!("ALTER TABLE {} DROP COLUMN {}", table.sqlite_name(), quote(&column));
-            self.db.execute_batch(&sql).map_err(|e| self.sqlite_error(&e, None, &sql))?;
+            self.db.execute_batch(&sql).map_err(|e| sqlite_error(&e, None, &sql))?;
             table.columns.remove(at);
             for key in &mut table.keys {
                 for column in &mut key.columns {
@@ -618,11 +622,11 @@ impl Session {
             }
             table.columns.push(column.clone());
             let sql = format!("ALTER TABLE {} ADD COLUMN {}", table.sqlite_name(), self.column_sql(&table, column)?);
-            self.db.execute_batch(&sql).map_err(|e| self.sqlite_error(&e, None, &sql))?;
+            self.db.execute_batch(&sql).map_err(|e| sqlite_error(&e, None, &sql))?;
             if let Some((_, definition)) = &column.default {
                 let value = self.evaluate_as(&tokenize(definition)?, column.ty)?;
                 let sql = format!("UPDATE {} SET {} = ?", table.sqlite_name(), quote(&column.name));
-                self.db.execute(&sql, [value.stored()]).map_err(|e| self.sqlite_error(&e, None, &sql))?;
+                self.db.execute(&sql, [value.stored()]).map_err(|e| sqlite_error(&e, None, &sql))?;
             }
         }
         if settled.keys.is_empty() {
@@ -652,7 +656,7 @@ impl Session {
             kind: Kind::View,
         };
         let sql = format!("CREATE VIEW {} AS {sql}", table.sqlite_name());
-        self.db.execute_batch(&sql).map_err(|e| self.sqlite_error(&e, None, &sql))?;
+        self.db.execute_batch(&sql).map_err(|e| sqlite_error(&e, None, &sql))?;
         self.shared.catalogue().put(table);
         self.refresh()
     }
@@ -680,7 +684,7 @@ impl Session {
                     format!("Could not drop object '{name}' because it is referenced by a FOREIGN KEY constraint."),
                 );
             }
-            self.sqlite_error(&e, None, &sql)
+            sqlite_error(&e, None, &sql)
         })?;
         self.shared.forget_identity(table.object_id);
         if table.kind == Kind::Temporary {
@@ -702,7 +706,7 @@ impl Session {
             super::catalogue::refresh(&self.db, &catalogue, &self.shared.settings.database)?;
             if alone { self.db.execute_batch("COMMIT") } else { Ok(()) }
         };
-        fill().map_err(|e| self.sqlite_error(&e, None, "the catalogue"))
+        fill().map_err(|e| sqlite_error(&e, None, "the catalogue"))
     }
 
     pub fn select_into(&mut self, into: &ObjectName, sql: &str, columns: &[Column]) -> Result<(), TdsError> {
@@ -757,10 +761,5 @@ impl Session {
             self.identity_insert = None;
         }
         count
-    }
-
-    /// For messages: what a statement begins with.
-    pub fn verb(tokens: &[Token]) -> String {
-        word(tokens.first()).unwrap_or_default()
     }
 }

@@ -67,7 +67,7 @@ impl Emitter<'_> {
                 let (sql, typed) = self.expr(inner)?;
                 (format!("({sql})"), typed)
             }
-            Expr::Value(value) => self.value(&value.value)?,
+            Expr::Value(value) => constant(&value.value)?,
             Expr::UnaryOp { op, expr } => {
                 let (sql, typed) = self.expr(expr)?;
                 match op {
@@ -250,26 +250,6 @@ impl Emitter<'_> {
         Ok((name, Typed::new(ty)))
     }
 
-    fn value(&self, value: &Value) -> Emitted<(String, Typed)> {
-        let text = |t: &str, wide: bool| {
-            let units = if wide { t.encode_utf16().count() } else { t.chars().count() };
-            let most = if wide { 4000 } else { 8000 };
-            let length = if units > most { None } else { Some(units.max(1) as u16) };
-            Typed::never_null(if wide { Type::NVarChar(length) } else { Type::VarChar(length) })
-        };
-        Ok(match value {
-            Value::Number(n, _) => (n.clone(), number(n)),
-            Value::SingleQuotedString(t) => (literal(t), text(t, false)),
-            Value::NationalStringLiteral(t) => (literal(t), text(t, true)),
-            Value::HexStringLiteral(hex) => {
-                let hex = if hex.len() % 2 == 1 { format!("0{hex}") } else { hex.clone() };
-                (format!("X'{hex}'"), Typed::never_null(Type::VarBinary(Some((hex.len() / 2).clamp(1, 8000) as u16))))
-            }
-            Value::Null => ("NULL".to_owned(), Typed::new(Type::Null)),
-            other => return Err(TdsError::syntax(other)),
-        })
-    }
-
     #[allow(clippy::wildcard_enum_match_arm, reason = "T-SQL has few of the operators of all dialects; the rest is refused")]
     fn binary(&mut self, left: &Expr, op: &BinaryOperator, right: &Expr) -> Emitted<(String, Typed)> {
         let (l, left) = self.expr(left)?;
@@ -385,4 +365,24 @@ pub fn collated(sql: &str, typed: Typed) -> String {
         Some((_, collation)) => format!("({sql}) COLLATE {collation}"),
         None => sql.to_owned(),
     }
+}
+
+fn constant(value: &Value) -> Emitted<(String, Typed)> {
+    let text = |t: &str, wide: bool| {
+        let units = if wide { t.encode_utf16().count() } else { t.chars().count() };
+        let most = if wide { 4000 } else { 8000 };
+        let length = if units > most { None } else { Some(units.max(1) as u16) };
+        Typed::never_null(if wide { Type::NVarChar(length) } else { Type::VarChar(length) })
+    };
+    Ok(match value {
+        Value::Number(n, _) => (n.clone(), number(n)),
+        Value::SingleQuotedString(t) => (literal(t), text(t, false)),
+        Value::NationalStringLiteral(t) => (literal(t), text(t, true)),
+        Value::HexStringLiteral(hex) => {
+            let hex = if hex.len() % 2 == 1 { format!("0{hex}") } else { hex.clone() };
+            (format!("X'{hex}'"), Typed::never_null(Type::VarBinary(Some((hex.len() / 2).clamp(1, 8000) as u16))))
+        }
+        Value::Null => ("NULL".to_owned(), Typed::new(Type::Null)),
+        other => return Err(TdsError::syntax(other)),
+    })
 }

@@ -341,7 +341,7 @@ fn dates(db: &Connection) -> rusqlite::Result<()> {
         let seconds = m.ticks / 10_000_000;
         Ok(Value::Integer(match text(c, 0).unwrap_or_default().as_str() {
             "year" => year.into(),
-            "quarter" => i64::from((month + 2) / 3),
+            "quarter" => month.div_ceil(3).into(),
             "month" => month.into(),
             "day" => day.into(),
             "hour" => seconds / 3600,

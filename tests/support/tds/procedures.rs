@@ -239,7 +239,7 @@ impl Session {
                 self.prepared.remove(&(given.first().and_then(|p| p.value.int()).unwrap_or(0) as i32));
                 Ok(Outcome::default())
             }
-            "sp_getapplock" => self.get_applock(given),
+            "sp_getapplock" => Ok(self.get_applock(given)),
             "sp_releaseapplock" => {
                 let resource = named(given, "@Resource", 0).and_then(|v| v.text().map(str::to_owned)).unwrap_or_default();
                 let status = self.shared.applocks.free(&resource.to_lowercase(), self.facts().spid);
@@ -300,7 +300,7 @@ impl Session {
         Ok(Outcome { status: 0, outputs })
     }
 
-    fn get_applock(&mut self, given: &[Parameter]) -> Result<Outcome, TdsError> {
+    fn get_applock(&self, given: &[Parameter]) -> Outcome {
         let text = |name: &str, at: usize| named(given, name, at).and_then(|v| v.text().map(str::to_owned));
         let resource = text("@Resource", 0).unwrap_or_default().to_lowercase();
         let owner = text("@LockOwner", 2).unwrap_or_else(|| "Transaction".to_owned());
@@ -311,12 +311,12 @@ impl Session {
         };
         let of_transaction = owner.eq_ignore_ascii_case("transaction");
         if of_transaction && self.facts().trancount == 0 {
-            return Ok(Outcome { status: -999, ..Outcome::default() });
+            return Outcome { status: -999, ..Outcome::default() };
         }
         let wait = u64::try_from(wait).ok().map(Duration::from_millis);
         let spid = self.facts().spid;
         let status = self.shared.applocks.take(&resource, spid, of_transaction, wait);
-        Ok(Outcome { status, ..Outcome::default() })
+        Outcome { status, ..Outcome::default() }
     }
 
     fn describe(&mut self, sql: &str, declaration: &str) -> Result<Outcome, TdsError> {

@@ -30,14 +30,16 @@ pub fn property(shared: &Shared, facts: &Mutex<Facts>, name: &str, arguments: &[
             "auth_scheme" => text("SQL"),
             _ => Value::Null,
         },
-        "databasepropertyex" if argument(0).eq_ignore_ascii_case(database) => match lower(1).as_str() {
-            "collation" => text(super::catalogue::COLLATION_NAME),
-            "status" => text("ONLINE"),
-            "updateability" => text("READ_WRITE"),
-            "recovery" => text("FULL"),
-            "useraccess" => text("MULTI_USER"),
-            _ => Value::Null,
-        },
+        "databasepropertyex" if [database.as_str(), "tempdb", "master"].iter().any(|d| argument(0).eq_ignore_ascii_case(d)) => {
+            match lower(1).as_str() {
+                "collation" => text(super::catalogue::COLLATION_NAME),
+                "status" => text("ONLINE"),
+                "updateability" => text("READ_WRITE"),
+                "recovery" => text("FULL"),
+                "useraccess" => text("MULTI_USER"),
+                _ => Value::Null,
+            }
+        }
         "collationproperty" => match lower(1).as_str() {
             "codepage" => text(if argument(0).to_uppercase().contains("UTF8") { "65001" } else { "1252" }),
             "lcid" => text("1033"),

@@ -217,7 +217,7 @@ impl Session {
 
     pub fn begin(&mut self) -> Result<(), TdsError> {
         if self.facts().trancount == 0 {
-            self.db.execute_batch("BEGIN IMMEDIATE").map_err(|e| self.sqlite_error(&e, None, "BEGIN"))?;
+            self.db.execute_batch("BEGIN IMMEDIATE").map_err(|e| sqlite_error(&e, None, "BEGIN"))?;
             let (catalogue, temp) = (self.shared.catalogue().clone(), self.facts().temp.clone());
             self.before = Some((catalogue, temp));
             self.transaction = self.shared.transactions.fetch_add(1, Ordering::SeqCst);
@@ -236,7 +236,7 @@ impl Session {
                     self.undo();
                     return Err(TdsError::new(3930, 16, 1, "The current transaction cannot be committed and cannot support operations that write to the log file. Roll back the transaction.").ends(Reach::Batch));
                 }
-                self.db.execute_batch("COMMIT").map_err(|e| self.sqlite_error(&e, None, "COMMIT"))?;
+                self.db.execute_batch("COMMIT").map_err(|e| sqlite_error(&e, None, "COMMIT"))?;
                 self.before = None;
                 self.tokens.committed(self.transaction);
                 self.shared.applocks.free_all(self.facts().spid, true);
@@ -292,7 +292,7 @@ impl Session {
         }
         self.db
             .execute_batch(&format!("SAVEPOINT {}", super::catalogue::quote(&format!("s_{}", name.to_lowercase()))))
-            .map_err(|e| self.sqlite_error(&e, None, "SAVE"))
+            .map_err(|e| sqlite_error(&e, None, "SAVE"))
     }
 
     /// As after `sp_reset_connection`, and at the end.
@@ -516,7 +516,7 @@ impl Session {
                 let wait: i64 = written(&tokens[1..]).replace(' ', "").parse().map_err(|_| TdsError::syntax("LOCK_TIMEOUT"))?;
                 self.facts().lock_timeout = wait;
                 let wait = if wait < 0 { PATIENCE } else { wait };
-                self.db.busy_timeout(Duration::from_millis(wait as u64)).map_err(|e| self.sqlite_error(&e, None, "SET"))?;
+                self.db.busy_timeout(Duration::from_millis(wait as u64)).map_err(|e| sqlite_error(&e, None, "SET"))?;
                 return Ok(());
             }
             Some("IDENTITY_INSERT") => {
@@ -551,7 +551,7 @@ impl Session {
                 "The current transaction cannot be committed and cannot support operations that write to the log file. Roll back the transaction.",
             ));
         }
-        match parse_statement(&super::writes::without_top(tokens))? {
+        match parse_statement(&super::writes::readable(tokens))? {
             Ast::Query(query) => self.select(&query),
             Ast::Insert(insert) => self.insert(&insert),
             Ast::Update(update) => self.update(&update, super::writes::top_of(tokens)),
@@ -596,7 +596,7 @@ impl Session {
     /// # Errors
     /// SQL Server's own numbers for what went wrong.
     pub fn rows(&self, sql: &str, columns: &[Column], extra: &[(&str, Value)]) -> Result<Vec<Vec<SqlValue>>, TdsError> {
-        let fails = |e: rusqlite::Error| self.sqlite_error(&e, None, sql);
+        let fails = |e: rusqlite::Error| sqlite_error(&e, None, sql);
         let mut statement = self.db.prepare_cached(sql).map_err(fails)?;
         self.bind(&mut statement, extra)?;
         let mut found = statement.raw_query();
@@ -628,7 +628,7 @@ impl Session {
                 Some((_, value)) => value.clone(),
                 None => self.variables.get(&name).map(|v| v.value.stored()).ok_or_else(|| TdsError::undeclared(&name))?,
             };
-            statement.raw_bind_parameter(at, value).map_err(|e| self.sqlite_error(&e, None, "bind"))?;
+            statement.raw_bind_parameter(at, value).map_err(|e| sqlite_error(&e, None, "bind"))?;
         }
         Ok(())
     }
@@ -650,29 +650,29 @@ impl Session {
         let rows = self.rows(&format!("SELECT iif({sql}, 1, 0)"), &[column], &[])?;
         Ok(rows.first().and_then(|r| r.first()) == Some(&SqlValue::Bit(true)))
     }
+}
 
-    /// SQLite's error with SQL Server's number.
-    pub fn sqlite_error(&self, error: &rusqlite::Error, table: Option<(&TableDef, &[Value])>, statement: &str) -> TdsError {
-        let text = error.to_string();
-        if let Some(packed) = TdsError::unpack(&text) {
-            return packed;
-        }
-        let rusqlite::Error::SqliteFailure(code, _) = error else { return TdsError::unsupported(format!("{text} in {statement}")) };
-        match code.code {
-            ffi::ErrorCode::DatabaseBusy | ffi::ErrorCode::DatabaseLocked => {
-                return TdsError::new(1222, 16, 51, "Lock request time out period exceeded.");
-            }
-            ffi::ErrorCode::OperationInterrupted => return TdsError::new(TOLD, 16, 1, "cancelled"),
-            ffi::ErrorCode::ConstraintViolation => {
-                if let Some((table, row)) = table {
-                    return super::writes::constraint_error(table, row, code.extended_code, &text, statement);
-                }
-            }
-            _ => {}
-        }
-        if text.contains("integer overflow") {
-            return TdsError::overflow(Type::BigInt);
-        }
-        TdsError::unsupported(format!("{text} in {statement}"))
+/// SQLite's error with SQL Server's number.
+pub fn sqlite_error(error: &rusqlite::Error, table: Option<(&TableDef, &[Value])>, statement: &str) -> TdsError {
+    let text = error.to_string();
+    if let Some(packed) = TdsError::unpack(&text) {
+        return packed;
     }
+    let rusqlite::Error::SqliteFailure(code, _) = error else { return TdsError::unsupported(format!("{text} in {statement}")) };
+    match code.code {
+        ffi::ErrorCode::DatabaseBusy | ffi::ErrorCode::DatabaseLocked => {
+            return TdsError::new(1222, 16, 51, "Lock request time out period exceeded.");
+        }
+        ffi::ErrorCode::OperationInterrupted => return TdsError::new(TOLD, 16, 1, "cancelled"),
+        ffi::ErrorCode::ConstraintViolation => {
+            if let Some((table, row)) = table {
+                return super::writes::constraint_error(table, row, code.extended_code, &text, statement);
+            }
+        }
+        _ => {}
+    }
+    if text.contains("integer overflow") {
+        return TdsError::overflow(Type::BigInt);
+    }
+    TdsError::unsupported(format!("{text} in {statement}"))
 }

@@ -4,7 +4,7 @@ use super::batch::{is_word, word};
 use super::catalogue::{KeyKind, TableDef, quote};
 use super::emit::{Emitted, Emitter, Source, Typed, columns_of, parts, schema_and_name};
 use super::error::TdsError;
-use super::session::Session;
+use super::session::{Session, sqlite_error};
 use super::tokens::Column;
 use super::types::Type;
 use super::value::{Fit, SqlValue, coerce, owned};
@@ -17,11 +17,32 @@ use sqlparser::tokenizer::Token;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// `DELETE TOP (n)` and `UPDATE TOP (n)`, which `sqlparser` does not read: the statement without it.
-pub fn without_top(tokens: &[Token]) -> Vec<Token> {
-    match top_span(tokens) {
+/// A statement as `sqlparser` reads it: without the `TOP (n)` of DELETE and UPDATE ([`top_of`]), and with a DELETE's OUTPUT behind its FROM.
+pub fn readable(tokens: &[Token]) -> Vec<Token> {
+    let tokens = match top_span(tokens) {
         Some((start, end)) => [&tokens[..start], &tokens[end..]].concat(),
         None => tokens.to_vec(),
+    };
+    if !is_word(tokens.first(), "DELETE") {
+        return tokens;
+    }
+    let outside = |wanted: &str| {
+        let mut depth = 0_usize;
+        tokens.iter().position(|token| {
+            match token {
+                Token::LParen => depth += 1,
+                Token::RParen => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            depth == 0 && is_word(Some(token), wanted)
+        })
+    };
+    match (outside("OUTPUT"), outside("FROM")) {
+        (Some(output), Some(from)) if output < from => {
+            let end = outside("WHERE").unwrap_or(tokens.len());
+            [&tokens[..output], &tokens[from..end], &tokens[output..from], &tokens[end..]].concat()
+        }
+        _ => tokens,
     }
 }
 
@@ -154,7 +175,7 @@ impl Session {
     fn atomically<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, TdsError>, temporary: bool) -> Result<T, TdsError> {
         let alone = self.db.is_autocommit();
         let begin = if alone && !temporary { "BEGIN IMMEDIATE" } else { "SAVEPOINT tds_statement" };
-        self.db.execute_batch(begin).map_err(|e| self.sqlite_error(&e, None, begin))?;
+        self.db.execute_batch(begin).map_err(|e| sqlite_error(&e, None, begin))?;
         let answer = work(self);
         let end = match (&answer, alone && !temporary) {
             (Ok(_), true) => "COMMIT",
@@ -163,7 +184,7 @@ impl Session {
             (Err(_), false) => "ROLLBACK TO tds_statement; RELEASE tds_statement",
         };
         if !self.db.is_autocommit() {
-            self.db.execute_batch(end).map_err(|e| self.sqlite_error(&e, None, end))?;
+            self.db.execute_batch(end).map_err(|e| sqlite_error(&e, None, end))?;
         }
         answer
     }
@@ -278,7 +299,7 @@ impl Session {
 
     /// Rows as SQLite has them.
     fn raw_rows(&self, sql: &str, width: usize) -> Result<Vec<Vec<Value>>, TdsError> {
-        let fails = |e: rusqlite::Error| self.sqlite_error(&e, None, sql);
+        let fails = |e: rusqlite::Error| sqlite_error(&e, None, sql);
         let mut statement = self.db.prepare_cached(sql).map_err(fails)?;
         self.bind(&mut statement, &[])?;
         let mut found = statement.raw_query();
@@ -376,10 +397,8 @@ impl Session {
                 }
                 values.push(value.stored());
             }
-            let mut statement = self.db.prepare_cached(&sql).map_err(|e| self.sqlite_error(&e, None, &sql))?;
-            statement
-                .execute(rusqlite::params_from_iter(values.iter()))
-                .map_err(|e| self.sqlite_error(&e, Some((table, &values)), "INSERT"))?;
+            let mut statement = self.db.prepare_cached(&sql).map_err(|e| sqlite_error(&e, None, &sql))?;
+            statement.execute(rusqlite::params_from_iter(values.iter())).map_err(|e| sqlite_error(&e, Some((table, &values)), "INSERT"))?;
             drop(statement);
             if let Some(output) = output.as_deref_mut() {
                 output.take(self, self.db.last_insert_rowid(), &[])?;
@@ -542,10 +561,10 @@ impl Session {
                     }
                     values.extend(versions.iter().map(|_| Value::Blob(session.shared.next_rowversion())));
                     values.push(Value::Integer(id));
-                    let mut statement = session.db.prepare_cached(&write).map_err(|e| session.sqlite_error(&e, None, &write))?;
+                    let mut statement = session.db.prepare_cached(&write).map_err(|e| sqlite_error(&e, None, &write))?;
                     statement
                         .execute(rusqlite::params_from_iter(values.iter()))
-                        .map_err(|e| session.sqlite_error(&e, Some((&table, &values)), "UPDATE"))?;
+                        .map_err(|e| sqlite_error(&e, Some((&table, &values)), "UPDATE"))?;
                     drop(statement);
                     if let Some(output) = &mut output {
                         output.take(session, id, &lifted)?;
@@ -596,8 +615,8 @@ impl Session {
                     if let Some(output) = &mut output {
                         output.take(session, id, &lifted)?;
                     }
-                    let mut statement = session.db.prepare_cached(&write).map_err(|e| session.sqlite_error(&e, None, &write))?;
-                    statement.execute([id]).map_err(|e| session.sqlite_error(&e, Some((&table, &[])), "DELETE"))?;
+                    let mut statement = session.db.prepare_cached(&write).map_err(|e| sqlite_error(&e, None, &write))?;
+                    statement.execute([id]).map_err(|e| sqlite_error(&e, Some((&table, &[])), "DELETE"))?;
                 }
                 Ok(seen.len() as u64)
             },
