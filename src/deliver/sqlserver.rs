@@ -245,8 +245,11 @@ impl Inner {
                     let stays = duplicate && look_up && race >= 3 && matches!(error, DeliveryError::Refused { .. });
                     if last || stays {
                         self.learn(group.rows.len(), true);
+                        // What never ends for many may end for one: keys that only the table's collation takes for the same, for instance.
                         return match error {
-                            DeliveryError::Refused { code, message } if group.rows.len() > 1 => {
+                            DeliveryError::Refused { code, message } | DeliveryError::Failed { code, message, .. }
+                                if group.rows.len() > 1 && connected.session.is_usable() =>
+                            {
                                 all(group.rows.len(), &DeliveryError::BatchRefused { code, message })
                             }
                             error => all(group.rows.len(), &error),

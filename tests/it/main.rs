@@ -31,6 +31,9 @@ mod service;
 mod sources;
 mod store;
 mod targets;
+mod sqlserver_conflicts;
+mod sqlserver_target;
+mod tds_peer;
 mod tidy;
 
 #[path = "../support/mod.rs"]

@@ -224,7 +224,7 @@ pub(super) async fn transact(connected: &mut Connected, job: &Job<'_>, group: &G
     };
     // Whatever happened: no transaction stays open, and what can't be rolled back is closed, which rolls back.
     if connected.session.is_usable() && connected.session.batch("IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION").await.is_err() {
-        connected.stages.clear();
+        connected.session.give_up();
     }
     ended
 }
@@ -477,7 +477,9 @@ async fn write(
         count_next(&mut statements, stage.into_ledger(job.objects, updated_means), rows);
     }
     let answered = connected.session.batch(&statements.join(";\n")).await?;
-    let found: Vec<i64> = answered.iter().flat_map(|answered| &answered.rows).filter_map(|row| cell::number_at(row, 0)).collect();
+    // A trigger may answer with results of its own: only the counts are counted.
+    let counts = answered.iter().filter(|answered| answered.columns.first().is_some_and(|name| name.starts_with("kith_rows_")));
+    let found: Vec<i64> = counts.flat_map(|answered| &answered.rows).filter_map(|row| cell::number_at(row, 0)).collect();
     let as_many = found.len() == counted.len() && found.iter().zip(&counted).all(|(found, wanted)| usize::try_from(*found) == Ok(*wanted));
     if as_many {
         return Ok(None);

@@ -105,9 +105,8 @@ pub(super) async fn write(connected: &mut Connected, call: &Call<'_>, rules: &Pr
     let written = run(connected, call, rules, objects).await;
     if connected.session.is_usable() {
         // A procedure may have left more or fewer transactions than it found.
-        let closed = connected.session.batch("IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION").await;
-        if closed.is_err() {
-            connected.stages.clear();
+        if connected.session.batch("IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION").await.is_err() {
+            connected.session.give_up();
         }
     }
     match written {

@@ -212,8 +212,7 @@ impl<'a> Stage<'a> {
         }
         for column in seen.iter().flat_map(|seen| seen.fields.iter()).filter_map(|at| self.column(*at)) {
             let (standing, seen) = (format!("t.{}", column.sql_name()), column.from_stage("q"));
-            // Case and accents may be equal to the collation and not to a reader; what CASTs to bytes differs exactly.
-            let exact = |side: &str| if column.is_text() { format!("CAST({side} AS varbinary(max))") } else { side.to_owned() };
+            let exact = |side: &str| column.exactly(side);
             let _infallible = write!(sql, " AND ({} = {} OR ({standing} IS NULL AND {seen} IS NULL))", exact(&standing), exact(&seen));
         }
         Some(sql)

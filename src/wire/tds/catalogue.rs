@@ -248,7 +248,19 @@ pub async fn procedure(session: &mut Session, name: &ObjectName) -> Result<Optio
         text_literal(&name.schema),
         text_literal(&name.name)
     );
-    let rows = first(session.batch(&asked).await?);
+    let rows = match tolerant(session, &asked).await? {
+        Some(rows) if !rows.is_empty() => rows,
+        // Not every engine has the one view, and not every one the other; a procedure may have no parameters at all.
+        Some(_) | None => {
+            let asked = format!(
+                "SELECT p.name, TYPE_NAME(p.user_type_id), CASE WHEN TYPE_NAME(p.user_type_id) IN ('nvarchar', 'nchar', 'sysname') AND p.max_length > 0 \
+                 THEN CAST(p.max_length AS int) / 2 ELSE CAST(p.max_length AS int) END, CAST(p.precision AS int), CAST(p.scale AS int), \
+                 CASE WHEN p.is_output = 1 THEN 'INOUT' ELSE 'IN' END, CAST(p.scale AS int) FROM sys.parameters AS p \
+                 WHERE p.object_id = OBJECT_ID({object}) AND p.parameter_id > 0 ORDER BY p.parameter_id"
+            );
+            tolerant(session, &asked).await?.unwrap_or_default()
+        }
+    };
     let parameters = rows.iter().filter_map(parameter).collect();
     Ok(Some(Procedure { name: name.clone(), parameters }))
 }

@@ -140,9 +140,15 @@ impl Column {
         }
     }
 
-    /// Whether it is text of some kind.
-    pub const fn is_text(&self) -> bool {
-        matches!(self.sql_type, SqlType::VarChar { .. } | SqlType::NVarChar { .. })
+    /// An expression of its type as it is compared exactly: case and accents may be equal to the collation and not to a reader, and the old large
+    /// types and XML can't be compared at all.
+    pub fn exactly(&self, expression: &str) -> String {
+        match self.sql_type {
+            SqlType::VarChar { .. } => format!("CAST(CAST({expression} AS varchar(max)) AS varbinary(max))"),
+            SqlType::NVarChar { .. } | SqlType::Xml => format!("CAST(CAST({expression} AS nvarchar(max)) AS varbinary(max))"),
+            SqlType::VarBinary { .. } => format!("CAST({expression} AS varbinary(max))"),
+            _ => expression.to_owned(),
+        }
     }
 
     /// NULL, in the stage column's type.

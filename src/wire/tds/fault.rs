@@ -130,6 +130,8 @@ pub const fn meaning(number: u32) -> Meaning {
         596 | 6001..=6006 | 17142 | 17143 | 17147 | 17148 | 233 | 10053 | 10054 | 10060 | 121 | 64 | 20 | 26 | 53 => {
             means(Policy::Away, "KITH-D001", "the server is going down, pausing or not taking connections")
         }
+        // What Babelfish says of every error of PostgreSQL that SQL Server has no number for: serialisation failures and time-outs among them.
+        33_557_097 => means(Policy::Race, "KITH-D049", "the engine refuses the statement for a reason of its own"),
         50_000.. => means(Policy::Record, "KITH-D048", "a trigger or procedure of the database refuses the record"),
         _ => means(Policy::Other, "KITH-D049", "the server refuses the statement"),
     }
@@ -233,5 +235,6 @@ mod tests {
         assert!([10928, 10929, 40501].map(policy).iter().all(|p| *p == Policy::Throttled));
         assert!([207, 208, 229, 2812].map(policy).iter().all(|p| *p == Policy::Shape));
         assert_eq!(policy(102), Policy::Other);
+        assert_eq!(policy(33_557_097), Policy::Race);
     }
 }

@@ -88,6 +88,11 @@ impl Session {
         }
     }
 
+    /// Closes it: a transaction that is open in it is rolled back by the server.
+    pub fn give_up(&mut self) {
+        self.client = None;
+    }
+
     /// Whether it may be used.
     pub const fn is_usable(&self) -> bool {
         self.client.is_some()
