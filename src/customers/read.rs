@@ -3,7 +3,7 @@
 use super::sqlserver::{Looked, Mark};
 use super::table::{Cell, Table, Taker};
 use super::{CustomersError, RowFault};
-use crate::declare::config::TableSpec;
+use crate::declare::config::{TableKind, TableSpec};
 use crate::model::{Customer, CustomerId, Digest, ParkReason, Personal, Value};
 use crate::normalize::{Cleaner, CustomerFields, Extract};
 use sha2::{Digest as _, Sha256};
@@ -145,7 +145,10 @@ pub fn read_since(
 /// # Errors
 /// As [`read`].
 pub fn mark(spec: &TableSpec) -> Result<Option<Mark>, CustomersError> {
-    Table::open(spec)?.now()
+    match spec.kind {
+        TableKind::SqlServer(_) => Table::open(spec)?.now(),
+        TableKind::Csv { .. } | TableKind::Sqlite { .. } => Ok(None),
+    }
 }
 
 /// Looks at a server's table as `kith doctor` wants it; `None` for files.

@@ -233,7 +233,7 @@ impl CustomersSide {
             let answer = tokio::task::spawn_blocking(move || mark(&table)).await.map_err(RunError::Task)?;
             match answer.map_err(|error| RunError::Fault(Fault::of(error.diagnostic())))? {
                 Some(mark) if asked.nothing_new(&mark, now) => asked.at = now,
-                _ => return Ok(false),
+                Some(_) | None => return Ok(false),
             }
         }
         Ok(true)

@@ -5,6 +5,7 @@
 use crate::support::contract::peer_spec;
 use crate::support::sqlserver::{self, batch};
 use crate::support::tds::{Fault, Rule, TdsPeer};
+use crate::support::{Project, slice};
 use kith::customers::{Before, CustomersError, Mark, ReadRow, ReadSummary, look, mark, read_related, read_since};
 use kith::declare::config::{Changes, ServerRows, ServerSpec, SqliteRows, TableKind, TableSpec};
 use kith::model::{CustomerId, Value};
@@ -244,6 +245,48 @@ fn what_can_not_be_read_is_told_with_a_code() {
         assert_eq!(code(&with(&|rows| rows.server.address = away.clone())), "KITH-U011");
         let wrong = sqlserver::server("127.0.0.1", place.spec.address.at.clone(), "x", "nobody", "wrong").login;
         assert_eq!(code(&with(&|rows| rows.server.login = wrong.clone())), "KITH-U012");
+    });
+}
+
+#[test]
+fn the_service_decides_as_from_a_file_and_the_guard_and_the_doctor_stand() {
+    everywhere(|place| {
+        let slice = slice(200);
+        let text = String::from_utf8(slice.customers.clone()).unwrap();
+        let from_file = Project::with(&slice);
+        from_file.run_once();
+        let project = Project::with(&slice);
+        let mut table = csv::Reader::from_reader(text.as_bytes());
+        let header: Vec<String> = table.headers().unwrap().iter().map(str::to_owned).collect();
+        let columns: Vec<String> =
+            header.iter().map(|name| if name == "customer_id" { format!("{name} nvarchar(40) NOT NULL PRIMARY KEY") } else { format!("{name} nvarchar(200) NULL") }).collect();
+        place.sql(&format!("CREATE TABLE {{t}} ({})", columns.join(", ")));
+        let literal = |cell: &str| if cell.is_empty() { "NULL".to_owned() } else { format!("N'{}'", cell.replace('\'', "''")) };
+        let values: Vec<String> =
+            table.records().map(|row| format!("({})", row.unwrap().iter().map(literal).collect::<Vec<_>>().join(", "))).collect();
+        for part in values.chunks(200) {
+            place.sql(&format!("INSERT INTO {{t}} ({}) VALUES {}", header.join(", "), part.join(", ")));
+        }
+        let server = sqlserver::project_toml(&place.spec, &project.path("password"));
+        let keys = format!("kind = \"sqlserver\"\ntable = \"{}\"\nkey = \"customer_id\"\npage = 1000\n{server}", place.table);
+        project.edit("config/kith.toml", "kind = \"csv\"\npath = \"data/customers.csv\"\n", &keys);
+        project.kith(&["doctor"]).ok();
+        project.run_once();
+        let links = "SELECT CustomerID, Network, Handle, MatchWeight FROM SocialProfile";
+        let same = |project: &Project| project.crm(links);
+        assert_eq!(same(&project), same(&from_file));
+        // A read that ends in the middle retires nobody, even where the guard would let it.
+        if let Some(peer) = &place.peer {
+            peer.fail(Rule::new("SELECT TOP (1000)", Fault::error(229)).after(2));
+            project.kith(&["run", "--once"]).fails(1, "KITH-U015");
+            project.run_once();
+            assert_eq!(same(&project), same(&from_file));
+        }
+        place.sql("DELETE FROM {t} WHERE customer_id > (SELECT MIN(customer_id) FROM {t})");
+        project.kith(&["run", "--once"]).fails(1, "KITH-U030");
+        place.sql("DROP TABLE {t}");
+        project.kith(&["doctor"]).fails(1, "KITH-U014");
+        place.sql("CREATE TABLE {t} (Id int NULL)");
     });
 }
 

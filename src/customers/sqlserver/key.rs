@@ -11,22 +11,23 @@ pub(super) struct Key {
 impl Key {
     /// `None` where rows can't be ordered by it and continued exactly: doubles, moments, bytes, XML.
     pub(super) fn of(column: &Column) -> Option<Self> {
-        let ordered = match column.sql_type {
-            SqlType::TinyInt | SqlType::SmallInt | SqlType::Int | SqlType::BigInt | SqlType::Decimal { .. } | SqlType::Uuid => true,
-            SqlType::VarChar { length, .. } | SqlType::NVarChar { length, .. } => length != Length::Max,
-            _ => false,
-        };
+        let ordered = matches!(
+            column.sql_type,
+            SqlType::TinyInt
+                | SqlType::SmallInt
+                | SqlType::Int
+                | SqlType::BigInt
+                | SqlType::Decimal { .. }
+                | SqlType::Uuid
+                | SqlType::VarChar { length: Length::Most(_), .. }
+                | SqlType::NVarChar { length: Length::Most(_), .. }
+        );
         ordered.then(|| Self { column: column.clone() })
     }
 
     /// The parameter as the column's own type: only then its index is used.
     pub(super) fn parameter(&self, number: usize) -> String {
-        let sql_type = match self.column.sql_type {
-            SqlType::VarChar { length, .. } => SqlType::VarChar { length, fixed: false },
-            SqlType::NVarChar { length, .. } => SqlType::NVarChar { length, fixed: false },
-            other => other,
-        };
-        format!("CAST(@P{number} AS {})", sql_type.sql())
+        format!("CAST(@P{number} AS {})", self.column.sql_type.sql())
     }
 
     /// What goes into the parameter.

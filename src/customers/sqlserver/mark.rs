@@ -87,13 +87,15 @@ pub(super) struct Changed {
 impl SqlServer {
     fn change_column(&self, name: &str) -> Result<&Column, CustomersError> {
         let column = self.column(name).ok_or_else(|| self.missing(name))?;
-        match column.sql_type {
-            SqlType::RowVersion | SqlType::DateTime | SqlType::SmallDateTime | SqlType::DateTime2 { .. } | SqlType::DateTimeOffset { .. } => Ok(column),
-            _ => Err(CustomersError::NoChanges {
-                place: self.link.place.clone(),
-                why: format!("the column `{name}` is {}, and `changes` wants a rowversion or a date and time", column.sql_type).into(),
-            }),
+        let grows = matches!(
+            column.sql_type,
+            SqlType::RowVersion | SqlType::DateTime | SqlType::SmallDateTime | SqlType::DateTime2 { .. } | SqlType::DateTimeOffset { .. }
+        );
+        if !grows {
+            let why = format!("the column `{name}` is {}, and `changes` wants a rowversion or a date and time", column.sql_type);
+            return Err(CustomersError::NoChanges { place: self.link.place.clone(), why: why.into() });
         }
+        Ok(column)
     }
 
     /// How far the table is now: asked before its rows are.
