@@ -227,6 +227,15 @@ pages! {
     "KITH-U008" "a row that does not end"
     "KITH-U009" "a customer database that can't be read"
     "KITH-U010" "a customer query that is not a SELECT"
+    "KITH-U011" "a customer server that can't be asked"
+    "KITH-U012" "a customer server that refuses the login"
+    "KITH-U013" "a customer database that the login can't use"
+    "KITH-U014" "a customer table or query that the server does not take"
+    "KITH-U015" "a right that the login lacks"
+    "KITH-U016" "a key that can't order pages"
+    "KITH-U017" "pages without end"
+    "KITH-U018" "changes that can't be told"
+    "KITH-U019" "more related rows than are held"
     "KITH-U020" "a row with the wrong number of cells"
     "KITH-U021" "a row that is not UTF-8"
     "KITH-U022" "a row without a key"
@@ -237,6 +246,7 @@ pages! {
     "KITH-U031" "more links would change than the guard allows"
     "KITH-U032" "a section of the configuration is missing"
     "KITH-U033" "more customer rows stand aside"
+    "KITH-U034" "a key that the server does not hold unique"
 }
 
 /// The page of a code, ASCII case ignored.

@@ -32,6 +32,7 @@ mod sources;
 mod store;
 mod targets;
 mod sqlserver_conflicts;
+mod sqlserver_customers;
 mod sqlserver_target;
 mod tds_peer;
 mod tidy;

@@ -30,8 +30,7 @@ fn compared(server: &Server, how: &str) -> SqlServerTarget {
 }
 
 async fn tables_with_version(server: &Server) {
-    server.tables().await;
-    server.sql("ALTER TABLE dbo.{Interaction} ADD Version rowversion").await;
+    server.tables_with(", Version rowversion").await;
 }
 
 async fn an_edit_before_a_delivery_goes_by_the_word(server: &Server) {

@@ -61,7 +61,8 @@ impl Server {
 
     /// The server that the environment names; `None` is told loudly.
     pub fn real() -> Option<Self> {
-        let spec = sqlserver::spec()?;
+        // It may ask the server, which blocks.
+        let spec = std::thread::spawn(sqlserver::spec).join().unwrap()?;
         let nanos = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
         Some(Self { spec, peer: None, prefix: format!("kith{:x}", nanos & 0xffff_ffff_ffff) })
     }
@@ -109,13 +110,18 @@ impl Server {
 
     /// Ledger, records, interactions, leads.
     pub async fn tables(&self) {
+        self.tables_with("").await;
+    }
+
+    /// As [`Server::tables`], with more columns in the interactions: `, Version rowversion`.
+    pub async fn tables_with(&self, more: &str) {
         self.sql("CREATE TABLE dbo.{Ledger} (idempotency_key varbinary(32) NOT NULL PRIMARY KEY, outcome tinyint NOT NULL)").await;
         self.sql("CREATE TABLE dbo.{Records} (record_hash varbinary(32) NOT NULL PRIMARY KEY, fields varbinary(8000) NOT NULL)").await;
-        self.sql(
-            "CREATE TABLE dbo.{Interaction} (Id int IDENTITY(1,1) NOT NULL, Network nvarchar(32) NOT NULL, ActivityID nvarchar(200) NOT NULL, \
+        self.sql(&format!(
+            "CREATE TABLE dbo.{{Interaction}} (Id int IDENTITY(1,1) NOT NULL, Network nvarchar(32) NOT NULL, ActivityID nvarchar(200) NOT NULL, \
              CustomerID nvarchar(64) NOT NULL, PostedAt datetime2(3) NULL, Body nvarchar(40) NULL, Topic varchar(20) NULL, Priority int NULL, \
-             Gone bit NOT NULL DEFAULT 0, ModifiedOn datetime2(3) NULL, CONSTRAINT {Interaction}_pk PRIMARY KEY (Network, ActivityID))",
-        )
+             Gone bit NOT NULL DEFAULT 0, ModifiedOn datetime2(3) NULL{more}, CONSTRAINT {{Interaction}}_pk PRIMARY KEY (Network, ActivityID))",
+        ))
         .await;
         self.sql("CREATE TABLE dbo.{Lead} (PostURL nvarchar(300) NOT NULL PRIMARY KEY, Topic nvarchar(20) NULL)").await;
     }

@@ -206,6 +206,17 @@ pub(super) const CHANGES: Key = only(
 pub(super) const PAGE: Key =
     only("sqlserver", key("page", Form::Count(100, 50_000), Need::Default("5000"), "Rows in one page: what memory holds at a time.", "5000"));
 
+pub(super) const EVERY_MINUTES: Key = only(
+    "sqlserver",
+    key(
+        "every_minutes",
+        Form::Count(1, 1_440),
+        Need::Default("15"),
+        "How often the server is asked whether something changed. Each start and each `kith run --once` asks.",
+        "60",
+    ),
+);
+
 pub(super) const SERVER: Key = key(
     "server",
     Form::Text(LONGEST_WORD),
@@ -499,6 +510,7 @@ const TABLE_KEYS: &[Key] = &[
     ROW_KEY,
     CHANGES,
     PAGE,
+    EVERY_MINUTES,
     only("sqlserver", SERVER),
     only("sqlserver", DATABASE),
     only("sqlserver", FAILOVER_PARTNER),

@@ -254,6 +254,7 @@ impl<'a> Checker<'a> {
             None => Changes::Compared,
         };
         let page = self.count(table, &keys::PAGE);
+        let every = self.count(table, &keys::EVERY_MINUTES);
         let rows = rows?;
         if changes == Changes::Tracking && matches!(rows, super::SqliteRows::Query(_)) {
             let place = table.values.get(keys::CHANGES.name).map_or_else(|| table.place.clone(), |n| n.place.clone());
@@ -261,7 +262,7 @@ impl<'a> Checker<'a> {
             self.error(EXCLUDE_EACH_OTHER, &place, message, "write `table`, or name a column that grows with each change");
             return None;
         }
-        Some(ServerRows { server: server?, rows, key: key?, changes, page: page? })
+        Some(ServerRows { server: server?, rows, key: key?, changes, page: page?, every_minutes: every? })
     }
 }
 

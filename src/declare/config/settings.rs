@@ -139,6 +139,8 @@ pub struct ServerRows {
     pub changes: Changes,
     /// Rows in one page, 100 to 50,000.
     pub page: NonZeroU32,
+    /// Minutes between two questions whether something changed, 1 to 1,440.
+    pub every_minutes: NonZeroU32,
 }
 
 /// How a table of customers or related records is read.

@@ -146,7 +146,8 @@ impl<'a> Stage<'a> {
         )
     }
 
-    /// Changes what is done with some rows. Numbers are written in runs; at most a thousand terms a statement, far below every engine's limit.
+    /// Changes what is done with some rows. Numbers are written in runs; at most a thousand in a list and fifty alternatives a statement, far below every
+    /// engine's limit.
     pub(super) fn set_act(&self, act: u8, numbers: &[usize]) -> Vec<String> {
         let mut runs: Vec<(usize, usize)> = Vec::new();
         for number in numbers {
@@ -161,7 +162,7 @@ impl<'a> Stage<'a> {
             .map(|chunk| format!("kith_n IN ({})", chunk.iter().map(|(n, _)| n.to_string()).collect::<Vec<_>>().join(", ")))
             .collect();
         terms.extend(
-            long.chunks(200)
+            long.chunks(50)
                 .map(|chunk| chunk.iter().map(|(first, last)| format!("(kith_n BETWEEN {first} AND {last})")).collect::<Vec<_>>().join(" OR ")),
         );
         terms.into_iter().map(|term| format!("UPDATE {} SET kith_act = {act} WHERE {term}", self.name)).collect()

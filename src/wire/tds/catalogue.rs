@@ -146,11 +146,13 @@ pub async fn table(session: &mut Session, name: &ObjectName) -> Result<Option<Ta
             text_literal(&name.name)
         );
         let told = grouped(tolerant(session, &constraints).await?);
-        unique = match (unique, told) {
-            (_, Some(told)) if !told.is_empty() => Some(told),
-            // Nothing of it is known for sure: an index that the constraints don't show may be there.
-            (None, _) => None,
-            (Some(none), _) => Some(none),
+        // An engine may know that there is a unique index and not of which columns: then nothing is known for sure.
+        let hidden = format!("SELECT CAST(COUNT(*) AS int) FROM sys.indexes AS i WHERE i.object_id = {object} AND i.is_unique = 1");
+        let hidden = tolerant(session, &hidden).await?.is_none_or(|rows| rows.first().and_then(|row| number(row, 0)) != Some(0));
+        unique = match told {
+            Some(told) if !told.is_empty() => Some(told),
+            Some(_) | None if hidden => None,
+            Some(_) | None => unique,
         };
     }
     let rights = rights(session, name).await?;

@@ -370,14 +370,19 @@ pub fn read(cell: &Cell) -> Value {
         ColumnData::Xml(xml) => xml.as_deref().map_or(Value::Missing, |xml| Value::text(xml.as_ref())),
         ColumnData::DateTime(at) => at.and_then(temporal::of_datetime).map_or(Value::Missing, Value::Time),
         ColumnData::SmallDateTime(at) => at.and_then(temporal::of_smalldatetime).map_or(Value::Missing, Value::Time),
-        ColumnData::DateTime2(at) => at.and_then(temporal::of_datetime2).map_or(Value::Missing, Value::Time),
-        ColumnData::DateTimeOffset(at) => at.and_then(temporal::of_datetimeoffset).map_or(Value::Missing, Value::Time),
+        ColumnData::DateTime2(at) => at.map_or(Value::Missing, moment),
+        ColumnData::DateTimeOffset(at) => at.map_or(Value::Missing, |at| moment(at.datetime2())),
         ColumnData::Date(day) => day.and_then(temporal::of_date).map_or(Value::Missing, |day| Value::text(day.to_string())),
         ColumnData::Time(time) => time
             .and_then(temporal::of_time)
             .and_then(|time| FieldKind::TimeOfDay.fitted(&Value::text(time.to_string())))
             .unwrap_or_default(),
     }
+}
+
+/// A moment, or its text where it is beyond what a moment can be.
+fn moment(at: tiberius::time::DateTime2) -> Value {
+    temporal::of_datetime2(at).map_or_else(|| temporal::civil_text(at).map_or(Value::Missing, Value::text), Value::Time)
 }
 
 /// All digits, with the point.

@@ -3,8 +3,10 @@
 use crate::model::Timestamp;
 use jiff::civil::{Date as Day, DateTime as Civil, Time as TimeOfDay};
 use jiff::tz::TimeZone;
-use tiberius::time::{Date, DateTime, DateTime2, DateTimeOffset, SmallDateTime, Time};
+use tiberius::time::{Date, DateTime, DateTime2, SmallDateTime, Time};
 
+/// Where `date` counts from.
+const FIRST_DAY: Day = jiff::civil::date(1, 1, 1);
 /// Days from 0001-01-01 (the count of `date`) to 1970-01-01.
 const DAYS_TO_1970: i64 = 719_162;
 /// Days from 1900-01-01 (the count of `datetime`) to 1970-01-01.
@@ -81,20 +83,19 @@ pub(super) fn of_datetime2(value: DateTime2) -> Option<Timestamp> {
     Timestamp::from_nanosecond(days * NANOS_A_DAY + nanos_of(value.time())).ok()
 }
 
-/// On the wire the moment stands in UTC, the offset beside it.
-pub(super) fn of_datetimeoffset(value: DateTimeOffset) -> Option<Timestamp> {
-    of_datetime2(value.datetime2())
-}
-
 /// For a `date`.
 pub(super) fn date(day: Day) -> Option<Date> {
-    let moment = day.to_zoned(TimeZone::UTC).ok()?.timestamp();
-    u32::try_from(parts(moment).0 + DAYS_TO_1970).ok().map(Date::new)
+    let days = day.since((jiff::Unit::Day, FIRST_DAY)).ok()?.get_days();
+    u32::try_from(days).ok().map(Date::new)
 }
 
 pub(super) fn of_date(value: Date) -> Option<Day> {
-    let days = i128::from(value.days()) - i128::from(DAYS_TO_1970);
-    Some(Timestamp::from_nanosecond(days * NANOS_A_DAY).ok()?.to_zoned(TimeZone::UTC).date())
+    FIRST_DAY.checked_add(jiff::Span::new().try_days(i64::from(value.days())).ok()?).ok()
+}
+
+/// The text of a moment that no [`Timestamp`] holds: the last day of year 9999, which tables use for "never".
+pub(super) fn civil_text(value: DateTime2) -> Option<String> {
+    Some(of_date(value.date())?.to_datetime(of_time(value.time())?).to_string())
 }
 
 /// What a `time` means.
@@ -169,6 +170,8 @@ mod tests {
             if (1..=9999).contains(&day.year()) {
                 prop_assert_eq!(of_date(date(day).unwrap()), Some(day));
             }
+            let last = jiff::civil::date(9999, 12, 31);
+            prop_assert_eq!(of_date(date(last).unwrap()), Some(last));
         }
     }
 }

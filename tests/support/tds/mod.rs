@@ -140,7 +140,9 @@ impl TdsPeer {
         let port = listener.local_addr().unwrap().port();
         let door = Door { shared: shared.clone(), encryption: options.encryption, acceptor };
         let (stop, stopped) = oneshot::channel::<()>();
-        let thread = std::thread::spawn(move || {
+        // A parser descends for every part of a long condition.
+        let deep = std::thread::Builder::new().stack_size(64 << 20);
+        let thread = deep.spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener).unwrap();
@@ -149,7 +151,7 @@ impl TdsPeer {
                     _ = stopped => {}
                 }
             });
-        });
+        }).unwrap();
         Self { dir, port, shared, inside: Mutex::new(inside), stop: Some(stop), thread: Some(thread) }
     }
 
