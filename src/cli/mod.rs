@@ -2,6 +2,8 @@
 
 mod audit;
 mod check;
+mod connector;
+mod connector_init;
 mod dead_letter;
 mod doctor;
 mod environment;
@@ -89,6 +91,9 @@ pub enum Command {
     /// What a mapping says
     #[command(subcommand)]
     Mapping(mapping::Command),
+    /// Target files by themselves
+    #[command(subcommand)]
+    Connector(connector::Command),
     /// What a run would do, field by field; writes nothing
     Plan(plan::Arguments),
     /// The service, or one pass until nothing is left to do
@@ -162,6 +167,7 @@ pub fn run(arguments: Arguments, environment: Environment) -> Exit {
         Command::Check(arguments) => check::run(&arguments, &mut session),
         Command::Test(arguments) => test::run(&arguments, &mut session),
         Command::Mapping(command) => mapping::run(&command, &mut session),
+        Command::Connector(command) => connector::run(&command, &mut session),
         Command::Explain(arguments) => explain::run(&arguments, &mut session),
         Command::Plan(arguments) => plan::run(&arguments, &mut session),
         Command::Run(arguments) => run::run(&arguments, &mut session),

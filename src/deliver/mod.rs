@@ -17,5 +17,5 @@ pub use ndjson::NdjsonTarget;
 pub use record::fits;
 pub use retry::{Next, after_failure, half_rest, rest};
 pub use sqlite::SqliteTarget;
-pub use sqlserver::SqlServerTarget;
+pub use sqlserver::{SqlServerTarget, starting_file};
 pub use target::{Answer, AnyTarget, Exchange, Pause, Settled, Target, Written};

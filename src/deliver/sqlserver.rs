@@ -14,7 +14,10 @@ mod pool;
 mod preview;
 mod procedure;
 mod row;
+mod starting;
 mod statements;
+
+pub use starting::starting_file;
 
 use super::record::Prepared;
 use super::retry::rest;
