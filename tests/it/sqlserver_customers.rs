@@ -113,7 +113,7 @@ fn every_type_comes_exactly() {
              F bit NULL, G nvarchar(max) NULL, H nchar(6) NULL, I float NULL, J datetimeoffset(3) NULL, K varbinary(4) NULL, L time(3) NULL)",
         );
         place.sql(
-            "INSERT INTO {t} VALUES ('6F9619FF-8B86-D011-B42D-00C04FC964FF', -9223372036854775808, 123456789012345678.0123456789, 922337203685477.5807, \
+            "INSERT INTO {t} VALUES ('6F9619FF-8B86-D011-B42D-00C04FC964FF', -9223372036854775808, CAST('123456789012345678.0123456789' AS decimal(28, 10)), CAST('922337203685477.5807' AS money), \
              '0001-01-01', '9999-12-31T23:59:59.9999999', 1, N'Zoë 🎉', N'ab', 0.1, '2026-01-31T23:30:00.125+02:00', NULL, '23:59:59.999')",
         );
         place.sql("INSERT INTO {t} (Id, K) VALUES ('7F9619FF-8B86-D011-B42D-00C04FC964FF', 0x0102)");
@@ -128,7 +128,7 @@ fn every_type_comes_exactly() {
             text("123456789012345678.0123456789"),
             text("922337203685477.5807"),
             text("0001-01-01"),
-            text("9999-12-31T23:59:59.9999999Z"),
+            text("9999-12-31T23:59:59.9999999"),
             Value::Integer(1),
             text("Zoë 🎉"),
             text("ab"),

@@ -65,7 +65,8 @@ impl Link {
                 Err(fault) if passes(&fault) && attempt < TRIES => {
                     tracing::warn!(server = %self.spec.address, attempt, %fault, "customers: the question is asked again");
                     let rest = fault.number().and_then(|number| meaning(number).rest).unwrap_or_default();
-                    self.runtime.block_on(tokio::time::sleep(wait.max(rest)));
+                    // Made inside of the runtime: a timer needs its clock.
+                    self.runtime.block_on(async { tokio::time::sleep(wait.max(rest)).await });
                     attempt += 1;
                     wait *= 2;
                 }

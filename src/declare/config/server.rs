@@ -42,7 +42,7 @@ impl ServerAddress {
         } else if let Some(rest) = text.strip_prefix('[') {
             let (host, rest) = rest.split_once(']')?;
             let port = rest.strip_prefix([':', ',']).map_or(Some(DEFAULT_PORT), |port| port.trim().parse().ok())?;
-            return host.parse::<std::net::Ipv6Addr>().ok().map(|_| Self { host: host.into(), at: ServerAt::Port(port) });
+            return host.parse::<core::net::Ipv6Addr>().ok().map(|_| Self { host: host.into(), at: ServerAt::Port(port) });
         } else if let Some((host, port)) = text.split_once([':', ',']) {
             (host, ServerAt::Port(port.trim().parse().ok().filter(|port| *port != 0)?))
         } else {

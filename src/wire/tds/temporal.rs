@@ -134,13 +134,14 @@ mod tests {
 
     #[test]
     fn moments_at_the_edges_are_exact_or_refused() {
-        for (text, scale) in [("0001-01-01T00:00:00Z", 7), ("9999-12-31T23:59:59.9999999Z", 7), ("1969-12-31T23:59:59.5Z", 1)] {
+        for (text, scale) in [("0001-01-01T00:00:00Z", 7), ("9999-12-30T20:59:59.9999999Z", 7), ("1969-12-31T23:59:59.5Z", 1)] {
             let moment = rounded(at(text), scale).unwrap();
             assert_eq!(of_datetime2(datetime2(moment, scale).unwrap()), Some(at(text)), "{text}");
         }
         assert_eq!(rounded(at("2026-01-31T23:59:59.9999999Z"), 3), Some(at("2026-02-01T00:00:00Z")));
-        // Beyond the last moment of year 9999 there is nothing to round up to.
-        assert_eq!(rounded(at("9999-12-31T23:59:59.9999999Z"), 0), None);
+        // What no moment can be is text.
+        let last = DateTime2::new(date(jiff::civil::date(9999, 12, 31)).unwrap(), Time::new(863_999_999_999, 7));
+        assert_eq!((of_datetime2(last), civil_text(last).as_deref()), (None, Some("9999-12-31T23:59:59.9999999")));
         assert_eq!(datetime(at("1752-12-31T23:59:59Z")), None);
         assert_eq!(datetime(at("1753-01-01T00:00:00Z")).unwrap().1, at("1753-01-01T00:00:00Z"));
         // The examples of SQL Server's own documentation of `datetime`.
