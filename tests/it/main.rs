@@ -29,11 +29,11 @@ mod linkage;
 mod main_job;
 mod service;
 mod sources;
-mod store;
-mod targets;
 mod sqlserver_conflicts;
 mod sqlserver_customers;
 mod sqlserver_target;
+mod store;
+mod targets;
 mod tds_peer;
 mod tidy;
 

@@ -1,8 +1,8 @@
 //! From a target file as written to its checked form: every complaint, each with its place.
 
 use super::http_read;
-use super::sqlserver_read;
 use super::rules::{Breaker, Counted, DeliveryRules, FaultAction, FaultClass, FaultRule, Quotas, Retry};
+use super::sqlserver_read;
 use super::{FieldKind, Operation, TargetField, TargetFile, TargetKind, WriteMode};
 use crate::declare::shape::{self, Key, Record, Shape};
 use crate::declare::yaml::{self, Entry, Kind, Node, Tree};
@@ -46,7 +46,12 @@ static FIELD: Shape = Shape::Record(&Record {
         Key::required("type", Shape::Word(|| FieldKind::ALL.map(FieldKind::name).to_vec()), "text", "What the field holds."),
         Key::optional("required", Shape::TrueFalse, "true", "Whether a write without it is refused. Fields of the record key always are."),
         Key::optional("max_length", Shape::Whole { min: 1, max: LONGEST_TEXT }, "4000", "At most this many characters; text only."),
-        Key::optional("column", Shape::Text, "Customer ID", "Kind sqlserver: the column or parameter, where it is not called as the field."),
+        Key::optional(
+            "column",
+            Shape::Text,
+            "Customer ID",
+            "Kind sqlserver: the column or parameter, where it is not called as the field.",
+        ),
         Key::optional("description", Shape::Text, "The text of the post", "For those who write mappings."),
     ],
     others: None,
@@ -194,7 +199,12 @@ static TARGET: Shape = Shape::Record(&Record {
             "{ KITH-D004: drop, failed: retry }",
             "What a fault means: its class (refused, batch_refused, failed, unavailable, login_expired) or code → retry, park, drop, split, login.",
         ),
-        Key::optional("sqlserver", sqlserver_read::SQLSERVER, "{ ledger: kith.DeliveryLedger }", "Kind sqlserver: Kith's own tables in the database."),
+        Key::optional(
+            "sqlserver",
+            sqlserver_read::SQLSERVER,
+            "{ ledger: kith.DeliveryLedger }",
+            "Kind sqlserver: Kith's own tables in the database.",
+        ),
         Key::optional("http", http_read::SERVICE, "{ health: /health }", "Kind http: what holds for every request."),
         Key::optional(
             "answers",
@@ -269,7 +279,16 @@ impl Reader<'_> {
         if kind == Some(TargetKind::SqlServer) && sql.is_none() {
             return None;
         }
-        Some(TargetFile { name, kind: kind?, operations: operations.into_iter().map(|(o, _)| o).collect(), rules, http, sql, digest, source })
+        Some(TargetFile {
+            name,
+            kind: kind?,
+            operations: operations.into_iter().map(|(o, _)| o).collect(),
+            rules,
+            http,
+            sql,
+            digest,
+            source,
+        })
     }
 
     fn rules(&mut self, kind: TargetKind) -> DeliveryRules {
@@ -358,7 +377,12 @@ impl Reader<'_> {
         if let (WriteMode::UpdateOnly, Some(kind), Some(at)) = (write, kind, node.entry("write"))
             && kind != TargetKind::SqlServer
         {
-            self.error(OTHER_KIND, at.key_span, format!("`update_only` belongs to kind `sqlserver`, and this is kind `{}`", kind.name()), "write `upsert` or `insert_only`");
+            self.error(
+                OTHER_KIND,
+                at.key_span,
+                format!("`update_only` belongs to kind `sqlserver`, and this is kind `{}`", kind.name()),
+                "write `upsert` or `insert_only`",
+            );
         }
         let (sql, table) = match kind {
             Some(TargetKind::SqlServer) => {
@@ -373,13 +397,12 @@ impl Reader<'_> {
             None => (None, table),
         };
         let http = match kind {
-            Some(TargetKind::SqlServer) => None,
+            Some(TargetKind::SqlServer) | None => None,
             Some(TargetKind::Http) => Some(self.http_operation(entry, &fields, &record_key, on_delete.as_ref()?, write)?),
             Some(kind) => {
                 self.no_http_keys(kind, node);
                 None
             }
-            None => None,
         };
         Some(Operation {
             id: OperationId(entry.key.clone()),

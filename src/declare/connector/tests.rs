@@ -28,7 +28,10 @@ fn shipped() -> Vec<(PathBuf, TargetFile)> {
 #[test]
 fn shipped_targets_are_right_and_offer_what_mappings_deliver() {
     let targets = shipped();
-    assert_eq!(targets.iter().map(|(_, t)| t.kind).collect::<Vec<_>>(), [TargetKind::Http, TargetKind::Ndjson, TargetKind::Sqlite, TargetKind::SqlServer]);
+    assert_eq!(
+        targets.iter().map(|(_, t)| t.kind).collect::<Vec<_>>(),
+        [TargetKind::Http, TargetKind::Ndjson, TargetKind::Sqlite, TargetKind::SqlServer]
+    );
     let sqlite = &targets[2].1;
     let interaction = sqlite.operation("upsert_interaction").unwrap();
     assert_eq!(interaction.record_key.iter().map(|k| &**k).collect::<Vec<_>>(), ["Network", "ActivityID"]);
