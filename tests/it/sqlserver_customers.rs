@@ -5,11 +5,14 @@
 use crate::support::contract::peer_spec;
 use crate::support::sqlserver::{self, batch};
 use crate::support::tds::{Fault, Rule, TdsPeer};
-use crate::support::{Project, slice};
+use crate::support::{ORDERS_HEADER, Project, activity, lines, slice};
+use kith::cli::{Environment, Format, Global, Project as Loaded};
 use kith::customers::{Before, CustomersError, Mark, ReadRow, ReadSummary, look, mark, read_related, read_since};
 use kith::declare::config::{Changes, ServerRows, ServerSpec, SqliteRows, TableKind, TableSpec};
 use kith::model::{CustomerId, Value};
 use kith::normalize::{Cleaner, CustomerFields, Extract, Field};
+use kith::pipeline::{Clock, Parts, RunOptions, Service, Unseen, WhoAsks};
+use kith::store::log::InstallationKeys;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -302,6 +305,88 @@ fn the_service_decides_as_from_a_file_and_the_guard_and_the_doctor_stand() {
         place.sql("DROP TABLE {t}");
         project.kith(&["doctor"]).fails(1, "KITH-U014");
         place.sql("CREATE TABLE {t} (Id int NULL)");
+    });
+}
+
+/// Two minutes each second, so that a server is asked often.
+struct Hurried(std::time::Instant, kith::model::Timestamp);
+
+impl Clock for Hurried {
+    fn now(&self) -> kith::model::Timestamp {
+        self.1.checked_add(self.0.elapsed() * 120).unwrap()
+    }
+}
+
+#[test]
+fn a_running_service_takes_in_what_changes_on_the_server() {
+    everywhere(|place| {
+        let rows = "customer_id nvarchar(40) NOT NULL PRIMARY KEY, name nvarchar(80) NULL, email nvarchar(80) NULL, phone nvarchar(40) NULL, \
+                    company nvarchar(80) NULL, city nvarchar(80) NULL, postcode nvarchar(20) NULL, country nvarchar(20) NULL, \
+                    birth_date date NULL, known_handles nvarchar(200) NULL, segment nvarchar(20) NULL, version rowversion NOT NULL";
+        place.sql(&format!("CREATE TABLE {{t}} ({rows})"));
+        let values: Vec<String> = (1..=60).map(|n| format!("(N'C{n:03}', N'Somebody {n}')")).collect();
+        place.sql(&format!("INSERT INTO {{t}} (customer_id, name) VALUES {}", values.join(", ")));
+        place.sql("UPDATE {t} SET known_handles = N'linkedin:@ben_thorn' WHERE customer_id = N'C001'");
+        let project = Project::empty();
+        let says = |user: &str, handle: &str, note| activity("linkedin", user, handle, handle, note, "grazie");
+        project.write("data/activities.ndjson", lines(&[says("u1", "ben_thorn", 1), says("u2", "ada_rossi", 2)]));
+        project.write("data/orders.csv", ORDERS_HEADER);
+        project.edit("mappings/retail.yaml", "relink: 1 %", "relink: 100 %");
+        let keys = format!(
+            "kind = \"sqlserver\"\ntable = \"{}\"\nkey = \"customer_id\"\nchanges = \"version\"\nevery_minutes = 1\npage = 1000\n{}",
+            place.table,
+            sqlserver::project_toml(&place.spec, &project.path("password"))
+        );
+        project.edit("config/kith.toml", "kind = \"csv\"\npath = \"data/customers.csv\"\n", &keys);
+        project.edit("config/kith.toml", "[service]\n", "[service]\npoll_seconds = 1\n");
+        let environment = Environment::of(&[], "tester");
+        let global = Global { config: project.path("config/kith.toml"), format: Format::Human, verbose: 0, quiet: true };
+        let loaded = Loaded::load(&global, &environment).into_result().unwrap_or_else(|problems| panic!("{problems:?}")).0;
+        let mut config = loaded.config;
+        for secret in config.customers.iter_mut().flat_map(TableSpec::secrets_mut) {
+            secret.value = Some(environment.secret(&secret.source).unwrap());
+        }
+        std::fs::create_dir_all(&config.service.state).unwrap();
+        let parts = Parts {
+            rulebook: loaded.rulebook,
+            targets: config.targets.iter().cloned().zip(loaded.targets).collect(),
+            keys: InstallationKeys::for_one_process("kith.test/retail").unwrap(),
+            config,
+        };
+        let who = WhoAsks { user: "tester".into(), role: kith::audit::Role::Operator };
+        let clock = Arc::new(Hurried(std::time::Instant::now(), kith::model::Timestamp::now()));
+        let service = Service::open(parts, who, clock, Arc::new(Unseen)).unwrap();
+        let (stop, stops) = tokio::sync::watch::channel(false);
+        let running = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(service.run(&RunOptions::default(), stops))
+        });
+        let profiles = |wanted: &[&str]| {
+            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+            loop {
+                let found = project.crm("SELECT CustomerID, Handle FROM SocialProfile");
+                if found == wanted {
+                    break;
+                }
+                assert!(std::time::Instant::now() < deadline, "{found:?} instead of {wanted:?}");
+                std::thread::sleep(std::time::Duration::from_millis(100));
+            }
+        };
+        profiles(&["C001|ben_thorn"]);
+        if let Some(peer) = &place.peer {
+            peer.forget();
+        }
+        place.sql("UPDATE {t} SET known_handles = N'linkedin:@ada_rossi' WHERE customer_id = N'C002'");
+        profiles(&["C001|ben_thorn", "C002|ada_rossi"]);
+        place.sql("DELETE FROM {t} WHERE customer_id = N'C001'");
+        profiles(&["C002|ada_rossi"]);
+        stop.send(true).unwrap();
+        running.join().unwrap().unwrap();
+        let Some(peer) = &place.peer else { return };
+        let read: Vec<String> =
+            peer.recorded().iter().map(|request| request.text()).filter(|text| text.contains("q.[known_handles]")).collect();
+        assert_eq!(read.len(), 1, "one row was fetched once: {read:#?}");
+        assert!(read[0].contains("[version] >= 0x"), "{}", read[0]);
     });
 }
 
