@@ -127,21 +127,7 @@ pub(super) fn bind(operation: &Operation, columns: &[Arc<str>], write: &TableWri
             "make sure that a unique index stands on the record key: it is what two writers can't both pass",
         )),
     }
-    let rights = [
-        ("SELECT", shape.rights.select, true),
-        ("INSERT", shape.rights.insert, operation.write != WriteMode::UpdateOnly),
-        ("UPDATE", shape.rights.update, operation.write != WriteMode::InsertOnly || write.soft_delete.is_some()),
-        ("DELETE", shape.rights.delete, operation.on_delete == OnDelete::Remove && write.soft_delete.is_none()),
-    ];
-    for (right, has, needed) in rights {
-        if needed && has == Some(false) {
-            told.push(misfit(
-                "KITH-D042",
-                format!("the login lacks the right {right} on {table}"),
-                format!("ask the DBA: GRANT {right} ON {} TO …", table.sql()),
-            ));
-        }
-    }
+    lacking_rights(operation, write, &shape, &mut told);
     if !shape.triggers.is_empty() {
         let names: Vec<&str> = shape.triggers.iter().map(|name| &**name).collect();
         let message =
@@ -174,6 +160,26 @@ pub(super) fn bind(operation: &Operation, columns: &[Arc<str>], write: &TableWri
     }
     let columns = found.into_iter().flatten().collect();
     (Some(Bound { shape, columns, key, row_version, edited_at, soft }), told)
+}
+
+/// Rights that the operation needs and the login lacks.
+fn lacking_rights(operation: &Operation, write: &TableWrite, shape: &TableShape, told: &mut Vec<Misfit>) {
+    let table = &shape.name;
+    let rights = [
+        ("SELECT", shape.rights.select, true),
+        ("INSERT", shape.rights.insert, operation.write != WriteMode::UpdateOnly),
+        ("UPDATE", shape.rights.update, operation.write != WriteMode::InsertOnly || write.soft_delete.is_some()),
+        ("DELETE", shape.rights.delete, operation.on_delete == OnDelete::Remove && write.soft_delete.is_none()),
+    ];
+    for (right, has, needed) in rights {
+        if needed && has == Some(false) {
+            told.push(misfit(
+                "KITH-D042",
+                format!("the login lacks the right {right} on {table}"),
+                format!("ask the DBA: GRANT {right} ON {} TO …", table.sql()),
+            ));
+        }
+    }
 }
 
 fn soft_of(soft: &SoftDelete, shape: &TableShape, told: &mut Vec<Misfit>) -> Option<Soft> {

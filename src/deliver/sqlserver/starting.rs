@@ -217,7 +217,7 @@ mod tests {
     fn problems(text: &str) -> String {
         let source = Arc::new(SourceFile { name: "new.yaml".into(), text: text.into() });
         let problems = connector::read(&source).problems.0;
-        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        problems.iter().map(|problem| problem.to_string() + "\n").collect()
     }
 
     #[test]
