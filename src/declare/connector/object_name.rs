@@ -72,7 +72,8 @@ impl ObjectName {
 
 impl fmt::Display for ObjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.schema, self.name)
+        let shown = |part: &str| if is_plain(part) { part.to_owned() } else { quoted(part) };
+        write!(f, "{}.{}", shown(&self.schema), shown(&self.name))
     }
 }
 
@@ -112,6 +113,7 @@ mod tests {
         #[test]
         fn what_is_quoted_is_read_again(schema in "\\PC{1,40}", name in "\\PC{1,40}") {
             let object = ObjectName { schema: schema.as_str().into(), name: name.as_str().into() };
+            prop_assert_eq!(ObjectName::parse(&object.to_string()), Some(object.clone()));
             prop_assert_eq!(ObjectName::parse(&object.sql()), Some(object));
         }
 
