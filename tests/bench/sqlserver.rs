@@ -10,6 +10,12 @@
     clippy::panic,
     clippy::float_cmp,
     clippy::items_after_statements,
+    clippy::string_slice,
+    clippy::semicolon_if_nothing_returned,
+    clippy::format_collect,
+    clippy::map_unwrap_or,
+    clippy::duration_suboptimal_units,
+    dead_code,
     reason = "a benchmark prints, over figures that it made itself, and ends where it can't go on"
 )]
 //! The server is the one that `KITH_TEST_SQLSERVER_URL` names; without it the benchmark says so and ends. For each size of the target table (0, 200,000 and

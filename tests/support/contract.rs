@@ -1,6 +1,8 @@
 //! A SQL Server for the contract tests: the peer of these tests, and the server that `KITH_TEST_SQLSERVER_URL` names. Both are set up by Transact-SQL
 //! over the wire, in tables of names that no other run uses.
 
+#![allow(clippy::format_push_string, clippy::wildcard_enum_match_arm, reason = "an answer in words, made for people who read a failure")]
+
 use super::sqlserver;
 use super::tds::TdsPeer;
 use kith::declare::config::{Encryption, GivenSecret, Secret, SecretSource, ServerAddress, ServerAt, ServerLogin, ServerSpec};

@@ -44,14 +44,14 @@ fn written(shape: &TableShape, target: &str) -> String {
     let offered = offered(shape);
     let key = key(shape, &offered);
     let mut text = String::new();
-    let table = quoted(&shape.name.to_string());
+    let table = quoted(&object(&shape.name));
     let _infallible = write!(
         text,
         "# Written from the catalogue of {table}. Remove the fields that Kith is not to write; see connectors/README.md, kind sqlserver.\n\
          kith: 1\ntarget: {}\nkind: sqlserver\n\noperations:\n  upsert_{}:\n    table: {table}\n    write: upsert{}# or insert_only, update_only\n",
         quoted(target),
         identifier(&shape.name.name).to_ascii_lowercase(),
-        " ".repeat(34),
+        " ".repeat(33),
     );
     match &key {
         Some(names) => {
@@ -65,7 +65,7 @@ fn written(shape: &TableShape, target: &str) -> String {
     match shape.row_version() {
         Some(column) => {
             let _infallible =
-                writeln!(text, "    compare: row_version{}# by `{}`: an edit in the CRM is noticed", " ".repeat(25), comment(&column.name));
+                writeln!(text, "    compare: row_version{}# by `{}`: an edit in the CRM is noticed", " ".repeat(26), comment(&column.name));
             text.push_str("    on_conflict: theirs                           # or ours, newest, park\n");
         }
         None => text.push_str(
@@ -91,6 +91,12 @@ fn written(shape: &TableShape, target: &str) -> String {
         let _infallible = writeln!(text, "    # Left out, for the server fills them or Kith can't write them: {}", left_out.join(", "));
     }
     text
+}
+
+/// As a target file names it: with brackets where they are needed.
+fn object(name: &ObjectName) -> String {
+    let plain = name.to_string();
+    if ObjectName::parse(&plain).as_ref() == Some(name) { plain } else { name.sql() }
 }
 
 fn is_offered(column: &Column) -> bool {
@@ -262,7 +268,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_columns_are_called_the_file_is_right(names in proptest::collection::btree_set("[^\\p{C}]{1,70}", 1..8)) {
+        fn whatever_columns_are_called_the_file_is_right(names in proptest::collection::btree_set("[^\\p{C}\\u{2028}\\u{2029}]{1,60}", 1..8)) {
             let columns: Vec<Column> = names.iter().map(|name| column(name, text(40), false, Default::None)).collect();
             let key: Vec<&str> = vec![names.iter().next().map(String::as_str).unwrap_or_default()];
             // SQL Server's names differ by more than case.

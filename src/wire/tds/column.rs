@@ -249,10 +249,12 @@ impl Column {
                 let text = text_of(value).ok_or_else(other)?;
                 // Bytes are at least as many as units.
                 let units = || text.encode_utf16().count();
-                if let Length::Most(most) = length
-                    && text.len() > usize::from(most)
-                {
-                    fits(units(), length, "UTF-16 characters")?;
+                let surely = match length {
+                    Length::Most(most) => usize::from(most),
+                    Length::Max => LONGEST_BULK / 2,
+                };
+                if text.len() > surely {
+                    fits(units(), length, UNITS)?;
                 }
                 Ok(Held { value: padded(value, &text, fixed), cell: string(text.into_owned()) })
             }
@@ -273,6 +275,7 @@ impl Column {
             SqlType::Xml => {
                 let Value::Text(text) = value else { return Err(other()) };
                 // Text travels as UTF-16: a declaration of another encoding would be an error.
+                fits(text.encode_utf16().count(), Length::Max, UNITS)?;
                 let bare = text.trim_start().strip_prefix("<?xml").and_then(|rest| rest.split_once("?>")).map_or(&**text, |(_, rest)| rest);
                 Ok(Held { value: value.clone(), cell: string(bare.trim().to_owned()) })
             }
@@ -483,11 +486,18 @@ fn padded(value: &Value, text: &str, fixed: bool) -> Value {
 }
 
 fn fits(has: usize, length: Length, unit: &'static str) -> Result<(), CannotHold> {
-    match length {
-        Length::Most(most) if has > usize::from(most) => Err(CannotHold::TooLong { has, takes: most.into(), unit }),
-        Length::Most(_) | Length::Max => Ok(()),
-    }
+    let takes = match length {
+        Length::Most(most) => usize::from(most),
+        // The driver's bulk load takes no value above 65,535 bytes, whatever the column takes.
+        Length::Max => LONGEST_BULK / if unit == UNITS { 2 } else { 1 },
+    };
+    if has > takes { Err(CannotHold::TooLong { has, takes, unit }) } else { Ok(()) }
 }
+
+/// Bytes of one value in a bulk load of tiberius 0.13.
+const LONGEST_BULK: usize = 65_535;
+/// What the length of `nvarchar` counts.
+const UNITS: &str = "UTF-16 characters";
 
 /// The range of money is that of its integer of ten-thousandths.
 fn within_money(held: Held, most: i128, range: impl FnOnce() -> CannotHold) -> Result<Held, CannotHold> {

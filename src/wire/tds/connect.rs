@@ -185,6 +185,9 @@ fn config(spec: &ServerSpec, host: &str, port: u16) -> Result<Config, TdsFault> 
     config.port(port);
     config.database(&spec.database);
     config.application_name(&spec.application);
+    // The driver's own limits would be shorter than the configuration's, and what it gives up it may leave half read.
+    config.handshake_timeout(None);
+    config.command_timeout(None);
     config.encryption(match spec.encryption {
         Encryption::Required => EncryptionLevel::Required,
         Encryption::Login => EncryptionLevel::Off,
