@@ -200,13 +200,16 @@ impl CustomersError {
                 let near: Vec<_> =
                     missing.iter().filter_map(|(name, near)| near.as_ref().map(|near| format!("`{near}` for `{name}`"))).collect();
                 let near = if near.is_empty() { String::new() } else { format!("did the mapping mean {}? ", near.join(", ")) };
-                (
-                    path.as_path(),
-                    Some(1),
-                    format!(
-                        "{near}Correct the mapping's `from` or the export; check `delimiter` too; a field may be marked `optional: true`"
-                    ),
-                )
+                // A server has no first line.
+                let (line, remedy) = if path.is_file() {
+                    (Some(1), "Correct the mapping's `from` or the export; check `delimiter` too; a field may be marked `optional: true`")
+                } else {
+                    (
+                        None,
+                        "Correct the mapping's `from`, the configuration's `key` and `changes`, or the table or query; a field may be marked `optional: true`",
+                    )
+                };
+                (path.as_path(), line, format!("{near}{remedy}"))
             }
             Self::EndlessRow { path, line } => (
                 path.as_path(),

@@ -4,7 +4,7 @@
 
 use crate::support::contract::peer_spec;
 use crate::support::sqlserver::{self, batch};
-use crate::support::tds::{Fault, Rule, TdsPeer};
+use crate::support::tds::{Fault, Request, Rule, TdsPeer};
 use crate::support::{ORDERS_HEADER, Project, activity, lines, slice};
 use kith::cli::{Environment, Format, Global, Project as Loaded};
 use kith::customers::{Before, CustomersError, Mark, ReadRow, ReadSummary, look, mark, read_related, read_since};
@@ -383,8 +383,7 @@ fn a_running_service_takes_in_what_changes_on_the_server() {
         stop.send(true).unwrap();
         running.join().unwrap().unwrap();
         let Some(peer) = &place.peer else { return };
-        let read: Vec<String> =
-            peer.recorded().iter().map(|request| request.text()).filter(|text| text.contains("q.[known_handles]")).collect();
+        let read: Vec<String> = peer.recorded().iter().map(Request::text).filter(|text| text.contains("q.[known_handles]")).collect();
         assert_eq!(read.len(), 1, "one row was fetched once: {read:#?}");
         assert!(read[0].contains("[version] >= 0x"), "{}", read[0]);
     });
