@@ -1,9 +1,11 @@
 //! Rank 5, what is decided reaches the CRM: targets write, say exactly what changed, and never guess what became of an unanswered write.
 
 mod error;
+mod exchange;
 pub mod http;
 mod limits;
 mod ndjson;
+mod progress;
 mod record;
 mod retry;
 mod sqlite;

@@ -127,7 +127,7 @@ impl AnyTarget {
         match file.kind {
             TargetKind::Sqlite => Self::Sqlite(SqliteTarget::new(path(), file)),
             TargetKind::Ndjson => Self::Ndjson(NdjsonTarget::new(path(), file)),
-            TargetKind::Http => {
+            TargetKind::Http | TargetKind::Soap => {
                 let service = match &spec.place {
                     TargetPlace::Service(service) => ServiceSpec::clone(service),
                     TargetPlace::File(_) => ServiceSpec::plain(""),

@@ -2,4 +2,6 @@
 
 pub mod http;
 pub mod input;
+pub mod pace;
 pub mod scrape;
+pub mod session;

@@ -252,7 +252,7 @@ pub(super) const URL: Key = key(
     "url",
     Form::Url(LONGEST_URL),
     Need::Optional("`path` says where the target is."),
-    "The service's address (kind `http`); the paths of the target file come behind it.",
+    "The service's address (kinds `http` and `soap`); the paths of the target file come behind it.",
     "\"https://helpdesk.example/api/v2\"",
 );
 pub(super) const CA_FILE: Key = key(
@@ -279,7 +279,7 @@ pub(super) const PROXY_PASSWORD: Key = key(
     "{ credential = \"proxy\" }",
 );
 pub(super) const USER: Key =
-    key("user", Form::Text(LONGEST_WORD), Need::Optional("No such login."), "With `url`: the user of an HTTP Basic login.", "\"kith\"");
+    key("user", Form::Text(LONGEST_WORD), Need::Optional("No such login."), "With `url`: the user of a login with a password; see `auth`.", "\"kith\"");
 pub(super) const PASSWORD: Key =
     key("password", Form::Secret, Need::Optional("No such login."), "With `user`: the password.", "{ credential = \"helpdesk\" }");
 pub(super) const TOKEN: Key = key(
@@ -311,6 +311,44 @@ pub(super) const SCOPE: Key = key(
     Need::Optional("The token endpoint chooses."),
     "With `token_url`: the scopes that are asked for, with blanks between.",
     "\"interactions.write\"",
+);
+pub(super) const AUTH_WORDS: &[&str] = &["basic", "wsse_text", "wsse_digest", "session", "ntlm", "negotiate"];
+pub(super) const AUTH: Key = key(
+    "auth",
+    Form::Words(AUTH_WORDS),
+    Need::Optional("`session` where the target file (kind `soap`) has a login operation, else `basic`."),
+    "With `user`: how the login travels. Kind `http` takes `basic` alone; kind `soap` also a WS-Security UsernameToken (`wsse_text`, `wsse_digest`), \
+     and the login operation of its file (`session`); `ntlm` and `negotiate` where Kith was built with them.",
+    "\"wsse_digest\"",
+);
+pub(super) const CLOCK_WORDS: &[&str] = &["own", "server"];
+pub(super) const CLOCK: Key = key(
+    "clock",
+    Form::Words(CLOCK_WORDS),
+    Need::Default("own"),
+    "With `auth` of WS-Security: whose time the token is made in; `server`: as its last answer told it in `Date`.",
+    "\"server\"",
+);
+pub(super) const EXPIRES_SECONDS: Key = key(
+    "expires_seconds",
+    Form::Count(1, 86_400),
+    Need::Optional("No timestamp is sent."),
+    "With `auth` of WS-Security: a timestamp with this life is sent along.",
+    "300",
+);
+pub(super) const CLIENT_CERTIFICATE: Key = key(
+    "client_certificate",
+    Form::Path,
+    Need::Optional("None is shown."),
+    "With `url`: the certificate that Kith shows to the service, with its chain, in PEM.",
+    "\"/etc/kith/kith.pem\"",
+);
+pub(super) const CLIENT_KEY: Key = key(
+    "client_key",
+    Form::Secret,
+    Need::Optional("None is shown."),
+    "With `client_certificate`: its private key, in PEM, without a password.",
+    "{ credential = \"kith-key\" }",
 );
 pub(super) const TIMEOUT_SECONDS: Key = key(
     "timeout_seconds",
@@ -462,6 +500,11 @@ pub(super) const TARGETS: Section = Section {
         CLIENT_ID,
         CLIENT_SECRET,
         SCOPE,
+        AUTH,
+        CLOCK,
+        EXPIRES_SECONDS,
+        CLIENT_CERTIFICATE,
+        CLIENT_KEY,
         TIMEOUT_SECONDS,
         CONNECT_SECONDS,
     ],

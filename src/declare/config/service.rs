@@ -4,7 +4,7 @@ use super::check::{Checker, Table, shown};
 use super::codes::{EXCLUDE_EACH_OTHER, MISSING, PLAIN_SECRET, WRONG_FORM};
 use super::keys::{self, Form, Key};
 use super::secret::{Secret, SecretSource};
-use super::settings::{Login, ServiceSpec, TargetPlace};
+use super::settings::{Auth, ClientCertificate, Login, ServiceSpec, TargetPlace, TokenTime};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,7 +35,9 @@ impl TargetPlace {
             Login::Bearer { token } => Some(token),
             Login::ClientCredentials { client_secret, .. } => Some(client_secret),
         };
-        login.into_iter().chain(service.proxy.as_mut().and_then(|p| p.login.as_mut()).map(|(_, password)| password)).collect()
+        let proxy = service.proxy.as_mut().and_then(|p| p.login.as_mut()).map(|(_, password)| password);
+        let key = service.certificate.as_mut().map(|certificate| &mut certificate.key);
+        login.into_iter().chain(proxy).chain(key).collect()
     }
 
     /// What it shares limits, waits and breaker under where the operator names nothing: the file, or host and port of the service.
@@ -59,7 +61,7 @@ impl TargetPlace {
 }
 
 /// Keys that mean nothing without `url`.
-const OF_SERVICES: [&Key; 13] = [
+const OF_SERVICES: [&Key; 18] = [
     &keys::CA_FILE,
     &keys::PROXY,
     &keys::PROXY_USER,
@@ -71,6 +73,11 @@ const OF_SERVICES: [&Key; 13] = [
     &keys::CLIENT_ID,
     &keys::CLIENT_SECRET,
     &keys::SCOPE,
+    &keys::AUTH,
+    &keys::CLOCK,
+    &keys::EXPIRES_SECONDS,
+    &keys::CLIENT_CERTIFICATE,
+    &keys::CLIENT_KEY,
     &keys::TIMEOUT_SECONDS,
     &keys::CONNECT_SECONDS,
 ];
@@ -115,10 +122,46 @@ impl<'a> Checker<'a> {
         let ca_file = self.path(table, &keys::CA_FILE);
         let proxy = self.proxy(table);
         let login = self.login(table);
+        let auth = self.word(table, &keys::AUTH).and_then(|at| Auth::ALL.get(at).copied());
+        self.only_with(table, &keys::AUTH, &keys::USER);
+        let token_time = self.token_time(table, auth);
+        let certificate = self.certificate(table);
         let seconds = |count: Option<std::num::NonZeroU32>| count.map(|n| Duration::from_secs(n.get().into()));
         let timeout = seconds(self.count(table, &keys::TIMEOUT_SECONDS));
         let connect = seconds(self.count(table, &keys::CONNECT_SECONDS));
-        Some(ServiceSpec { url: url?, ca_file, proxy: proxy?, login: login?, timeout: timeout?, connect: connect? })
+        Some(ServiceSpec {
+            url: url?,
+            ca_file,
+            proxy: proxy?,
+            login: login?,
+            auth,
+            token_time,
+            certificate: certificate?,
+            timeout: timeout?,
+            connect: connect?,
+        })
+    }
+
+    fn token_time(&mut self, table: &Table<'a>, auth: Option<Auth>) -> TokenTime {
+        let of_server = self.word(table, &keys::CLOCK) == Some(1);
+        let expires = self.count(table, &keys::EXPIRES_SECONDS).map(|n| Duration::from_secs(n.get().into()));
+        if !matches!(auth, Some(Auth::WsseText | Auth::WsseDigest)) {
+            for key in [&keys::CLOCK, &keys::EXPIRES_SECONDS] {
+                if let Some(node) = table.values.get(key.name) {
+                    let message = format!("`{}` means nothing without `auth` of WS-Security", key.name);
+                    self.error(MISSING, &node.key, message, "add `auth = \"wsse_digest\"` or `auth = \"wsse_text\"`, or remove it");
+                }
+            }
+        }
+        TokenTime { of_server, expires }
+    }
+
+    #[expect(clippy::option_option, reason = "outside: whether all is right; inside: whether there is one")]
+    fn certificate(&mut self, table: &Table<'a>) -> Option<Option<ClientCertificate>> {
+        let file = self.path(table, &keys::CLIENT_CERTIFICATE);
+        let key = self.given(table, &keys::CLIENT_KEY);
+        let pair = self.pair(table, (&keys::CLIENT_CERTIFICATE, file), (&keys::CLIENT_KEY, key))?;
+        Some(pair.map(|(file, key)| ClientCertificate { file, key }))
     }
 
     #[expect(clippy::option_option, reason = "outside: whether all is right; inside: whether there is one")]

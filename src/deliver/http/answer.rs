@@ -1,11 +1,11 @@
 //! What an answer means: the rules of the file in their order, then the built-in ones. Pure.
 
-use super::pace;
 use crate::declare::connector::http::{AnswerRule, Meaning};
 use crate::deliver::DeliveryError;
 use crate::diagnose::Code;
 use crate::model::{WriteEffect, WriteIntent};
 use crate::wire::http::{Extent, Reply};
+use crate::wire::pace;
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
