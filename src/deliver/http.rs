@@ -3,9 +3,9 @@
 //!
 //! The service does not tell what stood there before: a receipt names changes only where the record is new (HTTP 201).
 
-mod answer;
+pub(super) mod answer;
 mod batch;
-mod request;
+pub(super) mod request;
 mod settle;
 
 use super::exchange;

@@ -8,6 +8,7 @@ mod ndjson;
 mod progress;
 mod record;
 mod retry;
+mod soap;
 mod sqlite;
 mod target;
 
@@ -17,5 +18,6 @@ pub use limits::{Limits, NotYet, Scope, SpentQuota};
 pub use ndjson::NdjsonTarget;
 pub use record::fits;
 pub use retry::{Next, after_failure, half_rest, rest};
+pub use soap::SoapTarget;
 pub use sqlite::SqliteTarget;
 pub use target::{Answer, AnyTarget, Exchange, Pause, Settled, Target, Written};

@@ -205,7 +205,7 @@ pages! {
     "KITH-T021" "a call that can't do what it is for"
     "KITH-T022" "a value of a call that can't be filled"
     "KITH-T023" "a setting of a SOAP service that can't be used"
-    "KITH-T024" "a WSDL that can't be read"
+    "KITH-T024" "an operation that the WSDL does not have"
     "KITH-T025" "a target file that does not fit its WSDL"
     "KITH-T026" "a service that its vendor switches off"
     "KITH-U001" "a customer file that is missing"
@@ -228,6 +228,8 @@ pages! {
     "KITH-U031" "more links would change than the guard allows"
     "KITH-U032" "a section of the configuration is missing"
     "KITH-U033" "more customer rows stand aside"
+    "KITH-U040" "a service that gives no customers"
+    "KITH-U041" "a read of a service that is not complete"
 }
 
 /// The page of a code, ASCII case ignored.

@@ -156,15 +156,17 @@ pub(super) const NETWORK: Key = key(
     "\"mastodon\"",
 );
 
-pub(super) const TABLE_KINDS: &[&str] = &["csv", "sqlite"];
+pub(super) const TABLE_KINDS: &[&str] = &["csv", "sqlite", "soap"];
 pub(super) const TABLE_KIND: Key = key(
     "kind",
     Form::Words(TABLE_KINDS),
     Need::Required,
-    "`csv`: a file with a header line, UTF-8, plain or `.gz`. `sqlite`: a database, opened for reading only.",
+    "`csv`: a file with a header line, UTF-8, plain or `.gz`. `sqlite`: a database, opened for reading only. `soap`: a paged query of a \
+     target of kind `soap`.",
     "\"csv\"",
 );
-pub(super) const TABLE_PATH: Key = key("path", Form::Path, Need::Required, "The file.", "\"/srv/crm/customers.csv.gz\"");
+pub(super) const TABLE_PATH: Key =
+    key("path", Form::Path, Need::Optional("Required for a file."), "The file, for `csv` and `sqlite`.", "\"/srv/crm/customers.csv.gz\"");
 pub(super) const DELIMITER: Key =
     only("csv", key("delimiter", Form::Character, Need::Default(","), "What separates cells: one character.", "\";\""));
 pub(super) const TABLE: Key = only(
@@ -180,6 +182,19 @@ pub(super) const QUERY: Key = only(
         "One `SELECT`.",
         "\"SELECT * FROM customers WHERE active\"",
     ),
+);
+
+pub(super) const OF_TARGET: Key = only(
+    "soap",
+    key("target", Form::Text(LONGEST_WORD), Need::Required, "The target whose address, login and target file are used.", "\"sugar\""),
+);
+pub(super) const ROWS: Key = only(
+    "soap",
+    key("rows", Form::Text(LONGEST_WORD), Need::Required, "The query of that target file that is read (`soap: queries`).", "\"contacts\""),
+);
+pub(super) const READ_MINUTES: Key = only(
+    "soap",
+    key("read_minutes", Form::Count(1, 10_080), Need::Default("60"), "It is read again after so many minutes.", "60"),
 );
 
 pub(super) const CONNECTOR: Key = key(
@@ -441,7 +456,7 @@ pub(super) const DRAIN_SECONDS: Key = key(
     "30",
 );
 
-const TABLE_KEYS: &[Key] = &[TABLE_KIND, TABLE_PATH, DELIMITER, TABLE, QUERY];
+const TABLE_KEYS: &[Key] = &[TABLE_KIND, TABLE_PATH, DELIMITER, TABLE, QUERY, OF_TARGET, ROWS, READ_MINUTES];
 
 pub(super) const SERVICE: Section = Section {
     name: "service",

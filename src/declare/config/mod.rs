@@ -24,5 +24,5 @@ pub use secret::{MAX_SECRET_BYTES, Secret, SecretError, SecretSource};
 pub use service::GivenSecret;
 pub use settings::{
     Audit, Auth, ClientCertificate, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Login, Metrics, ProxySpec, Role, RoleGrant, Service,
-    ServiceSpec, SourceKind, SourceSpec, SqliteRows, TableKind, TableSpec, TargetPlace, TargetSpec, TokenTime,
+    ServiceSpec, SoapRows, SourceKind, SourceSpec, SqliteRows, TableKind, TableSpec, TargetPlace, TargetSpec, TokenTime,
 };

@@ -131,6 +131,23 @@ pub enum TableKind {
         /// Table or query.
         rows: SqliteRows,
     },
+    /// A paged query of a SOAP service.
+    Soap(SoapRows),
+}
+
+/// A paged query of a service that a target names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SoapRows {
+    /// The target: its address and login.
+    pub target: Arc<str>,
+    /// The query of its target file.
+    pub query: Arc<str>,
+    /// It is read again so long after it was read.
+    pub every: Duration,
+    /// The target file.
+    pub connector: PathBuf,
+    /// How the service is reached; a copy of the target's.
+    pub service: Box<ServiceSpec>,
 }
 
 /// `[customers.NAME]` or `[related.NAME]`

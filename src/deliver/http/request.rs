@@ -161,7 +161,8 @@ pub(super) fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-pub(super) fn hex(digest: &Digest) -> String {
+/// A digest in hex.
+pub(in crate::deliver) fn hex(digest: &Digest) -> String {
     let mut text = String::with_capacity(64);
     for byte in digest.0 {
         let _written = write!(text, "{byte:02x}");

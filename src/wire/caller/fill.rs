@@ -1,7 +1,7 @@
 //! Templates to values, and calls to the parts of a request. Pure.
 
-use super::part::{Content, Part};
-use crate::declare::connector::soap::{Call, ElementPath, Filter, Part as Piece, Placed, Slot, Template};
+use super::part::{Content, Part, text};
+use crate::declare::connector::soap::{Call, Emptied, FieldPlace, Filter, Part as Piece, Placed, Slot, Template};
 use crate::model::Value;
 use md5::{Digest as _, Md5};
 use std::fmt::Write as _;
@@ -103,10 +103,47 @@ pub fn types(into: &mut Part, call: &Call) {
     }
 }
 
-/// The record of a call that writes one: made where it is not there.
+/// Puts the value of a field into its record (or the operation's parameters, where it stands there).
 ///
 /// # Errors
 /// Where its path can't be written.
-pub fn record<'p>(into: &'p mut Part, path: &ElementPath) -> Result<&'p mut Part, FillError> {
-    into.at(path).ok_or_else(|| FillError::Path(path.to_string()))
+pub fn field(into: &mut Part, place: &FieldPlace, content: Content) -> Result<(), FillError> {
+    let bad = || FillError::Path(place.path.to_string());
+    let content = match content {
+        Content::Value(value, _) => Content::Value(value, place.form.clone()),
+        other => other,
+    };
+    if place.inner.is_here() && place.beside.is_empty() && place.type_name.is_none() {
+        return if into.place(&place.path, content) { Ok(()) } else { Err(bad()) };
+    }
+    let element = into.at(&place.path).ok_or_else(bad)?;
+    element.type_name.clone_from(&place.type_name);
+    // Nothing is inside of nothing.
+    if !matches!(content, Content::Value(..)) {
+        element.content = content;
+        return Ok(());
+    }
+    let beside = place.beside.iter().all(|(path, fixed)| element.place(path, text(fixed.clone())));
+    if place.inner.is_here() {
+        element.content = content;
+    } else if !element.place(&place.inner, content) {
+        return Err(bad());
+    }
+    if beside { Ok(()) } else { Err(bad()) }
+}
+
+/// Empties a field of a record.
+///
+/// # Errors
+/// Where its path can't be written.
+pub fn emptied(into: &mut Part, place: &FieldPlace, how: &Emptied) -> Result<(), FillError> {
+    match how {
+        Emptied::AsSchema => field(into, place, Content::Emptied),
+        Emptied::Nil => field(into, place, Content::Nil),
+        Emptied::Empty => field(into, place, text("")),
+        Emptied::NamesIn(list) => {
+            into.again(list).ok_or_else(|| FillError::Path(list.to_string()))?.content = text(place.listed_as.clone());
+            Ok(())
+        }
+    }
 }

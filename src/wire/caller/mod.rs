@@ -1,17 +1,19 @@
 //! Calls of a SOAP service as a target file describes them: the request from templates and values, the login, the answer. Shared by the edges
 //! that write (`deliver`) and those that read (`customers`).
 
+mod check;
 mod condition;
 pub mod convert;
 pub mod declared;
 mod error;
 pub mod fill;
 pub mod find;
-pub mod fits;
 mod login;
 mod part;
+pub mod unescape;
 mod wsse;
 
+pub use check::{check, sunset};
 pub use condition::{Heard, fits, shown};
 pub use error::{CallError, Refused};
 pub use fill::{Values, scalar};
@@ -25,7 +27,7 @@ use super::wsdl::{self, Contract, OperationRef, Version};
 use super::xml::{Limits, Name, Tree, Uncarried};
 use crate::declare::config::{Auth, Secret, ServiceSpec};
 use crate::declare::connector::TargetFile;
-use crate::declare::connector::soap::{BadCharacters, Call, Placed, SoapService, SoapVersion};
+use crate::declare::connector::soap::{BadCharacters, Call, Placed, Slot, SoapService, SoapVersion};
 use crate::diagnose::Problems;
 use jiff::{SignedDuration, Timestamp};
 use login::LoginSlot;
@@ -232,8 +234,8 @@ impl Caller {
     ) -> Result<Request, CallError> {
         let contract = self.contract()?;
         let operation = operation(&contract, &self.service, &call.operation)?;
-        let with_session = |slot: &crate::declare::connector::soap::Slot| match slot {
-            crate::declare::connector::soap::Slot::Session => opened.token.as_ref().map(|token| token.expose().into()),
+        let with_session = |slot: &Slot| match slot {
+            Slot::Session => opened.token.as_ref().map(|token| token.expose().into()),
             other => values(other),
         };
         let mut body = Part::root();
