@@ -6,3 +6,6 @@ pub mod input;
 pub mod pace;
 pub mod scrape;
 pub mod session;
+pub mod soap;
+pub mod wsdl;
+pub mod xml;
