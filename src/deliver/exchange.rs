@@ -24,17 +24,7 @@ pub(super) fn hidden(
     answered: &str,
     hide: &dyn Fn(&str) -> String,
 ) -> Exchange {
-    let mut sent = format!("{} {}\n", request.method, request.url);
-    lines(&request.headers, &mut sent);
-    if request.authorization.is_some() {
-        sent.push_str("authorization: ");
-        sent.push_str(HIDDEN);
-        sent.push('\n');
-    }
-    if let Some(content) = content {
-        sent.push('\n');
-        sent.push_str(content);
-    }
+    let sent = sent(request, content, request.authorization.is_some());
     let mut came = String::new();
     if let Some(reply) = reply {
         came = format!("HTTP {}\n", reply.status);
@@ -49,6 +39,22 @@ pub(super) fn hidden(
     }
     // Masked first: a secret that is cut in two would not be found.
     Exchange { request: Personal::new(cut(hide(&sent))), answer: Personal::new(cut(hide(&came))) }
+}
+
+/// A request as text, with the login masked where it has one.
+pub(super) fn sent(request: &Request, content: Option<&str>, login: bool) -> String {
+    let mut sent = format!("{} {}\n", request.method, request.url);
+    lines(&request.headers, &mut sent);
+    if login {
+        sent.push_str("authorization: ");
+        sent.push_str(HIDDEN);
+        sent.push('\n');
+    }
+    if let Some(content) = content {
+        sent.push('\n');
+        sent.push_str(content);
+    }
+    sent
 }
 
 /// The content of an answer as text.

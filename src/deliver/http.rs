@@ -12,7 +12,7 @@ use super::exchange;
 use super::progress::Progress;
 use super::record::Prepared;
 use super::{Answer, DeliveryError, Exchange, Settled, Target, Written};
-use crate::declare::config::ServiceSpec;
+use crate::declare::config::{Login, ServiceSpec};
 use crate::declare::connector::TargetFile;
 use crate::declare::connector::http::{AnswerRule, BatchRequest, HttpService, Settle};
 use crate::diagnose::{Code, Diagnostic, Place, Problems};
@@ -51,10 +51,22 @@ impl HttpTarget {
         Self { inner: Arc::new(Inner { session: Session::new(service, LONGEST_BODY), file, service: of_file }) }
     }
 
+    /// The request of a delivery as it would be sent, secrets masked. Nothing is sent.
+    ///
+    /// # Errors
+    /// The delivery can't be one.
+    pub fn draft(&self, delivery: &Delivery) -> Result<String, DeliveryError> {
+        self.inner.draft(delivery)
+    }
+
+    /// Writes one delivery that a person gave by hand, and keeps what travelled. Whoever calls it has told the log.
+    pub async fn by_hand(&self, delivery: &Delivery) -> Written {
+        self.send(std::slice::from_ref(delivery), Progress::of(1).keeping_all()).await
+    }
+
     /// Writes deliveries; the trait's method takes only those whose intent is durable.
-    async fn send(&self, batch: &[Delivery]) -> Written {
+    async fn send(&self, batch: &[Delivery], mut progress: Progress) -> Written {
         let inner = &*self.inner;
-        let mut progress = Progress::of(batch.len());
         let mut waiting: Vec<(usize, Ready<'_>)> = Vec::with_capacity(batch.len());
         for (at, delivery) in batch.iter().enumerate() {
             match inner.ready(delivery) {
@@ -146,6 +158,11 @@ impl Inner {
     }
 
     async fn one_request(&self, ready: &Ready<'_>) -> Result<Request, DeliveryError> {
+        let request = self.unauthorized(ready)?;
+        Ok(Request { authorization: self.session.authorization().await?, ..request })
+    }
+
+    fn unauthorized(&self, ready: &Ready<'_>) -> Result<Request, DeliveryError> {
         let Some(wanted) = ready.request()? else {
             return Err(DeliveryError::refused("KITH-D008", "there is nothing to send"));
         };
@@ -156,7 +173,7 @@ impl Inner {
             headers.push(("if-none-match".into(), "*".into()));
         }
         let url = self.url(&ready.path(&wanted.path)?);
-        Ok(Request { method: wanted.method.name(), url, headers, authorization: self.session.authorization().await?, body })
+        Ok(Request { method: wanted.method.name(), url, headers, authorization: None, body })
     }
 
     async fn one_answer(&self, ready: &Ready<'_>, request: Request, progress: &mut Progress) -> (Answer, Option<Exchange>) {
@@ -173,12 +190,33 @@ impl Inner {
             About { intent: ready.delivery.intent, repeatable: ready.is_repeatable(), insert_only: ready.is_insert_only(), batch: false };
         let said = Said { status: Some(reply.status), json: json.as_ref(), reply: &reply, now: now() };
         match self.told(answer::outcome(self.rules(ready), said, about)).await {
-            Ok(effect) => (Ok(receipt(ready, effect)), None),
-            Err(error) => {
+            Ok(effect) if !progress.keeps_all() => (Ok(receipt(ready, effect)), None),
+            outcome => {
                 let kept = exchange::exchange(&request, content.as_deref(), Some(&reply), &exchange::content(&reply));
-                (Err(error), Some(kept))
+                (outcome.map(|effect| receipt(ready, effect)), Some(kept))
             }
         }
+    }
+
+    /// The request of a delivery as it would be sent, secrets masked.
+    fn draft(&self, delivery: &Delivery) -> Result<String, DeliveryError> {
+        let ready = self.ready(delivery)?;
+        let request = match &ready.http.batch {
+            Some(batch) if ready.is_batched() => {
+                let content = ready.record();
+                Request {
+                    method: batch.method.name(),
+                    url: self.url(&batch.path),
+                    headers: request::headers(&self.service, Some(&batch::idempotency(&[&ready])), true),
+                    authorization: None,
+                    body: Some(batch::content(batch, &[content])),
+                }
+            }
+            _ => self.unauthorized(&ready)?,
+        };
+        let login = !matches!(self.session.spec.login, Login::None);
+        let content = request.body.as_ref().map(|body| String::from_utf8_lossy(body).into_owned());
+        Ok(exchange::sent(&request, content.as_deref(), login))
     }
 
     /// Many records in one request.
@@ -363,7 +401,7 @@ fn now() -> Timestamp {
 impl Target for HttpTarget {
     async fn write(&self, batch: &[Intended]) -> Written {
         let deliveries: Vec<Delivery> = batch.iter().map(|intended| intended.delivery().clone()).collect();
-        self.send(&deliveries).await
+        self.send(&deliveries, Progress::of(deliveries.len())).await
     }
 
     fn most_at_once(&self) -> usize {

@@ -15,12 +15,26 @@ pub(super) struct Progress {
     stop: Option<DeliveryError>,
     /// Time that went by for requests without an answer.
     in_vain: Duration,
+    /// Whether what travelled is kept where all went well, too.
+    keeps_all: bool,
 }
 
 impl Progress {
     /// Nothing is known yet.
     pub(super) fn of(records: usize) -> Self {
-        Self { answers: vec![None; records], exchanges: vec![None; records], pause: None, stop: None, in_vain: Duration::ZERO }
+        Self { answers: vec![None; records], exchanges: vec![None; records], pause: None, stop: None, in_vain: Duration::ZERO, keeps_all: false }
+    }
+
+    /// For a call by hand: what travelled is shown, whatever comes of it.
+    #[must_use]
+    pub(super) fn keeping_all(mut self) -> Self {
+        self.keeps_all = true;
+        self
+    }
+
+    /// Whether what travelled is kept where all went well, too.
+    pub(super) const fn keeps_all(&self) -> bool {
+        self.keeps_all
     }
 
     /// Why nothing more is sent.

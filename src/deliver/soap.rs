@@ -2,6 +2,7 @@
 //! record is found and how a lost answer is settled stand in the file; no redirect is followed and nothing is repeated here.
 
 mod answer;
+mod by_hand;
 mod examine;
 mod look_up;
 mod many;
@@ -52,9 +53,8 @@ impl SoapTarget {
     }
 
     /// Writes deliveries; the trait's method takes only those whose intent is durable.
-    async fn send(&self, batch: &[Delivery]) -> Written {
+    async fn send(&self, batch: &[Delivery], mut progress: Progress) -> Written {
         let inner = &*self.inner;
-        let mut progress = Progress::of(batch.len());
         let mut waiting: Vec<(usize, Ready<'_>)> = Vec::with_capacity(batch.len());
         for (at, delivery) in batch.iter().enumerate() {
             match inner.ready(delivery) {
@@ -185,7 +185,7 @@ fn now() -> Timestamp {
 impl Target for SoapTarget {
     async fn write(&self, batch: &[Intended]) -> Written {
         let deliveries: Vec<Delivery> = batch.iter().map(|intended| intended.delivery().clone()).collect();
-        self.send(&deliveries).await
+        self.send(&deliveries, Progress::of(deliveries.len())).await
     }
 
     fn most_at_once(&self) -> usize {

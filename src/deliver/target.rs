@@ -143,6 +143,27 @@ impl AnyTarget {
     }
 }
 
+impl AnyTarget {
+    /// The requests that a delivery would send, as text with secrets masked; `None` for kinds that send none. Nothing is sent.
+    pub fn draft(&self, delivery: &Delivery) -> Option<Result<Vec<String>, DeliveryError>> {
+        match self {
+            Self::Sqlite(_) | Self::Ndjson(_) => None,
+            Self::Http(target) => Some(target.draft(delivery).map(|request| vec![request])),
+            Self::Soap(target) => Some(target.draft(delivery)),
+        }
+    }
+
+    /// Writes one delivery that a person gave by hand, and keeps what travelled; `None` for kinds that send no requests. Whoever calls it has
+    /// told the log.
+    pub async fn by_hand(&self, delivery: &Delivery) -> Option<Written> {
+        match self {
+            Self::Sqlite(_) | Self::Ndjson(_) => None,
+            Self::Http(target) => Some(target.by_hand(delivery).await),
+            Self::Soap(target) => Some(target.by_hand(delivery).await),
+        }
+    }
+}
+
 impl Target for AnyTarget {
     async fn write(&self, batch: &[Intended]) -> Written {
         match self {

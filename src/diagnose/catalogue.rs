@@ -55,6 +55,7 @@ pages! {
     "KITH-C018" "a file that can't be written"
     "KITH-C019" "service hours that can't be read"
     "KITH-C020" "metrics that others could read"
+    "KITH-C021" "a WSDL that can't be fetched"
     "KITH-D001" "a target that can't be used now"
     "KITH-D002" "a target that can't be written: full or read-only"
     "KITH-D003" "a table that does not fit the target file"

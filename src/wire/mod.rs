@@ -7,5 +7,6 @@ pub mod pace;
 pub mod scrape;
 pub mod session;
 pub mod soap;
+pub mod vendored;
 pub mod wsdl;
 pub mod xml;

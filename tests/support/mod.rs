@@ -5,6 +5,7 @@
 pub mod cutting_proxy;
 pub mod nginx;
 pub mod scripted;
+pub mod soap_stacks;
 
 use flate2::read::MultiGzDecoder;
 use std::collections::HashSet;

@@ -4,7 +4,7 @@ use super::http::{HttpOperation, HttpService};
 use super::FieldKind;
 use super::rules::{Counted, DeliveryRules, Quotas};
 use super::soap::{SoapOperation, SoapService};
-use crate::declare::config::{TargetPlace, TargetSpec};
+use crate::declare::config::{Auth, Login, ServiceSpec, TargetPlace, TargetSpec};
 use crate::diagnose::{Code, Diagnostic, Place, SourceFile};
 use crate::enrich::OnDelete;
 use crate::model::{Digest, OperationId};
@@ -139,6 +139,11 @@ impl TargetFile {
     /// The complaint where a configuration gives this file a `path` and it wants a `url`, or the other way round; `named` is where the
     /// configuration names the file.
     pub fn misplaced(&self, spec: &TargetSpec, named: &Place) -> Option<Diagnostic> {
+        if let TargetPlace::Service(service) = &spec.place
+            && let Some(told) = self.bad_login(spec, service, named)
+        {
+            return Some(told);
+        }
         let (has, wants, example) = match (self.kind, &spec.place) {
             (TargetKind::Http | TargetKind::Soap, TargetPlace::File(_)) => ("path", "url", "\"https://helpdesk.example/api\""),
             (TargetKind::Sqlite | TargetKind::Ndjson, TargetPlace::Service(_)) => ("url", "path", "\"/srv/crm/crm.db\""),
@@ -146,6 +151,27 @@ impl TargetFile {
         };
         let message = format!("[targets.{}] has a `{has}`, and its target file is of kind `{}`", spec.name, self.kind.name());
         Some(Diagnostic::error(MISPLACED, named.clone(), message, format!("write `{wants} = {example}`, or name another target file")))
+    }
+
+    /// The complaint where the login of the configuration is none that this file can use.
+    fn bad_login(&self, spec: &TargetSpec, service: &ServiceSpec, named: &Place) -> Option<Diagnostic> {
+        let session = self.soap.as_ref().and_then(|soap| soap.session.as_ref());
+        let (what, remedy) = match (self.kind, service.auth) {
+            (TargetKind::Http, Some(auth)) if auth != Auth::Basic => {
+                (format!("`auth = \"{}\"` belongs to kind `soap`", auth.name()), "remove `auth`: kind `http` has HTTP Basic")
+            }
+            (TargetKind::Soap, Some(Auth::Session)) if session.is_none() => {
+                ("the target file has no login operation".to_owned(), "add `soap: session` to the target file, or write another `auth`")
+            }
+            (_, Some(auth @ (Auth::Ntlm | Auth::Negotiate))) => {
+                (format!("this Kith was built without `{}`", auth.name()), "use a gateway that speaks it, or HTTP Basic over TLS")
+            }
+            (TargetKind::Soap, None | Some(Auth::Session)) if session.is_some() && !matches!(service.login, Login::Basic { .. }) => {
+                ("the login operation of the target file needs a user and a password".to_owned(), "add `user` and `password`")
+            }
+            _ => return None,
+        };
+        Some(Diagnostic::error(MISPLACED, named.clone(), format!("[targets.{}]: {what}", spec.name), remedy))
     }
 
     /// An operation by its id.

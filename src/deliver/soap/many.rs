@@ -142,6 +142,11 @@ impl Inner {
                 login.get_or_insert_with(|| error.clone());
             }
             match outcome {
+                Ok(effect) if progress.keeps_all() => {
+                    let alone = self.batched(batch, std::slice::from_ref(one), opened).await.ok();
+                    let kept = alone.map(|alone| kept(&alone, Some(answered), &exchange::content(&answered.reply)));
+                    progress.tell(one.at, Ok(receipt(one.ready, effect)), kept);
+                }
                 Ok(effect) => progress.tell(one.at, Ok(receipt(one.ready, effect)), None),
                 Err(error) => {
                     let text = part.unwrap_or_else(|| exchange::content(&answered.reply));

@@ -44,6 +44,9 @@ impl Inner {
         let about = self.about(ready, call, effect, &expected, false);
         let outcome = answer::outcome(self.rules(ready), &answered, &about, now());
         Ok(match self.told(&opened, outcome).await {
+            Ok(effect) if progress.keeps_all() => {
+                (Ok(receipt(ready, effect)), Some(kept(&envelope, Some(&answered), &exchange::content(&answered.reply))))
+            }
             Ok(effect) => (Ok(receipt(ready, effect)), None),
             Err(error) => {
                 let kept = kept(&envelope, Some(&answered), &exchange::content(&answered.reply));

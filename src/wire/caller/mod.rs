@@ -9,6 +9,7 @@ mod error;
 pub mod fill;
 pub mod find;
 mod login;
+mod outline;
 mod part;
 pub mod unescape;
 mod wsse;
@@ -18,6 +19,7 @@ pub use condition::{Heard, fits, shown};
 pub use error::{CallError, Refused};
 pub use fill::{Values, scalar};
 pub use login::Opened;
+pub use outline::outline;
 pub use part::{Content, Part, text};
 
 use super::http::{Reply, Request};
@@ -220,6 +222,24 @@ impl Caller {
             Auth::Session | Auth::WsseText | Auth::WsseDigest => None,
             Auth::Basic | Auth::Ntlm | Auth::Negotiate => self.http.authorization().await?,
         };
+        Ok(Envelope { request, masks })
+    }
+
+    /// The request of a call as it would be sent, with placeholders for what only a login gives. Nothing is sent.
+    ///
+    /// # Errors
+    /// The values do not fit the contract, or the WSDL can't be read.
+    pub fn drafted(
+        &self,
+        call: &Call,
+        values: &Values<'_>,
+        build: &(dyn Fn(&mut Part) -> Result<(), CallError> + Sync),
+    ) -> Result<Envelope, CallError> {
+        let token = Secret::from_bytes("‹session›".into()).ok().filter(|_| self.auth() == Auth::Session);
+        let opened = Opened { token, address: None, generation: 0 };
+        let security = self.security()?;
+        let masks = security.as_ref().map(|(_, masks)| masks.clone()).unwrap_or_default();
+        let request = self.draft(call, &opened, values, build, security.map(|(tree, _)| tree), true)?;
         Ok(Envelope { request, masks })
     }
 
