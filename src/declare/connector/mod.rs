@@ -1,5 +1,6 @@
 //! Connector files: what a target offers, as its YAML file declares it.
 
+mod field_kind;
 pub mod http;
 mod http_read;
 mod read;
@@ -9,6 +10,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+pub use field_kind::FieldKind;
 pub use read::{read, schema};
 pub use rules::{Breaker, Counted, DeliveryRules, FaultAction, FaultClass, FaultRule, Quotas, Retry};
-pub use target::{FieldKind, Operation, TargetField, TargetFile, TargetKind, WriteMode};
+pub use target::{Operation, TargetField, TargetFile, TargetKind, WriteMode};

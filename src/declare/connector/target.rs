@@ -1,11 +1,12 @@
 //! The checked form of a target file.
 
 use super::http::{HttpOperation, HttpService};
+use super::FieldKind;
 use super::rules::{Counted, DeliveryRules, Quotas};
 use crate::declare::config::{TargetPlace, TargetSpec};
 use crate::diagnose::{Code, Diagnostic, Place, SourceFile};
 use crate::enrich::OnDelete;
-use crate::model::{Digest, OperationId, Value};
+use crate::model::{Digest, OperationId};
 use std::sync::Arc;
 
 /// What a target writes into.
@@ -59,50 +60,6 @@ impl WriteMode {
         match self {
             Self::Upsert => "upsert",
             Self::InsertOnly => "insert_only",
-        }
-    }
-}
-
-/// What a field of a target holds.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum FieldKind {
-    /// Text.
-    Text,
-    /// A whole number of 64 bits.
-    Integer,
-    /// A number in double precision.
-    Number,
-    /// A moment, written as RFC 3339 in UTC.
-    Time,
-    /// True or false.
-    Bool,
-}
-
-impl FieldKind {
-    /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Text, Self::Integer, Self::Number, Self::Time, Self::Bool];
-
-    /// The word that files use.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Integer => "integer",
-            Self::Number => "number",
-            Self::Time => "time",
-            Self::Bool => "bool",
-        }
-    }
-
-    /// Whether a value can stand in a field of this kind without losing anything. `Missing` can stand anywhere.
-    pub fn accepts(self, value: &Value) -> bool {
-        match value {
-            Value::Missing => true,
-            Value::Text(_) => self == Self::Text,
-            Value::Integer(_) => matches!(self, Self::Integer | Self::Number),
-            Value::Number(_) => self == Self::Number,
-            Value::Time(_) => self == Self::Time,
-            Value::Bool(_) => self == Self::Bool,
-            Value::List(_) | Value::Record(_) => false,
         }
     }
 }

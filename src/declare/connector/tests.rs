@@ -174,8 +174,8 @@ fn broken_yaml_is_a_complaint_and_no_panic() {
 
 #[test]
 fn a_kind_takes_only_values_that_lose_nothing() {
-    assert!(FieldKind::Number.accepts(&Value::Integer(1)) && !FieldKind::Integer.accepts(&Value::Number(1.5)));
-    assert!(FieldKind::Text.accepts(&Value::Missing) && !FieldKind::Text.accepts(&Value::Integer(1)));
+    assert!(FieldKind::Number.fitted(&Value::Integer(1)).is_some() && FieldKind::Integer.fitted(&Value::Number(1.5)).is_none());
+    assert!(FieldKind::Text.fitted(&Value::Missing).is_some() && FieldKind::Text.fitted(&Value::Integer(1)).is_none());
 }
 
 #[test]

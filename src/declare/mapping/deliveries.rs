@@ -279,11 +279,11 @@ fn constant(text: &str) -> Value {
 /// The value said in the kind of the target's field, where its own kind is not known to be the same.
 fn converted(value: ValueExpr, names: &Names, kind: FieldKind) -> ValueExpr {
     let wanted = match kind {
-        FieldKind::Text => ValueKind::Text,
         FieldKind::Integer => ValueKind::Integer,
         FieldKind::Number => ValueKind::Number,
         FieldKind::Time => ValueKind::Time,
         FieldKind::Bool => ValueKind::Bool,
+        FieldKind::Text | FieldKind::Decimal | FieldKind::Date | FieldKind::TimeOfDay | FieldKind::Uuid | FieldKind::Binary => ValueKind::Text,
     };
     let same = match &value {
         ValueExpr::Name(name) | ValueExpr::Truncate { from: name, .. } => match names.kind(name) {

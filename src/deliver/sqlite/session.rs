@@ -297,10 +297,8 @@ fn from_sql(kind: FieldKind, cell: ValueRef<'_>) -> Value {
         (_, ValueRef::Real(number)) => Value::Number(number),
         (kind, ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => {
             let text = String::from_utf8_lossy(bytes);
-            match kind {
-                FieldKind::Time => text.parse().map_or_else(|_source| Value::Text(text.as_ref().into()), Value::Time),
-                FieldKind::Text | FieldKind::Integer | FieldKind::Number | FieldKind::Bool => Value::Text(text.as_ref().into()),
-            }
+            let read = Value::Text(text.as_ref().into());
+            if kind == FieldKind::Text { read } else { kind.fitted(&read).unwrap_or(read) }
         }
     }
 }
