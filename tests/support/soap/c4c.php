@@ -40,7 +40,7 @@ final class C4c
             case '03': if (!$there) return [false, 'NOT_FOUND', 'The object does not exist'];
             case '05': unset($all[$this->node][$id]); return [true, '', ''];
         }
-        if (($record['Text'] ?? '') === 'BOOM') return [false, 'INVALID', 'The text is not allowed'];
+        if (bad($record['Text'] ?? null)) return [false, 'INVALID', 'The text is not allowed'];
         if (!$profile && !isset($all['SocialMediaUserProfile'][$record['SocialMediaUserProfileID']])) return [false, 'SOCIAL_MEDIA_USER_PROFILE_NOT_FOUND', 'The user profile does not exist'];
         $record['writes'] = 1 + ($all[$this->node][$id]['writes'] ?? 0);
         $all[$this->node][$id] = $record;

@@ -63,6 +63,13 @@ class Fault_of_the_moment
     }
 }
 
+/** A record with this word in a value is refused; the CRM says how. */
+function bad(...$values): bool
+{
+    foreach ($values as $value) if (is_string($value) && str_contains($value, 'BOOM')) return true;
+    return false;
+}
+
 function detail(string $xml): SoapVar { return new SoapVar($xml, XSD_ANYXML); }
 
 function operation_of(string $envelope): string

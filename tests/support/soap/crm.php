@@ -48,7 +48,7 @@ final class Crm
     public function UpsertInteraction($p)
     {
         $this->allowed();
-        if (($p->Interaction->Subject ?? '') === 'BOOM') throw self::fault('Client', 'The subject is not allowed', 'REFUSED', false);
+        if (bad(...array_values((array) $p->Interaction))) throw self::fault('Client', 'The subject is not allowed', 'REFUSED', false);
         return store(fn(array &$all) => self::save($all, $p));
     }
 
@@ -58,7 +58,7 @@ final class Crm
         return ['Result' => store(function (array &$all) use ($p) {
             $results = [];
             foreach ($p->Record as $record) {
-                $bad = ($record->Interaction->Subject ?? '') === 'BOOM';
+                $bad = bad(...array_values((array) $record->Interaction));
                 $results[] = ['ExternalKey' => $record->ExternalKey, 'Ok' => !$bad] + ($bad ? ['Code' => 'REFUSED'] : self::save($all, $record));
             }
             return array_reverse($results);        // nobody promised an order

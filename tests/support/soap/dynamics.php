@@ -60,9 +60,9 @@ function write(array &$all, DOMElement $target, string $how): bool
 {
     [$name, $id, $attributes] = entity($target);
     if (!in_array($name, ['socialprofile', 'socialactivity', 'incident'], true)) throw new OrganizationFault(-2147217150, "The entity with a name = '$name' was not found");
-    foreach (['subject', 'title', 'profilename'] as $field) {
-        if (($attributes[$field][1] ?? '') === 'BOOM') throw new OrganizationFault(-2147220891, 'ISV code aborted the operation.');
-        if (($attributes[$field][1] ?? '') === 'LOCKED' && !isset($all['locked'][$id])) { $all['locked'][$id] = true; throw new OrganizationFault(-2147204783, 'Sql error: Execution Timeout Expired.'); }
+    foreach (['subject', 'title', 'description'] as $field) {
+        if (bad($attributes[$field][1] ?? null)) throw new OrganizationFault(-2147220891, 'ISV code aborted the operation.');
+        if (str_contains((string) ($attributes[$field][1] ?? ''), 'LOCKED') && !isset($all['locked'][$id])) { $all['locked'][$id] = true; throw new OrganizationFault(-2147204783, 'Sql error: Execution Timeout Expired.'); }
     }
     $there = isset($all[$name][$id]);
     if ($how === 'Create' && $there) throw new OrganizationFault(-2147220937, 'Cannot insert duplicate key.');

@@ -49,7 +49,7 @@ final class OnDemand
         foreach ($this->wanted() as $field) {
             if (($record[$field] ?? '') === '') throw new SoapFault('Server', "Error: A required field '$field' is missing(SBL-DAT-00498)");
         }
-        if (($record['Author'] ?? '') === 'BOOM') throw new SoapFault('Server', 'The value is not in the pick list(SBL-DAT-00225)');
+        if (bad($record['Post'] ?? null)) throw new SoapFault('Server', 'The value is not in the pick list(SBL-DAT-00225)');
         foreach ($all[$this->object] ?? [] as $other) {
             if ($other['ExternalSystemId'] === $record['ExternalSystemId']) throw new SoapFault('Server', "The same values for 'External Unique Id' already exist(SBL-DAT-00382)");
         }

@@ -74,8 +74,8 @@ final class Salesforce
                 $error = fn($code, $text) => ['created' => false, 'errors' => [['message' => $text, 'statusCode' => $code]], 'id' => null, 'success' => false];
                 if ($key === '') return $error('MISSING_ARGUMENT', 'External id not specified');
                 if ($seen[$key] > 1) return $error('DUPLICATE_VALUE', 'Duplicate external id specified: ' . $key);
-                if (in_array('BOOM', $record, true)) return $error('FIELD_CUSTOM_VALIDATION_EXCEPTION', 'The value is not allowed');
-                if (in_array('LOCKED', $record, true) && !isset($all['locked'][$key])) { $all['locked'][$key] = true; return $error('UNABLE_TO_LOCK_ROW', 'unable to obtain exclusive access to this record'); }
+                if (bad(...array_values($record))) return $error('FIELD_CUSTOM_VALIDATION_EXCEPTION', 'The value is not allowed');
+                if (str_contains($record['Body__c'] ?? '', 'LOCKED') && !isset($all['locked'][$key])) { $all['locked'][$key] = true; return $error('UNABLE_TO_LOCK_ROW', 'unable to obtain exclusive access to this record'); }
                 $type = $record['type'];
                 $new = !isset($all[$type][$key]);
                 $there = $all[$type][$key] ?? ['Id' => sprintf('a00%012dAAA', count($all[$type] ?? []) + 1), 'writes' => 0];

@@ -36,7 +36,7 @@ final class Siebel
     {
         $this->allowed();
         $request = (array) $p->ListOfSocialSrIo->ServiceRequest[0];
-        if ($request['Abstract'] === 'BOOM') throw self::fault('SBL-DAT-00498', "'BOOM' is not a valid value of the field 'Abstract'.");
+        if (bad($request['Abstract'])) throw self::fault('SBL-DAT-00498', "'BOOM' is not a valid value of the field 'Abstract'.");
         return store(function (array &$all) use ($p, $request) {
             $id = self::row();
             $all['service_requests'][$id] = $request + ['post' => (array) ($p->ListOfMktgSocialDataIO->SocialData[0] ?? [])];
@@ -58,7 +58,7 @@ final class Siebel
     {
         $this->allowed();
         $request = (array) $p->ListOfSiebelServiceRequest->ServiceRequest[0];
-        if (($request['Abstract'] ?? '') === 'BOOM') throw self::fault('SBL-DAT-00498', "'BOOM' is not a valid value of the field 'Abstract'.");
+        if (bad($request['Abstract'] ?? null)) throw self::fault('SBL-DAT-00498', "'BOOM' is not a valid value of the field 'Abstract'.");
         if (($request['PrimaryOrganizationId'] ?? '') === '') throw self::fault('SBL-EAI-04397', 'No user key can be used for the Integration Component instance');
         return store(function (array &$all) use ($request) {
             $number = $request['SRNumber'];

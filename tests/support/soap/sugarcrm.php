@@ -49,7 +49,7 @@ final class Sugar
     public function set_entry($session, $module, $list)
     {
         $this->session($session);
-        foreach ($list as $pair) if ($pair->name === 'name' && $pair->value === 'BOOM') throw self::fault(40, 'Access Denied', 'You do not have access');
+        foreach ($list as $pair) if (bad($pair->value)) throw self::fault(40, 'Access Denied', 'You do not have access');
         return ['id' => store(function (array &$all) use ($module, $list) { return self::save($all, $module, $list); })];
     }
 
@@ -60,8 +60,7 @@ final class Sugar
         return ['ids' => store(function (array &$all) use ($module, $lists) {
             $ids = [];
             foreach ($lists as $list) {
-                $names = array_column(array_map(fn($pair) => (array) $pair, $list), 'value', 'name');
-                if (($names['name'] ?? '') !== 'BOOM') $ids[] = self::save($all, $module, $list);
+                if (!bad(...array_map(fn($pair) => $pair->value, $list))) $ids[] = self::save($all, $module, $list);
             }
             return $ids;
         })];
