@@ -3,3 +3,6 @@
 pub mod http;
 pub mod input;
 pub mod scrape;
+pub mod soap;
+pub mod wsdl;
+pub mod xml;

@@ -1,0 +1,1 @@
+//! Promises of the reader and the writer.
