@@ -2,7 +2,7 @@
 
 use super::{Environment, Exit, Global, Project, Session};
 use crate::audit::Role;
-use crate::declare::config::{self, Config};
+use crate::declare::config::{self, Config, GivenSecret, TableSpec};
 use crate::declare::connector::TargetFile;
 use crate::diagnose::{Code, Diagnostic, Place, Problems};
 use crate::pipeline::{Loaded, Parts, SystemClock, WhoAsks, record_read};
@@ -73,10 +73,23 @@ fn installation_keys(config: &Config, environment: &Environment, how: Keys) -> R
 
 /// Reads the logins of the targets, once: whoever starts a service may read secrets, whoever only looks at its state need not.
 fn read_secrets(config: &mut Config, environment: &Environment) -> Result<(), Diagnostic> {
-    for secret in config.targets.iter_mut().flat_map(|target| target.place.secrets_mut()) {
+    for secret in secrets(config) {
         secret.value = Some(environment.secret(&secret.source)?);
     }
     Ok(())
+}
+
+/// The logins of targets, and of the services that customers are read from.
+fn secrets(config: &mut Config) -> impl Iterator<Item = &mut GivenSecret> {
+    let tables = config.customers.iter_mut().chain(&mut config.related).flat_map(TableSpec::secrets_mut);
+    config.targets.iter_mut().flat_map(|target| target.place.secrets_mut()).chain(tables)
+}
+
+/// Reads the logins that this user may read; one that is missing is told where it is used.
+fn read_what_may_be_read(config: &mut Config, environment: &Environment) {
+    for secret in secrets(config) {
+        secret.value = environment.secret(&secret.source).ok();
+    }
 }
 
 /// The parts of a service.
@@ -94,6 +107,9 @@ fn parts_of(project: Project, session: &mut Session, how: Keys) -> Result<(Proje
         }
     };
     let mut project = project;
+    if how == Keys::Borrowed {
+        read_what_may_be_read(&mut project.config, &session.environment);
+    }
     if how == Keys::Made
         && let Err(problem) = read_secrets(&mut project.config, &session.environment)
     {

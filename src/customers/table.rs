@@ -1,11 +1,13 @@
 //! A table, whatever it is kept in: a header, then rows of cells.
 
 use super::csv::Csv;
+use super::soap::Soap;
 use super::sqlite::Sqlite;
 use super::{CustomersError, RowFault};
 use crate::declare::config::{TableKind, TableSpec};
 use crate::diagnose::nearest;
 use crate::model::{Digest, Value};
+use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -44,7 +46,7 @@ pub(super) struct Scanned {
 
 /// An open table.
 pub(super) struct Table {
-    /// The file.
+    /// The file; of a service, its target file.
     pub(super) path: PathBuf,
     /// The columns' names.
     pub(super) header: Vec<Arc<str>>,
@@ -54,6 +56,7 @@ pub(super) struct Table {
 enum Kind {
     Csv(Box<Csv>),
     Sqlite(Sqlite),
+    Soap(Box<Soap>),
 }
 
 impl Table {
@@ -63,6 +66,10 @@ impl Table {
                 (path, Csv::open(path, *delimiter).map(|(csv, header)| (Kind::Csv(Box::new(csv)), header))?)
             }
             TableKind::Sqlite { path, rows } => (path, Sqlite::open(path, rows).map(|(sqlite, header)| (Kind::Sqlite(sqlite), header))?),
+            TableKind::Soap(rows) => {
+                let (soap, header) = Soap::open(rows)?;
+                (&rows.connector, (Kind::Soap(Box::new(soap)), header))
+            }
         };
         Ok(Self { path: path.clone(), header, kind })
     }
@@ -70,7 +77,10 @@ impl Table {
     /// Where these columns stand; `None` for an optional one that is not there.
     pub(super) fn positions<'a>(&self, wanted: impl IntoIterator<Item = (&'a str, bool)>) -> Result<Vec<Option<usize>>, CustomersError> {
         let (mut found, mut missing) = (Vec::new(), Vec::new());
+        // Of a service without a row nothing is known, and nothing is read.
+        let unknown = matches!(&self.kind, Kind::Soap(soap) if soap.is_empty());
         for (name, optional) in wanted {
+            let optional = optional || unknown;
             let at = self.header.iter().position(|header| **header == *name);
             if at.is_none() && !optional && !missing.iter().any(|(known, _)| known == name) {
                 missing.push((name.to_owned(), nearest(name, self.header.iter().map(AsRef::as_ref)).map(str::to_owned)));
@@ -85,6 +95,27 @@ impl Table {
         match self.kind {
             Kind::Csv(csv) => csv.rows(&self.header, pick, each),
             Kind::Sqlite(sqlite) => sqlite.rows(&self.header, pick, each),
+            Kind::Soap(soap) => soap.rows(&self.header, pick, each),
+        }
+    }
+}
+
+/// Adds a cell so that no two different rows of cells give the same bytes: kind, length, content.
+pub(super) fn hash_cell(hash: &mut Sha256, cell: Cell<'_>) {
+    match cell {
+        Cell::Missing => hash.update([0]),
+        Cell::Text(text) => {
+            hash.update([1]);
+            hash.update(text.len().to_be_bytes());
+            hash.update(text.as_bytes());
+        }
+        Cell::Integer(number) => {
+            hash.update([2]);
+            hash.update(number.to_be_bytes());
+        }
+        Cell::Number(number) => {
+            hash.update([3]);
+            hash.update(number.to_bits().to_be_bytes());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the pipeline asks of a target, and the kinds that there are.
 
-use super::{DeliveryError, HttpTarget, NdjsonTarget, SqliteTarget};
+use super::{DeliveryError, HttpTarget, NdjsonTarget, SoapTarget, SqliteTarget};
 use crate::declare::config::{ServiceSpec, TargetPlace, TargetSpec};
 use crate::declare::connector::{TargetFile, TargetKind};
 use crate::diagnose::{Code, Problems};
@@ -117,6 +117,8 @@ pub enum AnyTarget {
     Ndjson(NdjsonTarget),
     /// A service that takes JSON over HTTP.
     Http(HttpTarget),
+    /// A SOAP service.
+    Soap(SoapTarget),
 }
 
 impl AnyTarget {
@@ -124,16 +126,19 @@ impl AnyTarget {
     pub fn new(spec: &TargetSpec, file: Arc<TargetFile>) -> Self {
         // A place that does not fit the kind is refused when the project is loaded (`TargetFile::misplaced`); here it can only fail to open.
         let path = || spec.place.file().cloned().unwrap_or_default();
+        let service = || match &spec.place {
+            TargetPlace::Service(service) => ServiceSpec::clone(service),
+            TargetPlace::File(_) => ServiceSpec::plain(""),
+        };
         match file.kind {
             TargetKind::Sqlite => Self::Sqlite(SqliteTarget::new(path(), file)),
             TargetKind::Ndjson => Self::Ndjson(NdjsonTarget::new(path(), file)),
-            TargetKind::Http => {
-                let service = match &spec.place {
-                    TargetPlace::Service(service) => ServiceSpec::clone(service),
-                    TargetPlace::File(_) => ServiceSpec::plain(""),
-                };
-                Self::Http(HttpTarget::new(service, file))
-            }
+            TargetKind::Http => Self::Http(HttpTarget::new(service(), file)),
+            // A checked file of this kind has its soap part.
+            TargetKind::Soap => match SoapTarget::new(service(), file.clone()) {
+                Some(target) => Self::Soap(target),
+                None => Self::Http(HttpTarget::new(service(), file)),
+            },
         }
     }
 }
@@ -144,6 +149,7 @@ impl Target for AnyTarget {
             Self::Sqlite(target) => target.write(batch).await,
             Self::Ndjson(target) => target.write(batch).await,
             Self::Http(target) => target.write(batch).await,
+            Self::Soap(target) => target.write(batch).await,
         }
     }
 
@@ -152,6 +158,7 @@ impl Target for AnyTarget {
             Self::Sqlite(target) => target.most_at_once(),
             Self::Ndjson(target) => target.most_at_once(),
             Self::Http(target) => target.most_at_once(),
+            Self::Soap(target) => target.most_at_once(),
         }
     }
 
@@ -160,6 +167,7 @@ impl Target for AnyTarget {
             Self::Sqlite(target) => target.travels_alone(delivery),
             Self::Ndjson(target) => target.travels_alone(delivery),
             Self::Http(target) => target.travels_alone(delivery),
+            Self::Soap(target) => target.travels_alone(delivery),
         }
     }
 
@@ -168,6 +176,7 @@ impl Target for AnyTarget {
             Self::Sqlite(target) => target.settle(unknown).await,
             Self::Ndjson(target) => target.settle(unknown).await,
             Self::Http(target) => target.settle(unknown).await,
+            Self::Soap(target) => target.settle(unknown).await,
         }
     }
 
@@ -176,6 +185,7 @@ impl Target for AnyTarget {
             Self::Sqlite(target) => target.login().await,
             Self::Ndjson(target) => target.login().await,
             Self::Http(target) => target.login().await,
+            Self::Soap(target) => target.login().await,
         }
     }
 
@@ -184,6 +194,7 @@ impl Target for AnyTarget {
             Self::Sqlite(target) => target.preview(batch).await,
             Self::Ndjson(target) => target.preview(batch).await,
             Self::Http(target) => target.preview(batch).await,
+            Self::Soap(target) => target.preview(batch).await,
         }
     }
 
@@ -192,6 +203,7 @@ impl Target for AnyTarget {
             Self::Sqlite(target) => target.check().await,
             Self::Ndjson(target) => target.check().await,
             Self::Http(target) => target.check().await,
+            Self::Soap(target) => target.check().await,
         }
     }
 }

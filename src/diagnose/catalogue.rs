@@ -78,6 +78,10 @@ pages! {
     "KITH-D021" "a write that nobody can settle"
     "KITH-D022" "a connection that can't be set up"
     "KITH-D030" "an endpoint that asks to be left alone"
+    "KITH-D040" "a SOAP fault"
+    "KITH-D041" "a service that speaks another SOAP"
+    "KITH-D042" "a value that can't stand in the request"
+    "KITH-D043" "a login that gives no session"
     "KITH-I001" "an input line that is not UTF-8"
     "KITH-I002" "an input line that is cut off"
     "KITH-I003" "an input line that is not JSON"
@@ -197,6 +201,13 @@ pages! {
     "KITH-T011" "a look-up that can't tell"
     "KITH-T012" "a rule about answers that can't be read"
     "KITH-T013" "a target whose place does not fit its file"
+    "KITH-T020" "a path of elements that can't be read"
+    "KITH-T021" "a call that can't do what it is for"
+    "KITH-T022" "a value of a call that can't be filled"
+    "KITH-T023" "a setting of a SOAP service that can't be used"
+    "KITH-T024" "an operation that the WSDL does not have"
+    "KITH-T025" "a target file that does not fit its WSDL"
+    "KITH-T026" "a service that its vendor switches off"
     "KITH-U001" "a customer file that is missing"
     "KITH-U002" "a customer file that can't be read"
     "KITH-U003" "a customer file that is cut off"
@@ -217,6 +228,8 @@ pages! {
     "KITH-U031" "more links would change than the guard allows"
     "KITH-U032" "a section of the configuration is missing"
     "KITH-U033" "more customer rows stand aside"
+    "KITH-U040" "a service that gives no customers"
+    "KITH-U041" "a read of a service that is not complete"
 }
 
 /// The page of a code, ASCII case ignored.

@@ -74,6 +74,7 @@ impl<'a> Checker<'a> {
         let customers = self.each(layered, &keys::CUSTOMERS, Self::table_spec);
         let related = self.each(layered, &keys::RELATED, Self::table_spec);
         let targets = self.each(layered, &keys::TARGETS, Self::target);
+        let (customers, related) = (self.rows_of_targets(customers, &targets), self.rows_of_targets(related, &targets));
         let audit = self.one(layered, &keys::AUDIT);
         let origin = audit.as_ref().and_then(|t| self.origin(t));
         let secrets = self.one(layered, &keys::KEYS);
@@ -290,9 +291,12 @@ impl<'a> Checker<'a> {
 
     fn table_spec(&mut self, name: Arc<str>, table: &Table<'a>) -> Option<TableSpec> {
         let mut table = table.copy();
-        let path = self.path(&table, &keys::TABLE_PATH);
         let kind = self.word(&table, &keys::TABLE_KIND).and_then(|at| keys::TABLE_KINDS.get(at).copied())?;
         self.of_kind(&mut table, &keys::CUSTOMERS, kind);
+        if kind == "soap" {
+            return self.soap_rows(name, &table);
+        }
+        let path = self.file_of_table(&table);
         if kind == "csv" {
             let delimiter = self.character(&table, &keys::DELIMITER);
             return Some(TableSpec { name, kind: TableKind::Csv { path: path?, delimiter: delimiter? } });

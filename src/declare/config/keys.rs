@@ -156,15 +156,17 @@ pub(super) const NETWORK: Key = key(
     "\"mastodon\"",
 );
 
-pub(super) const TABLE_KINDS: &[&str] = &["csv", "sqlite"];
+pub(super) const TABLE_KINDS: &[&str] = &["csv", "sqlite", "soap"];
 pub(super) const TABLE_KIND: Key = key(
     "kind",
     Form::Words(TABLE_KINDS),
     Need::Required,
-    "`csv`: a file with a header line, UTF-8, plain or `.gz`. `sqlite`: a database, opened for reading only.",
+    "`csv`: a file with a header line, UTF-8, plain or `.gz`. `sqlite`: a database, opened for reading only. `soap`: a paged query of a \
+     target of kind `soap`.",
     "\"csv\"",
 );
-pub(super) const TABLE_PATH: Key = key("path", Form::Path, Need::Required, "The file.", "\"/srv/crm/customers.csv.gz\"");
+pub(super) const TABLE_PATH: Key =
+    key("path", Form::Path, Need::Optional("Required for a file."), "The file, for `csv` and `sqlite`.", "\"/srv/crm/customers.csv.gz\"");
 pub(super) const DELIMITER: Key =
     only("csv", key("delimiter", Form::Character, Need::Default(","), "What separates cells: one character.", "\";\""));
 pub(super) const TABLE: Key = only(
@@ -180,6 +182,19 @@ pub(super) const QUERY: Key = only(
         "One `SELECT`.",
         "\"SELECT * FROM customers WHERE active\"",
     ),
+);
+
+pub(super) const OF_TARGET: Key = only(
+    "soap",
+    key("target", Form::Text(LONGEST_WORD), Need::Required, "The target whose address, login and target file are used.", "\"sugar\""),
+);
+pub(super) const ROWS: Key = only(
+    "soap",
+    key("rows", Form::Text(LONGEST_WORD), Need::Required, "The query of that target file that is read (`soap: queries`).", "\"contacts\""),
+);
+pub(super) const READ_MINUTES: Key = only(
+    "soap",
+    key("read_minutes", Form::Count(1, 10_080), Need::Default("60"), "It is read again after so many minutes.", "60"),
 );
 
 pub(super) const CONNECTOR: Key = key(
@@ -252,7 +267,7 @@ pub(super) const URL: Key = key(
     "url",
     Form::Url(LONGEST_URL),
     Need::Optional("`path` says where the target is."),
-    "The service's address (kind `http`); the paths of the target file come behind it.",
+    "The service's address (kinds `http` and `soap`); the paths of the target file come behind it.",
     "\"https://helpdesk.example/api/v2\"",
 );
 pub(super) const CA_FILE: Key = key(
@@ -279,7 +294,7 @@ pub(super) const PROXY_PASSWORD: Key = key(
     "{ credential = \"proxy\" }",
 );
 pub(super) const USER: Key =
-    key("user", Form::Text(LONGEST_WORD), Need::Optional("No such login."), "With `url`: the user of an HTTP Basic login.", "\"kith\"");
+    key("user", Form::Text(LONGEST_WORD), Need::Optional("No such login."), "With `url`: the user of a login with a password; see `auth`.", "\"kith\"");
 pub(super) const PASSWORD: Key =
     key("password", Form::Secret, Need::Optional("No such login."), "With `user`: the password.", "{ credential = \"helpdesk\" }");
 pub(super) const TOKEN: Key = key(
@@ -311,6 +326,44 @@ pub(super) const SCOPE: Key = key(
     Need::Optional("The token endpoint chooses."),
     "With `token_url`: the scopes that are asked for, with blanks between.",
     "\"interactions.write\"",
+);
+pub(super) const AUTH_WORDS: &[&str] = &["basic", "wsse_text", "wsse_digest", "session", "ntlm", "negotiate"];
+pub(super) const AUTH: Key = key(
+    "auth",
+    Form::Words(AUTH_WORDS),
+    Need::Optional("`session` where the target file (kind `soap`) has a login operation, else `basic`."),
+    "With `user`: how the login travels. Kind `http` takes `basic` alone; kind `soap` also a WS-Security UsernameToken (`wsse_text`, `wsse_digest`), \
+     and the login operation of its file (`session`); `ntlm` and `negotiate` where Kith was built with them.",
+    "\"wsse_digest\"",
+);
+pub(super) const CLOCK_WORDS: &[&str] = &["own", "server"];
+pub(super) const CLOCK: Key = key(
+    "clock",
+    Form::Words(CLOCK_WORDS),
+    Need::Default("own"),
+    "With `auth` of WS-Security: whose time the token is made in; `server`: as its last answer told it in `Date`.",
+    "\"server\"",
+);
+pub(super) const EXPIRES_SECONDS: Key = key(
+    "expires_seconds",
+    Form::Count(1, 86_400),
+    Need::Optional("No timestamp is sent."),
+    "With `auth` of WS-Security: a timestamp with this life is sent along.",
+    "300",
+);
+pub(super) const CLIENT_CERTIFICATE: Key = key(
+    "client_certificate",
+    Form::Path,
+    Need::Optional("None is shown."),
+    "With `url`: the certificate that Kith shows to the service, with its chain, in PEM.",
+    "\"/etc/kith/kith.pem\"",
+);
+pub(super) const CLIENT_KEY: Key = key(
+    "client_key",
+    Form::Secret,
+    Need::Optional("None is shown."),
+    "With `client_certificate`: its private key, in PEM, without a password.",
+    "{ credential = \"kith-key\" }",
 );
 pub(super) const TIMEOUT_SECONDS: Key = key(
     "timeout_seconds",
@@ -403,7 +456,7 @@ pub(super) const DRAIN_SECONDS: Key = key(
     "30",
 );
 
-const TABLE_KEYS: &[Key] = &[TABLE_KIND, TABLE_PATH, DELIMITER, TABLE, QUERY];
+const TABLE_KEYS: &[Key] = &[TABLE_KIND, TABLE_PATH, DELIMITER, TABLE, QUERY, OF_TARGET, ROWS, READ_MINUTES];
 
 pub(super) const SERVICE: Section = Section {
     name: "service",
@@ -462,6 +515,11 @@ pub(super) const TARGETS: Section = Section {
         CLIENT_ID,
         CLIENT_SECRET,
         SCOPE,
+        AUTH,
+        CLOCK,
+        EXPIRES_SECONDS,
+        CLIENT_CERTIFICATE,
+        CLIENT_KEY,
         TIMEOUT_SECONDS,
         CONNECT_SECONDS,
     ],

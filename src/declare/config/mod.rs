@@ -23,6 +23,6 @@ pub use reference::reference;
 pub use secret::{MAX_SECRET_BYTES, Secret, SecretError, SecretSource};
 pub use service::GivenSecret;
 pub use settings::{
-    Audit, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Login, Metrics, ProxySpec, Role, RoleGrant, Service, ServiceSpec, SourceKind,
-    SourceSpec, SqliteRows, TableKind, TableSpec, TargetPlace, TargetSpec,
+    Audit, Auth, ClientCertificate, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Login, Metrics, ProxySpec, Role, RoleGrant, Service,
+    ServiceSpec, SoapRows, SourceKind, SourceSpec, SqliteRows, TableKind, TableSpec, TargetPlace, TargetSpec, TokenTime,
 };

@@ -5,6 +5,7 @@ pub mod http;
 mod http_read;
 mod read;
 mod rules;
+pub mod soap;
 mod target;
 
 #[cfg(test)]

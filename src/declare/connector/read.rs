@@ -1,6 +1,7 @@
 //! From a target file as written to its checked form: every complaint, each with its place.
 
 use super::http_read;
+use super::soap::{self, SoapOfFile};
 use super::rules::{Breaker, Counted, DeliveryRules, FaultAction, FaultClass, FaultRule, Quotas, Retry};
 use super::{FieldKind, Operation, TargetField, TargetFile, TargetKind, WriteMode};
 use crate::declare::shape::{self, Key, Record, Shape};
@@ -46,6 +47,8 @@ static FIELD: Shape = Shape::Record(&Record {
         Key::optional("required", Shape::TrueFalse, "true", "Whether a write without it is refused. Fields of the record key always are."),
         Key::optional("max_length", Shape::Whole { min: 1, max: LONGEST_TEXT }, "4000", "At most this many characters; text only."),
         Key::optional("description", Shape::Text, "The text of the post", "For those who write mappings."),
+        soap::FIELD_KEYS[0],
+        soap::FIELD_KEYS[1],
     ],
     others: None,
 });
@@ -146,6 +149,7 @@ static OPERATION: Shape = Shape::Record(&Record {
         http_read::OPERATION_KEYS[3],
         http_read::OPERATION_KEYS[4],
         http_read::OPERATION_KEYS[5],
+        soap::OPERATION_SOAP,
         Key::required(
             "fields",
             Shape::Named { what: "a field", identifiers: true, of: &FIELD },
@@ -183,6 +187,7 @@ static TARGET: Shape = Shape::Record(&Record {
             "[{ status: 409, is: unchanged }]",
             "Kind http: what answers mean, before the built-in rules; each operation may have its own before these.",
         ),
+        Key::optional("soap", soap::SERVICE, "{ wsdl: wsdl/crm.wsdl }", "Kind soap: the WSDL and what holds for every call."),
         Key::required(
             "operations",
             Shape::Named { what: "an operation", identifiers: true, of: &OPERATION },
@@ -234,9 +239,10 @@ impl Reader<'_> {
             let message = format!("the target has {} operations; 1 to {MAX_OPERATIONS} are possible", entries.len());
             self.error(BAD_LENGTH, node.span, message, "declare what mappings deliver, and nothing else");
         }
+        let soap = self.soap_of_file();
         let mut operations = Vec::new();
         for entry in entries.iter().take(MAX_OPERATIONS) {
-            operations.extend(self.operation(kind, entry).map(|operation| (operation, entry)));
+            operations.extend(self.operation(kind, entry, &soap).map(|operation| (operation, entry)));
         }
         if kind == Some(TargetKind::Sqlite) {
             self.one_table_one_shape(&operations);
@@ -246,7 +252,9 @@ impl Reader<'_> {
         let digest = Digest(Sha256::digest(source.text.as_bytes()).into());
         let rules = self.rules(kind?);
         let http = self.http_service(kind?);
-        Some(TargetFile { name, kind: kind?, operations: operations.into_iter().map(|(o, _)| o).collect(), rules, http, digest, source })
+        let soap = self.soap_service(kind?, &soap);
+        let operations = operations.into_iter().map(|(o, _)| o).collect();
+        Some(TargetFile { name, kind: kind?, operations, rules, http, soap, digest, source })
     }
 
     fn rules(&mut self, kind: TargetKind) -> DeliveryRules {
@@ -314,10 +322,10 @@ impl Reader<'_> {
         rules
     }
 
-    fn operation(&mut self, kind: Option<TargetKind>, entry: &Entry) -> Option<Operation> {
+    fn operation(&mut self, kind: Option<TargetKind>, entry: &Entry, soap: &SoapOfFile) -> Option<Operation> {
         let node = &entry.value;
         let table = match kind {
-            Some(TargetKind::Http) => Some(entry.key.clone()),
+            Some(TargetKind::Http | TargetKind::Soap) => Some(entry.key.clone()),
             Some(kind) => self.table(kind, entry),
             None => None,
         };
@@ -333,8 +341,16 @@ impl Reader<'_> {
         let quotas = quotas(node.get("limits"));
         let http = match kind {
             Some(TargetKind::Http) => Some(self.http_operation(entry, &fields, &record_key, on_delete.as_ref()?, write)?),
+            Some(TargetKind::Soap) | None => None,
             Some(kind) => {
                 self.no_http_keys(kind, node);
+                None
+            }
+        };
+        let soap = match kind {
+            Some(TargetKind::Soap) => Some(self.soap_operation(entry, soap, &fields, &record_key, on_delete.as_ref()?, write)?),
+            Some(kind) => {
+                self.no_soap_keys(kind, node);
                 None
             }
             None => None,
@@ -348,6 +364,7 @@ impl Reader<'_> {
             quotas,
             fields,
             http,
+            soap,
         })
     }
 
@@ -355,8 +372,8 @@ impl Reader<'_> {
     fn table(&mut self, kind: TargetKind, entry: &Entry) -> Option<Arc<str>> {
         let (wanted, other) = match kind {
             TargetKind::Sqlite => ("table", "type"),
-            // An http target has neither; `http_operation` says so.
-            TargetKind::Ndjson | TargetKind::Http => ("type", "table"),
+            // The others have neither, which is told elsewhere.
+            TargetKind::Ndjson | TargetKind::Http | TargetKind::Soap => ("type", "table"),
         };
         if let Some(stray) = entry.value.entry(other) {
             let message = format!("`{other}` belongs to another kind of target than `{}`", kind.name());

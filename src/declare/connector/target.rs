@@ -3,6 +3,7 @@
 use super::http::{HttpOperation, HttpService};
 use super::FieldKind;
 use super::rules::{Counted, DeliveryRules, Quotas};
+use super::soap::{SoapOperation, SoapService};
 use crate::declare::config::{TargetPlace, TargetSpec};
 use crate::diagnose::{Code, Diagnostic, Place, SourceFile};
 use crate::enrich::OnDelete;
@@ -18,11 +19,13 @@ pub enum TargetKind {
     Ndjson,
     /// JSON over HTTP into a service.
     Http,
+    /// Calls of a SOAP service.
+    Soap,
 }
 
 impl TargetKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Sqlite, Self::Ndjson, Self::Http];
+    pub const ALL: [Self; 4] = [Self::Sqlite, Self::Ndjson, Self::Http, Self::Soap];
 
     /// The word that files use.
     pub const fn name(self) -> &'static str {
@@ -30,6 +33,7 @@ impl TargetKind {
             Self::Sqlite => "sqlite",
             Self::Ndjson => "ndjson",
             Self::Http => "http",
+            Self::Soap => "soap",
         }
     }
 
@@ -37,7 +41,7 @@ impl TargetKind {
     pub const fn counts(self) -> Counted {
         match self {
             Self::Sqlite | Self::Ndjson => Counted::Records,
-            Self::Http => Counted::Requests,
+            Self::Http | Self::Soap => Counted::Requests,
         }
     }
 }
@@ -86,7 +90,7 @@ pub struct Operation {
     pub record_key: Vec<Arc<str>>,
     /// What a Delete or an unlink does. The fields of `Blank` are in `fields`, neither required nor part of the key.
     pub on_delete: OnDelete,
-    /// SQLite: the table. NDJSON: the `type` written on each line. HTTP: the operation's name.
+    /// SQLite: the table. NDJSON: the `type` written on each line. HTTP and SOAP: the operation's name.
     pub table: Arc<str>,
     /// What happens to a record that is there already.
     pub write: WriteMode,
@@ -96,6 +100,8 @@ pub struct Operation {
     pub fields: Vec<TargetField>,
     /// HTTP: its requests; `None` for every other kind.
     pub http: Option<HttpOperation>,
+    /// SOAP: its calls; `None` for every other kind.
+    pub soap: Option<SoapOperation>,
 }
 
 impl Operation {
@@ -118,6 +124,8 @@ pub struct TargetFile {
     pub rules: DeliveryRules,
     /// HTTP: what holds for every request; `None` for every other kind.
     pub http: Option<HttpService>,
+    /// SOAP: what holds for every call; `None` for every other kind.
+    pub soap: Option<SoapService>,
     /// SHA-256 of the file's bytes.
     pub digest: Digest,
     /// The file itself, for diagnostics that point into it.
@@ -132,9 +140,9 @@ impl TargetFile {
     /// configuration names the file.
     pub fn misplaced(&self, spec: &TargetSpec, named: &Place) -> Option<Diagnostic> {
         let (has, wants, example) = match (self.kind, &spec.place) {
-            (TargetKind::Http, TargetPlace::File(_)) => ("path", "url", "\"https://helpdesk.example/api\""),
+            (TargetKind::Http | TargetKind::Soap, TargetPlace::File(_)) => ("path", "url", "\"https://helpdesk.example/api\""),
             (TargetKind::Sqlite | TargetKind::Ndjson, TargetPlace::Service(_)) => ("url", "path", "\"/srv/crm/crm.db\""),
-            (TargetKind::Http, TargetPlace::Service(_)) | (TargetKind::Sqlite | TargetKind::Ndjson, TargetPlace::File(_)) => return None,
+            (TargetKind::Http | TargetKind::Soap, TargetPlace::Service(_)) | (TargetKind::Sqlite | TargetKind::Ndjson, TargetPlace::File(_)) => return None,
         };
         let message = format!("[targets.{}] has a `{has}`, and its target file is of kind `{}`", spec.name, self.kind.name());
         Some(Diagnostic::error(MISPLACED, named.clone(), message, format!("write `{wants} = {example}`, or name another target file")))

@@ -12,7 +12,18 @@ const CUT: &str = "… (cut)";
 /// What travelled about one record. `content` is the part of the request that concerns it; `answered` the part of the answer, or why there
 /// is none.
 pub(super) fn exchange(request: &Request, content: Option<&str>, reply: Option<&Reply>, answered: &str) -> Exchange {
-    let hide = |text: String| request.authorization.as_ref().map_or_else(|| text.clone(), |secret| secret.hide(&text));
+    let hide = |text: &str| request.authorization.as_ref().map_or_else(|| text.to_owned(), |secret| secret.hide(text));
+    hidden(request, content, reply, answered, &hide)
+}
+
+/// The same, where more than the login must be hidden.
+pub(super) fn hidden(
+    request: &Request,
+    content: Option<&str>,
+    reply: Option<&Reply>,
+    answered: &str,
+    hide: &dyn Fn(&str) -> String,
+) -> Exchange {
     let mut sent = format!("{} {}\n", request.method, request.url);
     lines(&request.headers, &mut sent);
     if request.authorization.is_some() {
@@ -37,7 +48,7 @@ pub(super) fn exchange(request: &Request, content: Option<&str>, reply: Option<&
         Some(Extent::Whole) | None => {}
     }
     // Masked first: a secret that is cut in two would not be found.
-    Exchange { request: Personal::new(cut(hide(sent))), answer: Personal::new(cut(hide(came))) }
+    Exchange { request: Personal::new(cut(hide(&sent))), answer: Personal::new(cut(hide(&came))) }
 }
 
 /// The content of an answer as text.

@@ -1,0 +1,1 @@
+//! Promises of target files of kind soap.

@@ -1,0 +1,149 @@
+//! Templates to values, and calls to the parts of a request. Pure.
+
+use super::part::{Content, Part, text};
+use crate::declare::connector::soap::{Call, Emptied, FieldPlace, Filter, Part as Piece, Placed, Slot, Template};
+use crate::model::Value;
+use md5::{Digest as _, Md5};
+use std::fmt::Write as _;
+
+/// What the names in templates stand for; `None` where there is no value.
+pub type Values<'a> = dyn Fn(&Slot) -> Option<Value> + 'a;
+
+/// Why a call can't be made.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum FillError {
+    /// A name inside a text has no value.
+    #[error("`{{{0}}}` has no value, and stands inside a text")]
+    NoValue(String),
+    /// A path of an answer stands where one of a request is meant.
+    #[error("the path `{0}` can't be written")]
+    Path(String),
+}
+
+/// What a template comes to; `None` where it is one name alone that has no value.
+///
+/// # Errors
+/// Where a name inside a text has no value.
+pub fn value(template: &Template, values: &Values<'_>) -> Result<Option<Value>, FillError> {
+    if let Some((slot, filter)) = template.single() {
+        let found = values(slot).filter(|value| !value.is_missing());
+        return Ok(found.map(|value| if filter == Filter::Text { value } else { Value::Text(filtered(&value, filter).into()) }));
+    }
+    let mut out = String::new();
+    for piece in &template.0 {
+        match piece {
+            Piece::Text(text) => out.push_str(text),
+            Piece::Value(slot, filter) => {
+                let found = values(slot).filter(|value| !value.is_missing());
+                let found = match (found, slot) {
+                    (Some(found), _) => found,
+                    // Before the first row there is none: a query by key begins with the empty text.
+                    (None, Slot::After) => Value::Text("".into()),
+                    (None, slot) => return Err(FillError::NoValue(slot.name().to_owned())),
+                };
+                out.push_str(&filtered(&found, *filter));
+            }
+        }
+    }
+    Ok(Some(Value::Text(out.into())))
+}
+
+/// A value as text; lists and records have none.
+pub fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::Text(text) => Some(text.to_string()),
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Time(time) => Some(time.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Missing | Value::List(_) | Value::Record(_) => None,
+    }
+}
+
+fn filtered(value: &Value, filter: Filter) -> String {
+    let text = scalar(value).unwrap_or_default();
+    match filter {
+        Filter::Text => text,
+        Filter::Md5 => Md5::digest(text.as_bytes()).iter().fold(String::with_capacity(32), |mut hex, byte| {
+            // Writing into a String can't fail.
+            let _written = write!(hex, "{byte:02x}");
+            hex
+        }),
+        Filter::Sql => text.replace('\\', "\\\\").replace('\'', "''"),
+        Filter::Soql => text.replace('\\', "\\\\").replace('\'', "\\'"),
+    }
+}
+
+/// Puts what stands at fixed places into a tree. A value that is not there leaves its element out.
+///
+/// # Errors
+/// Where a value or a path can't be used.
+pub fn placed(into: &mut Part, places: &[Placed], values: &Values<'_>) -> Result<(), FillError> {
+    for place in places {
+        let mut contents = Vec::with_capacity(place.values.len());
+        for template in &place.values {
+            contents.extend(value(template, values)?.map(|value| Content::Value(value, None)));
+        }
+        if contents.is_empty() {
+            continue;
+        }
+        if !into.place_all(&place.path, contents) {
+            return Err(FillError::Path(place.path.to_string()));
+        }
+    }
+    Ok(())
+}
+
+/// Sets the types that a call declares, on elements that are there.
+pub fn types(into: &mut Part, call: &Call) {
+    for (path, name) in &call.types {
+        if let Some(element) = into.at(path) {
+            element.type_name = Some(name.clone());
+        }
+    }
+}
+
+/// Puts the value of a field into its record (or the operation's parameters, where it stands there).
+///
+/// # Errors
+/// Where its path can't be written.
+pub fn field(into: &mut Part, place: &FieldPlace, content: Content) -> Result<(), FillError> {
+    let bad = || FillError::Path(place.path.to_string());
+    let content = match content {
+        Content::Value(value, _) => Content::Value(value, place.form.clone()),
+        other => other,
+    };
+    if place.inner.is_here() && place.beside.is_empty() && place.type_name.is_none() {
+        return if into.place(&place.path, content) { Ok(()) } else { Err(bad()) };
+    }
+    let element = into.at(&place.path).ok_or_else(bad)?;
+    element.type_name.clone_from(&place.type_name);
+    // Nothing is inside of nothing.
+    if !matches!(content, Content::Value(..)) {
+        element.content = content;
+        return Ok(());
+    }
+    let beside = place.beside.iter().all(|(path, fixed)| element.place(path, text(fixed.clone())));
+    if place.inner.is_here() {
+        element.content = content;
+    } else if !element.place(&place.inner, content) {
+        return Err(bad());
+    }
+    if beside { Ok(()) } else { Err(bad()) }
+}
+
+/// Empties a field of a record.
+///
+/// # Errors
+/// Where its path can't be written.
+pub fn emptied(into: &mut Part, place: &FieldPlace, how: &Emptied) -> Result<(), FillError> {
+    match how {
+        Emptied::AsSchema => field(into, place, Content::Emptied),
+        Emptied::Nil => field(into, place, Content::Nil),
+        Emptied::Empty => field(into, place, text("")),
+        Emptied::NamesIn(list) => {
+            into.again(list).ok_or_else(|| FillError::Path(list.to_string()))?.content = text(place.listed_as.clone());
+            Ok(())
+        }
+    }
+}
