@@ -19,7 +19,6 @@ use crate::diagnose::{Code, Diagnostic, Place, Problems};
 use crate::model::{Delivery, FieldChange, Intended, OperationId, Personal, Receipt, Value, WriteEffect, WriteIntent};
 use crate::wire::http::{LONGEST_BODY, Reply, Request};
 use crate::wire::session::Session;
-use crate::wire::pace;
 use answer::{About, Said};
 use jiff::Timestamp;
 use request::Ready;

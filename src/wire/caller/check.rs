@@ -350,7 +350,7 @@ impl Checker<'_> {
             (FieldKind::Uuid, _) => "7b1f6a52-3c1d-4e6e-9b0a-2f6f1d2c3b4a".into(),
             (FieldKind::Binary, _) => "AAAA".into(),
             // A moment is written as the type wants it: date, time or both.
-            (FieldKind::Time, None) => match schemas.builtin(kind) {
+            (FieldKind::Time, _) => match schemas.builtin(kind) {
                 Some(builtin) if builtin.ordered("2026-11-27T10:00:00Z").is_none() && builtin.name() != "string" => match builtin.name() {
                     "date" => "2026-11-27Z".into(),
                     "time" => "10:00:00Z".into(),

@@ -7,7 +7,7 @@ use md5::{Digest as _, Md5};
 use std::fmt::Write as _;
 
 /// What the names in templates stand for; `None` where there is no value.
-pub type Values<'a> = dyn Fn(&Slot) -> Option<Value> + 'a;
+pub type Values<'a> = dyn Fn(&Slot) -> Option<Value> + Sync + 'a;
 
 /// Why a call can't be made.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

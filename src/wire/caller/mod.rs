@@ -210,7 +210,7 @@ impl Caller {
         call: &Call,
         opened: &Opened,
         values: &Values<'_>,
-        build: &dyn Fn(&mut Part) -> Result<(), CallError>,
+        build: &(dyn Fn(&mut Part) -> Result<(), CallError> + Sync),
     ) -> Result<Envelope, CallError> {
         let security = self.security()?;
         let mut masks = security.as_ref().map(|(_, masks)| masks.clone()).unwrap_or_default();
@@ -228,7 +228,7 @@ impl Caller {
         call: &Call,
         opened: &Opened,
         values: &Values<'_>,
-        build: &dyn Fn(&mut Part) -> Result<(), CallError>,
+        build: &(dyn Fn(&mut Part) -> Result<(), CallError> + Sync),
         security: Option<Tree>,
         every: bool,
     ) -> Result<Request, CallError> {
