@@ -71,7 +71,35 @@ fn filtered(value: &Value, filter: Filter) -> String {
         }),
         Filter::Sql => text.replace('\\', "\\\\").replace('\'', "''"),
         Filter::Soql => text.replace('\\', "\\\\").replace('\'', "\\'"),
+        // Each key of a list stands between quotation marks.
+        Filter::Uuid => text.split('\'').map(uuid).collect::<Vec<_>>().join("'"),
     }
+}
+
+/// A key (SHA-256 in hex) as a UUID of its first 128 bits, with the version 8 and the variant of RFC 9562 (§5.8); any other text stays as it is.
+pub fn uuid(key: &str) -> String {
+    let hex: Vec<char> = key.chars().collect();
+    if hex.len() != 64 || !hex.iter().all(char::is_ascii_hexdigit) {
+        return key.to_owned();
+    }
+    let mut out = String::with_capacity(36);
+    for (at, digit) in hex.into_iter().take(32).enumerate() {
+        if matches!(at, 8 | 12 | 16 | 20) {
+            out.push('-');
+        }
+        out.push(match (at, digit) {
+            (12, _) => '8',
+            // The two highest bits are 10: 8, 9, a or b.
+            (16, digit) => match digit.to_digit(16).unwrap_or(0) & 0b0011 {
+                0 => '8',
+                1 => '9',
+                2 => 'a',
+                _ => 'b',
+            },
+            (_, digit) => digit,
+        });
+    }
+    out
 }
 
 /// Puts what stands at fixed places into a tree. A value that is not there leaves its element out.
@@ -94,11 +122,14 @@ pub fn placed(into: &mut Part, places: &[Placed], values: &Values<'_>) -> Result
     Ok(())
 }
 
-/// Sets the types that a call declares, on elements that are there.
+/// Sets the types that a call declares: on every element at the path, in a batch that of each record; where there is none, on one that is made.
 pub fn types(into: &mut Part, call: &Call) {
     for (path, name) in &call.types {
-        if let Some(element) = into.at(path) {
-            element.type_name = Some(name.clone());
+        let set = &mut |element: &mut Part| element.type_name = Some(name.clone());
+        if into.visit(path, set) == 0
+            && let Some(element) = into.at(path)
+        {
+            set(element);
         }
     }
 }
