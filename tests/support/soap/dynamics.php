@@ -137,10 +137,10 @@ final class Organization
             $body = $document->getElementsByTagNameNS('http://schemas.xmlsoap.org/soap/envelope/', 'Body')->item(0);
             $call = current(array_filter(iterator_to_array($body->childNodes), fn($node) => $node instanceof DOMElement));
             $alone = new DOMDocument();
-            $alone->appendChild($alone->importNode($call, true));
+            // With every namespace that is in scope: types name them in values.
+            $alone->loadXML($call->C14N());
             libxml_use_internal_errors(true);
             $driver = '<xsd:schema xmlns:xsd="http://www.w3.org/2001/XMLSchema">' . implode('', array_map(fn($f) => "<xsd:import namespace=\"$f[0]\" schemaLocation=\"file://" . wsdl('dynamics-onpremises/' . $f[1]) . '"/>', [[S, 'services.xsd'], [A, 'contracts-2011.xsd'], ['http://schemas.microsoft.com/xrm/2012/Contracts', 'contracts-2012.xsd']])) . '</xsd:schema>';
-            $alone->loadXML($alone->saveXML());
             if (!$alone->schemaValidateSource($driver)) throw new OrganizationFault(-2147220989, 'The formatter threw an exception: ' . trim(libxml_get_errors()[0]->message ?? ''));
             Fault_of_the_moment::told([
                 'throttle' => fn() => new OrganizationFault(-2147015902, 'Number of requests exceeded the limit of 6000 over time window of 300 seconds.'),
