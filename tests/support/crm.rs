@@ -101,7 +101,9 @@ impl Drop for Crm {
 
 /// Whether PHP can load its SOAP extension; in CI that it can't is a failure.
 fn has_soap() -> bool {
-    let asked = Command::new("php").args(["-n", "-d", "extension=soap", "-d", "extension=dom", "-r", "exit(class_exists('SoapServer') ? 0 : 1);"]).status();
+    let asked = Command::new("php")
+        .args(["-n", "-d", "extension=soap", "-d", "extension=dom", "-r", "exit(class_exists('SoapServer') ? 0 : 1);"])
+        .status();
     let there = asked.is_ok_and(|status| status.success());
     if !there {
         eprintln!("SKIPPED: php-soap or php-xml is not installed");

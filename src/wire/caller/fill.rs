@@ -178,3 +178,49 @@ pub fn emptied(into: &mut Part, place: &FieldPlace, how: &Emptied) -> Result<(),
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::declare::connector::soap::{ElementName, ElementPath, Select, Step};
+    use proptest::prelude::*;
+
+    fn path(names: &[&str]) -> ElementPath {
+        ElementPath(names.iter().map(|name| Step::Element(ElementName { namespace: None, local: (*name).into() }, Select::First)).collect())
+    }
+
+    #[test]
+    fn a_key_as_a_uuid_keeps_its_digits_but_for_version_and_variant() {
+        let key = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+        assert_eq!(uuid(key), "01234567-89ab-8def-8123-456789abcdef");
+        assert_eq!(filtered(&Value::Text(format!("'{key}','{key}'").into()), Filter::Uuid), format!("'{0}','{0}'", uuid(key)));
+        assert_eq!(uuid("not a key"), "not a key");
+    }
+
+    #[test]
+    fn a_type_is_set_on_the_same_element_of_every_record_and_made_where_there_is_none() {
+        let mut root = Part::root();
+        for _ in 0..3 {
+            root.again(&path(&["list", "record"])).unwrap().at(&path(&["target"])).unwrap();
+        }
+        let name = |local: &str| ElementName { namespace: None, local: local.into() };
+        let types_of = |path_of: ElementPath| Call { types: vec![(path_of, name("Entity"))], ..Call::plain("x".into()) };
+        types(&mut root, &types_of(path(&["list", "record", "target"])));
+        let mut seen = 0;
+        let typed = root.visit(&path(&["list", "record", "target"]), &mut |part| seen += usize::from(part.type_name.is_some()));
+        assert_eq!((typed, seen), (3, 3));
+        types(&mut root, &types_of(path(&["query"])));
+        assert_eq!(root.at(&path(&["query"])).unwrap().type_name, Some(name("Entity")));
+    }
+
+    proptest! {
+        #[test]
+        fn every_uuid_of_a_key_is_of_version_8_and_of_the_variant_of_the_rfc(key in "[0-9a-f]{64}") {
+            let made = uuid(&key);
+            let parts: Vec<&str> = made.split('-').collect();
+            prop_assert_eq!(parts.iter().map(|p| p.len()).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+            prop_assert!(parts[2].starts_with('8') && parts[3].starts_with(['8', '9', 'a', 'b']));
+            prop_assert_eq!(&made[..8], &key[..8]);
+        }
+    }
+}

@@ -1,8 +1,8 @@
 //! Values in any order to elements in the schema's order.
 
-use super::{Node, NodeContent};
 use super::refusal::{Reason, Refusal};
 use super::render::Rendering;
+use super::{Node, NodeContent};
 use crate::wire::wsdl::schema::{ElementDecl, ElementId, Kind, Particle, Term};
 use crate::wire::xml::Child;
 use std::borrow::Cow;

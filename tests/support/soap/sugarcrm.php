@@ -11,7 +11,7 @@ final class Sugar
     {
         Fault_of_the_moment::told([
             'expire' => fn() => store(function (array &$all) { $all['sessions'] = []; return self::fault(11, 'Invalid Session ID', 'The session ID is invalid'); }),
-            'throttle' => fn() => self::fault(40, 'Access Denied', 'You do not have access'),
+            'throttle' => fn() => new SoapFault('Server', 'Too many connections'),
             'busy' => fn() => new SoapFault('Server', 'MySQL server has gone away'),
         ]);
         if (!store(fn(array &$all) => in_array($id, $all['sessions'] ?? [], true))) throw self::fault(11, 'Invalid Session ID', 'The session ID is invalid');

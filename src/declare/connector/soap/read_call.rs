@@ -2,7 +2,9 @@
 
 use super::read::{BAD_CALL, BAD_VALUE, SoapOfFile};
 use super::shape::{MAX_ANSWERS, USUAL_BATCH};
-use super::{AnswerRule, Batch, Call, Condition, Expected, LookUp, Placed, ResultOrder, Results, SessionLogin, Slot, Template, TemplateError};
+use super::{
+    AnswerRule, Batch, Call, Condition, Expected, LookUp, Placed, ResultOrder, Results, SessionLogin, Slot, Template, TemplateError,
+};
 use crate::declare::connector::TargetField;
 use crate::declare::connector::http::Meaning;
 use crate::declare::connector::read::Reader;
@@ -85,7 +87,9 @@ impl Reader<'_> {
                     format!("`{{{name}}}` is about what a look-up finds, and there is none here that says where the id is"),
                     format!("add `look_up: {{ …, id: … }}`, or leave `{{{name}}}` out where nothing was looked up"),
                 ),
-                Slot::Session => ("`{session}` is the token of a session, and the file has none".to_owned(), "add `soap: session`".to_owned()),
+                Slot::Session => {
+                    ("`{session}` is the token of a session, and the file has none".to_owned(), "add `soap: session`".to_owned())
+                }
                 _ => {
                     let known = allowed.words();
                     let remedy = match nearest(name, known.iter().copied()) {
@@ -208,9 +212,10 @@ impl Reader<'_> {
 
     /// How a record is found.
     pub(super) fn look_up(&mut self, node: &Node, file: &SoapOfFile, fields: &[TargetField], record_key: &[Arc<str>]) -> Option<LookUp> {
-        let in_key =
-            Allowed { fields: record_key.to_vec(), keyed: true, keys: true, session: file.has_session, ..Allowed::default() };
-        let call = self.call(node, file, &in_key)?;
+        let in_key = Allowed { fields: record_key.to_vec(), keyed: true, keys: true, session: file.has_session, ..Allowed::default() };
+        let mut call = self.call(node, file, &in_key)?;
+        // Here `record` is a place of the answer.
+        call.record = super::ElementPath::default();
         let all = Allowed { fields: fields.iter().map(|f| f.name.clone()).collect(), keyed: true, ..Allowed::default() };
         let mut compare = Vec::new();
         for entry in node.get("compare").map(Node::entries).unwrap_or_default().iter().take(MAX_PLACES) {
