@@ -45,12 +45,7 @@ impl About<'_> {
 }
 
 /// What came of it.
-pub(super) fn outcome(
-    rules: [&[AnswerRule]; 3],
-    answered: &Answered,
-    about: &About<'_>,
-    now: Timestamp,
-) -> Result<WriteEffect, DeliveryError> {
+pub(super) fn outcome(rules: [&[AnswerRule]; 3], answered: &Answered, about: &About<'_>, now: Timestamp) -> Result<WriteEffect, DeliveryError> {
     let heard = answered.heard();
     let ruled = rules.into_iter().flatten().find(|rule| fits(&rule.when, heard)).map(|rule| rule.is);
     match ruled {
@@ -165,9 +160,7 @@ fn of_fault(fault: &Fault, answered: &Answered, about: &About<'_>, now: Timestam
     }
     match fault.is_senders() {
         Some(true) => error(if about.batch { Meaning::BatchRefused } else { Meaning::Refused }, answered, about, now),
-        None if (400..500).contains(&status) => {
-            error(if about.batch { Meaning::BatchRefused } else { Meaning::Refused }, answered, about, now)
-        }
+        None if (400..500).contains(&status) => error(if about.batch { Meaning::BatchRefused } else { Meaning::Refused }, answered, about, now),
         Some(false) | None => about.unclear(format!("{}: the service failed, and nobody can say how far it came", label(answered))),
     }
 }
@@ -187,9 +180,7 @@ fn error(meaning: Meaning, answered: &Answered, about: &About<'_>, now: Timestam
         Meaning::BatchRefused => {
             DeliveryError::BatchRefused { code: Code("KITH-D014"), message: format!("{label}: the service refuses the whole batch").into() }
         }
-        Meaning::Failed => {
-            DeliveryError::Failed { code: Code("KITH-D040"), message: format!("{label}: the service failed").into(), retry_after }
-        }
+        Meaning::Failed => DeliveryError::Failed { code: Code("KITH-D040"), message: format!("{label}: the service failed").into(), retry_after },
         Meaning::Unavailable => {
             let message = format!("{label}: the service can't take anything now").into();
             DeliveryError::Unavailable { code: Code("KITH-D018"), message, retry_after }
@@ -213,12 +204,12 @@ fn error(meaning: Meaning, answered: &Answered, about: &About<'_>, now: Timestam
 pub(super) fn of_result(meaning: Meaning, code: Option<&str>, about: &About<'_>) -> DeliveryError {
     let code = code.and_then(shown).map_or_else(String::new, |code| format!(" ({code})"));
     match meaning {
-        Meaning::Refused | Meaning::BatchRefused => DeliveryError::refused("KITH-D013", format!("the service refuses the record{code}")),
-        Meaning::Failed => DeliveryError::Failed {
-            code: Code("KITH-D017"),
-            message: format!("the service failed with the record{code}").into(),
-            retry_after: None,
-        },
+        Meaning::Refused | Meaning::BatchRefused => {
+            DeliveryError::refused("KITH-D013", format!("the service refuses the record{code}"))
+        }
+        Meaning::Failed => {
+            DeliveryError::Failed { code: Code("KITH-D017"), message: format!("the service failed with the record{code}").into(), retry_after: None }
+        }
         Meaning::Unavailable => DeliveryError::unavailable("KITH-D018", format!("the service can't take anything now{code}")),
         Meaning::Throttled => {
             DeliveryError::Throttled { code: Code("KITH-D015"), message: format!("the service asks to wait{code}").into(), wait: None }

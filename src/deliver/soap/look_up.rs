@@ -101,8 +101,7 @@ impl Inner {
             let key = if by_uuid { fill::uuid(&one.key) } else { one.key.clone() };
             let is_its = |element: &&&Element| match &look_up.key {
                 // A service may show the hexadecimal digits of a UUID as it likes.
-                Some(path) => find::text(element, path)
-                    .is_some_and(|text| if by_uuid { text.trim().eq_ignore_ascii_case(&key) } else { text.trim() == key }),
+                Some(path) => find::text(element, path).is_some_and(|text| if by_uuid { text.trim().eq_ignore_ascii_case(&key) } else { text.trim() == key }),
                 None => true,
             };
             let own: Vec<Element> = shown.iter().filter(is_its).map(|element| (*element).clone()).collect();
@@ -153,11 +152,7 @@ impl Inner {
     }
 
     /// What can be compared for this delivery; `None` where reading could not tell whether this very write arrived.
-    fn comparison<'l>(
-        &self,
-        look_up: &'l LookUp,
-        ready: &Ready<'_>,
-    ) -> Option<Vec<(&'l crate::declare::connector::soap::ElementPath, Value)>> {
+    fn comparison<'l>(&self, look_up: &'l LookUp, ready: &Ready<'_>) -> Option<Vec<(&'l crate::declare::connector::soap::ElementPath, Value)>> {
         let is_key = |name: &str| ready.prepared.operation.record_key.iter().any(|key| **key == *name);
         let mut pairs = Vec::new();
         // Whether a pair differs from one version of the record to the next.
@@ -217,15 +212,16 @@ impl Inner {
         let mut progress = Progress::of(1);
         let looked = self.look_for(&[&ready], &mut progress).await?.pop().unwrap_or(Looked::Missing);
         let shown = match (&looked, &look_up.shows) {
-            (Looked::There(_, shown), Some(record)) => shown.first().and_then(|element| match find::first(element, record) {
-                Some(find::Found::Element(record)) => Some(record),
-                Some(find::Found::Attribute(_)) | None => None,
-            }),
+            (Looked::There(_, shown), Some(record)) => {
+                shown.first().and_then(|element| match find::first(element, record) {
+                    Some(find::Found::Element(record)) => Some(record),
+                    Some(find::Found::Attribute(_)) | None => None,
+                })
+            }
             _ => None,
         };
         if let Some(record) = shown {
-            let existing: Vec<Value> =
-                ready.fields().zip(&ready.soap.places).map(|((field, _), place)| self.shown(record, place, field.kind)).collect();
+            let existing: Vec<Value> = ready.fields().zip(&ready.soap.places).map(|((field, _), place)| self.shown(record, place, field.kind)).collect();
             let planned = ready.prepared.plan(delivery.intent, Some(&existing));
             return receipt(planned.effect, planned.changes);
         }
@@ -250,16 +246,11 @@ impl Inner {
         let read = match (kind, &place.form) {
             (FieldKind::Integer, _) => text.parse().ok().map(Value::Integer),
             (FieldKind::Number, _) => text.parse().ok().map(Value::Number),
-            (FieldKind::Bool, Some(Form::Words(yes, no))) => {
-                (text == &**yes).then_some(true).or((text == &**no).then_some(false)).map(Value::Bool)
+            (FieldKind::Bool, Some(Form::Words(yes, no))) => (text == &**yes).then_some(true).or((text == &**no).then_some(false)).map(Value::Bool),
+            (FieldKind::Bool, _) => matches!(text, "true" | "1").then_some(true).or(matches!(text, "false" | "0").then_some(false)).map(Value::Bool),
+            (FieldKind::Time, Some(Form::Time(form))) => {
+                jiff::civil::DateTime::strptime(form.as_bytes(), text).ok().and_then(|t| t.to_zoned(jiff::tz::TimeZone::UTC).ok()).map(|z| Value::Time(z.timestamp()))
             }
-            (FieldKind::Bool, _) => {
-                matches!(text, "true" | "1").then_some(true).or(matches!(text, "false" | "0").then_some(false)).map(Value::Bool)
-            }
-            (FieldKind::Time, Some(Form::Time(form))) => jiff::civil::DateTime::strptime(form.as_bytes(), text)
-                .ok()
-                .and_then(|t| t.to_zoned(jiff::tz::TimeZone::UTC).ok())
-                .map(|z| Value::Time(z.timestamp())),
             _ => kind.fitted(&Value::Text(text.into())),
         };
         read.unwrap_or_else(|| Value::Text(text.into()))
@@ -287,9 +278,7 @@ fn undecidable(ready: &Ready<'_>) -> Settled {
 /// The look-up's answer is of no kind that was declared: nobody is to blame, it is asked again.
 fn not_told(error: DeliveryError) -> DeliveryError {
     match error {
-        DeliveryError::Refused { message, .. }
-        | DeliveryError::BatchRefused { message, .. }
-        | DeliveryError::OutcomeUnknown { message } => {
+        DeliveryError::Refused { message, .. } | DeliveryError::BatchRefused { message, .. } | DeliveryError::OutcomeUnknown { message } => {
             DeliveryError::unavailable("KITH-D018", format!("the look-up does not tell what stands there: {message}"))
         }
         DeliveryError::Failed { code, message, retry_after } => DeliveryError::Unavailable { code, message, retry_after },

@@ -161,8 +161,9 @@ impl Inner {
         expected: &[String],
     ) -> Vec<(Result<WriteEffect, DeliveryError>, Option<String>)> {
         let about = |one: &Travelling<'_, '_>, many| self.about(one.ready, &batch.call, one.effect, expected, many);
-        let whole =
-            |one: &Travelling<'_, '_>| answer::outcome(self.rules(one.ready, &batch.call), answered, &about(one, records.len() > 1), now());
+        let whole = |one: &Travelling<'_, '_>| {
+            answer::outcome(self.rules(one.ready, &batch.call), answered, &about(one, records.len() > 1), now())
+        };
         let all = || records.iter().map(|one| (whole(one), None)).collect();
         let Some(results) = &batch.results else { return all() };
         let body = match &answered.reading {
@@ -203,8 +204,7 @@ fn of_one(results: &Results, result: &Element, about: &About<'_>) -> Result<Writ
         return Ok(if is_new && about.effect == WriteEffect::Updated { WriteEffect::Inserted } else { about.effect });
     }
     // What says nothing where it should is not known; what says something else says no.
-    let meaning =
-        if results.ok.iter().all(|expected| find::is_there(result, &expected.path)) { Meaning::Refused } else { Meaning::Unknown };
+    let meaning = if results.ok.iter().all(|expected| find::is_there(result, &expected.path)) { Meaning::Refused } else { Meaning::Unknown };
     Err(answer::of_result(meaning, code.as_deref(), about))
 }
 

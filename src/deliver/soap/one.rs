@@ -53,13 +53,7 @@ impl Inner {
     }
 
     /// The request of a call about one record.
-    pub(super) async fn enveloped(
-        &self,
-        ready: &Ready<'_>,
-        call: &Call,
-        found: Option<&str>,
-        opened: &Opened,
-    ) -> Result<Envelope, CallError> {
+    pub(super) async fn enveloped(&self, ready: &Ready<'_>, call: &Call, found: Option<&str>, opened: &Opened) -> Result<Envelope, CallError> {
         self.caller.envelope(call, opened, &|slot| ready.value(slot, found), &|root| ready.build(call, found, root)).await
     }
 
@@ -72,26 +66,18 @@ impl Inner {
         }
         let Some(Ok(output)) = &found.operation.output else { return Vec::new() };
         let names = output.roots.iter().filter_map(|id| contract.schemas.element(*id));
-        names
-            .flat_map(|element| {
-                let own = element.name.local.to_string();
-                // Elements that may stand for it.
-                let id = contract.schemas.element_named(&element.name);
-                let others = id.map(|id| contract.schemas.substitutes(id)).unwrap_or_default();
-                let others = others.iter().filter_map(|id| contract.schemas.element(*id)).map(|e| e.name.local.to_string());
-                std::iter::once(own).chain(others).collect::<Vec<_>>()
-            })
-            .collect()
+        names.flat_map(|element| {
+            let own = element.name.local.to_string();
+            // Elements that may stand for it.
+            let id = contract.schemas.element_named(&element.name);
+            let others = id.map(|id| contract.schemas.substitutes(id)).unwrap_or_default();
+            let others = others.iter().filter_map(|id| contract.schemas.element(*id)).map(|e| e.name.local.to_string());
+            std::iter::once(own).chain(others).collect::<Vec<_>>()
+        })
+        .collect()
     }
 
-    pub(super) fn about<'b>(
-        &self,
-        ready: &Ready<'_>,
-        call: &'b Call,
-        effect: WriteEffect,
-        expected: &'b [String],
-        batch: bool,
-    ) -> About<'b> {
+    pub(super) fn about<'b>(&self, ready: &Ready<'_>, call: &'b Call, effect: WriteEffect, expected: &'b [String], batch: bool) -> About<'b> {
         About {
             effect,
             intent: ready.delivery.intent,
