@@ -14,7 +14,7 @@ use super::record::Prepared;
 use super::{Answer, DeliveryError, Settled, Target, Written};
 use crate::declare::config::ServiceSpec;
 use crate::declare::connector::TargetFile;
-use crate::declare::connector::soap::{AnswerRule, SoapService};
+use crate::declare::connector::soap::{AnswerRule, Call, SoapService};
 use crate::diagnose::Problems;
 use crate::model::{Delivery, FieldChange, Intended, OperationId, Personal, Receipt, Value, WriteEffect, WriteIntent};
 use crate::wire::caller::{Answered, CallError, Caller, Envelope, Opened};
@@ -122,8 +122,9 @@ impl Inner {
         Ready::new(delivery, Prepared::new(&self.file, delivery)?)
     }
 
-    fn rules<'a>(&'a self, ready: &Ready<'a>) -> [&'a [AnswerRule]; 2] {
-        [&ready.soap.answers, &self.service.answers]
+    /// Rules in their order: the call's, the operation's, the file's.
+    fn rules<'a>(&'a self, ready: &Ready<'a>, call: &'a Call) -> [&'a [AnswerRule]; 3] {
+        [&call.answers, &ready.soap.answers, &self.service.answers]
     }
 
     /// Sends, and notes what the server says about its limits.

@@ -29,6 +29,7 @@ mod linkage;
 mod main_job;
 mod service;
 mod soap_target;
+mod soap_connectors;
 mod sources;
 mod store;
 mod targets;

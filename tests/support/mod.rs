@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test module uses what it needs")]
 
+pub mod crm;
 pub mod cutting_proxy;
 pub mod nginx;
 pub mod scripted;

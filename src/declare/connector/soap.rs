@@ -108,6 +108,8 @@ pub struct Call {
     pub created: Vec<Expected>,
     /// The only fields that travel; `None`: what is usual.
     pub fields: Option<Vec<Arc<str>>>,
+    /// What its answers mean, before the operation's own rules.
+    pub answers: Vec<AnswerRule>,
 }
 
 impl Call {
@@ -123,6 +125,7 @@ impl Call {
             proof: None,
             created: Vec::new(),
             fields: None,
+            answers: Vec::new(),
         }
     }
 
@@ -202,6 +205,11 @@ impl LookUp {
     /// Whether one call asks about many records.
     pub fn asks_about_many(&self) -> bool {
         self.call.names(&Slot::Keys)
+    }
+
+    /// Whether it asks for our key as a UUID; so the records that it finds show it.
+    pub fn asks_by_uuid(&self) -> bool {
+        self.call.templates().any(Template::names_uuid)
     }
 }
 

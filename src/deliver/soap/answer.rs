@@ -45,7 +45,7 @@ impl About<'_> {
 }
 
 /// What came of it.
-pub(super) fn outcome(rules: [&[AnswerRule]; 2], answered: &Answered, about: &About<'_>, now: Timestamp) -> Result<WriteEffect, DeliveryError> {
+pub(super) fn outcome(rules: [&[AnswerRule]; 3], answered: &Answered, about: &About<'_>, now: Timestamp) -> Result<WriteEffect, DeliveryError> {
     let heard = answered.heard();
     let ruled = rules.into_iter().flatten().find(|rule| fits(&rule.when, heard)).map(|rule| rule.is);
     match ruled {

@@ -50,7 +50,7 @@ impl Inner {
             call,
             expected: &expected,
         };
-        let outcome = answer::outcome([&self.service.answers, &[]], &answered, &about, now());
+        let outcome = answer::outcome([&[], &[], &self.service.answers], &answered, &about, now());
         self.told(&opened, outcome.map(drop)).await
     }
 

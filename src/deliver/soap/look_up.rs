@@ -77,7 +77,7 @@ impl Inner {
             expected: &expected,
         };
         // A rule that calls a write a success says nothing about a look-up: only what is wrong is taken from the rules.
-        let outcome = answer::outcome(self.rules(first), &answered, &about, now());
+        let outcome = answer::outcome(self.rules(first, &look_up.call), &answered, &about, now());
         self.told(&opened, outcome).await.map_err(not_told)?;
         self.found(look_up, records, &answered)
     }
@@ -96,9 +96,12 @@ impl Inner {
                 .collect(),
         };
         let mut looked = Vec::with_capacity(records.len());
+        let by_uuid = look_up.asks_by_uuid();
         for one in records {
+            let key = if by_uuid { fill::uuid(&one.key) } else { one.key.clone() };
             let is_its = |element: &&&Element| match &look_up.key {
-                Some(path) => find::text(element, path).is_some_and(|text| text.trim() == one.key),
+                // A service may show the hexadecimal digits of a UUID as it likes.
+                Some(path) => find::text(element, path).is_some_and(|text| if by_uuid { text.trim().eq_ignore_ascii_case(&key) } else { text.trim() == key }),
                 None => true,
             };
             let own: Vec<Element> = shown.iter().filter(is_its).map(|element| (*element).clone()).collect();

@@ -167,7 +167,7 @@ impl Inner {
     ) -> Vec<(Result<WriteEffect, DeliveryError>, Option<String>)> {
         let about = |one: &Travelling<'_, '_>, many| self.about(one.ready, &batch.call, one.effect, expected, many);
         let whole = |one: &Travelling<'_, '_>| {
-            answer::outcome(self.rules(one.ready), answered, &about(one, records.len() > 1), now())
+            answer::outcome(self.rules(one.ready, &batch.call), answered, &about(one, records.len() > 1), now())
         };
         let all = || records.iter().map(|one| (whole(one), None)).collect();
         let Some(results) = &batch.results else { return all() };

@@ -42,7 +42,7 @@ impl Inner {
         };
         let expected = self.expected(call);
         let about = self.about(ready, call, effect, &expected, false);
-        let outcome = answer::outcome(self.rules(ready), &answered, &about, now());
+        let outcome = answer::outcome(self.rules(ready, call), &answered, &about, now());
         Ok(match self.told(&opened, outcome).await {
             Ok(effect) if progress.keeps_all() => {
                 (Ok(receipt(ready, effect)), Some(kept(&envelope, Some(&answered), &exchange::content(&answered.reply))))

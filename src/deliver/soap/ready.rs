@@ -55,6 +55,7 @@ impl<'a> Ready<'a> {
             Slot::Keys => Some(Value::Text(format!("'{}'", self.key).into())),
             Slot::IdempotencyKey => Some(Value::Text(self.idempotency.as_str().into())),
             Slot::Found => found.map(|id| Value::Text(id.into())),
+            Slot::New => found.is_none().then(|| Value::Text("1".into())),
             Slot::Field(name) => self.fields().find(|(field, _)| field.name == *name).and_then(|(_, value)| value.cloned()),
             Slot::Session | Slot::User | Slot::Password | Slot::PageSize | Slot::Offset | Slot::After | Slot::PageToken => None,
         }

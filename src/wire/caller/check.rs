@@ -472,6 +472,9 @@ fn sample(schemas: &Schemas, kind: TypeId) -> Option<Arc<str>> {
 fn slot_sample(slot: &Slot) -> Value {
     match slot {
         Slot::PageSize | Slot::Offset => Value::Integer(1),
+        // As long as they are: SHA-256 in hex.
+        Slot::Key | Slot::IdempotencyKey => Value::Text("0".repeat(64).into()),
+        Slot::Keys => Value::Text(format!("'{}'", "0".repeat(64)).into()),
         _ => Value::Text("a".into()),
     }
 }

@@ -71,7 +71,35 @@ fn filtered(value: &Value, filter: Filter) -> String {
         }),
         Filter::Sql => text.replace('\\', "\\\\").replace('\'', "''"),
         Filter::Soql => text.replace('\\', "\\\\").replace('\'', "\\'"),
+        // Each key of a list stands between quotation marks.
+        Filter::Uuid => text.split('\'').map(uuid).collect::<Vec<_>>().join("'"),
     }
+}
+
+/// A key (SHA-256 in hex) as a UUID of its first 128 bits, with the version 8 and the variant of RFC 9562 (§5.8); any other text stays as it is.
+pub fn uuid(key: &str) -> String {
+    let hex: Vec<char> = key.chars().collect();
+    if hex.len() != 64 || !hex.iter().all(char::is_ascii_hexdigit) {
+        return key.to_owned();
+    }
+    let mut out = String::with_capacity(36);
+    for (at, digit) in hex.into_iter().take(32).enumerate() {
+        if matches!(at, 8 | 12 | 16 | 20) {
+            out.push('-');
+        }
+        out.push(match (at, digit) {
+            (12, _) => '8',
+            // The two highest bits are 10: 8, 9, a or b.
+            (16, digit) => match digit.to_digit(16).unwrap_or(0) & 0b0011 {
+                0 => '8',
+                1 => '9',
+                2 => 'a',
+                _ => 'b',
+            },
+            (_, digit) => digit,
+        });
+    }
+    out
 }
 
 /// Puts what stands at fixed places into a tree. A value that is not there leaves its element out.
@@ -94,11 +122,14 @@ pub fn placed(into: &mut Part, places: &[Placed], values: &Values<'_>) -> Result
     Ok(())
 }
 
-/// Sets the types that a call declares, on elements that are there.
+/// Sets the types that a call declares: on every element at the path, in a batch that of each record; where there is none, on one that is made.
 pub fn types(into: &mut Part, call: &Call) {
     for (path, name) in &call.types {
-        if let Some(element) = into.at(path) {
-            element.type_name = Some(name.clone());
+        let set = &mut |element: &mut Part| element.type_name = Some(name.clone());
+        if into.visit(path, set) == 0
+            && let Some(element) = into.at(path)
+        {
+            set(element);
         }
     }
 }
@@ -144,6 +175,52 @@ pub fn emptied(into: &mut Part, place: &FieldPlace, how: &Emptied) -> Result<(),
         Emptied::NamesIn(list) => {
             into.again(list).ok_or_else(|| FillError::Path(list.to_string()))?.content = text(place.listed_as.clone());
             Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::declare::connector::soap::{ElementName, ElementPath, Select, Step};
+    use proptest::prelude::*;
+
+    fn path(names: &[&str]) -> ElementPath {
+        ElementPath(names.iter().map(|name| Step::Element(ElementName { namespace: None, local: (*name).into() }, Select::First)).collect())
+    }
+
+    #[test]
+    fn a_key_as_a_uuid_keeps_its_digits_but_for_version_and_variant() {
+        let key = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+        assert_eq!(uuid(key), "01234567-89ab-8def-8123-456789abcdef");
+        assert_eq!(filtered(&Value::Text(format!("'{key}','{key}'").into()), Filter::Uuid), format!("'{0}','{0}'", uuid(key)));
+        assert_eq!(uuid("not a key"), "not a key");
+    }
+
+    #[test]
+    fn a_type_is_set_on_the_same_element_of_every_record_and_made_where_there_is_none() {
+        let mut root = Part::root();
+        for _ in 0..3 {
+            root.again(&path(&["list", "record"])).unwrap().at(&path(&["target"])).unwrap();
+        }
+        let name = |local: &str| ElementName { namespace: None, local: local.into() };
+        let types_of = |path_of: ElementPath| Call { types: vec![(path_of, name("Entity"))], ..Call::plain("x".into()) };
+        types(&mut root, &types_of(path(&["list", "record", "target"])));
+        let mut seen = 0;
+        let typed = root.visit(&path(&["list", "record", "target"]), &mut |part| seen += usize::from(part.type_name.is_some()));
+        assert_eq!((typed, seen), (3, 3));
+        types(&mut root, &types_of(path(&["query"])));
+        assert_eq!(root.at(&path(&["query"])).unwrap().type_name, Some(name("Entity")));
+    }
+
+    proptest! {
+        #[test]
+        fn every_uuid_of_a_key_is_of_version_8_and_of_the_variant_of_the_rfc(key in "[0-9a-f]{64}") {
+            let made = uuid(&key);
+            let parts: Vec<&str> = made.split('-').collect();
+            prop_assert_eq!(parts.iter().map(|p| p.len()).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+            prop_assert!(parts[2].starts_with('8') && parts[3].starts_with(['8', '9', 'a', 'b']));
+            prop_assert_eq!(&made[..8], &key[..8]);
         }
     }
 }

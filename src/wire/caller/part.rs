@@ -83,12 +83,7 @@ impl Part {
                 }
                 self.children.iter().enumerate().filter(|(_, child)| same(&child.name, name)).map(|(at, _)| at).nth(place - 1)
             }
-            Select::Child(child, text) => {
-                let holds = |part: &Self| {
-                    part.children.iter().any(|c| same(&c.name, child) && matches!(&c.content, Content::Value(Value::Text(t), _) if t == text))
-                };
-                self.children.iter().position(|part| same(&part.name, name) && holds(part))
-            }
+            Select::Child(child, text) => self.children.iter().position(|part| same(&part.name, name) && part.holds(child, text)),
         };
         let index = index.unwrap_or_else(|| {
             let mut made = Self::new(name.clone());
@@ -101,6 +96,38 @@ impl Part {
             self.children.len() - 1
         });
         self.children.get_mut(index)
+    }
+
+    /// Visits every element that is there at a path; a step without a selection means all of that name. How many were visited.
+    pub fn visit(&mut self, path: &ElementPath, visit: &mut dyn FnMut(&mut Self)) -> usize {
+        self.visit_steps(&path.0, visit)
+    }
+
+    fn visit_steps(&mut self, steps: &[Step], visit: &mut dyn FnMut(&mut Self)) -> usize {
+        let Some((step, rest)) = steps.split_first() else {
+            visit(self);
+            return 1;
+        };
+        let Step::Element(name, select) = step else { return 0 };
+        let mut visited = 0;
+        let mut place = 0;
+        for child in self.children.iter_mut().filter(|child| same(&child.name, name)) {
+            place += 1;
+            let meant = match select {
+                Select::First => true,
+                Select::Position(wanted) => place == usize::from(*wanted),
+                Select::Child(key, text) => child.holds(key, text),
+            };
+            if meant {
+                visited += child.visit_steps(rest, visit);
+            }
+        }
+        visited
+    }
+
+    /// Whether a child of this name holds this text.
+    fn holds(&self, child: &ElementName, text: &Arc<str>) -> bool {
+        self.children.iter().any(|c| same(&c.name, child) && matches!(&c.content, Content::Value(Value::Text(t), _) if t == text))
     }
 
     /// Another element at the end of a path, beside those that are there.

@@ -225,6 +225,8 @@ impl<'a> Rendering<'a> {
     ) -> Result<(), Refusal> {
         let value = match &node.content {
             NodeContent::Value(Value::Missing) => None,
+            // An element that is to stand there empty.
+            NodeContent::Value(Value::Text(text)) if text.is_empty() => None,
             NodeContent::Value(value) => Some(value),
             NodeContent::Nodes(_) | NodeContent::Nil | NodeContent::Tree(_) => None,
         };

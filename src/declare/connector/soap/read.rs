@@ -260,7 +260,9 @@ impl Reader<'_> {
         let create = node.get("create").and_then(|n| self.call(n, file, &Allowed { found: false, ..writing.clone() }));
         let update = node.get("update").and_then(|n| self.call(n, file, &writing));
         let remove = node.get("remove").and_then(|n| self.call(n, file, &keyed));
-        let blank = node.get("blank").and_then(|n| self.call(n, file, &keyed));
+        // Its templates know the key alone, but what it empties may be listed.
+        let emptying = Allowed { sends: Some(writing.fields.clone()), ..keyed };
+        let blank = node.get("blank").and_then(|n| self.call(n, file, &emptying));
         let batch = node.get("batch").and_then(|n| self.soap_batch(n, file, &writing));
         let answers = self.soap_answers(node.get("answers"), file);
         let settle = node.text_of("settle").and_then(|w| Settle::ALL.into_iter().find(|s| s.name() == w));
@@ -406,6 +408,6 @@ fn time_form(text: &str) -> bool {
 impl Call {
     /// Whether it can't be made before a record was found.
     pub fn needs_look_up(&self) -> bool {
-        self.names(&Slot::Found)
+        self.names(&Slot::Found) || self.names(&Slot::New)
     }
 }

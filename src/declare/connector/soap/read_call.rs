@@ -2,7 +2,9 @@
 
 use super::read::{BAD_CALL, BAD_VALUE, SoapOfFile};
 use super::shape::{MAX_ANSWERS, USUAL_BATCH};
-use super::{AnswerRule, Batch, Call, Condition, Expected, LookUp, Placed, ResultOrder, Results, SessionLogin, Slot, Template, TemplateError};
+use super::{
+    AnswerRule, Batch, Call, Condition, Expected, LookUp, Placed, ResultOrder, Results, SessionLogin, Slot, Template, TemplateError,
+};
 use crate::declare::connector::TargetField;
 use crate::declare::connector::http::Meaning;
 use crate::declare::connector::read::Reader;
@@ -17,9 +19,12 @@ const MAX_PLACES: usize = 500;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Allowed {
     pub fields: Vec<Arc<str>>,
+    /// Fields that `fields` may list; `None`: the same.
+    pub sends: Option<Vec<Arc<str>>>,
     /// `key` and `idempotency_key`.
     pub keyed: bool,
     pub keys: bool,
+    /// `found` and `new`.
     pub found: bool,
     pub session: bool,
     pub login: bool,
@@ -32,7 +37,7 @@ impl Allowed {
             Slot::Field(name) => self.fields.contains(name),
             Slot::Key | Slot::IdempotencyKey => self.keyed,
             Slot::Keys => self.keys,
-            Slot::Found => self.found,
+            Slot::Found | Slot::New => self.found,
             Slot::Session => self.session,
             Slot::User | Slot::Password => self.login,
             Slot::PageSize | Slot::Offset | Slot::After | Slot::PageToken => self.paging,
@@ -45,6 +50,7 @@ impl Allowed {
             ("idempotency_key", self.keyed),
             ("keys", self.keys),
             ("found", self.found),
+            ("new", self.found),
             ("session", self.session),
             ("user", self.login),
             ("password", self.login),
@@ -77,11 +83,13 @@ impl Reader<'_> {
         for slot in &strays {
             let name = slot.name();
             let (message, remedy) = match slot {
-                Slot::Found => (
-                    "`{found}` is what a look-up finds, and there is none here that says where the id is".to_owned(),
-                    "add `look_up: { …, id: … }`, or leave `{found}` out where nothing was looked up".to_owned(),
+                Slot::Found | Slot::New => (
+                    format!("`{{{name}}}` is about what a look-up finds, and there is none here that says where the id is"),
+                    format!("add `look_up: {{ …, id: … }}`, or leave `{{{name}}}` out where nothing was looked up"),
                 ),
-                Slot::Session => ("`{session}` is the token of a session, and the file has none".to_owned(), "add `soap: session`".to_owned()),
+                Slot::Session => {
+                    ("`{session}` is the token of a session, and the file has none".to_owned(), "add `soap: session`".to_owned())
+                }
                 _ => {
                     let known = allowed.words();
                     let remedy = match nearest(name, known.iter().copied()) {
@@ -141,22 +149,23 @@ impl Reader<'_> {
         }
         let fields = match node.get("fields") {
             None => None,
-            Some(named) => Some(self.only_fields(named, allowed)),
+            Some(named) => Some(self.only_fields(named, allowed.sends.as_ref().unwrap_or(&allowed.fields))),
         };
+        let answers = self.soap_answers(node.get("answers"), file);
         let proof = node.get("proof").and_then(|_| self.element_path_of(node, "proof", file));
         let created = self.expected(node.get("created"), file);
-        Some(Call { operation, record, values, each, headers, types, proof, created, fields })
+        Some(Call { operation, record, values, each, headers, types, proof, created, fields, answers })
     }
 
-    fn only_fields(&mut self, node: &Node, allowed: &Allowed) -> Vec<Arc<str>> {
+    fn only_fields(&mut self, node: &Node, sent: &[Arc<str>]) -> Vec<Arc<str>> {
         let mut fields = Vec::new();
         for item in node.list_or_one() {
             let Some(text) = item.shared_text() else { continue };
-            if allowed.fields.contains(&text) {
+            if sent.contains(&text) {
                 fields.push(text);
                 continue;
             }
-            let remedy = nearest(&text, allowed.fields.iter().map(|f| &**f))
+            let remedy = nearest(&text, sent.iter().map(|f| &**f))
                 .map_or_else(|| "name fields of the operation".to_owned(), |near| format!("did you mean `{near}`?"));
             self.error(BAD_CALL, item.span, format!("`{text}` is none of the fields that this call can send"), remedy);
         }
@@ -171,7 +180,7 @@ impl Reader<'_> {
             self.error(BAD_CALL, record, "`record` must name the element that is repeated", "write for instance `record: sObjects`");
         }
         // What differs from record to record stands in the record.
-        let differing = |slot: &Slot| matches!(slot, Slot::Field(_) | Slot::Key | Slot::IdempotencyKey | Slot::Found);
+        let differing = |slot: &Slot| matches!(slot, Slot::Field(_) | Slot::Key | Slot::IdempotencyKey | Slot::Found | Slot::New);
         if call.values.iter().chain(&call.headers).flat_map(|p| &p.values).any(|t| t.slots().any(differing)) {
             let span = node.get("values").map_or(node.span, |n| n.span);
             let message = "a value of the whole batch names what differs from record to record";
@@ -203,9 +212,10 @@ impl Reader<'_> {
 
     /// How a record is found.
     pub(super) fn look_up(&mut self, node: &Node, file: &SoapOfFile, fields: &[TargetField], record_key: &[Arc<str>]) -> Option<LookUp> {
-        let in_key =
-            Allowed { fields: record_key.to_vec(), keyed: true, keys: true, session: file.has_session, ..Allowed::default() };
-        let call = self.call(node, file, &in_key)?;
+        let in_key = Allowed { fields: record_key.to_vec(), keyed: true, keys: true, session: file.has_session, ..Allowed::default() };
+        let mut call = self.call(node, file, &in_key)?;
+        // Here `record` is a place of the answer.
+        call.record = super::ElementPath::default();
         let all = Allowed { fields: fields.iter().map(|f| f.name.clone()).collect(), keyed: true, ..Allowed::default() };
         let mut compare = Vec::new();
         for entry in node.get("compare").map(Node::entries).unwrap_or_default().iter().take(MAX_PLACES) {

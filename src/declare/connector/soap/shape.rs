@@ -49,7 +49,7 @@ const FIELDS: Key = Key::optional("fields", ONE_OR_MORE, "[Body]", "The only fie
 
 static CALL: Shape = Shape::Record(&Record {
     doc: "A call of an operation.",
-    keys: &[OPERATION, RECORD, VALUES, EACH, HEADERS, TYPES, PROOF, CREATED, FIELDS],
+    keys: &[OPERATION, RECORD, VALUES, EACH, HEADERS, TYPES, PROOF, CREATED, FIELDS, ANSWERS_KEY],
     others: None,
 });
 

@@ -18,6 +18,8 @@ pub enum Slot {
     IdempotencyKey,
     /// What the look-up found.
     Found,
+    /// `new`: `1` for a record that the look-up did not find.
+    New,
     /// The token of the session.
     Session,
     /// The user of the configuration.
@@ -42,6 +44,7 @@ impl Slot {
             "keys" => Self::Keys,
             "idempotency_key" => Self::IdempotencyKey,
             "found" => Self::Found,
+            "new" => Self::New,
             "session" => Self::Session,
             "user" => Self::User,
             "password" => Self::Password,
@@ -61,6 +64,7 @@ impl Slot {
             Self::Keys => "keys",
             Self::IdempotencyKey => "idempotency_key",
             Self::Found => "found",
+            Self::New => "new",
             Self::Session => "session",
             Self::User => "user",
             Self::Password => "password",
@@ -75,7 +79,7 @@ impl Slot {
     pub const fn is_free(&self) -> bool {
         match self {
             Self::Field(_) | Self::Found | Self::User | Self::Password | Self::After | Self::PageToken => true,
-            Self::Key | Self::Keys | Self::IdempotencyKey | Self::Session | Self::PageSize | Self::Offset => false,
+            Self::Key | Self::Keys | Self::IdempotencyKey | Self::New | Self::Session | Self::PageSize | Self::Offset => false,
         }
     }
 }
@@ -91,11 +95,13 @@ pub enum Filter {
     Sql,
     /// For a string of Salesforce's query language: `\'` and `\\`.
     Soql,
+    /// Our key as a UUID (RFC 9562, version 8, of its first 128 bits): for services that take an id of their own form.
+    Uuid,
 }
 
 impl Filter {
     /// Every filter.
-    pub const ALL: [Self; 4] = [Self::Text, Self::Md5, Self::Sql, Self::Soql];
+    pub const ALL: [Self; 5] = [Self::Text, Self::Md5, Self::Sql, Self::Soql, Self::Uuid];
 
     /// The word that files use.
     pub const fn name(self) -> &'static str {
@@ -104,6 +110,7 @@ impl Filter {
             Self::Md5 => "md5",
             Self::Sql => "sql",
             Self::Soql => "soql",
+            Self::Uuid => "uuid",
         }
     }
 }
@@ -128,8 +135,11 @@ pub enum TemplateError {
     #[error("`{{` and `}}` hold a name, `{{{{` and `}}}}` stand for braces")]
     Braces,
     /// A filter that is none.
-    #[error("`{0}` is no filter; there are text, md5, sql and soql")]
+    #[error("`{0}` is no filter; there are text, md5, sql, soql and uuid")]
     Filter(String),
+    /// A UUID of something else than our key.
+    #[error("`uuid` makes a UUID of `{{key}}` and `{{keys}}` alone")]
+    NoKey,
     /// Free text inside other text.
     #[error("`{{{0}}}` stands inside other text: say how it is escaped: `{{{0}:sql}}`, `{{{0}:soql}}`, or `{{{0}:text}}` for as it is")]
     Unescaped(String),
@@ -171,6 +181,9 @@ impl Template {
                     }
                 };
                 let slot = Slot::read(name);
+                if filter == Filter::Uuid && !matches!(slot, Slot::Key | Slot::Keys) {
+                    return Err(TemplateError::NoKey);
+                }
                 if word.is_none() && slot.is_free() {
                     unsaid.get_or_insert_with(|| name.to_owned());
                 }
@@ -202,6 +215,11 @@ impl Template {
             Part::Value(slot, _) => Some(slot),
             Part::Text(_) => None,
         })
+    }
+
+    /// Whether our key stands in it as a UUID.
+    pub fn names_uuid(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Value(_, Filter::Uuid)))
     }
 
     /// The one name that it is; where that has no value, nothing is written.
