@@ -52,9 +52,9 @@ pub enum Intent {
 }
 
 /// What is called.
-enum Wanted<'a> {
-    /// An operation of the file.
-    Operation(&'a Operation, Box<Delivery>),
+enum Wanted {
+    /// A delivery of an operation of the file.
+    Operation(Box<Delivery>),
     /// An operation of the WSDL, with texts at element paths.
     Plain(Vec<(ElementPath, String)>),
 }
@@ -102,7 +102,7 @@ fn no_target<'n>(session: &mut Session, arguments: &Arguments, names: impl Itera
 }
 
 /// What the arguments ask for.
-fn wanted<'a>(arguments: &Arguments, spec: &TargetSpec, file: &'a TargetFile, session: &mut Session) -> Result<Wanted<'a>, Exit> {
+fn wanted(arguments: &Arguments, spec: &TargetSpec, file: &TargetFile, session: &mut Session) -> Result<Wanted, Exit> {
     let mut given = Vec::with_capacity(arguments.fields.len());
     for field in &arguments.fields {
         // A path may hold `[name=value]`: the first `=` outside of brackets parts name and value.
@@ -150,7 +150,7 @@ fn wanted<'a>(arguments: &Arguments, spec: &TargetSpec, file: &'a TargetFile, se
         };
         payload.push((field.name.clone(), value));
     }
-    Ok(Wanted::Operation(operation, Box::new(delivery(arguments, spec, operation, payload))))
+    Ok(Wanted::Operation(Box::new(delivery(arguments, spec, operation, payload))))
 }
 
 /// A value of the command line as the field holds it; an empty one is missing.
@@ -201,7 +201,7 @@ fn delivery(arguments: &Arguments, spec: &TargetSpec, operation: &Operation, pay
 fn dry_run(arguments: &Arguments, spec: &TargetSpec, file: &Arc<TargetFile>, session: &mut Session) -> Result<Exit, Exit> {
     let target = AnyTarget::new(spec, file.clone());
     let drafts = match (wanted(arguments, spec, file, session)?, &target) {
-        (Wanted::Operation(_, delivery), target) => target.draft(&delivery),
+        (Wanted::Operation(delivery), target) => target.draft(&delivery),
         (Wanted::Plain(values), AnyTarget::Soap(target)) => {
             Some(target.draft_call(&arguments.operation, &values).map(|request| vec![request]))
         }
@@ -241,7 +241,7 @@ fn send(arguments: &Arguments, spec: &TargetSpec, file: &Arc<TargetFile>, parts:
         return Err(no_requests(session, file));
     }
     let (intent, record) = match &wanted {
-        Wanted::Operation(_, delivery) => (delivery.intent, delivery.record.clone()),
+        Wanted::Operation(delivery) => (delivery.intent, delivery.record.clone()),
         Wanted::Plain(_) => (WriteIntent::Write, RecordKey("[]".into())),
     };
     let record = parts.keys.hash.record(&TargetId(spec.name.clone()), &record).to_string();
@@ -262,7 +262,7 @@ fn send(arguments: &Arguments, spec: &TargetSpec, file: &Arc<TargetFile>, parts:
     }
     let came = runtime.block_on(async {
         match (&wanted, &target) {
-            (Wanted::Operation(_, delivery), target) => {
+            (Wanted::Operation(delivery), target) => {
                 let mut written = target.by_hand(delivery).await.unwrap_or_default();
                 let answer = written.answers.pop().unwrap_or_else(|| Err(DeliveryError::OutcomeUnknown { message: "there is no answer".into() }));
                 came(&answer, written.exchanges.pop().flatten().as_ref())
