@@ -3,6 +3,7 @@
 mod call;
 mod vendor;
 
+use super::connector_init;
 use super::project::{against_wsdl, yaml_at};
 use super::terminal::{counted, plural};
 use super::{Exit, Session};
@@ -20,6 +21,9 @@ pub enum Command {
     Call(call::Arguments),
     /// Fetch a WSDL with all that it imports into a folder, from inside the company
     VendorWsdl(vendor::Arguments),
+    /// Write a starting target file from what a system says of itself
+    #[command(subcommand)]
+    Init(connector_init::Command),
 }
 
 /// Arguments of `connector check`.
@@ -35,6 +39,7 @@ pub(super) fn run(command: &Command, session: &mut Session) -> Exit {
         Command::Check(arguments) => check(arguments, session),
         Command::Call(arguments) => call::run(arguments, session),
         Command::VendorWsdl(arguments) => vendor::run(arguments, session),
+        Command::Init(command) => connector_init::run(command, session),
     }
 }
 

@@ -3,6 +3,7 @@
 mod audit;
 mod check;
 mod connector;
+mod connector_init;
 mod dead_letter;
 mod doctor;
 mod environment;

@@ -71,7 +71,7 @@ fn installation_keys(config: &Config, environment: &Environment, how: Keys) -> R
     .map_err(|e| e.diagnostic())
 }
 
-/// Reads the logins of the targets, once: whoever starts a service may read secrets, whoever only looks at its state need not.
+/// Reads the logins of targets and of the customers' servers, once: whoever starts a service may read secrets, whoever only looks at its state need not.
 fn read_secrets(config: &mut Config, environment: &Environment) -> Result<(), Diagnostic> {
     for secret in secrets(config) {
         secret.value = Some(environment.secret(&secret.source)?);

@@ -3,6 +3,7 @@
 use super::csv::Csv;
 use super::soap::Soap;
 use super::sqlite::Sqlite;
+use super::sqlserver::{Mark, SqlServer};
 use super::{CustomersError, RowFault};
 use crate::declare::config::{TableKind, TableSpec};
 use crate::diagnose::nearest;
@@ -35,6 +36,14 @@ impl Cell<'_> {
 /// What comes of a row: its line (or number, from 1) and the picked cells, or the fault with the cell that would be the key.
 pub(super) type EachRow<'f> = dyn FnMut(u64, Result<&[Cell<'_>], (RowFault, Option<&str>)>) + 'f;
 
+/// Whoever takes the rows of a table.
+pub(super) trait Taker {
+    /// A row, as [`EachRow`] has it.
+    fn row(&mut self, line: u64, row: Result<&[Cell<'_>], (RowFault, Option<&str>)>);
+    /// A key that is there and whose row did not change since the last read; false where the row is wanted all the same.
+    fn unchanged(&mut self, line: u64, key: Cell<'_>) -> bool;
+}
+
 /// A read that came to its end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scanned {
@@ -57,6 +66,7 @@ enum Kind {
     Csv(Box<Csv>),
     Sqlite(Sqlite),
     Soap(Box<Soap>),
+    SqlServer(Box<SqlServer>),
 }
 
 impl Table {
@@ -64,6 +74,10 @@ impl Table {
         let (path, (kind, header)) = match &spec.kind {
             TableKind::Csv { path, delimiter } => {
                 (path, Csv::open(path, *delimiter).map(|(csv, header)| (Kind::Csv(Box::new(csv)), header))?)
+            }
+            TableKind::SqlServer(rows) => {
+                let (server, header) = SqlServer::open(rows)?;
+                return Ok(Self { path: PathBuf::from(&*server.place()), header, kind: Kind::SqlServer(Box::new(server)) });
             }
             TableKind::Sqlite { path, rows } => (path, Sqlite::open(path, rows).map(|(sqlite, header)| (Kind::Sqlite(sqlite), header))?),
             TableKind::Soap(rows) => {
@@ -90,12 +104,47 @@ impl Table {
         if missing.is_empty() { Ok(found) } else { Err(CustomersError::MissingColumns { path: self.path.clone(), missing }) }
     }
 
-    /// Reads every row; `pick` says which columns, in which order. The first picked is the key.
-    pub(super) fn rows(self, pick: &[Option<usize>], each: &mut EachRow<'_>) -> Result<Scanned, CustomersError> {
+    /// How far a server's table is now; `None` for files, which are read whole.
+    pub(super) fn now(&mut self) -> Result<Option<Mark>, CustomersError> {
+        match &mut self.kind {
+            Kind::SqlServer(server) => server.now().map(Some),
+            Kind::Csv(_) | Kind::Sqlite(_) | Kind::Soap(_) => Ok(None),
+        }
+    }
+
+    /// Whether memory can hold all of it.
+    pub(super) fn bounded(&self, mark: &Mark) -> Result<(), CustomersError> {
+        match &self.kind {
+            Kind::SqlServer(server) => server.bounded(mark),
+            Kind::Csv(_) | Kind::Sqlite(_) | Kind::Soap(_) => Ok(()),
+        }
+    }
+
+    /// The server, where it is one.
+    pub(super) fn server(self) -> Option<Box<SqlServer>> {
         match self.kind {
-            Kind::Csv(csv) => csv.rows(&self.header, pick, each),
-            Kind::Sqlite(sqlite) => sqlite.rows(&self.header, pick, each),
-            Kind::Soap(soap) => soap.rows(&self.header, pick, each),
+            Kind::SqlServer(server) => Some(server),
+            Kind::Csv(_) | Kind::Sqlite(_) | Kind::Soap(_) => None,
+        }
+    }
+
+    /// Reads every row; `pick` says which columns, in which order. The first picked is the key. Of a server the rows that changed between
+    /// `before` and `now`, and the keys of the others.
+    pub(super) fn rows(
+        self,
+        pick: &[Option<usize>],
+        (before, now): (Option<&Mark>, Option<&Mark>),
+        take: &mut dyn Taker,
+    ) -> Result<Scanned, CustomersError> {
+        match (self.kind, now) {
+            (Kind::Csv(csv), _) => csv.rows(&self.header, pick, &mut |line, row| take.row(line, row)),
+            (Kind::Sqlite(sqlite), _) => sqlite.rows(&self.header, pick, &mut |line, row| take.row(line, row)),
+            (Kind::Soap(soap), _) => soap.rows(&self.header, pick, &mut |line, row| take.row(line, row)),
+            (Kind::SqlServer(server), Some(now)) => server.rows(pick, before, now, take),
+            (Kind::SqlServer(mut server), None) => {
+                let now = server.now()?;
+                server.rows(pick, before, &now, take)
+            }
         }
     }
 }

@@ -72,7 +72,7 @@ impl HttpTarget {
             match inner.ready(delivery) {
                 Err(error) => progress.tell(at, Err(error), None),
                 Ok(_) if delivery.intent == WriteIntent::Keep => {
-                    progress.tell(at, Ok(Receipt { delivery: delivery.id, effect: WriteEffect::Kept, changes: Vec::new() }), None);
+                    progress.tell(at, Ok(Receipt { delivery: delivery.id, effect: WriteEffect::Kept, changes: Vec::new(), kept: Vec::new() }), None);
                 }
                 Ok(ready) => waiting.push((at, ready)),
             }
@@ -344,7 +344,7 @@ impl Inner {
             WriteIntent::Blank => (WriteEffect::Blanked, Vec::new()),
             WriteIntent::Keep => (WriteEffect::Kept, Vec::new()),
         };
-        Ok(Receipt { delivery: delivery.id, effect, changes })
+        Ok(Receipt { delivery: delivery.id, effect, changes, kept: Vec::new() })
     }
 
     async fn check(&self) -> Problems {
@@ -388,7 +388,7 @@ fn receipt(ready: &Ready<'_>, effect: WriteEffect) -> Receipt {
     } else {
         Vec::new()
     };
-    Receipt { delivery: ready.delivery.id, effect, changes }
+    Receipt { delivery: ready.delivery.id, effect, changes, kept: Vec::new() }
 }
 
 /// Our own clock, for servers that send no `Date`.

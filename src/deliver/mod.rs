@@ -10,6 +10,7 @@ mod record;
 mod retry;
 mod soap;
 mod sqlite;
+mod sqlserver;
 mod target;
 
 pub use error::DeliveryError;
@@ -20,4 +21,5 @@ pub use record::fits;
 pub use retry::{Next, after_failure, half_rest, rest};
 pub use soap::SoapTarget;
 pub use sqlite::SqliteTarget;
+pub use sqlserver::{SqlServerTarget, starting_file};
 pub use target::{Answer, AnyTarget, Exchange, Pause, Settled, Target, Written};

@@ -73,6 +73,7 @@ impl<'a> Prepared<'a> {
             (WriteIntent::Keep, _) => return unchanged(WriteEffect::Kept),
             (WriteIntent::Remove | WriteIntent::Blank, None) => return unchanged(WriteEffect::Unchanged),
             (WriteIntent::Write, Some(_)) if self.operation.write == WriteMode::InsertOnly => return unchanged(WriteEffect::Unchanged),
+            (WriteIntent::Write, None) if self.operation.write == WriteMode::UpdateOnly => return unchanged(WriteEffect::Unchanged),
             (WriteIntent::Write, _) => {
                 let values = self.values.iter().enumerate().filter_map(|(at, value)| value.clone().map(|value| (at, value)));
                 (if existing.is_some() { WriteEffect::Updated } else { WriteEffect::Inserted }, values.collect())

@@ -1,8 +1,9 @@
 //! What the pipeline asks of a target, and the kinds that there are.
 
-use super::{DeliveryError, HttpTarget, NdjsonTarget, SoapTarget, SqliteTarget};
+use super::{DeliveryError, HttpTarget, NdjsonTarget, SoapTarget, SqlServerTarget, SqliteTarget};
 use crate::declare::config::{ServiceSpec, TargetPlace, TargetSpec};
 use crate::declare::connector::{TargetFile, TargetKind};
+use crate::enrich::DeliverEntry;
 use crate::diagnose::{Code, Problems};
 use crate::model::{Delivery, Intended, Personal, Receipt};
 use std::future::Future;
@@ -119,20 +120,24 @@ pub enum AnyTarget {
     Http(HttpTarget),
     /// A SOAP service.
     Soap(SoapTarget),
+    /// Tables and procedures of a SQL Server.
+    SqlServer(SqlServerTarget),
 }
 
 impl AnyTarget {
     /// A target as configured. Nothing is opened: a target that is away is a matter of its writes, not of starting.
-    pub fn new(spec: &TargetSpec, file: Arc<TargetFile>) -> Self {
+    /// `entries` are the mapping's deliveries, whose word about conflicts is theirs.
+    pub fn new(spec: &TargetSpec, file: Arc<TargetFile>, entries: &[DeliverEntry]) -> Self {
         // A place that does not fit the kind is refused when the project is loaded (`TargetFile::misplaced`); here it can only fail to open.
         let path = || spec.place.file().cloned().unwrap_or_default();
         let service = || match &spec.place {
             TargetPlace::Service(service) => ServiceSpec::clone(service),
-            TargetPlace::File(_) => ServiceSpec::plain(""),
+            TargetPlace::File(_) | TargetPlace::Server(_) => ServiceSpec::plain(""),
         };
         match file.kind {
             TargetKind::Sqlite => Self::Sqlite(SqliteTarget::new(path(), file)),
             TargetKind::Ndjson => Self::Ndjson(NdjsonTarget::new(path(), file)),
+            TargetKind::SqlServer => Self::SqlServer(SqlServerTarget::new(spec, file, entries)),
             TargetKind::Http => Self::Http(HttpTarget::new(service(), file)),
             // A checked file of this kind has its soap part.
             TargetKind::Soap => match SoapTarget::new(service(), file.clone()) {
@@ -147,7 +152,7 @@ impl AnyTarget {
     /// The requests that a delivery would send, as text with secrets masked; `None` for kinds that send none. Nothing is sent.
     pub fn draft(&self, delivery: &Delivery) -> Option<Result<Vec<String>, DeliveryError>> {
         match self {
-            Self::Sqlite(_) | Self::Ndjson(_) => None,
+            Self::Sqlite(_) | Self::Ndjson(_) | Self::SqlServer(_) => None,
             Self::Http(target) => Some(target.draft(delivery).map(|request| vec![request])),
             Self::Soap(target) => Some(target.draft(delivery)),
         }
@@ -157,7 +162,7 @@ impl AnyTarget {
     /// told the log.
     pub async fn by_hand(&self, delivery: &Delivery) -> Option<Written> {
         match self {
-            Self::Sqlite(_) | Self::Ndjson(_) => None,
+            Self::Sqlite(_) | Self::Ndjson(_) | Self::SqlServer(_) => None,
             Self::Http(target) => Some(target.by_hand(delivery).await),
             Self::Soap(target) => Some(target.by_hand(delivery).await),
         }
@@ -171,6 +176,7 @@ impl Target for AnyTarget {
             Self::Ndjson(target) => target.write(batch).await,
             Self::Http(target) => target.write(batch).await,
             Self::Soap(target) => target.write(batch).await,
+            Self::SqlServer(target) => target.write(batch).await,
         }
     }
 
@@ -180,6 +186,7 @@ impl Target for AnyTarget {
             Self::Ndjson(target) => target.most_at_once(),
             Self::Http(target) => target.most_at_once(),
             Self::Soap(target) => target.most_at_once(),
+            Self::SqlServer(target) => target.most_at_once(),
         }
     }
 
@@ -189,6 +196,7 @@ impl Target for AnyTarget {
             Self::Ndjson(target) => target.travels_alone(delivery),
             Self::Http(target) => target.travels_alone(delivery),
             Self::Soap(target) => target.travels_alone(delivery),
+            Self::SqlServer(target) => target.travels_alone(delivery),
         }
     }
 
@@ -198,6 +206,7 @@ impl Target for AnyTarget {
             Self::Ndjson(target) => target.settle(unknown).await,
             Self::Http(target) => target.settle(unknown).await,
             Self::Soap(target) => target.settle(unknown).await,
+            Self::SqlServer(target) => target.settle(unknown).await,
         }
     }
 
@@ -207,6 +216,7 @@ impl Target for AnyTarget {
             Self::Ndjson(target) => target.login().await,
             Self::Http(target) => target.login().await,
             Self::Soap(target) => target.login().await,
+            Self::SqlServer(target) => target.login().await,
         }
     }
 
@@ -216,6 +226,7 @@ impl Target for AnyTarget {
             Self::Ndjson(target) => target.preview(batch).await,
             Self::Http(target) => target.preview(batch).await,
             Self::Soap(target) => target.preview(batch).await,
+            Self::SqlServer(target) => target.preview(batch).await,
         }
     }
 
@@ -225,6 +236,7 @@ impl Target for AnyTarget {
             Self::Ndjson(target) => target.check().await,
             Self::Http(target) => target.check().await,
             Self::Soap(target) => target.check().await,
+            Self::SqlServer(target) => target.check().await,
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod pace;
 pub mod scrape;
 pub mod session;
 pub mod soap;
+pub mod tds;
 pub mod vendored;
 pub mod wsdl;
 pub mod xml;

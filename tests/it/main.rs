@@ -33,6 +33,10 @@ mod soap_target;
 mod sources;
 mod store;
 mod targets;
+mod sqlserver_conflicts;
+mod sqlserver_customers;
+mod sqlserver_target;
+mod tds_peer;
 mod tidy;
 
 #[path = "../support/mod.rs"]

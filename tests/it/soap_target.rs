@@ -166,8 +166,8 @@ async fn the_same_requests(stack: Stack) {
         let blank = delivery(&id(1), 3, WriteIntent::Blank, &[("First", Value::Missing), ("Name", "Other".into())]);
         assert_eq!(one(&target, &blank).await, "refused KITH-D006", "{stack:?}: a blank without the name that the service wants");
         // Faults: refused, and one that may pass by the file's own word.
-        assert_eq!(one(&target, &said(&id(2), 1, "BAD")).await, "refused KITH-D040", "{stack:?} {version}");
-        assert_eq!(one(&target, &said(&id(2), 1, "DEADLOCK")).await, "failed KITH-D040", "{stack:?} {version}");
+        assert_eq!(one(&target, &said(&id(2), 1, "BAD")).await, "refused KITH-D060", "{stack:?} {version}");
+        assert_eq!(one(&target, &said(&id(2), 1, "DEADLOCK")).await, "failed KITH-D060", "{stack:?} {version}");
         // A crash leaves open whether something was written. What comes is a stack trace, or a fault of the server.
         let crash = write(&target, &[said(&id(2), 1, "CRASH")]).await;
         assert_eq!(shown(&crash.answers[0]), "outcome_unknown KITH-D009", "{stack:?} {version}");
@@ -176,11 +176,11 @@ async fn the_same_requests(stack: Stack) {
         assert!(shown_all.contains("CRASH") && !shown_all.contains("s3cret") && kept.answer.reveal().len() > 20, "{shown_all}");
         // What the WSDL does not take never leaves.
         let long = said(&id(3), 1, &"x".repeat(61));
-        assert_eq!(one(&target, &long).await, "refused KITH-D042", "{stack:?}");
+        assert_eq!(one(&target, &long).await, "refused KITH-D062", "{stack:?}");
         let tier = delivery(&id(3), 1, WriteIntent::Write, &[("Name", "A".into()), ("Tier", "copper".into())]);
-        assert_eq!(one(&target, &tier).await, "refused KITH-D042", "{stack:?}");
+        assert_eq!(one(&target, &tier).await, "refused KITH-D062", "{stack:?}");
         let control = said(&id(3), 1, "a\u{8}b");
-        assert_eq!(one(&target, &control).await, "refused KITH-D042", "{stack:?}");
+        assert_eq!(one(&target, &control).await, "refused KITH-D062", "{stack:?}");
     }
 }
 
@@ -215,9 +215,9 @@ async fn what_a_server_refuses_for_its_type_or_name_is_refused_and_nothing_else(
     };
     for (stack, bad_type, no_operation) in [
         // PHP reads an enumeration as text.
-        (Stack::Php, "inserted", &["refused KITH-D040", "outcome_unknown KITH-D009"][..]),
-        (Stack::JaxWs, "refused KITH-D040", &["refused KITH-D040", "outcome_unknown KITH-D009"][..]),
-        (Stack::Node, "inserted", &["refused KITH-D040", "outcome_unknown KITH-D009"][..]),
+        (Stack::Php, "inserted", &["refused KITH-D060", "outcome_unknown KITH-D009"][..]),
+        (Stack::JaxWs, "refused KITH-D060", &["refused KITH-D060", "outcome_unknown KITH-D009"][..]),
+        (Stack::Node, "inserted", &["refused KITH-D060", "outcome_unknown KITH-D009"][..]),
     ] {
         let Some(server) = Server::start(stack) else { continue };
         let login = if stack == Stack::Node { "" } else { SESSION };
@@ -246,9 +246,9 @@ async fn no_strange_answer_is_taken_for_a_success() {
         ("WARNING", "outcome_unknown KITH-D009", "failed KITH-D017"),
         ("CUT", "outcome_unknown KITH-D009", "failed KITH-D017"),
         ("OTHER", "outcome_unknown KITH-D009", "failed KITH-D017"),
-        ("MISMATCH", "unavailable KITH-D041", "unavailable KITH-D041"),
+        ("MISMATCH", "unavailable KITH-D061", "unavailable KITH-D061"),
         ("BUSY", "unavailable KITH-D018", "unavailable KITH-D018"),
-        ("TWELVE", "refused KITH-D040", "refused KITH-D040"),
+        ("TWELVE", "refused KITH-D060", "refused KITH-D060"),
     ] {
         let written = write(&target, &[said("s", 1, name)]).await;
         assert_eq!(shown(&written.answers[0]), once, "{name}");
@@ -281,9 +281,9 @@ async fn a_session_that_ends_is_renewed_once_however_many_senders_see_it() {
     assert_eq!(server.store()["logins"].as_u64().unwrap() - before, 1, "one login for six senders");
     // A password that is not taken waits for its operator: no record is blamed, and nobody storms.
     let wrong = SoapTarget::new(service(&server.url(), "wrong"), file("1.1", SESSION, "")).unwrap();
-    assert_eq!(one(&wrong, &said("w", 1, "A")).await, "unavailable KITH-D043");
+    assert_eq!(one(&wrong, &said("w", 1, "A")).await, "unavailable KITH-D063");
     let told = wrong.check().await;
-    assert_eq!(told.0.iter().map(|p| p.code.0).collect::<Vec<_>>(), ["KITH-D043"]);
+    assert_eq!(told.0.iter().map(|p| p.code.0).collect::<Vec<_>>(), ["KITH-D063"]);
     assert!(!format!("{told:?}").contains("wrong"));
 }
 
@@ -388,7 +388,7 @@ proptest! {
             let told = runtime.block_on(one(target, &sent));
             let carried = |text: &str| text.chars().all(|c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..));
             if !carried(&name) || !carried(&first) || name.chars().count() > 60 {
-                prop_assert_eq!(told, "refused KITH-D042");
+                prop_assert_eq!(told, "refused KITH-D062");
                 return Ok(());
             }
             prop_assert!(told == "inserted" || told == "updated", "{}", told);

@@ -199,13 +199,13 @@ fn delivery(arguments: &Arguments, spec: &TargetSpec, operation: &Operation, pay
 }
 
 fn dry_run(arguments: &Arguments, spec: &TargetSpec, file: &Arc<TargetFile>, session: &mut Session) -> Result<Exit, Exit> {
-    let target = AnyTarget::new(spec, file.clone());
+    let target = AnyTarget::new(spec, file.clone(), &[]);
     let drafts = match (wanted(arguments, spec, file, session)?, &target) {
         (Wanted::Operation(delivery), target) => target.draft(&delivery),
         (Wanted::Plain(values), AnyTarget::Soap(target)) => {
             Some(target.draft_call(&arguments.operation, &values).map(|request| vec![request]))
         }
-        (Wanted::Plain(_), AnyTarget::Sqlite(_) | AnyTarget::Ndjson(_) | AnyTarget::Http(_)) => None,
+        (Wanted::Plain(_), AnyTarget::Sqlite(_) | AnyTarget::Ndjson(_) | AnyTarget::Http(_) | AnyTarget::SqlServer(_)) => None,
     };
     let drafts = match drafts {
         None => return Err(no_requests(session, file)),
@@ -235,9 +235,9 @@ struct Came {
 }
 
 fn send(arguments: &Arguments, spec: &TargetSpec, file: &Arc<TargetFile>, parts: &Parts, session: &mut Session) -> Result<Exit, Exit> {
-    let target = AnyTarget::new(spec, file.clone());
+    let target = AnyTarget::new(spec, file.clone(), &[]);
     let wanted = wanted(arguments, spec, file, session)?;
-    if matches!(target, AnyTarget::Sqlite(_) | AnyTarget::Ndjson(_)) {
+    if matches!(target, AnyTarget::Sqlite(_) | AnyTarget::Ndjson(_) | AnyTarget::SqlServer(_)) {
         return Err(no_requests(session, file));
     }
     let (intent, record) = match &wanted {

@@ -4,6 +4,7 @@ use super::check::{Checker, Table, shown};
 use super::codes::{EXCLUDE_EACH_OTHER, MISSING, PLAIN_SECRET, WRONG_FORM};
 use super::keys::{self, Form, Key};
 use super::secret::{Secret, SecretSource};
+use super::server;
 use super::settings::{
     Auth, ClientCertificate, Login, ServiceSpec, SoapRows, TableKind, TableSpec, TargetPlace, TargetSpec, TokenTime,
 };
@@ -44,29 +45,21 @@ impl ServiceSpec {
     }
 }
 
-impl TableSpec {
-    /// The secrets that it needs, to be read.
-    pub fn secrets_mut(&mut self) -> Vec<&mut GivenSecret> {
-        match &mut self.kind {
-            TableKind::Soap(rows) => rows.service.secrets_mut(),
-            TableKind::Csv { .. } | TableKind::Sqlite { .. } => Vec::new(),
-        }
-    }
-}
-
 impl TargetPlace {
     /// The secrets that it needs, to be read.
     pub fn secrets_mut(&mut self) -> Vec<&mut GivenSecret> {
         match self {
             Self::File(_) => Vec::new(),
+            Self::Server(server) => server.secrets_mut(),
             Self::Service(service) => service.secrets_mut(),
         }
     }
 
-    /// What it shares limits, waits and breaker under where the operator names nothing: the file, or host and port of the service.
+    /// What it shares limits, waits and breaker under where the operator names nothing: the file, host and port of the service, or the server.
     pub fn endpoint(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
+            Self::Server(server) => server.address.to_string().to_ascii_lowercase(),
             Self::Service(service) => {
                 let rest = service.url.split_once("://").map_or(service.url.as_str(), |(_, rest)| rest);
                 rest.split('/').next().unwrap_or_default().to_ascii_lowercase()
@@ -74,16 +67,25 @@ impl TargetPlace {
         }
     }
 
+    /// The key that says where it is.
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::File(_) => "path",
+            Self::Service(_) => "url",
+            Self::Server(_) => "server",
+        }
+    }
+
     /// The file, where it is one.
     pub fn file(&self) -> Option<&PathBuf> {
         match self {
             Self::File(path) => Some(path),
-            Self::Service(_) => None,
+            Self::Service(_) | Self::Server(_) => None,
         }
     }
 }
 
-/// Keys that mean nothing without `url`.
+/// Keys that mean nothing without `url` or `server`.
 const OF_SERVICES: [&Key; 18] = [
     &keys::CA_FILE,
     &keys::PROXY,
@@ -109,6 +111,15 @@ impl<'a> Checker<'a> {
     /// Where a target is: a file, or a service.
     pub(super) fn target_place(&mut self, table: &Table<'a>) -> Option<TargetPlace> {
         let has = |key: &Key| table.values.contains_key(key.name);
+        if has(&keys::SERVER) {
+            return self.target_server(table);
+        }
+        for key in server::OF_SERVERS {
+            if let Some(node) = table.values.get(key.name) {
+                let message = format!("`{}` belongs to a SQL Server, and {} has no `server`", key.name, table.title);
+                self.error(EXCLUDE_EACH_OTHER, &node.key, message, format!("remove it, or write `server = {}`", keys::SERVER.example));
+            }
+        }
         match (has(&keys::TARGET_PATH), has(&keys::URL)) {
             (true, true) => {
                 let place = table.values.get(keys::URL.name).map_or_else(|| table.place.clone(), |n| n.key.clone());
@@ -117,11 +128,12 @@ impl<'a> Checker<'a> {
             }
             (false, false) => {
                 if !self.broken {
-                    let message = format!("{} lacks the key `path` or `url`", table.title);
+                    let message = format!("{} lacks the key `path`, `url` or `server`", table.title);
                     let remedy = format!(
-                        "add `path = {}` for a file or database, `url = {}` for a service",
+                        "add `path = {}` for a file or database, `url = {}` for a service, `server = {}` for a SQL Server",
                         keys::TARGET_PATH.example,
-                        keys::URL.example
+                        keys::URL.example,
+                        keys::SERVER.example
                     );
                     self.error(MISSING, &table.place, message, remedy);
                 }
@@ -138,6 +150,18 @@ impl<'a> Checker<'a> {
             }
             (false, true) => self.service_spec(table).map(|service| TargetPlace::Service(Box::new(service))),
         }
+    }
+
+    /// A database of a SQL Server, and nothing that belongs elsewhere.
+    fn target_server(&mut self, table: &Table<'a>) -> Option<TargetPlace> {
+        let others = [&keys::TARGET_PATH, &keys::URL].into_iter().chain(OF_SERVICES).filter(|key| !server::SHARED.contains(&key.name));
+        for key in others {
+            if let Some(node) = table.values.get(key.name) {
+                let message = format!("`{}` does not belong to a SQL Server, and {} has a `server`", key.name, table.title);
+                self.error(EXCLUDE_EACH_OTHER, &node.key, message, "remove it, or remove `server`");
+            }
+        }
+        self.server_spec(table).map(|server| TargetPlace::Server(Box::new(server)))
     }
 
     fn service_spec(&mut self, table: &Table<'a>) -> Option<ServiceSpec> {
@@ -239,7 +263,7 @@ impl<'a> Checker<'a> {
 
     /// Both of a pair, or neither; `None` where it is told.
     #[expect(clippy::option_option, reason = "outside: whether all is right; inside: whether there is one")]
-    fn pair<A, B>(&mut self, table: &Table<'a>, first: (&Key, Option<A>), second: (&Key, Option<B>)) -> Option<Option<(A, B)>> {
+    pub(super) fn pair<A, B>(&mut self, table: &Table<'a>, first: (&Key, Option<A>), second: (&Key, Option<B>)) -> Option<Option<(A, B)>> {
         let has = |key: &Key| table.values.contains_key(key.name);
         let lacking = match (has(first.0), has(second.0)) {
             (true, true) => return Some(Some((first.1?, second.1?))),
@@ -261,7 +285,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn given(&mut self, table: &Table<'a>, key: &'static Key) -> Option<GivenSecret> {
+    pub(super) fn given(&mut self, table: &Table<'a>, key: &'static Key) -> Option<GivenSecret> {
         self.secret(table, key).map(|source| GivenSecret { source, value: None })
     }
 
@@ -291,21 +315,8 @@ impl<'a> Checker<'a> {
         Some(text.trim_end_matches('/').to_owned())
     }
 
-    /// The path of a table that is a file.
-    pub(super) fn file_of_table(&mut self, table: &Table<'a>) -> Option<PathBuf> {
-        if !table.values.contains_key(keys::TABLE_PATH.name) && !self.broken {
-            let message = format!("{} lacks the key `path`", table.title);
-            self.error(MISSING, &table.place, message, format!("add `path = {}`", keys::TABLE_PATH.example));
-        }
-        self.path(table, &keys::TABLE_PATH)
-    }
-
     /// A paged query of a target; its service is filled in once the targets are read.
     pub(super) fn soap_rows(&mut self, name: Arc<str>, table: &Table<'a>) -> Option<TableSpec> {
-        if let Some(node) = table.values.get(keys::TABLE_PATH.name) {
-            let message = format!("`path` names a file, and {} is of kind `soap`", table.title);
-            self.error(EXCLUDE_EACH_OTHER, &node.key, message, "remove it: `target` says where the service is");
-        }
         let target = self.non_blank(table, &keys::OF_TARGET);
         let query = self.non_blank(table, &keys::ROWS);
         let minutes = self.count(table, &keys::READ_MINUTES)?;
@@ -326,8 +337,8 @@ impl<'a> Checker<'a> {
                         rows.connector.clone_from(connector);
                         rows.service.clone_from(service);
                     }
-                    Some((_, TargetPlace::File(_))) => {
-                        let message = format!("the target `{}` is a file, and customers are read from a service here", rows.target);
+                    Some((_, TargetPlace::File(_) | TargetPlace::Server(_))) => {
+                        let message = format!("the target `{}` is no service, and customers are read from a service here", rows.target);
                         self.error(EXCLUDE_EACH_OTHER, &place, message, "name a target with a `url`");
                     }
                     None => {

@@ -1,5 +1,6 @@
 //! The checked configuration. Every path is absolute or relative to the working directory of the process, never to the file.
 
+use super::server::ServerSpec;
 use super::{GivenSecret, SecretSource, ServiceHours};
 use crate::declare::connector::Quotas;
 use crate::model::Network;
@@ -114,9 +115,39 @@ pub enum SqliteRows {
     Query(Arc<str>),
 }
 
+/// How rows of a SQL Server that changed since the last read are found; without, all of them are read each time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Changes {
+    /// All rows are read and compared.
+    Compared,
+    /// A column that grows with each change: a `rowversion`, or a date and time.
+    Column(Arc<str>),
+    /// Change Tracking of the table (SQL Server, not every other engine).
+    Tracking,
+}
+
+/// What is read from a SQL Server, and how.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServerRows {
+    /// The server.
+    pub server: ServerSpec,
+    /// A table or view (`dbo.Customer`), or one `SELECT`.
+    pub rows: SqliteRows,
+    /// The column that identifies a row and orders the pages. Unique.
+    pub key: Arc<str>,
+    /// How changed rows are found.
+    pub changes: Changes,
+    /// Rows in one page, 100 to 50,000.
+    pub page: NonZeroU32,
+    /// Minutes between two questions whether something changed, 1 to 1,440.
+    pub every_minutes: NonZeroU32,
+}
+
 /// How a table of customers or related records is read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TableKind {
+    /// A table, view or query of a SQL Server, read page by page.
+    SqlServer(Box<ServerRows>),
     /// A CSV file with a header line, plain or `.gz`.
     Csv {
         /// The file.
@@ -187,6 +218,8 @@ pub enum TargetPlace {
     File(PathBuf),
     /// A service in the network.
     Service(Box<ServiceSpec>),
+    /// A database of a SQL Server.
+    Server(Box<ServerSpec>),
 }
 
 /// How a service is reached.

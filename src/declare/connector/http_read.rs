@@ -267,6 +267,7 @@ impl Reader<'_> {
         write: WriteMode,
     ) -> Option<HttpOperation> {
         let node = &entry.value;
+        self.no_sql_keys(TargetKind::Http, node);
         for key in ["table", "type"] {
             if let Some(stray) = node.entry(key) {
                 let message = format!("`{key}` belongs to another kind of target than `http`");

@@ -2,6 +2,7 @@
 
 use super::http_read;
 use super::soap::{self, SoapOfFile};
+use super::sqlserver_read;
 use super::rules::{Breaker, Counted, DeliveryRules, FaultAction, FaultClass, FaultRule, Quotas, Retry};
 use super::{FieldKind, Operation, TargetField, TargetFile, TargetKind, WriteMode};
 use crate::declare::shape::{self, Key, Record, Shape};
@@ -46,6 +47,7 @@ static FIELD: Shape = Shape::Record(&Record {
         Key::required("type", Shape::Word(|| FieldKind::ALL.map(FieldKind::name).to_vec()), "text", "What the field holds."),
         Key::optional("required", Shape::TrueFalse, "true", "Whether a write without it is refused. Fields of the record key always are."),
         Key::optional("max_length", Shape::Whole { min: 1, max: LONGEST_TEXT }, "4000", "At most this many characters; text only."),
+        Key::optional("column", Shape::Text, "Customer ID", "Kind sqlserver: the column or parameter, where it is not called as the field."),
         Key::optional("description", Shape::Text, "The text of the post", "For those who write mappings."),
         soap::FIELD_KEYS[0],
         soap::FIELD_KEYS[1],
@@ -115,13 +117,19 @@ static OPERATION: Shape = Shape::Record(&Record {
     doc: "Something that the target does for a delivery.",
     keys: &[
         Key::optional("description", Shape::Text, "A post of a customer", "For those who write mappings."),
-        Key::optional("table", Shape::Text, "SocialInteraction", "Kind sqlite: the table, created where it is not there."),
+        Key::optional(
+            "table",
+            Shape::Text,
+            "SocialInteraction",
+            "Kind sqlite: the table, created where it is not there. Kind sqlserver: a table or updatable view, `dbo.SocialInteraction`.",
+        ),
         Key::optional("type", Shape::Text, "service_request", "Kind ndjson: the `type` written on each line."),
         Key::optional(
             "write",
             Shape::Word(|| WriteMode::ALL.map(WriteMode::name).to_vec()),
             "upsert",
-            "What happens to a record that is there already: `upsert` (without the key) brings it to the new values, `insert_only` leaves it.",
+            "What happens to a record that is there already: `upsert` (without the key) brings it to the new values, `insert_only` leaves it; \
+             kind sqlserver: `update_only` makes no record.",
         ),
         Key::required(
             "record_key",
@@ -150,6 +158,16 @@ static OPERATION: Shape = Shape::Record(&Record {
         http_read::OPERATION_KEYS[4],
         http_read::OPERATION_KEYS[5],
         soap::OPERATION_SOAP,
+        sqlserver_read::OPERATION_KEYS[0],
+        sqlserver_read::OPERATION_KEYS[1],
+        sqlserver_read::OPERATION_KEYS[2],
+        sqlserver_read::OPERATION_KEYS[3],
+        sqlserver_read::OPERATION_KEYS[4],
+        sqlserver_read::OPERATION_KEYS[5],
+        sqlserver_read::OPERATION_KEYS[6],
+        sqlserver_read::OPERATION_KEYS[7],
+        sqlserver_read::OPERATION_KEYS[8],
+        sqlserver_read::OPERATION_KEYS[9],
         Key::required(
             "fields",
             Shape::Named { what: "a field", identifiers: true, of: &FIELD },
@@ -180,6 +198,7 @@ static TARGET: Shape = Shape::Record(&Record {
             "{ KITH-D004: drop, failed: retry }",
             "What a fault means: its class (refused, batch_refused, failed, unavailable, login_expired) or code → retry, park, drop, split, login.",
         ),
+        Key::optional("sqlserver", sqlserver_read::SQLSERVER, "{ ledger: kith.DeliveryLedger }", "Kind sqlserver: Kith's own tables in the database."),
         Key::optional("http", http_read::SERVICE, "{ health: /health }", "Kind http: what holds for every request."),
         Key::optional(
             "answers",
@@ -253,8 +272,12 @@ impl Reader<'_> {
         let rules = self.rules(kind?);
         let http = self.http_service(kind?);
         let soap = self.soap_service(kind?, &soap);
+        let sql = self.sql_objects(kind?);
+        if kind == Some(TargetKind::SqlServer) && sql.is_none() {
+            return None;
+        }
         let operations = operations.into_iter().map(|(o, _)| o).collect();
-        Some(TargetFile { name, kind: kind?, operations, rules, http, soap, digest, source })
+        Some(TargetFile { name, kind: kind?, operations, rules, http, soap, sql, digest, source })
     }
 
     fn rules(&mut self, kind: TargetKind) -> DeliveryRules {
@@ -325,7 +348,8 @@ impl Reader<'_> {
     fn operation(&mut self, kind: Option<TargetKind>, entry: &Entry, soap: &SoapOfFile) -> Option<Operation> {
         let node = &entry.value;
         let table = match kind {
-            Some(TargetKind::Http | TargetKind::Soap) => Some(entry.key.clone()),
+            // What it is called there is found with the rest of it.
+            Some(TargetKind::Http | TargetKind::Soap | TargetKind::SqlServer) => Some(entry.key.clone()),
             Some(kind) => self.table(kind, entry),
             None => None,
         };
@@ -339,7 +363,25 @@ impl Reader<'_> {
             None => WriteMode::Upsert,
         };
         let quotas = quotas(node.get("limits"));
+        if let (WriteMode::UpdateOnly, Some(kind), Some(at)) = (write, kind, node.entry("write"))
+            && kind != TargetKind::SqlServer
+        {
+            self.error(OTHER_KIND, at.key_span, format!("`update_only` belongs to kind `sqlserver`, and this is kind `{}`", kind.name()), "write `upsert` or `insert_only`");
+        }
+        let (sql, table) = match kind {
+            Some(TargetKind::SqlServer) => {
+                self.no_http_keys(TargetKind::SqlServer, node);
+                let (sql, called) = self.sql_operation(entry, &fields, &record_key, on_delete.as_ref()?, write)?;
+                (Some(sql), Some(called))
+            }
+            Some(kind) => {
+                self.no_sql_keys(kind, node);
+                (None, table)
+            }
+            None => (None, table),
+        };
         let http = match kind {
+            Some(TargetKind::SqlServer) => None,
             Some(TargetKind::Http) => Some(self.http_operation(entry, &fields, &record_key, on_delete.as_ref()?, write)?),
             Some(TargetKind::Soap) | None => None,
             Some(kind) => {
@@ -365,6 +407,7 @@ impl Reader<'_> {
             fields,
             http,
             soap,
+            sql,
         })
     }
 
@@ -373,7 +416,7 @@ impl Reader<'_> {
         let (wanted, other) = match kind {
             TargetKind::Sqlite => ("table", "type"),
             // The others have neither, which is told elsewhere.
-            TargetKind::Ndjson | TargetKind::Http | TargetKind::Soap => ("type", "table"),
+            TargetKind::Ndjson | TargetKind::Http | TargetKind::Soap | TargetKind::SqlServer => ("type", "table"),
         };
         if let Some(stray) = entry.value.entry(other) {
             let message = format!("`{other}` belongs to another kind of target than `{}`", kind.name());

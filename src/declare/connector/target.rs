@@ -4,6 +4,7 @@ use super::http::{HttpOperation, HttpService};
 use super::FieldKind;
 use super::rules::{Counted, DeliveryRules, Quotas};
 use super::soap::{SoapOperation, SoapService};
+use super::sqlserver::{SqlOperation, SqlServerObjects};
 use crate::declare::config::{Auth, Login, ServiceSpec, TargetPlace, TargetSpec};
 use crate::diagnose::{Code, Diagnostic, Place, SourceFile};
 use crate::enrich::OnDelete;
@@ -21,11 +22,13 @@ pub enum TargetKind {
     Http,
     /// Calls of a SOAP service.
     Soap,
+    /// Tables and procedures of a SQL Server.
+    SqlServer,
 }
 
 impl TargetKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Sqlite, Self::Ndjson, Self::Http, Self::Soap];
+    pub const ALL: [Self; 5] = [Self::Sqlite, Self::Ndjson, Self::Http, Self::SqlServer, Self::Soap];
 
     /// The word that files use.
     pub const fn name(self) -> &'static str {
@@ -34,13 +37,14 @@ impl TargetKind {
             Self::Ndjson => "ndjson",
             Self::Http => "http",
             Self::Soap => "soap",
+            Self::SqlServer => "sqlserver",
         }
     }
 
     /// What quotas count where the file does not say.
     pub const fn counts(self) -> Counted {
         match self {
-            Self::Sqlite | Self::Ndjson => Counted::Records,
+            Self::Sqlite | Self::Ndjson | Self::SqlServer => Counted::Records,
             Self::Http | Self::Soap => Counted::Requests,
         }
     }
@@ -53,17 +57,20 @@ pub enum WriteMode {
     Upsert,
     /// It stays as it is: the record is written once.
     InsertOnly,
+    /// It is brought to the new values; a record that is not there is not made.
+    UpdateOnly,
 }
 
 impl WriteMode {
     /// Every mode.
-    pub const ALL: [Self; 2] = [Self::Upsert, Self::InsertOnly];
+    pub const ALL: [Self; 3] = [Self::Upsert, Self::InsertOnly, Self::UpdateOnly];
 
     /// The word that files use.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Upsert => "upsert",
             Self::InsertOnly => "insert_only",
+            Self::UpdateOnly => "update_only",
         }
     }
 }
@@ -90,7 +97,7 @@ pub struct Operation {
     pub record_key: Vec<Arc<str>>,
     /// What a Delete or an unlink does. The fields of `Blank` are in `fields`, neither required nor part of the key.
     pub on_delete: OnDelete,
-    /// SQLite: the table. NDJSON: the `type` written on each line. HTTP and SOAP: the operation's name.
+    /// SQLite: the table. NDJSON: the `type` written on each line. HTTP and SOAP: the operation's name. SQL Server: the table or procedure.
     pub table: Arc<str>,
     /// What happens to a record that is there already.
     pub write: WriteMode,
@@ -102,6 +109,8 @@ pub struct Operation {
     pub http: Option<HttpOperation>,
     /// SOAP: its calls; `None` for every other kind.
     pub soap: Option<SoapOperation>,
+    /// SQL Server: its table or procedure; `None` for every other kind.
+    pub sql: Option<SqlOperation>,
 }
 
 impl Operation {
@@ -126,6 +135,8 @@ pub struct TargetFile {
     pub http: Option<HttpService>,
     /// SOAP: what holds for every call; `None` for every other kind.
     pub soap: Option<SoapService>,
+    /// SQL Server: Kith's own tables; `None` for every other kind.
+    pub sql: Option<SqlServerObjects>,
     /// SHA-256 of the file's bytes.
     pub digest: Digest,
     /// The file itself, for diagnostics that point into it.
@@ -145,9 +156,12 @@ impl TargetFile {
             return Some(told);
         }
         let (has, wants, example) = match (self.kind, &spec.place) {
-            (TargetKind::Http | TargetKind::Soap, TargetPlace::File(_)) => ("path", "url", "\"https://helpdesk.example/api\""),
-            (TargetKind::Sqlite | TargetKind::Ndjson, TargetPlace::Service(_)) => ("url", "path", "\"/srv/crm/crm.db\""),
-            (TargetKind::Http | TargetKind::Soap, TargetPlace::Service(_)) | (TargetKind::Sqlite | TargetKind::Ndjson, TargetPlace::File(_)) => return None,
+            (TargetKind::Http | TargetKind::Soap, TargetPlace::Service(_))
+            | (TargetKind::Sqlite | TargetKind::Ndjson, TargetPlace::File(_))
+            | (TargetKind::SqlServer, TargetPlace::Server(_)) => return None,
+            (TargetKind::Http | TargetKind::Soap, place) => (place.key(), "url", "\"https://helpdesk.example/api\""),
+            (TargetKind::Sqlite | TargetKind::Ndjson, place) => (place.key(), "path", "\"/srv/crm/crm.db\""),
+            (TargetKind::SqlServer, place) => (place.key(), "server", "\"crm-sql.example:1433\""),
         };
         let message = format!("[targets.{}] has a `{has}`, and its target file is of kind `{}`", spec.name, self.kind.name());
         Some(Diagnostic::error(MISPLACED, named.clone(), message, format!("write `{wants} = {example}`, or name another target file")))

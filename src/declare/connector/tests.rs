@@ -156,12 +156,12 @@ operations:
     KITH-T003 target.yaml:9:35: `Bdy` is not one of the operation's fields; did you mean `Body`? Otherwise declare `Bdy` in `fields`
     KITH-T003 target.yaml:9:40: `Must` can't be emptied: it is required; blank what the person wrote, or write `on_delete: remove`
     KITH-M008 target.yaml:11:42: `max_length` must be a whole number from 1 to 1000000, not `0`; Write a whole number from 1 to 1000000
-    KITH-M008 target.yaml:12:19: `type` must be one of text, integer, number, time, bool, not `txt`; Did you mean `text`?
+    KITH-M008 target.yaml:12:19: `type` must be one of text, integer, number, decimal, time, date, time_of_day, bool, uuid, binary, not `txt`; Did you mean `text`?
     KITH-T001 target.yaml:13:7: `id` and `Id` are one field: upper and lower case make no difference; remove one of them, or rename it
     KITH-T004 target.yaml:13:28: `max_length` counts characters of text, and `id` is `integer`; remove it, or write `type: text`
     KITH-T007 target.yaml:17:3: `two` lacks the key `table`; add `table: …`: kind `sqlite` needs it
     KITH-T007 target.yaml:18:5: `type` belongs to another kind of target than `sqlite`; remove it; kind `sqlite` has `table`
-    KITH-M008 target.yaml:19:12: `write` must be one of upsert, insert_only, not `upsrt`; Did you mean `upsert`?
+    KITH-M008 target.yaml:19:12: `write` must be one of upsert, insert_only, update_only, not `upsrt`; Did you mean `upsert`?
     KITH-M007 target.yaml:20:17: `record_key` must be text, or a list of at least one such, not a list; Write text, or a list of at least one such
     KITH-M008 target.yaml:21:16: `on_delete` must be one of remove, keep, not `forget`; Known: remove, keep
     KITH-T004 target.yaml:22:13: the operation has 0 fields; 1 to 500 are possible; declare the fields that mappings fill

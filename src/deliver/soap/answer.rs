@@ -150,7 +150,7 @@ fn of_fault(fault: &Fault, answered: &Answered, about: &About<'_>, now: Timestam
     }
     if matches!(&*fault.code.local, "VersionMismatch" | "MustUnderstand") {
         let message = format!("{}: the service speaks another SOAP, or does not know a header", label(answered));
-        return DeliveryError::Unavailable { code: Code("KITH-D041"), message: message.into(), retry_after: None };
+        return DeliveryError::Unavailable { code: Code("KITH-D061"), message: message.into(), retry_after: None };
     }
     // What HTTP says clearly goes before a code that says little.
     if matches!(status, 401 | 407 | 408 | 421 | 423 | 425 | 429 | 503)
@@ -175,12 +175,12 @@ fn error(meaning: Meaning, answered: &Answered, about: &About<'_>, now: Timestam
     }
     let retry_after = pace::retry_after(&answered.reply.headers, now).map(|asked| asked.wait);
     match meaning {
-        Meaning::Refused => DeliveryError::refused("KITH-D040", format!("{label}: the service refuses the record")),
-        Meaning::BatchRefused if !about.batch => DeliveryError::refused("KITH-D040", format!("{label}: the service refuses the request")),
+        Meaning::Refused => DeliveryError::refused("KITH-D060", format!("{label}: the service refuses the record")),
+        Meaning::BatchRefused if !about.batch => DeliveryError::refused("KITH-D060", format!("{label}: the service refuses the request")),
         Meaning::BatchRefused => {
             DeliveryError::BatchRefused { code: Code("KITH-D014"), message: format!("{label}: the service refuses the whole batch").into() }
         }
-        Meaning::Failed => DeliveryError::Failed { code: Code("KITH-D040"), message: format!("{label}: the service failed").into(), retry_after },
+        Meaning::Failed => DeliveryError::Failed { code: Code("KITH-D060"), message: format!("{label}: the service failed").into(), retry_after },
         Meaning::Unavailable => {
             let message = format!("{label}: the service can't take anything now").into();
             DeliveryError::Unavailable { code: Code("KITH-D018"), message, retry_after }

@@ -170,7 +170,7 @@ impl Session {
     fn record(&self, file: &TargetFile, delivery: &Delivery) -> Result<Receipt, RowError> {
         let prepared = Prepared::new(file, delivery).map_err(RowError::Refused)?;
         if recorded(&self.connection, delivery.idempotency)?.is_some() {
-            return Ok(Receipt { delivery: delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new() });
+            return Ok(Receipt { delivery: delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new(), kept: Vec::new() });
         }
         self.connection.prepare_cached("SAVEPOINT kith_record")?.execute([])?;
         let place = file.operations.iter().position(|operation| std::ptr::eq(operation, prepared.operation));
@@ -218,7 +218,7 @@ impl Session {
         }
         let ledger = "INSERT INTO kith_ledger (idempotency_key, outcome) VALUES (?1, ?2)";
         self.connection.prepare_cached(ledger)?.execute((&delivery.idempotency.0.0[..], planned.effect.name()))?;
-        Ok(Receipt { delivery: delivery.id, effect: planned.effect, changes: planned.changes })
+        Ok(Receipt { delivery: delivery.id, effect: planned.effect, changes: planned.changes, kept: Vec::new() })
     }
 }
 
@@ -323,6 +323,7 @@ mod tests {
             fields: vec![field("Id"), field("Body")],
             http: None,
             soap: None,
+            sql: None,
         };
         let source = Arc::new(SourceFile { name: String::new(), text: String::new() });
         TargetFile {
@@ -332,6 +333,7 @@ mod tests {
             rules: crate::declare::connector::DeliveryRules::usual(crate::declare::connector::Counted::Records),
             http: None,
             soap: None,
+            sql: None,
             digest: Digest([0; 32]),
             source,
         }

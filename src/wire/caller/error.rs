@@ -22,7 +22,7 @@ impl Refused {
     pub fn of(refusal: &Refusal) -> Self {
         let place = if refusal.path.is_empty() { "the request".to_owned() } else { format!("`{}`", refusal.path) };
         let code = match refusal.reason {
-            Reason::NotOfType(_) | Reason::WrongKind(_) | Reason::Uncarried(_) | Reason::NotNillable | Reason::Fixed => "KITH-D042",
+            Reason::NotOfType(_) | Reason::WrongKind(_) | Reason::Uncarried(_) | Reason::NotNillable | Reason::Fixed => "KITH-D062",
             Reason::Missing | Reason::MissingChoice(_) | Reason::TooFew { .. } => "KITH-D006",
             _ => "KITH-D020",
         };

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 /// The page about a login that gives no session.
-const NO_SESSION: &str = "KITH-D043";
+const NO_SESSION: &str = "KITH-D063";
 
 /// What a call needs of the login.
 #[derive(Clone, Debug, Default)]
