@@ -93,7 +93,8 @@ fn sqlserver(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit>
 }
 
 fn table(text: &str) -> Result<ObjectName, Diagnostic> {
-    let remedy = "write `schema.name` or `name` (then `dbo` is meant); a name with blanks or points stands in brackets: `dbo.[Social Post]`";
+    let remedy =
+        "write `schema.name` or `name` (then `dbo` is meant); a name with blanks or points stands in brackets: `dbo.[Social Post]`";
     ObjectName::parse(text).ok_or_else(|| wrong("--table", format!("`{text}` can't name a table of a SQL Server"), remedy))
 }
 
@@ -106,7 +107,8 @@ fn chosen<'a>(targets: &'a [TargetSpec], named: Option<&str>) -> Result<&'a Targ
         (None, [one]) => Ok(one),
         (None, _) => Err(wrong("--target", format!("several targets have a `server`: {names}"), "name the one that is meant")),
         (Some(name), all) => all.iter().find(|target| *target.name == *name).copied().ok_or_else(|| {
-            let remedy = nearest(name, all.iter().map(|target| &*target.name)).map_or_else(|| format!("name one of: {names}"), |near| format!("did you mean `{near}`?"));
+            let remedy = nearest(name, all.iter().map(|target| &*target.name))
+                .map_or_else(|| format!("name one of: {names}"), |near| format!("did you mean `{near}`?"));
             wrong("--target", format!("no target `{name}` has a `server`"), remedy)
         }),
     }
@@ -116,6 +118,11 @@ fn put(path: &Path, text: &str) -> Result<(), Diagnostic> {
     // Never over a file that is there: somebody may have worked on it.
     File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
         let message = format!("the file can't be written: {}", error.kind());
-        Diagnostic::error(NOT_WRITABLE, Place::Named(path.display().to_string()), message, "name a file that is not there yet, in a folder that may be written")
+        Diagnostic::error(
+            NOT_WRITABLE,
+            Place::Named(path.display().to_string()),
+            message,
+            "name a file that is not there yet, in a folder that may be written",
+        )
     })
 }

@@ -226,7 +226,9 @@ fn looked_at(looked: &Looked, place: &Place, customers: bool, key: &str) -> Vec<
         problems.push(Diagnostic::error(Code("KITH-U015"), place.clone(), message, "let the DBA grant SELECT on it to the login"));
     }
     if customers && looked.unique == Some(false) {
-        let message = format!("no unique index says that `{key}` identifies a row: rows with one key stand aside, and pages are read without an index");
+        let message = format!(
+            "no unique index says that `{key}` identifies a row: rows with one key stand aside, and pages are read without an index"
+        );
         let remedy = "let the DBA add a unique index, or name the column that has one in `key`";
         problems.push(Diagnostic::warning(Code("KITH-U034"), place.clone(), message, remedy));
     }

@@ -141,7 +141,9 @@ fn server_remedy(code: &str) -> &'static str {
         "KITH-U012" => "Check `user`, `password` and that the login is enabled; the customers of the last complete read stay in force",
         "KITH-U013" => "Check `database`, and that the login has a user in it; the customers of the last complete read stay in force",
         "KITH-U015" => "Let the DBA grant SELECT on the table or view to the login (with Change Tracking also VIEW CHANGE TRACKING)",
-        "KITH-U014" => "Check `table` or `query`, `key` and `changes`; a query is one SELECT without ORDER BY, and each of its columns has a name",
+        "KITH-U014" => {
+            "Check `table` or `query`, `key` and `changes`; a query is one SELECT without ORDER BY, and each of its columns has a name"
+        }
         _ => "Check `server`, `encrypt`, the network and the server itself; the customers of the last complete read stay in force",
     }
 }
@@ -184,9 +186,11 @@ impl CustomersError {
                 return Diagnostic::error(self.code(), Place::Named(name.clone()), self.to_string(), remedy);
             }
             Self::Server { place, fault } => (Path::new(&**place), None, server_remedy(server_code(fault)).to_owned()),
-            Self::NoOrder { place, .. } => {
-                (Path::new(&**place), None, "Name a column of whole numbers, decimals, GUIDs or text of a limited length in `key`".to_owned())
-            }
+            Self::NoOrder { place, .. } => (
+                Path::new(&**place),
+                None,
+                "Name a column of whole numbers, decimals, GUIDs or text of a limited length in `key`".to_owned(),
+            ),
             Self::NoAdvance { place, .. } => {
                 (Path::new(&**place), None, "Name a unique column in `key`; compare its collation with that of the database".to_owned())
             }
@@ -194,9 +198,11 @@ impl CustomersError {
                 let remedy = "Name a rowversion or a date and time in `changes`, turn Change Tracking on for database and table, or leave `changes` out";
                 (Path::new(&**place), None, remedy.to_owned())
             }
-            Self::TooManyRows { place, .. } => {
-                (Path::new(&**place), None, "Write a `query` that gives the rows that are wanted, such as those of the last year".to_owned())
-            }
+            Self::TooManyRows { place, .. } => (
+                Path::new(&**place),
+                None,
+                "Write a `query` that gives the rows that are wanted, such as those of the last year".to_owned(),
+            ),
             Self::Input(input) => {
                 let (path, remedy) = match input {
                     InputError::Missing(path) => {

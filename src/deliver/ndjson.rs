@@ -101,7 +101,9 @@ impl Inner {
 
     fn settle(&self, delivery: &Delivery) -> Result<Settled, DeliveryError> {
         let effect = Journal::read(&self.path)?.effect(delivery.idempotency);
-        Ok(effect.map_or(Settled::NotThere, |effect| Settled::Delivered(Receipt { delivery: delivery.id, effect, changes: Vec::new(), kept: Vec::new() })))
+        Ok(effect.map_or(Settled::NotThere, |effect| {
+            Settled::Delivered(Receipt { delivery: delivery.id, effect, changes: Vec::new(), kept: Vec::new() })
+        }))
     }
 
     fn check(&self) -> Problems {

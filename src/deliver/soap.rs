@@ -60,7 +60,7 @@ impl SoapTarget {
             match inner.ready(delivery) {
                 Err(error) => progress.tell(at, Err(error), None),
                 Ok(_) if delivery.intent == WriteIntent::Keep => {
-                    progress.tell(at, Ok(Receipt { delivery: delivery.id, effect: WriteEffect::Kept, changes: Vec::new() }), None);
+                    progress.tell(at, Ok(Receipt { delivery: delivery.id, effect: WriteEffect::Kept, changes: Vec::new(), kept: Vec::new() }), None);
                 }
                 Ok(ready) => waiting.push((at, ready)),
             }
@@ -173,7 +173,7 @@ fn receipt(ready: &Ready<'_>, effect: WriteEffect) -> Receipt {
     } else {
         Vec::new()
     };
-    Receipt { delivery: ready.delivery.id, effect, changes }
+    Receipt { delivery: ready.delivery.id, effect, changes, kept: Vec::new() }
 }
 
 /// Our own clock, for servers that send no `Date`.

@@ -3,6 +3,10 @@
 //! A batch is brought to groups of rows that one set of statements writes, each group one transaction together with the ledger of idempotency keys
 //! (`ops/sql/`). What stands is read under locks inside of that transaction, so that before and after are exact and no newer edit is overwritten
 //! unseen. Until the commit leaves, nothing is written; a commit without an answer is settled by the ledger.
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the driver and the server have a variant for every type: what is not named is told in one arm"
+)]
 
 mod batch;
 mod bound;
@@ -81,7 +85,8 @@ impl SqlServerTarget {
             // Refused when the project is loaded (`TargetFile::misplaced`).
             TargetPlace::File(_) | TargetPlace::Service(_) => None,
         };
-        let conflicts = entries.iter().filter(|entry| entry.target.0 == spec.name).filter_map(|entry| Some((entry.id.clone(), entry.on_conflict?)));
+        let conflicts =
+            entries.iter().filter(|entry| entry.target.0 == spec.name).filter_map(|entry| Some((entry.id.clone(), entry.on_conflict?)));
         let objects = file.sql.clone().unwrap_or_else(SqlServerObjects::usual);
         Self { inner: Arc::new(Inner { objects, pool, conflicts: conflicts.collect(), most: AtomicUsize::new(MOST_ROWS), file }) }
     }
@@ -226,8 +231,9 @@ impl Inner {
             match batch::transact(connected, job, group, look_up).await {
                 Ended::Answers(answers) => {
                     let failed = answers.iter().filter_map(|answer| answer.as_ref().err());
-                    let struggles = failed.clone().any(|error| matches!(error, DeliveryError::Throttled { .. } | DeliveryError::OutcomeUnknown { .. }))
-                        || (!connected.session.is_usable() && failed.count() > 0);
+                    let struggles =
+                        failed.clone().any(|error| matches!(error, DeliveryError::Throttled { .. } | DeliveryError::OutcomeUnknown { .. }))
+                            || (!connected.session.is_usable() && failed.count() > 0);
                     self.learn(group.rows.len(), struggles);
                     if answers.iter().any(|answer| matches!(answer, Err(DeliveryError::Unavailable { code, .. }) if matches!(code.0, "KITH-D003" | "KITH-D042")))
                     {
@@ -321,9 +327,7 @@ impl Inner {
             pool.keep(connected);
         }
         match recorded {
-            Ok(Some(effect)) => {
-                Ok(Settled::Delivered(Receipt { delivery: unknown.id, effect, changes: Vec::new(), kept: Vec::new() }))
-            }
+            Ok(Some(effect)) => Ok(Settled::Delivered(Receipt { delivery: unknown.id, effect, changes: Vec::new(), kept: Vec::new() })),
             // A commit that is still under way ends with the ledger's key taken: the write that follows finds it.
             Ok(None) => Ok(Settled::NotThere),
             Err(fault) => Err(fault::not_written(&fault)),
@@ -335,10 +339,13 @@ impl Inner {
 fn ends_all(error: &DeliveryError) -> Option<DeliveryError> {
     match error {
         // One table that does not fit holds back no other.
-        DeliveryError::Unavailable { code: Code("KITH-D003" | "KITH-D042" | "KITH-D056"), .. } => None,
+        DeliveryError::Unavailable { code: Code("KITH-D003" | "KITH-D042" | "KITH-D056"), .. }
+        | DeliveryError::Refused { .. }
+        | DeliveryError::BatchRefused { .. }
+        | DeliveryError::Failed { .. }
+        | DeliveryError::LoginExpired { .. } => None,
         DeliveryError::Unavailable { .. } | DeliveryError::Throttled { .. } => Some(error.clone()),
         DeliveryError::OutcomeUnknown { .. } => Some(DeliveryError::unavailable("KITH-D001", "the connection broke before")),
-        DeliveryError::Refused { .. } | DeliveryError::BatchRefused { .. } | DeliveryError::Failed { .. } | DeliveryError::LoginExpired { .. } => None,
     }
 }
 

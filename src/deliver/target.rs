@@ -3,8 +3,8 @@
 use super::{DeliveryError, HttpTarget, NdjsonTarget, SoapTarget, SqlServerTarget, SqliteTarget};
 use crate::declare::config::{ServiceSpec, TargetPlace, TargetSpec};
 use crate::declare::connector::{TargetFile, TargetKind};
-use crate::enrich::DeliverEntry;
 use crate::diagnose::{Code, Problems};
+use crate::enrich::DeliverEntry;
 use crate::model::{Delivery, Intended, Personal, Receipt};
 use std::future::Future;
 use std::sync::Arc;

@@ -4,7 +4,9 @@ use super::decide::{Deciding, KnownSide};
 use super::leaves::Scribe;
 use super::progress::{Progress, Stage};
 use super::{Clock, Fault, Parts, RunError};
-use crate::customers::{Before, CustomersError, Mark, ParkedRow, ReadCustomer, ReadRow, ReadSummary, Related, mark, read_related, read_since};
+use crate::customers::{
+    Before, CustomersError, Mark, ParkedRow, ReadCustomer, ReadRow, ReadSummary, Related, mark, read_related, read_since,
+};
 use crate::declare::config::{TableKind, TableSpec};
 use crate::declare::mapping::Rulebook;
 use crate::diagnose::{Code, Diagnostic, Place};

@@ -119,8 +119,10 @@ async fn main() {
         return;
     };
     let rows = number("KITH_BENCH_ROWS", 60_000);
-    let sizes: Vec<u64> = std::env::var("KITH_BENCH_TABLES")
-        .map_or_else(|_| vec![0, 200_000, 2_000_000], |list| list.split(',').filter_map(|n| n.trim().replace('_', "").parse().ok()).collect());
+    let sizes: Vec<u64> = std::env::var("KITH_BENCH_TABLES").map_or_else(
+        |_| vec![0, 200_000, 2_000_000],
+        |list| list.split(',').filter_map(|n| n.trim().replace('_', "").parse().ok()).collect(),
+    );
     let mut results = Vec::new();
     println!("{:>11}  {:<34}  {:>12}  {:>9}", "table", "what", "rows/s", "of raw");
     for size in sizes {
@@ -144,7 +146,9 @@ async fn main() {
         let singles = 1_000.min(rows);
         let start = Instant::now();
         for row in raw(2_000_000_000, singles) {
-            let sql = server.named("INSERT INTO dbo.{Small} (Network, ActivityID, CustomerID, Body, Topic, Priority) VALUES (@P1, @P2, @P3, @P4, @P5, @P6)");
+            let sql = server.named(
+                "INSERT INTO dbo.{Small} (Network, ActivityID, CustomerID, Body, Topic, Priority) VALUES (@P1, @P2, @P3, @P4, @P5, @P6)",
+            );
             session.execute(&sql, row).await.unwrap();
         }
         tell("single inserts, each committed".into(), per_second(singles, start.elapsed()));

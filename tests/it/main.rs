@@ -31,11 +31,11 @@ mod service;
 mod soap_connectors;
 mod soap_target;
 mod sources;
-mod store;
-mod targets;
 mod sqlserver_conflicts;
 mod sqlserver_customers;
 mod sqlserver_target;
+mod store;
+mod targets;
 mod tds_peer;
 mod tidy;
 

@@ -50,12 +50,13 @@ async fn an_edit_before_a_delivery_goes_by_the_word(server: &Server) {
     // What is kept stays kept when the same words come again, and when only the CRM has changed it.
     let target = compared(server, "compare: row_version");
     assert_eq!(answers(&target, &[topic("edit-theirs", "question", "three")]).await, ["updated Body: two → three kept Topic"]);
-    assert_eq!(server.rows("SELECT Topic, Body FROM dbo.{Interaction} WHERE ActivityID = N'edit-theirs'").await, [[text("praise"), text("three")]]);
+    assert_eq!(
+        server.rows("SELECT Topic, Body FROM dbo.{Interaction} WHERE ActivityID = N'edit-theirs'").await,
+        [[text("praise"), text("three")]]
+    );
     // Newest by time.
     let newest = compared(server, "compare: row_version\n    on_conflict: newest\n    edited_at: ModifiedOn\n    said_at: PostedAt");
-    let said = |at: &str, topic: &str| {
-        interaction("newest", &[("Topic", text(topic)), ("PostedAt", Value::Time(at.parse().unwrap()))])
-    };
+    let said = |at: &str, topic: &str| interaction("newest", &[("Topic", text(topic)), ("PostedAt", Value::Time(at.parse().unwrap()))]);
     answers(&newest, &[said("2026-01-01T00:00:00Z", "a")]).await;
     server.sql("UPDATE dbo.{Interaction} SET Topic = 'crm', ModifiedOn = '2026-02-01T00:00:00' WHERE ActivityID = N'newest'").await;
     let older = answers(&newest, &[said("2026-01-15T00:00:00Z", "b")]).await;
@@ -69,10 +70,16 @@ async fn an_edit_before_a_delivery_goes_by_the_word(server: &Server) {
 async fn an_edit_is_noticed_by_named_fields(server: &Server) {
     server.tables().await;
     let target = compared(server, "compare: [Topic, Priority]");
-    let say = |topic: &str, body: &str, priority: i64| interaction("f", &[("Topic", text(topic)), ("Body", text(body)), ("Priority", Value::Integer(priority))]);
+    let say = |topic: &str, body: &str, priority: i64| {
+        interaction("f", &[("Topic", text(topic)), ("Body", text(body)), ("Priority", Value::Integer(priority))])
+    };
     answers(&target, &[say("a", "one", 1)]).await;
     server.sql("UPDATE dbo.{Interaction} SET Priority = 9, Body = N'theirs'").await;
-    assert_eq!(answers(&target, &[say("b", "two", 2)]).await, ["updated Body: theirs → two Topic: a → b kept Priority"], "Body is not compared");
+    assert_eq!(
+        answers(&target, &[say("b", "two", 2)]).await,
+        ["updated Body: theirs → two Topic: a → b kept Priority"],
+        "Body is not compared"
+    );
 }
 
 async fn a_row_that_the_crm_deleted_is_not_made_again(server: &Server) {
@@ -91,11 +98,14 @@ async fn an_edit_between_read_and_write_survives(server: &Server) {
     tables_with_version(server).await;
     let target = compared(server, "compare: row_version");
     let batch = |round: usize| -> Vec<Delivery> {
-        (0..40).map(|n| interaction(&format!("r{n}"), &[("Topic", text(&format!("k{round}"))), ("Body", text(&round.to_string()))])).collect()
+        (0..40)
+            .map(|n| interaction(&format!("r{n}"), &[("Topic", text(&format!("k{round}"))), ("Body", text(&round.to_string()))]))
+            .collect()
     };
     assert!(write(&target, &batch(0)).await.iter().all(Result::is_ok));
     let stop = Arc::new(AtomicBool::new(false));
-    let (stopped, mut editor, edit) = (stop.clone(), server.session().await, server.named("UPDATE dbo.{Interaction} SET Topic = 'crm' WHERE ActivityID = N'r"));
+    let (stopped, mut editor, edit) =
+        (stop.clone(), server.session().await, server.named("UPDATE dbo.{Interaction} SET Topic = 'crm' WHERE ActivityID = N'r"));
     let editing = tokio::spawn(async move {
         let mut edited = Vec::new();
         for n in 0..40 {
@@ -117,7 +127,11 @@ async fn an_edit_between_read_and_write_survives(server: &Server) {
     let end = Instant::now() + Duration::from_secs(if server.is_real() { 10 } else { 3 });
     while Instant::now() < end && !editing.is_finished() {
         for answer in write(&target, &batch(round)).await {
-            assert!(matches!(&answer, Ok(_) | Err(DeliveryError::Failed { .. } | DeliveryError::BatchRefused { .. })), "{}", shown(&answer));
+            assert!(
+                matches!(&answer, Ok(_) | Err(DeliveryError::Failed { .. } | DeliveryError::BatchRefused { .. })),
+                "{}",
+                shown(&answer)
+            );
         }
         round += 1;
     }
@@ -204,7 +218,12 @@ async fn a_cut_connection_writes_nothing_twice(server: &Server) {
         let mut pending: Vec<Delivery> = (0..10_i64)
             .map(|n| {
                 let id = format!("{}", n + 10 * i64::try_from(round % 3).unwrap());
-                delivery("small", WriteIntent::Write, &[("Id", text(&id))], &[("N", Value::Integer(n + 100 * i64::try_from(round).unwrap()))])
+                delivery(
+                    "small",
+                    WriteIntent::Write,
+                    &[("Id", text(&id))],
+                    &[("N", Value::Integer(n + 100 * i64::try_from(round).unwrap()))],
+                )
             })
             .collect();
         for attempt in 0..4 {

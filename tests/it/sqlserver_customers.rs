@@ -68,7 +68,12 @@ fn everywhere(test: impl Fn(&Place)) {
 }
 
 fn fields(columns: &[&str]) -> CustomerFields {
-    let field = |(at, name): (usize, &&str)| Field { name: (*name).into(), from: vec![at], extract: Extract::Clean(Cleaner::Text), optional: false };
+    let field = |(at, name): (usize, &&str)| Field {
+        name: (*name).into(),
+        from: vec![at],
+        extract: Extract::Clean(Cleaner::Text),
+        optional: false,
+    };
     CustomerFields {
         key: "Id".into(),
         merged_into: None,
@@ -98,7 +103,9 @@ fn get(spec: &TableSpec, columns: &[&str], before: Option<(&Mark, &Got)>) -> Rea
                     assert!(got.customers.insert(id, (read.customer.raw.reveal().clone(), read.digest)).is_none(), "a customer came twice");
                 }
                 ReadRow::Unchanged(id) => got.unchanged.push(id.as_str().to_owned()),
-                ReadRow::Parked(row) => got.parked.push(format!("{} {}", row.reason.code, row.customer.map_or("?".into(), |id| id.as_str().to_owned()))),
+                ReadRow::Parked(row) => {
+                    got.parked.push(format!("{} {}", row.reason.code, row.customer.map_or("?".into(), |id| id.as_str().to_owned())))
+                }
             }
         }
     });
@@ -258,8 +265,16 @@ fn the_service_decides_as_from_a_file_and_the_guard_and_the_doctor_stand() {
         let project = Project::with(&slice);
         let mut table = csv::Reader::from_reader(text.as_bytes());
         let header: Vec<String> = table.headers().unwrap().iter().map(str::to_owned).collect();
-        let columns: Vec<String> =
-            header.iter().map(|name| if name == "customer_id" { format!("{name} nvarchar(40) NOT NULL PRIMARY KEY") } else { format!("{name} nvarchar(200) NULL") }).collect();
+        let columns: Vec<String> = header
+            .iter()
+            .map(|name| {
+                if name == "customer_id" {
+                    format!("{name} nvarchar(40) NOT NULL PRIMARY KEY")
+                } else {
+                    format!("{name} nvarchar(200) NULL")
+                }
+            })
+            .collect();
         place.sql(&format!("CREATE TABLE {{t}} ({})", columns.join(", ")));
         let literal = |cell: &str| if cell.is_empty() { "NULL".to_owned() } else { format!("N'{}'", cell.replace('\'', "''")) };
         let values: Vec<String> =
@@ -298,8 +313,9 @@ fn speed_of_a_whole_read() {
     let place = Place { spec, peer: None, table: format!("dbo.KithSpeed_{}", std::process::id()) };
     place.sql("CREATE TABLE {t} (Id int NOT NULL PRIMARY KEY, Name nvarchar(80) NULL, Mail nvarchar(120) NULL, Seen datetime2(3) NULL)");
     for start in (0..1_000_000).step_by(1_000) {
-        let values: Vec<String> =
-            (start..start + 1_000).map(|id| format!("({id}, N'name of {id}', N'customer.{id}@example.org', '2026-01-01T00:00:00')")).collect();
+        let values: Vec<String> = (start..start + 1_000)
+            .map(|id| format!("({id}, N'name of {id}', N'customer.{id}@example.org', '2026-01-01T00:00:00')"))
+            .collect();
         place.sql(&format!("INSERT INTO {{t}} VALUES {}", values.join(", ")));
     }
     for changes in [Changes::Compared, Changes::Column("Seen".into())] {

@@ -35,7 +35,9 @@ async fn a_record_is_written_once_and_changes_are_told(server: &Server) {
     let first = interaction("a1", &[("Body", text("hello")), ("PostedAt", at), ("Priority", Value::Integer(3)), ("Topic", Value::Missing)]);
     assert_eq!(
         answers(&target, &[first]).await,
-        [r#"inserted Network: ∅ → x ActivityID: ∅ → a1 CustomerID: ∅ → C1 PostedAt: ∅ → "2026-03-01T10:20:30.457Z" Body: ∅ → hello Priority: ∅ → 3"#]
+        [
+            r#"inserted Network: ∅ → x ActivityID: ∅ → a1 CustomerID: ∅ → C1 PostedAt: ∅ → "2026-03-01T10:20:30.457Z" Body: ∅ → hello Priority: ∅ → 3"#
+        ]
     );
     let second = interaction("a1", &[("Body", text("Hello")), ("Priority", Value::Integer(3))]);
     assert_eq!(answers(&target, &[second]).await, ["updated Body: hello → Hello"], "a collation that ignores case hides no change");
@@ -96,7 +98,8 @@ async fn a_lead_is_written_once(server: &Server) {
 
 async fn only_what_is_there_is_updated(server: &Server) {
     server.tables().await;
-    let target = server.target(&OPERATIONS.replace("record_key: [Network, ActivityID]", "write: update_only\n    record_key: [Network, ActivityID]"));
+    let target = server
+        .target(&OPERATIONS.replace("record_key: [Network, ActivityID]", "write: update_only\n    record_key: [Network, ActivityID]"));
     server.sql("INSERT INTO dbo.{Interaction} (Network, ActivityID, CustomerID) VALUES (N'x', N'a', N'C1')").await;
     let batch = [interaction("a", &[("Body", text("1"))]), interaction("b", &[("Body", text("1"))])];
     assert_eq!(answers(&target, &batch).await, ["updated Body: ∅ → 1", "unchanged"]);
@@ -125,7 +128,10 @@ async fn fields_are_emptied(server: &Server) {
     assert_eq!(answers(&target, &[blank()]).await, ["blanked Body: secret → ∅"]);
     assert_eq!(answers(&target, &[blank()]).await, ["unchanged"]);
     assert_eq!(server.rows("SELECT Body, Priority FROM dbo.{Interaction}").await, [[Value::Missing, Value::Integer(1)]]);
-    assert_eq!(server.rows("SELECT CAST(outcome AS int) FROM dbo.{Ledger} ORDER BY outcome").await, [[Value::Integer(0)], [Value::Integer(1)], [Value::Integer(4)]]);
+    assert_eq!(
+        server.rows("SELECT CAST(outcome AS int) FROM dbo.{Ledger} ORDER BY outcome").await,
+        [[Value::Integer(0)], [Value::Integer(1)], [Value::Integer(4)]]
+    );
 }
 
 async fn a_bad_value_parks_alone(server: &Server) {
@@ -314,9 +320,20 @@ async fn values_stand_exactly_at_their_edges(server: &Server) {
                 ("Doc", text("<r/>")),
             ],
         ),
-        row(3, vec![("Tiny", Value::Missing), ("Free", Value::Missing), ("Guid", Value::Missing), ("Bytes", Value::Missing), ("New2", Value::Missing)]),
+        row(
+            3,
+            vec![
+                ("Tiny", Value::Missing),
+                ("Free", Value::Missing),
+                ("Guid", Value::Missing),
+                ("Bytes", Value::Missing),
+                ("New2", Value::Missing),
+            ],
+        ),
     ];
-    let deliveries = || rows.iter().map(|(id, fields)| delivery("types", WriteIntent::Write, &[("Id", Value::Integer(*id))], fields)).collect::<Vec<_>>();
+    let deliveries = || {
+        rows.iter().map(|(id, fields)| delivery("types", WriteIntent::Write, &[("Id", Value::Integer(*id))], fields)).collect::<Vec<_>>()
+    };
     for answer in write(&target, &deliveries()).await {
         assert_eq!(answer.as_ref().map(|r| r.effect), Ok(WriteEffect::Inserted), "{}", shown(&answer));
     }
@@ -363,7 +380,17 @@ async fn a_check_finds_what_does_not_fit(server: &Server) {
         "  small:\n    table: \"dbo.{Small}\"\n    record_key: [Name]\n    on_delete: remove\n    fields: { Name: { type: text }, Note: { type: text, max_length: 40 }, Nmae: { type: text }, Id: { type: integer } }\n  gone:\n    table: dbo.KithNoSuchTable\n    record_key: [Name]\n    on_delete: keep\n    fields: { Name: { type: text } }\n",
     );
     let told = told(&target.check().await);
-    for wanted in ["no column `Nmae`", "did you mean `Name`", "`Id` of dbo.", "an identity or computed column", "`Must` of dbo.", "no field fills it", "KITH-D056", "takes 5", "KithNoSuchTable"] {
+    for wanted in [
+        "no column `Nmae`",
+        "did you mean `Name`",
+        "`Id` of dbo.",
+        "an identity or computed column",
+        "`Must` of dbo.",
+        "no field fills it",
+        "KITH-D056",
+        "takes 5",
+        "KithNoSuchTable",
+    ] {
         assert!(told.contains(wanted), "{wanted} is not told:\n{told}");
     }
     let said = write(&target, &[delivery("small", WriteIntent::Write, &[("Name", text("a"))], &[])]).await;
@@ -373,7 +400,8 @@ async fn a_check_finds_what_does_not_fit(server: &Server) {
 async fn a_thousand_rows_are_one_transaction(server: &Server) {
     server.tables().await;
     let target = server.target(OPERATIONS);
-    let batch: Vec<_> = (0..1_000).map(|n| interaction(&format!("a{n}"), &[("Body", text("one")), ("Priority", Value::Integer(n))])).collect();
+    let batch: Vec<_> =
+        (0..1_000).map(|n| interaction(&format!("a{n}"), &[("Body", text("one")), ("Priority", Value::Integer(n))])).collect();
     assert!(write(&target, &batch).await.iter().all(|a| a.as_ref().is_ok_and(|r| r.effect == WriteEffect::Inserted)));
     // Some change, some don't, some are new, some go.
     let mut batch: Vec<_> = (0..1_000)
@@ -390,7 +418,17 @@ async fn a_thousand_rows_are_one_transaction(server: &Server) {
 async fn text_of_every_script_comes_back(server: &Server) {
     server.tables().await;
     let target = server.target(OPERATIONS);
-    let bodies = ["'; DROP TABLE x; --", "日本語テスト", "🏳️‍🌈 👩‍👩‍👧", "Ça va ?\r\n\tdeux", "مرحبا", "a\u{301} ≠ á", "]]>&amp;<b>", "\u{feff}bom", "N'x' + @P1 [a]"];
+    let bodies = [
+        "'; DROP TABLE x; --",
+        "日本語テスト",
+        "🏳️‍🌈 👩‍👩‍👧",
+        "Ça va ?\r\n\tdeux",
+        "مرحبا",
+        "a\u{301} ≠ á",
+        "]]>&amp;<b>",
+        "\u{feff}bom",
+        "N'x' + @P1 [a]",
+    ];
     let batch: Vec<_> = bodies.iter().enumerate().map(|(n, body)| interaction(&format!("t{n} '{n}' ]"), &[("Body", text(body))])).collect();
     assert!(write(&target, &batch).await.iter().all(|a| a.as_ref().is_ok_and(|r| r.effect == WriteEffect::Inserted)));
     let mut read: Vec<String> =

@@ -8,9 +8,7 @@ use kith::declare::config::{TargetPlace, TargetSpec};
 use kith::declare::connector::{Quotas, TargetFile, read};
 use kith::deliver::{Answer, SqlServerTarget, Target};
 use kith::diagnose::SourceFile;
-use kith::model::{
-    Delivery, DeliveryId, Digest, IdempotencyKey, Intended, OperationId, Personal, RecordKey, TargetId, Value, WriteIntent,
-};
+use kith::model::{Delivery, DeliveryId, Digest, IdempotencyKey, Intended, OperationId, Personal, RecordKey, TargetId, Value, WriteIntent};
 use kith::wire::tds::{self, Answered, Cell, Session};
 use sha2::{Digest as _, Sha256};
 use std::num::NonZeroU32;
@@ -137,7 +135,8 @@ impl Server {
 
     /// A target file; `{Name}` is a table of this run, `ledger` and `records` stand already.
     pub fn file(&self, operations: &str) -> Arc<TargetFile> {
-        let head = "kith: 1\ntarget: crm\nkind: sqlserver\nsqlserver: { ledger: \"dbo.{Ledger}\", records: \"dbo.{Records}\" }\noperations:\n";
+        let head =
+            "kith: 1\ntarget: crm\nkind: sqlserver\nsqlserver: { ledger: \"dbo.{Ledger}\", records: \"dbo.{Records}\" }\noperations:\n";
         let text = self.named(&format!("{head}{operations}"));
         let checked = read(&Arc::new(SourceFile { name: "crm.yaml".into(), text }));
         assert!(checked.problems.0.is_empty(), "{:#?}", checked.problems);

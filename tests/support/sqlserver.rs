@@ -20,7 +20,8 @@ pub fn spec() -> Option<ServerSpec> {
     let found = FOUND.get_or_init(|| {
         let url = std::env::var(VARIABLE).ok().filter(|url| !url.trim().is_empty())?;
         // Never its text: it holds a password.
-        let (spec, said) = parse(&url).unwrap_or_else(|| panic!("{VARIABLE} is in none of the forms: mssql://, sqlserver://, jdbc:sqlserver://, server=…;…"));
+        let (spec, said) = parse(&url)
+            .unwrap_or_else(|| panic!("{VARIABLE} is in none of the forms: mssql://, sqlserver://, jdbc:sqlserver://, server=…;…"));
         Some(if said { spec } else { agreed(spec) })
     });
     if found.is_none() {
@@ -268,7 +269,10 @@ fn decoded(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
-        let hex = (*byte == b'%').then(|| bytes.get(at + 1..at + 3)).flatten().and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        let hex = (*byte == b'%')
+            .then(|| bytes.get(at + 1..at + 3))
+            .flatten()
+            .and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
         out.push(hex.unwrap_or(*byte));
         at += if hex.is_some() { 3 } else { 1 };
     }

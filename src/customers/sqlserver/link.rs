@@ -77,9 +77,12 @@ impl Link {
 
     /// The rows of the first result that has some.
     pub(super) fn ask(&mut self, sql: &str, parameters: &[Cell]) -> Result<Answered, CustomersError> {
-        let answered = self.run(async |session| {
-            if parameters.is_empty() { session.batch(sql).await } else { session.query(sql, parameters.to_vec()).await }
-        })?;
+        let answered =
+            self.run(
+                async |session| {
+                    if parameters.is_empty() { session.batch(sql).await } else { session.query(sql, parameters.to_vec()).await }
+                },
+            )?;
         Ok(answered.into_iter().find(|result| !result.rows.is_empty()).unwrap_or_default())
     }
 }

@@ -101,7 +101,8 @@ impl SqlServer {
     /// How far the table is now: asked before its rows are.
     pub(super) fn mark(&mut self) -> Result<Mark, CustomersError> {
         let from = self.from.clone();
-        let count = |answered: &crate::wire::tds::Answered, at| answered.rows.first().and_then(|row| number_at(row, at)).unwrap_or_default();
+        let count =
+            |answered: &crate::wire::tds::Answered, at| answered.rows.first().and_then(|row| number_at(row, at)).unwrap_or_default();
         let aside = HashSet::new();
         match self.changes.clone() {
             Changes::Compared => {
@@ -120,12 +121,11 @@ impl SqlServer {
                     let asked = format!("SELECT COUNT_BIG(*) AS n, MAX(CAST({at} AS bigint)) AS v FROM {from} AS q");
                     let answered = self.link.ask(&asked, &[])?;
                     let greatest = answered.rows.first().and_then(|row| number_at(row, 1));
-                    let since = match active {
-                        Some(from) => Since::RowVersion { from, greatest },
-                        None => {
-                            tracing::warn!(table = %self.link.place, "customers: the server has no MIN_ACTIVE_ROWVERSION(): all rows are read each time");
-                            Since::Always
-                        }
+                    let since = if let Some(from) = active {
+                        Since::RowVersion { from, greatest }
+                    } else {
+                        tracing::warn!(table = %self.link.place, "customers: the server has no MIN_ACTIVE_ROWVERSION(): all rows are read each time");
+                        Since::Always
                     };
                     return Ok(Mark { rows: count(&answered, 0), since, aside });
                 }
@@ -143,7 +143,10 @@ impl SqlServer {
     }
 
     fn tracked(&mut self, sql: &str) -> Result<i64, CustomersError> {
-        let off = |place: Arc<str>| CustomersError::NoChanges { place, why: "Change Tracking is not on for this table, or the server does not have it".into() };
+        let off = |place: Arc<str>| CustomersError::NoChanges {
+            place,
+            why: "Change Tracking is not on for this table, or the server does not have it".into(),
+        };
         match self.link.ask(sql, &[]) {
             Ok(answered) => answered.rows.first().and_then(|row| number_at(row, 0)).ok_or_else(|| off(self.link.place.clone())),
             Err(CustomersError::Server { fault, .. }) if fault.leaves_a_session() => Err(off(self.link.place.clone())),

@@ -209,8 +209,10 @@ pub(super) const CHANGES: Key = only(
         "\"row_version\"",
     ),
 );
-pub(super) const PAGE: Key =
-    only("sqlserver", key("page", Form::Count(100, 50_000), Need::Default("5000"), "Rows in one page: what memory holds at a time.", "5000"));
+pub(super) const PAGE: Key = only(
+    "sqlserver",
+    key("page", Form::Count(100, 50_000), Need::Default("5000"), "Rows in one page: what memory holds at a time.", "5000"),
+);
 
 pub(super) const EVERY_MINUTES: Key = only(
     "sqlserver",
@@ -395,8 +397,13 @@ pub(super) const PROXY_PASSWORD: Key = key(
     "With `proxy`: the password.",
     "{ credential = \"proxy\" }",
 );
-pub(super) const USER: Key =
-    key("user", Form::Text(LONGEST_WORD), Need::Optional("No such login."), "With `url`: the user of a login with a password; see `auth`. With `server`: a SQL login.", "\"kith\"");
+pub(super) const USER: Key = key(
+    "user",
+    Form::Text(LONGEST_WORD),
+    Need::Optional("No such login."),
+    "With `url`: the user of a login with a password; see `auth`. With `server`: a SQL login.",
+    "\"kith\"",
+);
 pub(super) const PASSWORD: Key =
     key("password", Form::Secret, Need::Optional("No such login."), "With `user`: the password.", "{ credential = \"helpdesk\" }");
 pub(super) const TOKEN: Key = key(

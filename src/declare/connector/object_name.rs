@@ -78,7 +78,8 @@ impl fmt::Display for ObjectName {
 
 /// Letters, digits, `_`, `@`, `$`, `#` (the rules for regular identifiers), not beginning with a digit.
 fn is_plain(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '#')) && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '@' | '$' | '#'))
+    text.starts_with(|c: char| c.is_alphabetic() || matches!(c, '_' | '#'))
+        && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '@' | '$' | '#'))
 }
 
 /// A name in brackets, whatever it holds.

@@ -2,8 +2,8 @@
 
 use super::http_read;
 use super::soap::{self, SoapOfFile};
-use super::sqlserver_read;
 use super::rules::{Breaker, Counted, DeliveryRules, FaultAction, FaultClass, FaultRule, Quotas, Retry};
+use super::sqlserver_read;
 use super::{FieldKind, Operation, TargetField, TargetFile, TargetKind, WriteMode};
 use crate::declare::shape::{self, Key, Record, Shape};
 use crate::declare::yaml::{self, Entry, Kind, Node, Tree};
@@ -47,7 +47,12 @@ static FIELD: Shape = Shape::Record(&Record {
         Key::required("type", Shape::Word(|| FieldKind::ALL.map(FieldKind::name).to_vec()), "text", "What the field holds."),
         Key::optional("required", Shape::TrueFalse, "true", "Whether a write without it is refused. Fields of the record key always are."),
         Key::optional("max_length", Shape::Whole { min: 1, max: LONGEST_TEXT }, "4000", "At most this many characters; text only."),
-        Key::optional("column", Shape::Text, "Customer ID", "Kind sqlserver: the column or parameter, where it is not called as the field."),
+        Key::optional(
+            "column",
+            Shape::Text,
+            "Customer ID",
+            "Kind sqlserver: the column or parameter, where it is not called as the field.",
+        ),
         Key::optional("description", Shape::Text, "The text of the post", "For those who write mappings."),
         soap::FIELD_KEYS[0],
         soap::FIELD_KEYS[1],
@@ -198,7 +203,12 @@ static TARGET: Shape = Shape::Record(&Record {
             "{ KITH-D004: drop, failed: retry }",
             "What a fault means: its class (refused, batch_refused, failed, unavailable, login_expired) or code → retry, park, drop, split, login.",
         ),
-        Key::optional("sqlserver", sqlserver_read::SQLSERVER, "{ ledger: kith.DeliveryLedger }", "Kind sqlserver: Kith's own tables in the database."),
+        Key::optional(
+            "sqlserver",
+            sqlserver_read::SQLSERVER,
+            "{ ledger: kith.DeliveryLedger }",
+            "Kind sqlserver: Kith's own tables in the database.",
+        ),
         Key::optional("http", http_read::SERVICE, "{ health: /health }", "Kind http: what holds for every request."),
         Key::optional(
             "answers",
@@ -366,7 +376,12 @@ impl Reader<'_> {
         if let (WriteMode::UpdateOnly, Some(kind), Some(at)) = (write, kind, node.entry("write"))
             && kind != TargetKind::SqlServer
         {
-            self.error(OTHER_KIND, at.key_span, format!("`update_only` belongs to kind `sqlserver`, and this is kind `{}`", kind.name()), "write `upsert` or `insert_only`");
+            self.error(
+                OTHER_KIND,
+                at.key_span,
+                format!("`update_only` belongs to kind `sqlserver`, and this is kind `{}`", kind.name()),
+                "write `upsert` or `insert_only`",
+            );
         }
         let (sql, table) = match kind {
             Some(TargetKind::SqlServer) => {
@@ -381,9 +396,8 @@ impl Reader<'_> {
             None => (None, table),
         };
         let http = match kind {
-            Some(TargetKind::SqlServer) => None,
+            Some(TargetKind::SqlServer | TargetKind::Soap) | None => None,
             Some(TargetKind::Http) => Some(self.http_operation(entry, &fields, &record_key, on_delete.as_ref()?, write)?),
-            Some(TargetKind::Soap) | None => None,
             Some(kind) => {
                 self.no_http_keys(kind, node);
                 None

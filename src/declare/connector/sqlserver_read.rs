@@ -50,10 +50,30 @@ static SOFT_DELETE: Shape = Shape::Record(&Record {
 });
 
 pub(super) const OPERATION_KEYS: [Key; 10] = [
-    Key::optional("procedure", Shape::Text, "crm.AddServiceRequest", "Kind sqlserver, in place of `table`: a stored procedure, called for each record."),
-    Key::optional("remove_procedure", Shape::Text, "crm.RemoveServiceRequest", "Kind sqlserver: removes a record; takes the fields of the record key."),
-    Key::optional("blank_procedure", Shape::Text, "crm.BlankServiceRequest", "Kind sqlserver: empties fields; takes the key, and the fields as NULL."),
-    Key::optional("idempotency_parameter", Shape::Text, "DeliveryKey", "Kind sqlserver: the parameter that takes the delivery's idempotency key (64 hex digits)."),
+    Key::optional(
+        "procedure",
+        Shape::Text,
+        "crm.AddServiceRequest",
+        "Kind sqlserver, in place of `table`: a stored procedure, called for each record.",
+    ),
+    Key::optional(
+        "remove_procedure",
+        Shape::Text,
+        "crm.RemoveServiceRequest",
+        "Kind sqlserver: removes a record; takes the fields of the record key.",
+    ),
+    Key::optional(
+        "blank_procedure",
+        Shape::Text,
+        "crm.BlankServiceRequest",
+        "Kind sqlserver: empties fields; takes the key, and the fields as NULL.",
+    ),
+    Key::optional(
+        "idempotency_parameter",
+        Shape::Text,
+        "DeliveryKey",
+        "Kind sqlserver: the parameter that takes the delivery's idempotency key (64 hex digits).",
+    ),
     Key::optional(
         "procedure_answers",
         Shape::List { of: &ANSWER, min: 1, max: MAX_ANSWERS },
@@ -73,8 +93,18 @@ pub(super) const OPERATION_KEYS: [Key; 10] = [
         "With `compare`: what happens to a field that the CRM changed since Kith wrote it. `theirs` (without the key) keeps it, `ours` overwrites it, \
          `newest` goes by `edited_at`, `park` asks a person.",
     ),
-    Key::optional("edited_at", Shape::Text, "ModifiedOn", "With `on_conflict: newest`: the column with the time of the CRM's own last edit, in UTC."),
-    Key::optional("said_at", Shape::Text, "PostedAt", "With `on_conflict: newest`: the field, of type `time`, that says when what is delivered was said."),
+    Key::optional(
+        "edited_at",
+        Shape::Text,
+        "ModifiedOn",
+        "With `on_conflict: newest`: the column with the time of the CRM's own last edit, in UTC.",
+    ),
+    Key::optional(
+        "said_at",
+        Shape::Text,
+        "PostedAt",
+        "With `on_conflict: newest`: the field, of type `time`, that says when what is delivered was said.",
+    ),
     Key::optional("soft_delete", SOFT_DELETE, "{ column: IsDeleted, gone: 1, live: 0 }", "Kind sqlserver: a removed record keeps its row."),
 ];
 
@@ -128,7 +158,8 @@ impl Reader<'_> {
         let text = node.text()?;
         let object = ObjectName::parse(text);
         if object.is_none() {
-            let remedy = "write `schema.name` or `name` (then `dbo` is meant); a name with blanks or points stands in brackets: `dbo.[Social Post]`";
+            let remedy =
+                "write `schema.name` or `name` (then `dbo` is meant); a name with blanks or points stands in brackets: `dbo.[Social Post]`";
             self.error(BAD_NAME, node.span, format!("`{text}` can't name an object of a SQL Server"), remedy);
         }
         object
@@ -145,7 +176,12 @@ impl Reader<'_> {
     ) -> Option<(SqlOperation, Arc<str>)> {
         let node = &entry.value;
         if let Some(stray) = node.entry("type") {
-            self.error(OTHER_KIND, stray.key_span, "`type` belongs to another kind of target than `sqlserver`", "remove it; kind `sqlserver` has `table`");
+            self.error(
+                OTHER_KIND,
+                stray.key_span,
+                "`type` belongs to another kind of target than `sqlserver`",
+                "remove it; kind `sqlserver` has `table`",
+            );
         }
         let columns = self.columns(node, fields);
         let write = match (node.get("table"), node.get("procedure")) {
@@ -177,7 +213,8 @@ impl Reader<'_> {
         for field in fields {
             let said = declared.iter().find(|e| e.key == field.name).and_then(|e| e.value.get("column"));
             let column = said.and_then(Node::shared_text).unwrap_or_else(|| field.name.clone());
-            let plain = !column.is_empty() && column.encode_utf16().count() <= super::object_name::LONGEST && !column.chars().any(char::is_control);
+            let plain =
+                !column.is_empty() && column.encode_utf16().count() <= super::object_name::LONGEST && !column.chars().any(char::is_control);
             if let Some(node) = said.filter(|_| !plain) {
                 self.error(BAD_NAME, node.span, "that can't name a column", "a name has 1 to 128 characters");
                 right = false;
@@ -203,7 +240,12 @@ impl Reader<'_> {
         let node = &entry.value;
         for key in ["remove_procedure", "blank_procedure", "idempotency_parameter", "procedure_answers"] {
             if let Some(stray) = node.entry(key) {
-                self.error(BAD_PROCEDURE, stray.key_span, format!("`{key}` means nothing without `procedure`"), "remove it, or write `procedure` in place of `table`");
+                self.error(
+                    BAD_PROCEDURE,
+                    stray.key_span,
+                    format!("`{key}` means nothing without `procedure`"),
+                    "remove it, or write `procedure` in place of `table`",
+                );
             }
         }
         let table = self.object(table);
@@ -214,7 +256,12 @@ impl Reader<'_> {
         if let Some(conflict) = node.entry("on_conflict")
             && compare == Compare::Off
         {
-            self.error(BAD_COMPARE, conflict.key_span, "`on_conflict` means nothing without `compare`", "add `compare: row_version`, or remove it");
+            self.error(
+                BAD_COMPARE,
+                conflict.key_span,
+                "`on_conflict` means nothing without `compare`",
+                "add `compare: row_version`, or remove it",
+            );
         }
         if compare != Compare::Off && write == WriteMode::InsertOnly {
             let span = node.entry("compare").map_or(entry.key_span, |e| e.key_span);
@@ -224,17 +271,32 @@ impl Reader<'_> {
         if on_conflict == Some(OnConflict::Newest) && (edited_at.is_none() || said_at.is_none()) {
             let span = node.entry("on_conflict").map_or(entry.key_span, |e| e.key_span);
             let message = "`on_conflict: newest` needs to know when the CRM's row was edited, and when what is delivered was said";
-            self.error(BAD_COMPARE, span, message, "add `edited_at: ModifiedOn` (a column of the CRM's own) and `said_at: PostedAt` (a field)");
+            self.error(
+                BAD_COMPARE,
+                span,
+                message,
+                "add `edited_at: ModifiedOn` (a column of the CRM's own) and `said_at: PostedAt` (a field)",
+            );
         }
         if let (Some(said), Some(at)) = (&said_at, node.entry("said_at"))
             && !fields.iter().any(|f| f.name == *said && f.kind == FieldKind::Time)
         {
-            self.error(BAD_COMPARE, at.key_span, format!("`{said}` is not a field of type `time`"), "name the field that holds the time of the post");
+            self.error(
+                BAD_COMPARE,
+                at.key_span,
+                format!("`{said}` is not a field of type `time`"),
+                "name the field that holds the time of the post",
+            );
         }
         if let (Some(stamp), Some(at)) = (&edited_at, node.entry("edited_at"))
             && is_field(stamp)
         {
-            self.error(BAD_COMPARE, at.key_span, format!("`{stamp}` is written by Kith: it can't tell when others edited the row"), "name a column that the CRM itself writes");
+            self.error(
+                BAD_COMPARE,
+                at.key_span,
+                format!("`{stamp}` is written by Kith: it can't tell when others edited the row"),
+                "name a column that the CRM itself writes",
+            );
         }
         let soft_delete = node.get("soft_delete").and_then(|soft| {
             Some(SoftDelete {
@@ -246,7 +308,12 @@ impl Reader<'_> {
         if let (Some(soft), Some(at)) = (&soft_delete, node.entry("soft_delete"))
             && is_field(&soft.column)
         {
-            self.error(BAD_COMPARE, at.key_span, format!("`{}` is a field: a mapping would write it too", soft.column), "remove it from `fields`");
+            self.error(
+                BAD_COMPARE,
+                at.key_span,
+                format!("`{}` is a field: a mapping would write it too", soft.column),
+                "remove it from `fields`",
+            );
         }
         Some(TableWrite { table: table?, compare, on_conflict: on_conflict.unwrap_or(OnConflict::Theirs), edited_at, said_at, soft_delete })
     }
@@ -281,7 +348,12 @@ impl Reader<'_> {
         let node = &entry.value;
         for key in ["compare", "on_conflict", "edited_at", "said_at", "soft_delete", "write"] {
             if let Some(stray) = node.entry(key) {
-                self.error(BAD_PROCEDURE, stray.key_span, format!("`{key}` means nothing with `procedure`: the procedure does as it does"), "remove it");
+                self.error(
+                    BAD_PROCEDURE,
+                    stray.key_span,
+                    format!("`{key}` means nothing with `procedure`: the procedure does as it does"),
+                    "remove it",
+                );
             }
         }
         let write = self.object(procedure);

@@ -1,7 +1,7 @@
 //! The checked form of a target file.
 
-use super::http::{HttpOperation, HttpService};
 use super::FieldKind;
+use super::http::{HttpOperation, HttpService};
 use super::rules::{Counted, DeliveryRules, Quotas};
 use super::soap::{SoapOperation, SoapService};
 use super::sqlserver::{SqlOperation, SqlServerObjects};

@@ -1,7 +1,9 @@
 //! `enrich` and `deliver`.
 
 use super::Surroundings;
-use super::codes::{DUPLICATE_ID, NO_COMPARE, NAME_CLASH, TARGET_FIELD_LACKING, TOO_LONG, UNKNOWN_SECTION, UNKNOWN_TARGET_FIELD, UNREACHABLE};
+use super::codes::{
+    DUPLICATE_ID, NAME_CLASH, NO_COMPARE, TARGET_FIELD_LACKING, TOO_LONG, UNKNOWN_SECTION, UNKNOWN_TARGET_FIELD, UNREACHABLE,
+};
 use super::expressions::Expressions;
 use super::reading::meant;
 use super::scope::is_of_activity;
@@ -222,7 +224,9 @@ impl Expressions<'_, '_> {
         let table = operation.and_then(|o| o.sql.as_ref()).map(|sql| &sql.write);
         let complaint = match table {
             Some(SqlWrite::Table(table)) if table.compare == Compare::Off => Some("its operation does not `compare`"),
-            Some(SqlWrite::Table(table)) if word == OnConflict::Newest && table.edited_at.is_none() => Some("its operation has no `edited_at`"),
+            Some(SqlWrite::Table(table)) if word == OnConflict::Newest && table.edited_at.is_none() => {
+                Some("its operation has no `edited_at`")
+            }
             Some(SqlWrite::Table(_)) => None,
             Some(SqlWrite::Procedure(_)) => Some("its operation is a procedure"),
             // An operation that is not there is told elsewhere.
@@ -306,7 +310,9 @@ fn converted(value: ValueExpr, names: &Names, kind: FieldKind) -> ValueExpr {
         FieldKind::Number => ValueKind::Number,
         FieldKind::Time => ValueKind::Time,
         FieldKind::Bool => ValueKind::Bool,
-        FieldKind::Text | FieldKind::Decimal | FieldKind::Date | FieldKind::TimeOfDay | FieldKind::Uuid | FieldKind::Binary => ValueKind::Text,
+        FieldKind::Text | FieldKind::Decimal | FieldKind::Date | FieldKind::TimeOfDay | FieldKind::Uuid | FieldKind::Binary => {
+            ValueKind::Text
+        }
     };
     let same = match &value {
         ValueExpr::Name(name) | ValueExpr::Truncate { from: name, .. } => match names.kind(name) {

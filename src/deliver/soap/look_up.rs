@@ -147,7 +147,7 @@ impl Inner {
             WriteIntent::Write if ready.is_insert_only() => WriteEffect::Inserted,
             WriteIntent::Write => WriteEffect::Updated,
         };
-        let receipt = Receipt { delivery: delivery.id, effect, changes: Vec::new() };
+        let receipt = Receipt { delivery: delivery.id, effect, changes: Vec::new(), kept: Vec::new() };
         Ok(if arrived { Settled::Delivered(receipt) } else { Settled::NotThere })
     }
 
@@ -194,7 +194,7 @@ impl Inner {
     /// What a write would do, as the look-up shows the record; without one nobody knows what stands there.
     pub(super) async fn preview(&self, delivery: &Delivery) -> Answer {
         let ready = self.ready(delivery)?;
-        let receipt = |effect, changes| Ok(Receipt { delivery: delivery.id, effect, changes });
+        let receipt = |effect, changes| Ok(Receipt { delivery: delivery.id, effect, changes, kept: Vec::new() });
         if delivery.intent == WriteIntent::Keep {
             return receipt(WriteEffect::Kept, Vec::new());
         }

@@ -95,7 +95,7 @@ impl Inner {
                     travelling.push(Travelling { at: *at, ready, found, effect });
                 }
                 Ok(Step::Nothing) => {
-                    let receipt = Receipt { delivery: ready.delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new() };
+                    let receipt = Receipt { delivery: ready.delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new(), kept: Vec::new() };
                     progress.tell(*at, Ok(receipt), None);
                 }
                 Err(error) => progress.tell(*at, Err(error), None),

@@ -26,7 +26,7 @@ impl Inner {
         let (call, effect) = match ready.step(looked.as_ref())? {
             Step::Call(call, effect) => (call, effect),
             Step::Nothing => {
-                let receipt = Receipt { delivery: ready.delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new() };
+                let receipt = Receipt { delivery: ready.delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new(), kept: Vec::new() };
                 return Ok((Ok(receipt), None));
             }
         };

@@ -65,7 +65,8 @@ impl Standing {
         let mut cells = row.iter().skip(from);
         let (version, edited) = (cells.next(), cells.next());
         let version = version.filter(|_| bound.row_version.is_some()).cloned();
-        let edited = bound.edited_at.as_ref().zip(edited).map(|(column, cell)| column.read(cell, crate::declare::connector::FieldKind::Time));
+        let edited =
+            bound.edited_at.as_ref().zip(edited).map(|(column, cell)| column.read(cell, crate::declare::connector::FieldKind::Time));
         let marked = cells.next();
         let gone = bound.soft.as_ref().zip(marked).is_some_and(|(soft, cell)| {
             let read = crate::wire::tds::read(cell);
@@ -84,7 +85,13 @@ impl Standing {
             return None;
         }
         let fields = row.prepared.operation.fields.len();
-        let mut standing = before.unwrap_or_else(|| Self { values: vec![Value::Missing; fields], cells: Vec::new(), version: None, edited: None, gone: false });
+        let mut standing = before.unwrap_or_else(|| Self {
+            values: vec![Value::Missing; fields],
+            cells: Vec::new(),
+            version: None,
+            edited: None,
+            gone: false,
+        });
         standing.gone = false;
         for change in &planned.changes {
             let at = row.prepared.operation.fields.iter().position(|field| field.name == change.field);
@@ -206,10 +213,7 @@ pub(super) enum Ended {
         look_up: bool,
     },
     /// One of the records is at fault.
-    OneIsBad {
-        code: &'static str,
-        message: Arc<str>,
-    },
+    OneIsBad { code: &'static str, message: Arc<str> },
 }
 
 /// Runs the transaction once.
@@ -278,7 +282,8 @@ async fn run(connected: &mut Connected, job: &Job<'_>, group: &Group<'_>, look_u
     let mut looked = connected.session.batch(&format!("BEGIN TRANSACTION; {}", first_look.look())).await?;
     let rows = looked.pop().map(|answered| answered.rows).unwrap_or_default();
     let (standing, several) = standing(job, group, &rows);
-    let bases = if compared { bases(first(connected.session.batch(&first_look.look_at_records(job.objects)).await?)) } else { BTreeMap::new() };
+    let bases =
+        if compared { bases(&first(connected.session.batch(&first_look.look_at_records(job.objects)).await?)) } else { BTreeMap::new() };
     let plans: Vec<Plan> = group
         .rows
         .iter()
@@ -292,12 +297,19 @@ async fn run(connected: &mut Connected, job: &Job<'_>, group: &Group<'_>, look_u
         })
         .collect();
     if compared {
-        let load = group.rows.iter().zip(&plans).enumerate().filter_map(|(n, (row, plan))| compared_row(n, row, plan, standing.get(&n), &stage, bound));
+        let load = group
+            .rows
+            .iter()
+            .zip(&plans)
+            .enumerate()
+            .filter_map(|(n, (row, plan))| compared_row(n, row, plan, standing.get(&n), &stage, bound));
         connected.session.bulk(&stage.name, load.collect()).await?;
     }
     let arrived: BTreeMap<usize, u8> = if look_up {
         let rows = first(connected.session.batch(&stage.look_into_ledger(job.objects)).await?);
-        rows.iter().filter_map(|row| Some((usize::try_from(cell::number_at(row, 0)?).ok()?, u8::try_from(cell::number_at(row, 1)?).ok()?))).collect()
+        rows.iter()
+            .filter_map(|row| Some((usize::try_from(cell::number_at(row, 0)?).ok()?, u8::try_from(cell::number_at(row, 1)?).ok()?)))
+            .collect()
     } else {
         BTreeMap::new()
     };
@@ -346,7 +358,7 @@ fn standing(job: &Job<'_>, group: &Group<'_>, rows: &[Read]) -> (BTreeMap<usize,
     (standing, several)
 }
 
-fn bases(rows: Vec<Read>) -> BTreeMap<usize, Base> {
+fn bases(rows: &[Read]) -> BTreeMap<usize, Base> {
     let base = |row: &Read| Some((usize::try_from(cell::number_at(row, 0)?).ok()?, Base::read(cell::bytes_at(row, 1).unwrap_or_default())));
     rows.iter().filter_map(base).collect()
 }
@@ -432,7 +444,7 @@ async fn write(
         Some(format!("CAST({} AS {})", crate::declare::connector::text_literal(&marker(&soft.column, text)), soft.column.sql_type.sql()))
     };
     let (live, gone) = (mark_of(false), mark_of(true));
-    let count = |act: u8| acts.get(&act).map_or(0, |numbers| numbers.len());
+    let count = |act: u8| acts.get(&act).map_or(0, Vec::len);
     // What a row is seen as is loaded before anything is written.
     let seen = seen.filter(|_| count(act::UPDATE) > 0);
     if let Some(seen) = seen {
@@ -469,12 +481,12 @@ async fn write(
         count_next(&mut statements, stage.insert(live.as_deref()), count(act::INSERT));
     }
     if compared {
-        statements.extend(stage.into_records(job.objects));
+        statements.extend(stage.keep_records(job.objects));
     }
     let rows = acts.values().map(Vec::len).sum::<usize>();
     let updated_means = if group.intent == WriteIntent::Blank { act::BLANKED } else { act::UPDATE };
     if rows > 0 {
-        count_next(&mut statements, stage.into_ledger(job.objects, updated_means), rows);
+        count_next(&mut statements, stage.add_to_ledger(job.objects, updated_means), rows);
     }
     let answered = connected.session.batch(&statements.join(";\n")).await?;
     // A trigger may answer with results of its own: only the counts are counted.
@@ -500,7 +512,9 @@ fn marker(column: &crate::wire::tds::Column, text: &str) -> String {
 /// Receipts, and refusals beside them.
 fn answers(group: &Group<'_>, plans: Vec<Plan>, arrived: &BTreeMap<usize, u8>) -> Answers {
     let answer = |(n, (row, plan)): (usize, (&Row<'_>, Plan))| match plan {
-        _ if arrived.contains_key(&n) => Ok(Receipt { delivery: row.delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new(), kept: Vec::new() }),
+        _ if arrived.contains_key(&n) => {
+            Ok(Receipt { delivery: row.delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new(), kept: Vec::new() })
+        }
         Plan::Refused(error) => Err(error),
         Plan::Write { planned, kept, .. } => Ok(receipt(row, planned, &kept)),
     };

@@ -61,7 +61,10 @@ pub(super) fn bind(operation: &Operation, columns: &[Arc<str>], write: &TableWri
         match &column {
             None => {
                 let near = crate::diagnose::nearest(name, shape.columns.iter().map(|c| &*c.name));
-                let remedy = near.map_or_else(|| "correct `fields` of the target file".to_owned(), |near| format!("did you mean `{near}`? Write `column: {near}`"));
+                let remedy = near.map_or_else(
+                    || "correct `fields` of the target file".to_owned(),
+                    |near| format!("did you mean `{near}`? Write `column: {near}`"),
+                );
                 told.push(misfit("KITH-D003", format!("the table {table} has no column `{name}` for the field `{}`", field.name), remedy));
             }
             Some(column) if column.default == Default::Generated || !column.sql_type.is_writable() => {
@@ -70,18 +73,31 @@ pub(super) fn bind(operation: &Operation, columns: &[Arc<str>], write: &TableWri
             }
             Some(column) => {
                 if let Some(complaint) = unfit(field.kind, column) {
-                    told.push(misfit("KITH-D003", format!("the field `{}` is `{}`, and {complaint}", field.name, field.kind.name()), "correct the field's `type`"));
+                    told.push(misfit(
+                        "KITH-D003",
+                        format!("the field `{}` is `{}`, and {complaint}", field.name, field.kind.name()),
+                        "correct the field's `type`",
+                    ));
                 }
                 if let Some(length) = too_wide(field, column) {
-                    let message = format!("`{}` may have {} characters, and the column `{name}` of {table} takes {length}", field.name, field.max_length.unwrap_or_default());
+                    let message = format!(
+                        "`{}` may have {} characters, and the column `{name}` of {table} takes {length}",
+                        field.name,
+                        field.max_length.unwrap_or_default()
+                    );
                     let remedy = format!("write `max_length: {length}`, and `truncate: {length}` in the mapping where cutting is wanted");
                     told.push(note("KITH-D046", message, remedy));
                 }
                 if !column.nullable && column.default == Default::None && !field.required {
-                    let message = format!("the column `{name}` of {table} must not be NULL, and the field `{}` is not required", field.name);
+                    let message =
+                        format!("the column `{name}` of {table} must not be NULL, and the field `{}` is not required", field.name);
                     told.push(note("KITH-D045", message, "write `required: true`: records without it park with a clear reason"));
                 }
-                if column.nullable && !field.required && matches!(&operation.on_delete, OnDelete::Blank(_)) && operation.record_key.contains(&field.name) {
+                if column.nullable
+                    && !field.required
+                    && matches!(&operation.on_delete, OnDelete::Blank(_))
+                    && operation.record_key.contains(&field.name)
+                {
                     told.push(note("KITH-D045", format!("the key column `{name}` may be NULL"), "make it NOT NULL"));
                 }
             }
@@ -119,18 +135,27 @@ pub(super) fn bind(operation: &Operation, columns: &[Arc<str>], write: &TableWri
     ];
     for (right, has, needed) in rights {
         if needed && has == Some(false) {
-            told.push(misfit("KITH-D042", format!("the login lacks the right {right} on {table}"), format!("ask the DBA: GRANT {right} ON {} TO …", table.sql())));
+            told.push(misfit(
+                "KITH-D042",
+                format!("the login lacks the right {right} on {table}"),
+                format!("ask the DBA: GRANT {right} ON {} TO …", table.sql()),
+            ));
         }
     }
     if !shape.triggers.is_empty() {
         let names: Vec<&str> = shape.triggers.iter().map(|name| &**name).collect();
-        let message = format!("{table} has triggers ({}): they run with each batch, and what they raise parks the record", names.join(", "));
+        let message =
+            format!("{table} has triggers ({}): they run with each batch, and what they raise parks the record", names.join(", "));
         told.push(note("KITH-D048", message, "make sure that they handle many rows at once"));
     }
     let row_version = if write.compare == Compare::RowVersion {
         let column = shape.row_version().cloned();
         if column.is_none() {
-            told.push(misfit("KITH-D003", format!("{table} has no rowversion column to compare by"), "write `compare: [Field, …]`, or ask the DBA for a rowversion column"));
+            told.push(misfit(
+                "KITH-D003",
+                format!("{table} has no rowversion column to compare by"),
+                "write `compare: [Field, …]`, or ask the DBA for a rowversion column",
+            ));
         }
         column
     } else {
@@ -153,12 +178,20 @@ pub(super) fn bind(operation: &Operation, columns: &[Arc<str>], write: &TableWri
 
 fn soft_of(soft: &SoftDelete, shape: &TableShape, told: &mut Vec<Misfit>) -> Option<Soft> {
     let Some(column) = shape.column(&soft.column).cloned() else {
-        told.push(misfit("KITH-D003", format!("{} has no column `{}` for `soft_delete`", shape.name, soft.column), "correct `soft_delete`"));
+        told.push(misfit(
+            "KITH-D003",
+            format!("{} has no column `{}` for `soft_delete`", shape.name, soft.column),
+            "correct `soft_delete`",
+        ));
         return None;
     };
     for value in [&soft.gone, &soft.live] {
         if let Err(error) = mark(&column, value) {
-            told.push(misfit("KITH-D003", format!("`soft_delete`: `{value}` {error} (column `{}`)", soft.column), "correct `gone` and `live`"));
+            told.push(misfit(
+                "KITH-D003",
+                format!("`soft_delete`: `{value}` {error} (column `{}`)", soft.column),
+                "correct `gone` and `live`",
+            ));
         }
     }
     Some(Soft { column, gone: soft.gone.clone(), live: soft.live.clone() })
@@ -197,7 +230,9 @@ fn unfit(kind: crate::declare::connector::FieldKind, column: &Column) -> Option<
         Type::Decimal { .. } | Type::Money | Type::SmallMoney => matches!(kind, Kind::Decimal | Kind::Number | Kind::Integer),
         Type::Date => matches!(kind, Kind::Date | Kind::Time),
         Type::Time { .. } => kind == Kind::TimeOfDay,
-        Type::SmallDateTime | Type::DateTime | Type::DateTime2 { .. } | Type::DateTimeOffset { .. } => matches!(kind, Kind::Time | Kind::Date),
+        Type::SmallDateTime | Type::DateTime | Type::DateTime2 { .. } | Type::DateTimeOffset { .. } => {
+            matches!(kind, Kind::Time | Kind::Date)
+        }
         Type::VarChar { .. } | Type::NVarChar { .. } => kind != Kind::Binary,
         Type::VarBinary { .. } => kind == Kind::Binary,
         Type::Uuid => kind == Kind::Uuid,
@@ -210,9 +245,9 @@ fn unfit(kind: crate::declare::connector::FieldKind, column: &Column) -> Option<
 /// The column's length, where the field may be longer.
 fn too_wide(field: &crate::declare::connector::TargetField, column: &Column) -> Option<u16> {
     use crate::wire::tds::{Length, SqlType};
-    let length = match column.sql_type {
-        SqlType::VarChar { length: Length::Most(most), .. } | SqlType::NVarChar { length: Length::Most(most), .. } => most,
-        _ => return None,
+    let (SqlType::VarChar { length: Length::Most(length), .. } | SqlType::NVarChar { length: Length::Most(length), .. }) = column.sql_type
+    else {
+        return None;
     };
     field.max_length.is_some_and(|allowed| allowed > usize::from(length)).then_some(length)
 }

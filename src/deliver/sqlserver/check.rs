@@ -19,13 +19,19 @@ impl Inner {
         let place = Place::Named(format!("{} on {}", pool.spec.database, pool.spec.address));
         if pool.spec.trust_any_certificate && pool.spec.encryption != Encryption::Off {
             let message = "the server's certificate is not checked: anybody between can read and change everything";
-            problems.push(Diagnostic::warning(Code("KITH-D052"), place.clone(), message.to_owned(), "give `ca_file` in place of `trust_any_certificate`"));
+            problems.push(Diagnostic::warning(
+                Code("KITH-D052"),
+                place.clone(),
+                message.to_owned(),
+                "give `ca_file` in place of `trust_any_certificate`",
+            ));
         }
         let mut connected = match pool.session().await {
             Ok(connected) => connected,
             Err(fault) => {
                 let (code, message) = told(&fault);
-                let remedy = "check `server`, `database`, the login, `encrypt` and `ca_file` of the target, and whether a firewall stands between";
+                let remedy =
+                    "check `server`, `database`, the login, `encrypt` and `ca_file` of the target, and whether a firewall stands between";
                 problems.push(Diagnostic::error(code, place, message, remedy));
                 return problems;
             }
@@ -39,9 +45,7 @@ impl Inner {
     }
 
     async fn look(&self, session: &mut Session, place: &Place, problems: &mut Problems) -> Result<(), TdsFault> {
-        let compares = |operation: &Operation| {
-            matches!(operation.sql.as_ref().map(|sql| &sql.write), Some(SqlWrite::Table(table)) if table.compare != Compare::Off)
-        };
+        let compares = |operation: &Operation| matches!(operation.sql.as_ref().map(|sql| &sql.write), Some(SqlWrite::Table(table)) if table.compare != Compare::Off);
         self.own_table(session, &self.objects.ledger, place, problems).await?;
         if self.file.operations.iter().any(compares) {
             self.own_table(session, &self.objects.records, place, problems).await?;
@@ -75,15 +79,26 @@ impl Inner {
         let answered = session.batch(&is_there(name)).await?;
         let there = answered.first().and_then(|answered| answered.rows.first()).and_then(|row| cell::number_at(row, 0)).is_some();
         if !there {
-            let remedy = "ask the DBA to run ops/sql/kith.sql in this database: it makes the schema, the tables and the rights, and nothing else";
-            problems.push(Diagnostic::error(Code("KITH-D055"), place.clone(), format!("there is no table {name} that this login may see"), remedy));
+            let remedy =
+                "ask the DBA to run ops/sql/kith.sql in this database: it makes the schema, the tables and the rights, and nothing else";
+            problems.push(Diagnostic::error(
+                Code("KITH-D055"),
+                place.clone(),
+                format!("there is no table {name} that this login may see"),
+                remedy,
+            ));
             return Ok(());
         }
         let Some(shape) = tds::table(session, name).await? else { return Ok(()) };
         for (right, has) in [("SELECT", shape.rights.select), ("INSERT", shape.rights.insert)] {
             if has == Some(false) {
                 let message = format!("the login lacks the right {right} on {name}");
-                problems.push(Diagnostic::error(Code("KITH-D042"), place.clone(), message, "ask the DBA to run ops/sql/kith.sql again, with this login"));
+                problems.push(Diagnostic::error(
+                    Code("KITH-D042"),
+                    place.clone(),
+                    message,
+                    "ask the DBA to run ops/sql/kith.sql again, with this login",
+                ));
             }
         }
         Ok(())
@@ -91,7 +106,12 @@ impl Inner {
 
     fn absent(&self, place: &Place, operation: &Operation, what: &str, name: &ObjectName) -> Diagnostic {
         let message = format!("`{}` of {}: there is no {what} {name} that this login may see", operation.id.0, self.file.name);
-        Diagnostic::error(Code("KITH-D003"), place.clone(), message, format!("correct `{what}`, or ask the DBA for it and for the right to see it"))
+        Diagnostic::error(
+            Code("KITH-D003"),
+            place.clone(),
+            message,
+            format!("correct `{what}`, or ask the DBA for it and for the right to see it"),
+        )
     }
 
     fn tell(&self, place: &Place, operation: &Operation, misfits: Vec<Misfit>, problems: &mut Problems) {

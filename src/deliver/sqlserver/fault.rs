@@ -35,10 +35,9 @@ pub(super) fn next(fault: &TdsFault) -> Next {
     match about.policy {
         Policy::Race => Next::Repeat { error: DeliveryError::Failed { code, message, retry_after: None }, duplicate: false },
         Policy::Duplicate => Next::Repeat { error: DeliveryError::Refused { code, message }, duplicate: true },
-        Policy::Record => Next::Refused { code: about.code, message },
         // Severities 17 to 19 are about resources of the server; from 20 on it ends the connection.
         Policy::Other if *class >= 17 => Next::Error(DeliveryError::Failed { code, message, retry_after: None }),
-        Policy::Other => Next::Refused { code: about.code, message },
+        Policy::Record | Policy::Other => Next::Refused { code: about.code, message },
         Policy::Shape | Policy::Login | Policy::Away | Policy::Throttled => Next::Error(not_written(fault)),
     }
 }
@@ -60,7 +59,9 @@ pub(super) fn not_written(fault: &TdsFault) -> DeliveryError {
         }
         TdsFault::Tls { .. } => DeliveryError::Unavailable { code: Code("KITH-D052"), message, retry_after: None },
         TdsFault::NotUnderstood { .. } => DeliveryError::Unavailable { code: Code("KITH-D053"), message, retry_after: None },
-        TdsFault::Unreachable { .. } | TdsFault::Lost { .. } => DeliveryError::Unavailable { code: Code("KITH-D001"), message, retry_after: None },
+        TdsFault::Unreachable { .. } | TdsFault::Lost { .. } => {
+            DeliveryError::Unavailable { code: Code("KITH-D001"), message, retry_after: None }
+        }
     }
 }
 

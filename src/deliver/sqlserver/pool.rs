@@ -11,7 +11,7 @@ use tokio::time::Instant;
 /// Sessions that wait for work: `concurrency` is at most 64.
 const MOST_IDLE: usize = 64;
 /// Firewalls drop idle connections silently after some minutes, five the least that is seen: a session that slept for so long is asked first.
-const FRESH: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_mins(1);
 /// Beyond this it is not worth asking.
 const STALE: Duration = Duration::from_mins(30);
 /// What the catalogue said is asked again, so that a DBA's change is seen without a restart.

@@ -70,7 +70,8 @@ impl Inner {
             Some(standing) => standing,
             None => look(connected, &bound, &row).await.map_err(|fault| not_written(&fault))?,
         };
-        let base = if write.compare == Compare::Off { None } else { base(connected, self, &row).await.map_err(|fault| not_written(&fault))? };
+        let base =
+            if write.compare == Compare::Off { None } else { base(connected, self, &row).await.map_err(|fault| not_written(&fault))? };
         let job = Job { place: found.place, bound: &bound, write, objects: &self.objects, conflicts: &self.conflicts };
         let (answer, after) = match plan(&job, &row, standing.as_ref(), base.as_ref()) {
             Plan::Refused(error) => (Err(error), standing),

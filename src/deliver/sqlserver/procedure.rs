@@ -32,15 +32,27 @@ pub(super) fn procedure_of(call: &ProcedureCall, intent: WriteIntent) -> Option<
 }
 
 /// What does not fit between an operation and its procedure.
-pub(super) fn misfits(operation: &Operation, columns: &[Arc<str>], call: &ProcedureCall, found: &Procedure, intent: WriteIntent) -> Vec<Misfit> {
+pub(super) fn misfits(
+    operation: &Operation,
+    columns: &[Arc<str>],
+    call: &ProcedureCall,
+    found: &Procedure,
+    intent: WriteIntent,
+) -> Vec<Misfit> {
     let told = |message: String, remedy: String| Misfit { code: Code("KITH-D003"), message, remedy, warning: false };
     let known = |name: &str| found.parameters.iter().any(|(parameter, _)| parameter.name.eq_ignore_ascii_case(name));
     let mut misfits = Vec::new();
-    let needed = operation.fields.iter().zip(columns).filter(|(field, _)| intent == WriteIntent::Write || operation.record_key.contains(&field.name));
+    let needed = operation
+        .fields
+        .iter()
+        .zip(columns)
+        .filter(|(field, _)| intent == WriteIntent::Write || operation.record_key.contains(&field.name));
     for (field, name) in needed {
         if !known(name) {
-            let remedy = nearest(name, found.parameters.iter().map(|(p, _)| &*p.name))
-                .map_or_else(|| "remove the field, or add the parameter".to_owned(), |near| format!("did you mean `{near}`? Write `column: {near}`"));
+            let remedy = nearest(name, found.parameters.iter().map(|(p, _)| &*p.name)).map_or_else(
+                || "remove the field, or add the parameter".to_owned(),
+                |near| format!("did you mean `{near}`? Write `column: {near}`"),
+            );
             misfits.push(told(format!("the procedure {} has no parameter `@{name}` for the field `{}`", found.name, field.name), remedy));
         }
     }
@@ -65,7 +77,9 @@ pub(super) fn ready<'a>(
     for ((field, name), value) in operation.fields.iter().zip(columns).zip(&prepared.values) {
         let Some((column, _)) = found.parameters.iter().find(|(parameter, _)| parameter.name.eq_ignore_ascii_case(name)) else { continue };
         let Some(value) = value else { continue };
-        column.hold(value).map_err(|error| DeliveryError::Refused { code: Code("KITH-D046"), message: format!("`{}` {error}", field.name).into() })?;
+        column
+            .hold(value)
+            .map_err(|error| DeliveryError::Refused { code: Code("KITH-D046"), message: format!("`{}` {error}", field.name).into() })?;
         parameters.push((format!("@{}", column.name), column.clone(), Some(value.clone())));
     }
     if let Some(name) = &call.idempotency_parameter
@@ -100,7 +114,12 @@ impl Call<'_> {
 }
 
 /// Calls the procedure once, with its row of the ledger.
-pub(super) async fn write(connected: &mut Connected, call: &Call<'_>, rules: &ProcedureCall, objects: &SqlServerObjects) -> Result<Receipt, DeliveryError> {
+pub(super) async fn write(
+    connected: &mut Connected,
+    call: &Call<'_>,
+    rules: &ProcedureCall,
+    objects: &SqlServerObjects,
+) -> Result<Receipt, DeliveryError> {
     let delivery = call.delivery;
     let written = run(connected, call, rules, objects).await;
     if connected.session.is_usable() {
@@ -155,7 +174,8 @@ async fn run(
     let open = connected.session.batch("SELECT CAST(@@TRANCOUNT AS int) AS open_transactions").await?;
     let open = open.first().and_then(|answered| answered.rows.first()).and_then(|row| cell::number_at(row, 0));
     if open != Some(1) {
-        let message = format!("the procedure {} ends or begins transactions of its own: what it did can't be tied to the ledger", call.name);
+        let message =
+            format!("the procedure {} ends or begins transactions of its own: what it did can't be tied to the ledger", call.name);
         // Where it has committed, the ledger's row stands with it.
         return Ok(Err(if open == Some(0) {
             DeliveryError::OutcomeUnknown { message: message.into() }
@@ -183,7 +203,9 @@ async fn run(
 
 /// What an answer means: the first rule that holds, else 0 is delivered and everything else refused.
 fn meaning(rules: &ProcedureCall, called: &Called) -> ProcedureOutcome {
-    let out = |name: &str| called.out.iter().find(|(known, _)| known.trim_start_matches('@').eq_ignore_ascii_case(name)).and_then(|(_, v)| v.as_deref());
+    let out = |name: &str| {
+        called.out.iter().find(|(known, _)| known.trim_start_matches('@').eq_ignore_ascii_case(name)).and_then(|(_, v)| v.as_deref())
+    };
     let holds = |rule: &&crate::declare::connector::sqlserver::ProcedureAnswer| {
         rule.returns.is_none_or(|code| code == called.code)
             && rule.out.iter().all(|(name, wanted)| out(name).is_some_and(|found| found.trim_end() == &**wanted))

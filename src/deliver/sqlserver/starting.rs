@@ -64,10 +64,13 @@ fn written(shape: &TableShape, target: &str) -> String {
     }
     match shape.row_version() {
         Some(column) => {
-            let _infallible = writeln!(text, "    compare: row_version{}# by `{}`: an edit in the CRM is noticed", " ".repeat(25), comment(&column.name));
+            let _infallible =
+                writeln!(text, "    compare: row_version{}# by `{}`: an edit in the CRM is noticed", " ".repeat(25), comment(&column.name));
             text.push_str("    on_conflict: theirs                           # or ours, newest, park\n");
         }
-        None => text.push_str("    # compare: [Field, …]                         # the table has no rowversion; without it, the newest delivery wins\n"),
+        None => text.push_str(
+            "    # compare: [Field, …]                         # the table has no rowversion; without it, the newest delivery wins\n",
+        ),
     }
     text.push_str("    on_delete: keep                               # or remove, or { blank: [Field, …] }\n");
     if !shape.triggers.is_empty() {
@@ -78,8 +81,12 @@ fn written(shape: &TableShape, target: &str) -> String {
     for field in &offered {
         text.push_str(&line(field, key.as_deref().unwrap_or_default()));
     }
-    let left_out: Vec<String> =
-        shape.columns.iter().filter(|column| !is_offered(column)).map(|column| format!("{} ({})", comment(&column.name), why_not(column))).collect();
+    let left_out: Vec<String> = shape
+        .columns
+        .iter()
+        .filter(|column| !is_offered(column))
+        .map(|column| format!("{} ({})", comment(&column.name), why_not(column)))
+        .collect();
     if !left_out.is_empty() {
         let _infallible = writeln!(text, "    # Left out, for the server fills them or Kith can't write them: {}", left_out.join(", "));
     }
@@ -209,7 +216,8 @@ mod tests {
 
     fn problems(text: &str) -> String {
         let source = Arc::new(SourceFile { name: "new.yaml".into(), text: text.into() });
-        connector::read(&source).problems.0.iter().map(|problem| format!("{problem}\n")).collect()
+        let problems = connector::read(&source).problems.0;
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     }
 
     #[test]
@@ -243,7 +251,10 @@ mod tests {
 
     #[test]
     fn without_a_key_the_file_says_so_and_the_check_too() {
-        let table = shape(vec![column("ID", SqlType::Int, false, Default::Generated), column("Body", text(10), true, Default::None)], vec![vec!["ID"]]);
+        let table = shape(
+            vec![column("ID", SqlType::Int, false, Default::Generated), column("Body", text(10), true, Default::None)],
+            vec![vec!["ID"]],
+        );
         let file = written(&table, "crm");
         assert!(file.contains("record_key: []"), "{file}");
         assert!(problems(&file).contains("record_key"), "{}", problems(&file));

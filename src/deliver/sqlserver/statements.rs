@@ -161,10 +161,9 @@ impl<'a> Stage<'a> {
             .chunks(1_000)
             .map(|chunk| format!("kith_n IN ({})", chunk.iter().map(|(n, _)| n.to_string()).collect::<Vec<_>>().join(", ")))
             .collect();
-        terms.extend(
-            long.chunks(50)
-                .map(|chunk| chunk.iter().map(|(first, last)| format!("(kith_n BETWEEN {first} AND {last})")).collect::<Vec<_>>().join(" OR ")),
-        );
+        terms.extend(long.chunks(50).map(|chunk| {
+            chunk.iter().map(|(first, last)| format!("(kith_n BETWEEN {first} AND {last})")).collect::<Vec<_>>().join(" OR ")
+        }));
         terms.into_iter().map(|term| format!("UPDATE {} SET kith_act = {act} WHERE {term}", self.name)).collect()
     }
 
@@ -231,7 +230,7 @@ impl<'a> Stage<'a> {
     }
 
     /// What became of each delivery.
-    pub(super) fn into_ledger(&self, objects: &SqlServerObjects, updated_means: u8) -> String {
+    pub(super) fn add_to_ledger(&self, objects: &SqlServerObjects, updated_means: u8) -> String {
         let outcome = if updated_means == act::UPDATE {
             "s.kith_act".to_owned()
         } else {
@@ -241,7 +240,7 @@ impl<'a> Stage<'a> {
     }
 
     /// What Kith wants of each record from now on.
-    pub(super) fn into_records(&self, objects: &SqlServerObjects) -> [String; 2] {
+    pub(super) fn keep_records(&self, objects: &SqlServerObjects) -> [String; 2] {
         let records = objects.records.sql();
         let keep = "WHERE s.kith_fields IS NOT NULL";
         [

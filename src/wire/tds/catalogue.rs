@@ -1,11 +1,11 @@
 //! What the live catalogue says of tables and procedures. Only views that every engine has are needed; the rest is asked for and may be unknown.
 
+use super::cell::{number_at as number, text_at as text};
 use super::column::{Column, Default};
 use super::fault::TdsFault;
-use crate::declare::connector::{ObjectName, text_literal};
-use super::cell::{number_at as number, text_at as text};
 use super::session::{Answered, Row, Session};
 use super::sql_type::SqlType;
+use crate::declare::connector::{ObjectName, text_literal};
 use std::sync::Arc;
 
 /// What the login may do with an object; `None` where the server does not tell.
@@ -156,8 +156,11 @@ pub async fn table(session: &mut Session, name: &ObjectName) -> Result<Option<Ta
         };
     }
     let rights = rights(session, name).await?;
-    let triggers =
-        tolerant(session, &format!("SELECT t.name FROM sys.triggers AS t WHERE t.parent_id = {object} AND t.is_disabled = 0 ORDER BY t.name")).await?;
+    let triggers = tolerant(
+        session,
+        &format!("SELECT t.name FROM sys.triggers AS t WHERE t.parent_id = {object} AND t.is_disabled = 0 ORDER BY t.name"),
+    )
+    .await?;
     let triggers = triggers.unwrap_or_default().iter().filter_map(|row| text(row, 0)).map(Arc::from).collect();
     Ok(Some(TableShape { name: name.clone(), columns, unique, rights, triggers }))
 }
@@ -274,7 +277,8 @@ fn parameter(row: &Row) -> Option<(Column, bool)> {
     let wide = matches!(type_name.to_ascii_lowercase().as_str(), "nvarchar" | "nchar" | "sysname");
     let bytes = if wide && characters > 0 { characters.saturating_mul(2) } else { characters };
     let small = |at| number(row, at).and_then(|n| u8::try_from(n).ok());
-    let scale = if type_name.to_ascii_lowercase().starts_with("date") || type_name.eq_ignore_ascii_case("time") { small(6) } else { small(4) };
+    let scale =
+        if type_name.to_ascii_lowercase().starts_with("date") || type_name.eq_ignore_ascii_case("time") { small(6) } else { small(4) };
     let sql_type = SqlType::of(&type_name, bytes, small(3).unwrap_or(18), scale.unwrap_or_default());
     let name = text(row, 0)?;
     let column = Column {

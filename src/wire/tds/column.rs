@@ -3,8 +3,8 @@
 use super::session::Cell;
 use super::sql_type::{Length, SqlType};
 use super::temporal;
-use crate::declare::connector::{LONGEST_SQL_NAME, quoted};
 use crate::declare::connector::FieldKind;
+use crate::declare::connector::{LONGEST_SQL_NAME, quoted};
 use crate::model::Value;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -211,7 +211,10 @@ impl Column {
             }
             SqlType::Real => {
                 let number = double(value).ok_or_else(other)?;
-                #[expect(clippy::cast_possible_truncation, reason = "single precision is what the column keeps; beyond its range is refused")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "single precision is what the column keeps; beyond its range is refused"
+                )]
                 let single = number as f32;
                 if !single.is_finite() {
                     return Err(range());
@@ -278,8 +281,8 @@ impl Column {
     }
 
     fn decimal(&self, value: &Value, precision: u8, scale: u8) -> Result<Held, CannotHold> {
-        let text = canonical(FieldKind::Decimal, value)
-            .ok_or_else(|| CannotHold::OtherType { is: value.kind(), column: self.sql_type.sql() })?;
+        let text =
+            canonical(FieldKind::Decimal, value).ok_or_else(|| CannotHold::OtherType { is: value.kind(), column: self.sql_type.sql() })?;
         let digits = text.strip_prefix('-').unwrap_or(&text);
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
         if fraction.len() > usize::from(scale) {
@@ -332,7 +335,9 @@ impl Column {
     pub fn read(&self, cell: &Cell, kind: FieldKind) -> Value {
         let read = read(cell);
         let read = match (&read, self.sql_type) {
-            (Value::Text(text), SqlType::VarChar { fixed: true, .. } | SqlType::NVarChar { fixed: true, .. }) => Value::text(text.trim_end_matches(' ')),
+            (Value::Text(text), SqlType::VarChar { fixed: true, .. } | SqlType::NVarChar { fixed: true, .. }) => {
+                Value::text(text.trim_end_matches(' '))
+            }
             _ => read,
         };
         match (kind, &read) {
@@ -340,9 +345,7 @@ impl Column {
             (FieldKind::Integer, Value::Bool(truth)) => Value::Integer(i64::from(*truth)),
             (FieldKind::Integer, Value::Text(text)) => text.parse().map_or(read, Value::Integer),
             (FieldKind::Number, Value::Text(text)) => text.parse().map_or(read, Value::Number),
-            (FieldKind::Text, Value::Text(_)) => read,
-            (FieldKind::Text, Value::Missing) => Value::Missing,
-            (FieldKind::Text, Value::Time(_) | Value::Integer(_) | Value::Number(_) | Value::Bool(_)) => read,
+            (FieldKind::Text, _) => read,
             _ => kind.fitted(&read).unwrap_or(read),
         }
     }
@@ -366,7 +369,9 @@ pub fn read(cell: &Cell) -> Value {
         ColumnData::String(text) => text.as_deref().map_or(Value::Missing, Value::text),
         ColumnData::Guid(uuid) => uuid.map_or(Value::Missing, |uuid| Value::text(uuid.to_string())),
         ColumnData::Binary(bytes) => bytes.as_deref().map_or(Value::Missing, |bytes| Value::text(BASE64.encode(bytes))),
-        ColumnData::Numeric(number) => number.map_or(Value::Missing, |number| FieldKind::Decimal.fitted(&Value::text(digits(number))).unwrap_or_default()),
+        ColumnData::Numeric(number) => {
+            number.map_or(Value::Missing, |number| FieldKind::Decimal.fitted(&Value::text(digits(number))).unwrap_or_default())
+        }
         ColumnData::Xml(xml) => xml.as_deref().map_or(Value::Missing, |xml| Value::text(xml.as_ref())),
         ColumnData::DateTime(at) => at.and_then(temporal::of_datetime).map_or(Value::Missing, Value::Time),
         ColumnData::SmallDateTime(at) => at.and_then(temporal::of_smalldatetime).map_or(Value::Missing, Value::Time),
@@ -435,8 +440,9 @@ fn canonical(kind: FieldKind, value: &Value) -> Option<String> {
 /// A value that is written as one kind and read as another is compared as it was written.
 fn same_kind(given: &Value, read: Value) -> Value {
     match (given, &read) {
-        (Value::Text(_), Value::Integer(_) | Value::Number(_)) | (Value::Integer(_), Value::Text(_) | Value::Number(_)) => given.clone(),
-        (Value::Number(_), Value::Text(_)) => given.clone(),
+        (Value::Text(_), Value::Integer(_) | Value::Number(_))
+        | (Value::Integer(_), Value::Text(_) | Value::Number(_))
+        | (Value::Number(_), Value::Text(_)) => given.clone(),
         _ => read,
     }
 }

@@ -45,7 +45,9 @@ pub async fn connect_asking(spec: &ServerSpec, browser: u16) -> Result<Session, 
             Ok(session) => Ok(session),
             Err(fault) if is_elsewhere(&fault) => match &spec.failover_partner {
                 // The server's own word is worth more than that its partner is no principal.
-                Some(partner) => connected(spec, partner, browser).await.map_err(|second| if is_elsewhere(&second) { fault } else { second }),
+                Some(partner) => {
+                    connected(spec, partner, browser).await.map_err(|second| if is_elsewhere(&second) { fault } else { second })
+                }
                 None => Err(fault),
             },
             Err(fault) => Err(fault),
@@ -76,7 +78,8 @@ async fn connected(spec: &ServerSpec, address: &ServerAddress, browser: u16) -> 
         let stream = stream(&host, port, spec.multi_subnet).await?;
         stream.set_nodelay(true).map_err(|error| unreachable(format!("{host}:{port}: {error}")))?;
         let config = config(spec, &host, port)?;
-        match Client::connect(config, stream.compat_write()).await {
+        // A login is large; boxed, it is not carried by everybody who waits for one.
+        match Box::pin(Client::connect(config, stream.compat_write())).await {
             Ok(client) => {
                 let mut session = Session::new(client, spec.timeout);
                 session.prepare().await?;
@@ -108,7 +111,8 @@ fn tls_words(host: &str, words: &str) -> Arc<str> {
 
 /// The addresses of a name, one after the other or all at once.
 async fn stream(host: &str, port: u16, at_once: bool) -> Result<TcpStream, TdsFault> {
-    let found = tokio::net::lookup_host((host, port)).await.map_err(|error| unreachable(format!("the name {host} can't be resolved: {error}")))?;
+    let found =
+        tokio::net::lookup_host((host, port)).await.map_err(|error| unreachable(format!("the name {host} can't be resolved: {error}")))?;
     let addresses: Vec<SocketAddr> = found.take(MOST_ADDRESSES).collect();
     let refused = |error: Option<std::io::Error>| {
         let why = error.map_or_else(|| "the name has no address".to_owned(), |error| error.to_string());
@@ -138,9 +142,10 @@ async fn stream(host: &str, port: u16, at_once: bool) -> Result<TcpStream, TdsFa
     Err(refused(last))
 }
 
-/// Where a named instance listens (MC-SQLR §2.2.3, CLNT_UCAST_INST).
+/// Where a named instance listens (MC-SQLR §2.2.3, `CLNT_UCAST_INST`).
 async fn instance_port(host: &str, instance: &str, browser: u16) -> Result<u16, TdsFault> {
-    let silent = || unreachable(format!("the browser service of {host} (UDP {browser}) does not tell where the instance {instance} listens"));
+    let silent =
+        || unreachable(format!("the browser service of {host} (UDP {browser}) does not tell where the instance {instance} listens"));
     let address = tokio::net::lookup_host((host, browser))
         .await
         .map_err(|error| unreachable(format!("the name {host} can't be resolved: {error}")))?
@@ -188,8 +193,8 @@ fn config(spec: &ServerSpec, host: &str, port: u16) -> Result<Config, TdsFault> 
     if spec.trust_any_certificate {
         config.trust_cert();
     } else if let Some(path) = &spec.ca_file {
-        let bundle =
-            std::fs::read(path).map_err(|error| TdsFault::Tls { message: format!("the CA file {} can't be read: {error}", path.display()).into() })?;
+        let bundle = std::fs::read(path)
+            .map_err(|error| TdsFault::Tls { message: format!("the CA file {} can't be read: {error}", path.display()).into() })?;
         config.trust_cert_ca_bundle(bundle);
     }
     if let Some(name) = &spec.certificate_host {

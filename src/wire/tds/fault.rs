@@ -101,7 +101,9 @@ pub const fn meaning(number: u32) -> Meaning {
         1205 => means(Policy::Race, "KITH-D043", "the server chose this transaction as the victim of a deadlock"),
         1222 => means(Policy::Race, "KITH-D043", "another program held a lock for too long"),
         1204 | 1221 => means(Policy::Race, "KITH-D043", "the server has no more locks to give"),
-        3960 | 3961 | 3965 | 41302 | 41305 | 41325 | 41301 => means(Policy::Race, "KITH-D043", "another transaction changed the same row first"),
+        3960 | 3961 | 3965 | 41302 | 41305 | 41325 | 41301 => {
+            means(Policy::Race, "KITH-D043", "another transaction changed the same row first")
+        }
         2627 | 2601 => means(Policy::Duplicate, "KITH-D044", "another row has a value that must be unique"),
         547 => means(Policy::Record, "KITH-D045", "a foreign key or a check of the table does not hold"),
         515 => means(Policy::Record, "KITH-D045", "a column that must not be NULL has no value"),
@@ -110,16 +112,34 @@ pub const fn meaning(number: u32) -> Meaning {
         8152 | 2628 => means(Policy::Record, "KITH-D046", "a value is too long for its column"),
         8115 | 220 | 8114 | 232 | 3606 | 1007 => means(Policy::Record, "KITH-D046", "a number is too large for its column"),
         241 | 242 | 295 | 296 => means(Policy::Record, "KITH-D046", "a date or time can't stand in its column"),
-        206 | 245 | 248 | 257 | 529 | 8169 | 9402 | 9420..=9436 => means(Policy::Record, "KITH-D046", "a value can't be converted to its column's type"),
+        206 | 245 | 248 | 257 | 529 | 8169 | 9402 | 9420..=9436 => {
+            means(Policy::Record, "KITH-D046", "a value can't be converted to its column's type")
+        }
         18456 | 18452 | 18461 | 18470 | 18486..=18488 | 18401 => means(Policy::Login, "KITH-D040", "the server refuses the login"),
         4060 | 911 | 4062..=4064 | 916 => means(Policy::Away, "KITH-D041", "the login can't use the database"),
-        942 | 945 | 946 | 922 | 926 | 927 | 952 | 954 | 976 | 978 | 979 | 982 | 983 | 3906 | 3908 | 40197 | 40613 | 42108 | 42109 | 40143 => {
-            means(Policy::Away, "KITH-D041", "the database can't be written now")
-        }
+        942 | 945 | 946 | 922 | 926 | 927 | 952 | 954 | 976 | 978 | 979 | 982 | 983 | 3906 | 3908 | 40197 | 40613 | 42108 | 42109
+        | 40143 => means(Policy::Away, "KITH-D041", "the database can't be written now"),
         229 | 230 | 262 | 297 | 300 | 15247 | 371 => means(Policy::Shape, "KITH-D042", "the login lacks a right"),
-        207 | 208 | 213 | 201 | 2812 | 2705 | 2706 | 4902 | 4701 | 8144..=8146 | 8162 | 137 | 468 | 449 | 451 | 457 | 271..=273 | 544 | 8101 | 8102 => {
-            means(Policy::Shape, "KITH-D003", "a table, column or procedure is not as the target file says")
-        }
+        207
+        | 208
+        | 213
+        | 201
+        | 2812
+        | 2705
+        | 2706
+        | 4902
+        | 4701
+        | 8144..=8146
+        | 8162
+        | 137
+        | 468
+        | 449
+        | 451
+        | 457
+        | 271..=273
+        | 544
+        | 8101
+        | 8102 => means(Policy::Shape, "KITH-D003", "a table, column or procedure is not as the target file says"),
         10928 | 10929 => busy("the server has reached a limit of its resources"),
         40501 => busy("the server is too busy"),
         40549..=40553 => busy("the server ended the session for the resources that it took"),
@@ -202,7 +222,9 @@ fn named(number: u32, words: &str) -> Option<String> {
     let quote = rest.chars().next().filter(|c| matches!(c, '\'' | '"'))?;
     let name = rest.get(1..)?.split_once(quote)?.0;
     // A name of the catalogue; anything else is not shown.
-    let plain = !name.is_empty() && name.chars().count() <= crate::declare::connector::LONGEST_SQL_NAME && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '$' | '#' | ' '));
+    let plain = !name.is_empty()
+        && name.chars().count() <= crate::declare::connector::LONGEST_SQL_NAME
+        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '$' | '#' | ' '));
     plain.then(|| name.to_owned())
 }
 
@@ -216,7 +238,8 @@ mod tests {
         assert_eq!(named(2627, unique).as_deref(), Some("UQ_Social"));
         let long = "String or binary data would be truncated in table 'crm.dbo.S', column 'Body'. Truncated value: 'my secret'.";
         assert_eq!(named(2628, long).as_deref(), Some("Body"));
-        let check = "The INSERT statement conflicted with the FOREIGN KEY constraint \"FK_Contact\". The conflict occurred in database \"crm\".";
+        let check =
+            "The INSERT statement conflicted with the FOREIGN KEY constraint \"FK_Contact\". The conflict occurred in database \"crm\".";
         assert_eq!(named(547, check).as_deref(), Some("FK_Contact"));
         let conversion = "Conversion failed when converting the varchar value 'ada@example.org' to data type int.";
         assert_eq!(named(245, conversion), None);

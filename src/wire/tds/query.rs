@@ -19,7 +19,15 @@ pub async fn query_columns(session: &mut Session, query: &str) -> Result<Vec<Col
         Ok(answered) => {
             let columns = answered.into_iter().find(|result| !result.rows.is_empty()).map(|result| {
                 let at = |name: &str| result.columns.iter().position(|column| column.eq_ignore_ascii_case(name)).unwrap_or(usize::MAX);
-                let places = [at("name"), at("system_type_name"), at("max_length"), at("precision"), at("scale"), at("is_nullable"), at("is_hidden")];
+                let places = [
+                    at("name"),
+                    at("system_type_name"),
+                    at("max_length"),
+                    at("precision"),
+                    at("scale"),
+                    at("is_nullable"),
+                    at("is_hidden"),
+                ];
                 result.rows.iter().filter_map(|row| described(row, places)).collect::<Vec<_>>()
             });
             if let Some(columns) = columns.filter(|columns| !columns.is_empty()) {

@@ -92,7 +92,8 @@ pub enum SqlType {
 impl SqlType {
     /// From the catalogue's words: name, `max_length` in bytes (-1: max), precision, scale.
     pub fn of(name: &str, max_length: i32, precision: u8, scale: u8) -> Self {
-        let bytes = |unit: i32| if max_length < 0 { Length::Max } else { Length::Most(u16::try_from(max_length / unit).unwrap_or(u16::MAX)) };
+        let bytes =
+            |unit: i32| if max_length < 0 { Length::Max } else { Length::Most(u16::try_from(max_length / unit).unwrap_or(u16::MAX)) };
         match name.to_ascii_lowercase().as_str() {
             "tinyint" => Self::TinyInt,
             "smallint" => Self::SmallInt,
@@ -159,6 +160,7 @@ impl SqlType {
         }
     }
 
+    #[must_use]
     /// The type of its column in a stage table: itself where every engine's bulk load takes it exactly, else text that the statement converts.
     pub fn staged(self) -> Self {
         let text = |most| Self::VarChar { length: Length::Most(most), fixed: false };

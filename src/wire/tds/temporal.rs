@@ -145,7 +145,12 @@ mod tests {
         assert_eq!(datetime(at("1752-12-31T23:59:59Z")), None);
         assert_eq!(datetime(at("1753-01-01T00:00:00Z")).unwrap().1, at("1753-01-01T00:00:00Z"));
         // The examples of SQL Server's own documentation of `datetime`.
-        for (given, read) in [("23:59:59.999", "00:00:00"), ("23:59:59.998", "23:59:59.997"), ("23:59:59.992", "23:59:59.993"), ("23:59:59.991", "23:59:59.99")] {
+        for (given, read) in [
+            ("23:59:59.999", "00:00:00"),
+            ("23:59:59.998", "23:59:59.997"),
+            ("23:59:59.992", "23:59:59.993"),
+            ("23:59:59.991", "23:59:59.99"),
+        ] {
             let day = if read.starts_with("00") { "1998-01-02" } else { "1998-01-01" };
             assert_eq!(datetime(at(&format!("1998-01-01T{given}Z"))).unwrap().1, at(&format!("{day}T{read}Z")), "{given}");
         }

@@ -142,16 +142,18 @@ impl TdsPeer {
         let (stop, stopped) = oneshot::channel::<()>();
         // A parser descends for every part of a long condition.
         let deep = std::thread::Builder::new().stack_size(64 << 20);
-        let thread = deep.spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                tokio::select! {
-                    () = serve(listener, door) => {}
-                    _ = stopped => {}
-                }
-            });
-        }).unwrap();
+        let thread = deep
+            .spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(async {
+                    let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                    tokio::select! {
+                        () = serve(listener, door) => {}
+                        _ = stopped => {}
+                    }
+                });
+            })
+            .unwrap();
         Self { dir, port, shared, inside: Mutex::new(inside), stop: Some(stop), thread: Some(thread) }
     }
 

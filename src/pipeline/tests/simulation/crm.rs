@@ -282,7 +282,9 @@ impl Target for Crm {
         Ok(match (self.settling, self.times_applied(unknown.idempotency)) {
             (Settling::Repeat, _) => Settled::Repeatable,
             (_, 0) => Settled::NotThere,
-            (_, _) => Settled::Delivered(Receipt { delivery: unknown.id, effect: WriteEffect::Updated, changes: Vec::new(), kept: Vec::new() }),
+            (_, _) => {
+                Settled::Delivered(Receipt { delivery: unknown.id, effect: WriteEffect::Updated, changes: Vec::new(), kept: Vec::new() })
+            }
         })
     }
 
