@@ -224,5 +224,22 @@ mod tests {
             prop_assert!(parts[2].starts_with('8') && parts[3].starts_with(['8', '9', 'a', 'b']));
             prop_assert_eq!(&made[..8], &key[..8]);
         }
+
+        #[test]
+        fn what_stands_in_quotation_marks_of_a_query_stays_in_them(text in "[a'\\\\ ]{0,12}") {
+            for filter in ["sql", "soql"] {
+                let template = Template::parse(&format!("'{{X:{filter}}}'")).unwrap();
+                let found = value(&template, &|_| Some(Value::Text(format!("a{text}").into()))).unwrap();
+                let written = found.and_then(|v| v.as_text().map(str::to_owned)).unwrap();
+                let mut chars = written[1..written.len() - 1].chars();
+                while let Some(c) = chars.next() {
+                    match c {
+                        '\\' => prop_assert!(chars.next().is_some_and(|next| next == '\\' || (filter == "soql" && next == '\''))),
+                        '\'' => prop_assert!(filter == "sql" && chars.next() == Some('\'')),
+                        _ => {}
+                    }
+                }
+            }
+        }
     }
 }
