@@ -155,8 +155,6 @@ impl Sample {
                 "connector" => line.replace("../../", ""),
                 "user" => "user = \"kith\"".to_owned(),
                 "password" => "password = { file = \"config/password\" }".to_owned(),
-                // PHP speaks no Windows authentication.
-                "auth" if line.contains("negotiate") => "auth = \"basic\"".to_owned(),
                 _ => line.to_owned(),
             };
             config.push_str(&line);
