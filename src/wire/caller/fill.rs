@@ -27,6 +27,8 @@ pub enum FillError {
 pub fn value(template: &Template, values: &Values<'_>) -> Result<Option<Value>, FillError> {
     if let Some((slot, filter)) = template.single() {
         let found = values(slot).filter(|value| !value.is_missing());
+        // The first page begins behind the empty text, not behind nothing.
+        let found = found.or_else(|| (*slot == Slot::After).then(|| Value::Text("".into())));
         return Ok(found.map(|value| if filter == Filter::Text { value } else { Value::Text(filtered(&value, filter).into()) }));
     }
     let mut out = String::new();
