@@ -18,6 +18,7 @@
 mod audit_log;
 mod bad_input;
 mod cli;
+mod connector;
 mod customers;
 mod dead_letters;
 mod doctor;
