@@ -1,4 +1,4 @@
-//! Rank 4, what several edges share: how bytes come in from outside, and how requests go out.
+//! Rank 4, what several edges share: how bytes come in from outside, how requests go out, and the languages that services speak.
 
 pub mod http;
 pub mod input;

@@ -8,6 +8,7 @@
 mod answer;
 mod assemble;
 mod choose;
+mod field;
 mod lexical;
 mod mime;
 mod multiref;
@@ -19,6 +20,7 @@ mod request;
 
 pub use answer::{Answer, Fault, Reading, read};
 pub use assemble::{FieldPath, FieldPathError, assemble};
+pub use field::{Field, NoField, field};
 pub use node::{Node, NodeContent};
 pub use path::{Found, Path, PathError};
 pub use refusal::{Reason, Refusal};

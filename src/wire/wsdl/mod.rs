@@ -4,9 +4,11 @@ mod contract;
 mod definitions;
 mod documents;
 mod load;
+mod outline;
 pub mod schema;
 
 pub use contract::{Contract, FaultMessage, FindError, Header, Message, Operation, OperationRef, Port, Service, Style, Version};
 pub use definitions::read;
 pub use documents::{ENCODING_11, ENCODING_12};
 pub use load::load;
+pub use outline::describe;

@@ -151,7 +151,7 @@ fn restricted<'a>(compiler: &mut Compiler<'a>, derivation: &'a Element, source: 
         if !read {
             let message = format!("the value of `{}` can't be read for this type", facet.name.local);
             compiler.complain(
-                Code("KITH-W014"),
+                Code("KITH-W013"),
                 source,
                 facet,
                 message,
