@@ -7,6 +7,9 @@ mod load;
 mod outline;
 pub mod schema;
 
+#[cfg(test)]
+mod tests;
+
 pub use contract::{Contract, FaultMessage, FindError, Header, Message, Operation, OperationRef, Port, Service, Style, Version};
 pub use definitions::read;
 pub use documents::{ENCODING_11, ENCODING_12};

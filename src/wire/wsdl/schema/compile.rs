@@ -1,20 +1,21 @@
 //! Schemas lowered: names resolved, groups and derivations expanded, one number for each type and element.
 
 use super::super::documents::{Complaints, ENCODING_11, ENCODING_12, XSD};
-use super::collect::{Collected, Component, Source, is_built_in};
+use super::attributes::array_of;
+use super::collect::{Collected, Component, Source};
 use super::facets::Facets;
 use super::model::{
-    AttributeUse, Complex, Content, ElementDecl, ElementId, Kind, Particle, Schemas, Simple, Term, Type, TypeId, Variety, Wildcard,
+    Complex, Content, ElementDecl, ElementId, Kind, Particle, Schemas, Simple, Term, Type, TypeId, Variety, Wildcard,
 };
 use super::{Builtin, simple};
 use crate::diagnose::{Code, Diagnostic, nearest};
-use crate::wire::xml::{Element, Name, XML_NS};
+use crate::wire::xml::{Element, Name};
 use regex::Regex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 /// Types derived from types, and groups in groups, are followed so deep; the deepest in published WSDLs are ten.
-const DEPTH: usize = 64;
+pub(super) const DEPTH: usize = 64;
 /// Particles and attributes of all types together once groups and bases are expanded; Salesforce's largest WSDL has about 60,000.
 const EXPANDED: usize = 1_000_000;
 /// Different patterns that are compiled: each may take some MiB.
@@ -25,7 +26,7 @@ const PATTERNS: usize = 500;
 pub struct Compiler<'a> {
     pub(super) collected: &'a Collected<'a>,
     complaints: &'a mut Complaints,
-    out: Schemas,
+    pub(super) out: Schemas,
     /// Types that wait to be lowered, by number.
     waiting: HashMap<TypeId, (&'a Element, usize)>,
     queue: VecDeque<TypeId>,
@@ -174,7 +175,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// A type that is lowered later.
-    fn later(&mut self, name: Option<Name>, element: &'a Element, source: usize) -> TypeId {
+    pub(super) fn later(&mut self, name: Option<Name>, element: &'a Element, source: usize) -> TypeId {
         let id = self.add(Type { name, base: None, is_abstract: false, kind: Kind::NotUnderstood("it is derived from itself".into()) });
         self.waiting.insert(id, (element, source));
         self.queue.push_back(id);
@@ -225,7 +226,7 @@ impl<'a> Compiler<'a> {
         Some(self.unknown(&name.to_string()))
     }
 
-    fn unknown(&mut self, name: &str) -> TypeId {
+    pub(super) fn unknown(&mut self, name: &str) -> TypeId {
         self.add(Type {
             name: None,
             base: None,
@@ -361,7 +362,7 @@ impl<'a> Compiler<'a> {
         self.patterns.len() < PATTERNS
     }
 
-    fn spend(&mut self, amount: usize, source: usize, element: &Element) -> Result<(), Arc<str>> {
+    pub(super) fn spend(&mut self, amount: usize, source: usize, element: &Element) -> Result<(), Arc<str>> {
         match self.budget.checked_sub(amount) {
             Some(left) => {
                 self.budget = left;
@@ -440,20 +441,6 @@ impl<'a> Compiler<'a> {
             (_, own) => own,
         };
         Ok(())
-    }
-
-    /// The base's attributes that the derived type neither writes anew nor prohibits.
-    pub(super) fn inherit_attributes(&mut self, own: &mut Complex, base: Vec<AttributeUse>, any: bool, source: usize, element: &Element) {
-        let prohibited: Vec<Name> = element
-            .children()
-            .filter(|c| c.name.is(XSD, "attribute") && c.attribute("use") == Some("prohibited"))
-            .filter_map(|c| self.attribute_name(c, source))
-            .collect();
-        let mut all: Vec<AttributeUse> =
-            base.into_iter().filter(|a| !prohibited.contains(&a.name) && !own.attributes.iter().any(|o| o.name == a.name)).collect();
-        all.append(&mut own.attributes);
-        own.attributes = all;
-        own.any_attribute |= any;
     }
 
     /// Particle and attributes that stand right inside an element.
@@ -585,134 +572,6 @@ impl<'a> Compiler<'a> {
         let max = read("maxOccurs");
         // `maxOccurs` left out where `minOccurs` is more than one: what was meant is plain.
         (min, max.map(|max| if max == 0 { 0 } else { max.max(min) }))
-    }
-
-    fn attribute_name(&mut self, element: &Element, source: usize) -> Option<Name> {
-        if let Some(written) = element.attribute("ref") {
-            return self.qname(source, element, written);
-        }
-        let from = self.source(source)?;
-        let qualified = element.attribute("form").map_or(from.attributes_qualified, |form| form.trim() == "qualified");
-        let namespace = if qualified { Arc::clone(&from.namespace) } else { "".into() };
-        Some(Name { namespace, local: element.attribute("name")?.trim().into() })
-    }
-
-    /// Attributes and whether any other is taken.
-    fn attributes(&mut self, element: &'a Element, source: usize, depth: usize) -> Result<(Vec<AttributeUse>, bool), Arc<str>> {
-        let (mut all, mut any): (Vec<AttributeUse>, bool) = (Vec::new(), false);
-        for child in element.children().filter(|c| *c.name.namespace == *XSD) {
-            match &*child.name.local {
-                "attribute" => {
-                    self.spend(1, source, child)?;
-                    if let Some(attribute) = self.attribute(child, source) {
-                        all.push(attribute);
-                    }
-                }
-                "anyAttribute" => any = true,
-                "attributeGroup" => {
-                    let Some(name) = child.attribute("ref").and_then(|written| self.qname(source, child, written)) else { continue };
-                    match self.collected.components.get(&(Component::AttributeGroup, name.clone())).copied() {
-                        Some(_) if depth > DEPTH => return Err("an attribute group that holds itself".into()),
-                        Some((group, home)) => {
-                            let (more, also) = self.attributes(group, home, depth + 1)?;
-                            self.spend(more.len(), source, child)?;
-                            all.extend(more);
-                            any |= also;
-                        }
-                        // `soapenc:commonAttributes`: ids and references, which the writer makes itself.
-                        None if is_built_in(&name.namespace) => {}
-                        None => self.not_there(Component::AttributeGroup, &name, source, child),
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok((all, any))
-    }
-
-    fn attribute(&mut self, element: &'a Element, source: usize) -> Option<AttributeUse> {
-        let name = self.attribute_name(element, source)?;
-        if element.attribute("use") == Some("prohibited") {
-            return None;
-        }
-        let (mut declaration, mut home) = (element, source);
-        if element.attribute("ref").is_some() {
-            match self.collected.components.get(&(Component::Attribute, name.clone())) {
-                Some((global, at)) => (declaration, home) = (*global, *at),
-                None if *name.namespace == *XML_NS => {}
-                // `soapenc:arrayType` and its like are the encoding's own.
-                None if is_built_in(&name.namespace) => return None,
-                None => {
-                    self.not_there(Component::Attribute, &name, source, element);
-                    return None;
-                }
-            }
-        }
-        let inline = declaration.children().find(|c| c.name.is(XSD, "simpleType"));
-        let kind = match (self.type_ref(home, declaration, "type"), inline) {
-            (Some(named), _) => named,
-            (None, Some(inline)) => self.later(None, inline, home),
-            (None, None) => Builtin::AnySimpleType.id(),
-        };
-        let value = |name: &str| element.attribute(name).or_else(|| declaration.attribute(name)).map(Into::into);
-        Some(AttributeUse {
-            name,
-            kind,
-            required: element.attribute("use") == Some("required"),
-            default: value("default"),
-            fixed: value("fixed"),
-        })
-    }
-
-    /// What the items of an array of the SOAP encoding are: by `wsdl:arrayType`, else by the one element inside.
-    fn array_item(&mut self, derivation: &'a Element, source: usize, own: &Complex, inherited: Option<TypeId>) -> TypeId {
-        let typed = derivation.children().find_map(|c| {
-            c.attributes
-                .iter()
-                .find(|a| &*a.name.local == "arrayType" && a.name.namespace.ends_with("/wsdl/"))
-                .map(|a| (c, a.value.clone()))
-        });
-        if let Some((element, written)) = typed {
-            let (name, dimensions) = written.split_once('[').unwrap_or((&written, "]"));
-            if dimensions.contains(',') {
-                let message = "an array of several dimensions".to_owned();
-                self.complain(Code("KITH-W010"), source, element, message, "Elements of this type can't be written");
-                return self.unknown(&written);
-            }
-            let Some(name) = self.qname(source, element, name) else { return self.unknown(&written) };
-            let Some(mut item) = self.type_named(&name) else {
-                self.not_there(Component::Type, &name, source, element);
-                return self.unknown(&name.to_string());
-            };
-            // `x[][]` is an array of arrays.
-            for _ in 0..dimensions.matches('[').count().min(DEPTH) {
-                item = self.define(array_of(item));
-            }
-            return item;
-        }
-        match &own.content {
-            Content::Elements { particle, .. } => only_element(particle).and_then(|id| self.out.element(id)).map(|d| d.kind),
-            Content::Empty | Content::Simple(_) => None,
-        }
-        .or(inherited)
-        .unwrap_or(Builtin::AnyType.id())
-    }
-}
-
-/// An array of the SOAP encoding: its items are elements of any name.
-fn array_of(item: TypeId) -> Complex {
-    let particle = Particle { min: 0, max: None, term: Term::Any(Wildcard::Any) };
-    Complex { attributes: Vec::new(), any_attribute: true, content: Content::Elements { particle, mixed: false }, array: Some(item) }
-}
-
-fn only_element(particle: &Particle) -> Option<ElementId> {
-    match &particle.term {
-        Term::Element(id) => Some(*id),
-        Term::Sequence(inner) | Term::Choice(inner) | Term::All(inner) => match inner.as_slice() {
-            [one] => only_element(one),
-            _ => None,
-        },
-        Term::Any(_) => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! XML Schema 1.0: types, elements and what they ask of values.
 
+mod attributes;
 mod builtin;
 mod collect;
 mod compile;
