@@ -28,6 +28,7 @@ mod limits;
 mod linkage;
 mod main_job;
 mod service;
+mod soap_contract;
 mod sources;
 mod store;
 mod targets;

@@ -18,6 +18,9 @@ mod refusal;
 mod render;
 mod request;
 
+#[cfg(test)]
+mod tests;
+
 pub use answer::{Answer, Fault, Reading, read};
 pub use assemble::{FieldPath, FieldPathError, assemble};
 pub use field::{Field, NoField, field};

@@ -122,8 +122,23 @@ fn names() -> impl Strategy<Value = Name> {
 fn texts() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         any::<char>().prop_filter("carried", |c| is_char(*c)).prop_map(|c| c.to_string()),
-        prop::sample::select(vec!["]]>", "&amp;", "<", "\r\n", "\r", " ", "\t", "\n", "'", "\"", "&#0;", "<![CDATA[", "\u{85}", "\u{2028}"])
-            .prop_map(str::to_owned),
+        prop::sample::select(vec![
+            "]]>",
+            "&amp;",
+            "<",
+            "\r\n",
+            "\r",
+            " ",
+            "\t",
+            "\n",
+            "'",
+            "\"",
+            "&#0;",
+            "<![CDATA[",
+            "\u{85}",
+            "\u{2028}"
+        ])
+        .prop_map(str::to_owned),
     ];
     prop::collection::vec(piece, 0..12).prop_map(|v| v.concat())
 }

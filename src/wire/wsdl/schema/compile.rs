@@ -4,9 +4,7 @@ use super::super::documents::{Complaints, ENCODING_11, ENCODING_12, XSD};
 use super::attributes::array_of;
 use super::collect::{Collected, Component, Source};
 use super::facets::Facets;
-use super::model::{
-    Complex, Content, ElementDecl, ElementId, Kind, Particle, Schemas, Simple, Term, Type, TypeId, Variety, Wildcard,
-};
+use super::model::{Complex, Content, ElementDecl, ElementId, Kind, Particle, Schemas, Simple, Term, Type, TypeId, Variety, Wildcard};
 use super::{Builtin, simple};
 use crate::diagnose::{Code, Diagnostic, nearest};
 use crate::wire::xml::{Element, Name};
