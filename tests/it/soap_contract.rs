@@ -152,7 +152,7 @@ fn envelopes_are_those_of_zeep() {
                 Node::new("module_name", text("Contacts")),
             ]),
             Json::Null,
-            json!({"session": "s", "module_name": "Contacts", "name_value_list": {"array": "{urn:kith:sugarlike}name_value", "items": [{"name": "id", "value": "1"}, {"name": "name", "value": "N"}]}}),
+            json!({"session": "s", "module_name": "Contacts", "name_value_list": {"array": "{urn:kith:sugarlike}name_value_list", "of": "{urn:kith:sugarlike}name_value", "items": [{"name": "id", "value": "1"}, {"name": "name", "value": "N"}]}}),
         ),
         (
             "sugar.wsdl",
@@ -165,7 +165,7 @@ fn envelopes_are_those_of_zeep() {
                 Node::new("application_name", text("k")),
             ]),
             Json::Null,
-            json!({"user_auth": {"user_name": "u", "password": "p"}, "application_name": "k", "name_value_list": {"array": "{urn:kith:sugarlike}name_value", "items": []}}),
+            json!({"user_auth": {"user_name": "u", "password": "p"}, "application_name": "k", "name_value_list": {"array": "{urn:kith:sugarlike}name_value_list", "of": "{urn:kith:sugarlike}name_value", "items": []}}),
         ),
         ("layered/service.wsdl", "Layered", "Remark", vec![], values(&remark), Json::Null, zeep_remark),
     ];

@@ -2,7 +2,7 @@
 
 usage: zeep_peer.py FOLDER REQUESTS
 REQUESTS is JSON: [{"wsdl", "port", "operation", "values", "headers", "envelope", "schemas"}]; the answer, JSON on stdout:
-[{"zeep": XML or null, "zeep_error", "invalid": text or null}]. `values` may hold {"decimal"}, {"datetime"}, {"date"}, {"nil"}, {"type", "values"}, {"array", "items"}.
+[{"zeep": XML or null, "zeep_error", "invalid": text or null}]. `values` may hold {"decimal"}, {"datetime"}, {"date"}, {"nil"}, {"type", "values"}, {"array", "of", "items"}.
 """
 import datetime, decimal, json, os, sys
 import zeep
@@ -24,6 +24,17 @@ class Local(Transport):
         return super().load(url)
 
 
+def resolve_list(self):
+    """zeep 4.3 stops at a list within a restriction, wherever it stands in the schemas; no message that is compared holds one."""
+    if not isinstance(self.item_type, etree.QName):
+        self.item_type = self.item_type.resolve()
+    self.base_class = getattr(self.item_type, "__class__", None)
+    return self
+
+
+zeep.xsd.ListType.resolve = resolve_list
+
+
 def value(client, v):
     if isinstance(v, list):
         return [value(client, x) for x in v]
@@ -41,9 +52,9 @@ def value(client, v):
         return client.get_type(v["type"])(**value(client, v["values"]))
     if "array" in v:
         # zeep knows no more of the encoding's arrays than that anything may be in them.
-        kind = client.get_type(v["array"])
+        kind = client.get_type(v["of"])
         item = zeep.xsd.Element("item", kind)
-        return {"_value_1": [zeep.xsd.AnyObject(item, kind(**value(client, x))) for x in v["items"]]}
+        return client.get_type(v["array"])([zeep.xsd.AnyObject(item, kind(**value(client, x))) for x in v["items"]])
     return {k: value(client, x) for k, x in v.items()}
 
 

@@ -209,11 +209,8 @@ fn facets_name_the_limit_and_the_length_and_never_the_value() {
     let told = |name: &str, text: &str| check(schema, name, text).map_err(|e| e.to_string());
     assert_eq!(told("A", "äöü").unwrap(), "äöü");
     assert_eq!(told("A", "secret").unwrap_err(), "its length is 6, the most is 3");
-    assert_eq!(
-        told("B", "x").unwrap_err(),
-        "it does not match the pattern `[a-z-[aeiou]]+|\\d{2}`".replace("it does", "it does"),
-        "patterns come first"
-    );
+    assert_eq!(told("B", "aa").unwrap_err(), "it does not match the pattern `[a-z-[aeiou]]+|\\d{2}`");
+    assert_eq!(told("B", "x").unwrap_err(), "its length is 1, the least is 2");
     for good in ["bcd", "42"] {
         assert!(told("B", good).is_ok(), "{good}");
     }
