@@ -11,6 +11,7 @@ mod init;
 mod link;
 mod logging;
 mod mapping;
+mod matching;
 mod opened;
 mod page;
 mod plan;
@@ -102,6 +103,9 @@ pub enum Command {
     /// Who is linked to whom, and why
     #[command(subcommand)]
     Link(link::Command),
+    /// The linkage model: why it decides as it does, and how right it is
+    #[command(subcommand)]
+    Match(matching::Command),
     /// What stands aside, why, and the ways out
     #[command(subcommand)]
     DeadLetter(dead_letter::Command),
@@ -169,6 +173,7 @@ pub fn run(arguments: Arguments, environment: Environment) -> Exit {
         Command::Status(arguments) => status::run(&arguments, &mut session),
         Command::Doctor(arguments) => doctor::run(&arguments, &mut session),
         Command::Link(command) => link::run(&command, &mut session),
+        Command::Match(command) => matching::run(&command, &mut session),
         Command::DeadLetter(command) => dead_letter::run(&command, &mut session),
         Command::Audit(command) => audit::run(&command, &mut session),
     };

@@ -167,6 +167,7 @@ pages! {
     "KITH-R034" "metrics that can't be served"
     "KITH-R035" "no service runs"
     "KITH-R036" "targets that did not end in time"
+    "KITH-R040" "a pair without stored evidence"
     "KITH-S001" "another Kith writes the state folder"
     "KITH-S002" "the disk is full"
     "KITH-S003" "the state can't be written"

@@ -5,7 +5,7 @@ use super::leaves::Scribe;
 use super::progress::{Progress, Stage};
 use super::{Clock, Fault, Parts, RunError};
 use crate::customers::{CustomersError, ParkedRow, ReadCustomer, ReadSummary, Related, read, read_related};
-use crate::declare::config::{TableKind, TableSpec};
+use crate::declare::config::{Config, TableKind, TableSpec};
 use crate::declare::mapping::Rulebook;
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::model::{Customer, CustomerId, Digest, Outcome, ParkReason, Timestamp, Value};
@@ -67,6 +67,22 @@ pub struct CustomersSide {
     known: Option<Arc<KnownSide>>,
     /// Length and time of each file when it was last read whole.
     stamps: Vec<(u64, Option<SystemTime>)>,
+}
+
+/// Reads the customers and their related records whole, outside a service and its store: for commands that only look.
+///
+/// # Errors
+/// [`RunError::Fault`] where the configuration lacks a section or a table can't be read whole.
+pub fn read_known(config: &Config, rulebook: &Rulebook) -> Result<KnownSide, RunError> {
+    let spec = section(config.customers(&rulebook.customers_from), "customers", &rulebook.customers_from)?;
+    let fault = |error: CustomersError| RunError::Fault(Fault::of(error.diagnostic()));
+    let mut related = Vec::with_capacity(rulebook.related.len());
+    for set in &rulebook.related {
+        let table = section(config.related(&set.from), "related", &set.from)?;
+        related.push((set.name.clone(), read_related(table, &set.by, set.last).map_err(fault)?.0));
+    }
+    let compared = compare(rulebook, spec, &KnownCustomers::default(), true).map_err(fault)?;
+    Ok(KnownSide { index: compared.fresh.unwrap_or_else(|| empty_index(rulebook)), related })
 }
 
 /// The rows of one read, compared with the last complete one.

@@ -27,6 +27,7 @@ mod kills;
 mod limits;
 mod linkage;
 mod main_job;
+mod matching;
 mod service;
 mod sources;
 mod store;

@@ -153,7 +153,8 @@ fn uuid(text: &str) -> Option<String> {
     let text = text.trim();
     let text = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(text);
     let dash = |at: usize| matches!(at, 8 | 13 | 18 | 23);
-    let right = text.len() == 36 && text.bytes().enumerate().all(|(at, byte)| if dash(at) { byte == b'-' } else { byte.is_ascii_hexdigit() });
+    let right =
+        text.len() == 36 && text.bytes().enumerate().all(|(at, byte)| if dash(at) { byte == b'-' } else { byte.is_ascii_hexdigit() });
     right.then(|| text.to_ascii_lowercase())
 }
 

@@ -1,7 +1,7 @@
 //! The checked form of a target file.
 
-use super::http::{HttpOperation, HttpService};
 use super::FieldKind;
+use super::http::{HttpOperation, HttpService};
 use super::rules::{Counted, DeliveryRules, Quotas};
 use crate::declare::config::{TargetPlace, TargetSpec};
 use crate::diagnose::{Code, Diagnostic, Place, SourceFile};

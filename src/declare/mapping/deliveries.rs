@@ -283,7 +283,9 @@ fn converted(value: ValueExpr, names: &Names, kind: FieldKind) -> ValueExpr {
         FieldKind::Number => ValueKind::Number,
         FieldKind::Time => ValueKind::Time,
         FieldKind::Bool => ValueKind::Bool,
-        FieldKind::Text | FieldKind::Decimal | FieldKind::Date | FieldKind::TimeOfDay | FieldKind::Uuid | FieldKind::Binary => ValueKind::Text,
+        FieldKind::Text | FieldKind::Decimal | FieldKind::Date | FieldKind::TimeOfDay | FieldKind::Uuid | FieldKind::Binary => {
+            ValueKind::Text
+        }
     };
     let same = match &value {
         ValueExpr::Name(name) | ValueExpr::Truncate { from: name, .. } => match names.kind(name) {
