@@ -11,6 +11,7 @@ mod init;
 mod link;
 mod logging;
 mod mapping;
+mod matching;
 mod opened;
 mod page;
 mod plan;
@@ -89,6 +90,9 @@ pub enum Command {
     /// What a mapping says
     #[command(subcommand)]
     Mapping(mapping::Command),
+    /// Score, train and judge matching
+    #[command(subcommand)]
+    Match(matching::Command),
     /// What a run would do, field by field; writes nothing
     Plan(plan::Arguments),
     /// The service, or one pass until nothing is left to do
@@ -162,6 +166,7 @@ pub fn run(arguments: Arguments, environment: Environment) -> Exit {
         Command::Check(arguments) => check::run(&arguments, &mut session),
         Command::Test(arguments) => test::run(&arguments, &mut session),
         Command::Mapping(command) => mapping::run(&command, &mut session),
+        Command::Match(command) => matching::run(&command, &mut session),
         Command::Explain(arguments) => explain::run(&arguments, &mut session),
         Command::Plan(arguments) => plan::run(&arguments, &mut session),
         Command::Run(arguments) => run::run(&arguments, &mut session),
