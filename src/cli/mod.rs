@@ -90,6 +90,9 @@ pub enum Command {
     /// What a mapping says
     #[command(subcommand)]
     Mapping(mapping::Command),
+    /// Score, train and judge matching
+    #[command(subcommand)]
+    Match(matching::Command),
     /// What a run would do, field by field; writes nothing
     Plan(plan::Arguments),
     /// The service, or one pass until nothing is left to do
@@ -103,9 +106,6 @@ pub enum Command {
     /// Who is linked to whom, and why
     #[command(subcommand)]
     Link(link::Command),
-    /// The linkage model: why it decides as it does, and how right it is
-    #[command(subcommand)]
-    Match(matching::Command),
     /// What stands aside, why, and the ways out
     #[command(subcommand)]
     DeadLetter(dead_letter::Command),
@@ -166,6 +166,7 @@ pub fn run(arguments: Arguments, environment: Environment) -> Exit {
         Command::Check(arguments) => check::run(&arguments, &mut session),
         Command::Test(arguments) => test::run(&arguments, &mut session),
         Command::Mapping(command) => mapping::run(&command, &mut session),
+        Command::Match(command) => matching::run(&command, &mut session),
         Command::Explain(arguments) => explain::run(&arguments, &mut session),
         Command::Plan(arguments) => plan::run(&arguments, &mut session),
         Command::Run(arguments) => run::run(&arguments, &mut session),
@@ -173,7 +174,6 @@ pub fn run(arguments: Arguments, environment: Environment) -> Exit {
         Command::Status(arguments) => status::run(&arguments, &mut session),
         Command::Doctor(arguments) => doctor::run(&arguments, &mut session),
         Command::Link(command) => link::run(&command, &mut session),
-        Command::Match(command) => matching::run(&command, &mut session),
         Command::DeadLetter(command) => dead_letter::run(&command, &mut session),
         Command::Audit(command) => audit::run(&command, &mut session),
     };

@@ -26,6 +26,7 @@ mod plan;
 mod progress;
 mod reload;
 mod requests;
+pub mod scoring;
 mod service;
 mod summary;
 mod supervise;

@@ -10,6 +10,7 @@ const RANKS: &[(&str, u8)] = &[
     ("diagnose", 0),
     ("expr", 1),
     ("normalize", 1),
+    ("splink", 1),
     ("policy", 2),
     ("resolve", 2),
     ("enrich", 2),
