@@ -30,6 +30,7 @@ mod service;
 mod summary;
 mod supervise;
 mod systemd;
+pub mod training;
 
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ mod postings;
 mod rulebook;
 mod score;
 mod strings;
+mod train;
 
 pub use decide::{BasisOf, CustomerView, Digests, Permit, decide};
 pub use evidence::recompute;
@@ -22,6 +23,7 @@ pub use model::{
     BlockingRule, Compared, Comparison, CountedPart, HandleAgreement, KeyForm, KeyPart, Level, LevelTest, Model, NameAgreement, Prior,
     Reuse, TermFrequency,
 };
+pub use train::{Session, TrainOptions, Trained, TrainedComparison, TrainedLevel, train};
 pub use rulebook::{Decide, Matching, Rule, RuleVerdict};
 
 #[cfg(test)]

@@ -21,3 +21,8 @@ pub use frame::{Frame, FrameBuilder, FrameError};
 pub use linker::{Linker, Scores, Task, Worker};
 pub use settings::{BlockingRule, Comparison, Level, LinkType, Settings, TermAdjustment};
 pub use sql::{Equality, Side};
+
+#[cfg(test)]
+mod parity_tests;
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! `kith match`: scoring, training and what tells whether matching is right.
 
 mod score;
+mod train;
 
 use super::{Exit, Session};
 
@@ -9,10 +10,13 @@ use super::{Exit, Session};
 pub enum Command {
     /// Score tables by a Splink model: the same pairs, gammas, term frequencies and weights as Splink
     Score(score::Arguments),
+    /// Train a mapping's model without labels, and write it with its provenance
+    Train(train::Arguments),
 }
 
 pub(super) fn run(command: &Command, session: &mut Session) -> Exit {
     match command {
         Command::Score(arguments) => score::run(arguments, session),
+        Command::Train(arguments) => train::run(arguments, session),
     }
 }
