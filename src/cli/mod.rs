@@ -88,12 +88,12 @@ pub enum Command {
     Check(check::Arguments),
     /// Run the tests inside mappings, and tell what they never exercise
     Test(test::Arguments),
+    /// Target files by themselves: check one, call an operation, bring a vendor's WSDL
+    #[command(subcommand)]
+    Connector(connector::Command),
     /// What a mapping says
     #[command(subcommand)]
     Mapping(mapping::Command),
-    /// Target files by themselves
-    #[command(subcommand)]
-    Connector(connector::Command),
     /// What a run would do, field by field; writes nothing
     Plan(plan::Arguments),
     /// The service, or one pass until nothing is left to do
@@ -166,8 +166,8 @@ pub fn run(arguments: Arguments, environment: Environment) -> Exit {
         Command::Init(arguments) => init::run(&arguments, &mut session),
         Command::Check(arguments) => check::run(&arguments, &mut session),
         Command::Test(arguments) => test::run(&arguments, &mut session),
-        Command::Mapping(command) => mapping::run(&command, &mut session),
         Command::Connector(command) => connector::run(&command, &mut session),
+        Command::Mapping(command) => mapping::run(&command, &mut session),
         Command::Explain(arguments) => explain::run(&arguments, &mut session),
         Command::Plan(arguments) => plan::run(&arguments, &mut session),
         Command::Run(arguments) => run::run(&arguments, &mut session),

@@ -147,7 +147,7 @@ pub fn read_since(
 pub fn mark(spec: &TableSpec) -> Result<Option<Mark>, CustomersError> {
     match spec.kind {
         TableKind::SqlServer(_) => Table::open(spec)?.now(),
-        TableKind::Csv { .. } | TableKind::Sqlite { .. } => Ok(None),
+        TableKind::Csv { .. } | TableKind::Sqlite { .. } | TableKind::Soap(_) => Ok(None),
     }
 }
 

@@ -158,8 +158,8 @@ impl CustomersSide {
             .iter()
             .map(|r| section(parts.config.related(&r.from), "related", &r.from).cloned())
             .collect::<Result<_, _>>()?;
-        let stamps: Vec<_> = std::iter::once(&spec).chain(&related).map(stamp).collect();
         let now = clock.now();
+        let stamps: Vec<_> = std::iter::once(&spec).chain(&related).map(|spec| stamp(spec, now)).collect();
         if self.known.is_some() && stamps == self.stamps && self.servers_are_as_before(&spec, &related, now).await? {
             return Ok(Refreshed::default());
         }
@@ -450,10 +450,15 @@ fn section<'a>(found: Option<&'a TableSpec>, kind: &str, name: &str) -> Result<&
     })
 }
 
-fn stamp(spec: &TableSpec) -> (u64, Option<SystemTime>) {
+/// What changes where a table is to be read again: length and time of a file, the count of the spans of time for a service.
+fn stamp(spec: &TableSpec, now: Timestamp) -> (u64, Option<SystemTime>) {
     let path: &Path = match &spec.kind {
         TableKind::SqlServer(_) => Path::new(""),
         TableKind::Csv { path, .. } | TableKind::Sqlite { path, .. } => path,
+        TableKind::Soap(rows) => {
+            let seconds = u64::try_from(now.as_second()).unwrap_or_default();
+            return (seconds / rows.every.as_secs().max(1), None);
+        }
     };
     std::fs::metadata(path).map_or((0, None), |m| (m.len(), m.modified().ok()))
 }
@@ -467,6 +472,7 @@ fn path_of(spec: &TableSpec) -> String {
     match &spec.kind {
         TableKind::SqlServer(rows) => rows.server.address.to_string(),
         TableKind::Csv { path, .. } | TableKind::Sqlite { path, .. } => path.display().to_string(),
+        TableKind::Soap(rows) => format!("query `{}` of target `{}`", rows.query, rows.target),
     }
 }
 

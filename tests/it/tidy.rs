@@ -33,6 +33,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("figment", &["src/declare/config"]),
     ("annotate_snippets", &["src/diagnose/render"]),
     ("reqwest", &["src/wire/http"]),
+    ("quick_xml", &["src/wire/xml"]),
+    ("encoding_rs", &["src/wire/xml"]),
     ("rusqlite", &["src/store", "src/customers", "src/deliver/sqlite"]),
     ("clap", &["src/cli", "src/main.rs"]),
     ("governor", &["src/deliver"]),
