@@ -1,6 +1,7 @@
 //! HTTP as a client: one request, one bounded answer, and whether the request may have left. Never follows a redirect, never repeats.
 
 use crate::declare::config::{GivenSecret, Login, Secret, ServiceSpec};
+pub use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use std::fmt;
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! A WSDL with all that it imports, fetched once from inside the company into a folder: names become local, and nothing leads elsewhere.
 
-use super::http::{Client, Extent, Request, SendError};
+use super::http::{Client, Extent, Request, SendError, Url};
 use super::xml::{self, Element, Limits};
 use std::collections::VecDeque;
 
@@ -118,13 +118,13 @@ pub async fn fetch(client: &Client, url: &str, hosts: &[String], authorization: 
     Ok(documents)
 }
 
-fn parsed(url: &str) -> Result<reqwest::Url, VendorError> {
-    let parsed = reqwest::Url::parse(url).map_err(|_source| VendorError::Address(url.to_owned()))?;
+fn parsed(url: &str) -> Result<Url, VendorError> {
+    let parsed = Url::parse(url).map_err(|_source| VendorError::Address(url.to_owned()))?;
     let plain = matches!(parsed.scheme(), "http" | "https") && parsed.username().is_empty() && parsed.password().is_none();
     if plain { Ok(parsed) } else { Err(VendorError::Address(format!("{}://…", parsed.scheme()))) }
 }
 
-fn host(url: &reqwest::Url) -> Option<String> {
+fn host(url: &Url) -> Option<String> {
     let host = url.host_str()?.to_ascii_lowercase();
     Some(url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}")))
 }
@@ -183,7 +183,7 @@ fn imports<'e>(element: &'e Element, into: &mut Vec<(&'e Element, &'static str)>
 }
 
 /// A name for a document, of its address, that no other has.
-fn name_of(url: &reqwest::Url, ending: &str, taken: &[&str]) -> String {
+fn name_of(url: &Url, ending: &str, taken: &[&str]) -> String {
     let last = url.path_segments().and_then(|mut segments| segments.next_back().map(str::to_owned)).unwrap_or_default();
     let stem = last.rsplit_once('.').map_or(last.as_str(), |(stem, _)| stem);
     // `service?xsd=1` and `service?xsd=2` are two.
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn each_document_has_a_name_of_its_own_below_the_folder() {
-        let url = |text: &str| reqwest::Url::parse(text).unwrap();
+        let url = |text: &str| Url::parse(text).unwrap();
         assert_eq!(name_of(&url("http://h/crm/service.asmx?WSDL"), "wsdl", &[]), "service.wsdl");
         assert_eq!(name_of(&url("http://h/crm?xsd=xsd0"), "xsd", &[]), "crm-xsd-xsd0.xsd");
         assert_eq!(name_of(&url("http://h/a/../%2e%2e/"), "xsd", &["service.xsd"]), "service-2.xsd");

@@ -229,7 +229,8 @@ fn settled(project: &Project) -> BTreeMap<String, u64> {
         }
         std::thread::sleep(std::time::Duration::from_millis(60));
     }
-    panic!("it does not end: {:?}\n{}", states(&pass()), project.kith(&["dead-letter", "list"]).stdout)
+    let said = project.kith(&["run", "--once"]).stderr;
+    panic!("it does not end: {:?}\n{}\n{said}", states(&pass()), project.kith(&["dead-letter", "list"]).stdout)
 }
 
 #[track_caller]

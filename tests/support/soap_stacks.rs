@@ -61,6 +61,18 @@ fn node_soap() -> Option<PathBuf> {
         .clone()
 }
 
+/// Every jar of the system but those of Axis, which bring classes of their own under the same names.
+fn class_path() -> String {
+    let jars = std::fs::read_dir("/usr/share/java").into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let fits = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.ends_with(".jar") && !name.starts_with("axis")
+    };
+    let mut jars: Vec<String> = jars.filter(fits).map(|path| path.display().to_string()).collect();
+    jars.sort();
+    jars.join(":")
+}
+
 /// The JAX-WS server, compiled once.
 fn jaxws() -> Option<PathBuf> {
     static PLACE: OnceLock<Option<PathBuf>> = OnceLock::new();
@@ -83,7 +95,7 @@ fn jaxws() -> Option<PathBuf> {
             }
             let mut sources: Vec<PathBuf> = std::fs::read_dir(making.path().join("stack")).unwrap().map(|entry| entry.unwrap().path()).collect();
             sources.push(folder().join("Stack.java"));
-            if !ran(Command::new("javac").current_dir(making.path()).args(["-nowarn", "-d", ".", "-cp", "/usr/share/java/*"]).args(&sources)) {
+            if !ran(Command::new("javac").current_dir(making.path()).args(["-nowarn", "-d", ".", "-cp", &class_path()]).args(&sources)) {
                 return None;
             }
             drop(std::fs::remove_dir_all(&place));
@@ -120,7 +132,7 @@ impl Server {
             Stack::JaxWs => {
                 let place = jaxws()?;
                 let mut command = Command::new("java");
-                let path = format!("{}:/usr/share/java/*", place.display());
+                let path = format!("{}:{}", place.display(), class_path());
                 command.args(["-Xmx96m", "-XX:+UseSerialGC", "-cp", &path, "Stack", &port.to_string()]).current_dir(place);
                 command
             }

@@ -69,7 +69,7 @@ pub enum Reason {
     #[error("it is abstract; one of these must be named: {}", .0.join(", "))]
     Abstract(Vec<Arc<str>>),
     /// No such type.
-    #[error("there is no type `{name}` to name here{}", near(.nearest.as_deref()))]
+    #[error("there is no such type to name here{}", near(.nearest.as_deref()))]
     UnknownType {
         /// The type that was named.
         name: Arc<str>,

@@ -99,7 +99,7 @@ fn what_does_not_fit_is_refused_with_path_and_limit_and_never_the_value() {
         (("Person/Key", text("a\u{0}secret\u{1}")), "`Person[1]/Key`: it holds 2 characters that XML cannot carry"),
         (("Person/Key/Deep", text("secret")), "`Person[1]/Key`: it holds a value, not elements"),
         (("Person/Key/@xsi:nil", Value::Bool(true)), "`Person[1]/Key`: it may not be nil"),
-        (("Person/@xsi:type", text("Persn")), "`Person[1]`: there is no type `Persn` to name here"),
+        (("Person/@xsi:type", text("Persn")), "`Person[1]`: there is no such type to name here"),
         (("Person/@xsi:type", text("Phone")), "`Person[1]`: the type `Phone` is not derived from the declared one"),
         (("Person/@version", Value::Integer(70_000)), "`Person[1]/@version`: it is not of the form of unsignedShort"),
         (("ExternalId", Value::List(Arc::from([text("a"), text("b")]))), "`ExternalId`: it is there more than 1 times"),

@@ -21,12 +21,26 @@ public class Stack {
   public abstract static class Base implements CrmPort {
     @javax.annotation.Resource WebServiceContext context;
 
+    static String textOf(com.sun.xml.ws.api.message.Header header) {
+      StringBuilder text = new StringBuilder();
+      try {
+        javax.xml.stream.XMLStreamReader reader = header.readHeader();
+        for (int depth = 0; ; reader.next()) {
+          if (reader.isCharacters()) text.append(reader.getText());
+          if (reader.isStartElement()) depth++;
+          if (reader.isEndElement() && --depth == 0) return text.toString().trim();
+        }
+      } catch (javax.xml.stream.XMLStreamException broken) {
+        return "";
+      }
+    }
+
     void auth() throws CrmFaultMsg {
       com.sun.xml.ws.api.message.HeaderList headers =
           (com.sun.xml.ws.api.message.HeaderList) context.getMessageContext().get("com.sun.xml.ws.api.message.HeaderList");
       com.sun.xml.ws.api.message.Header header = headers == null ? null : headers.get(NS, "Session", true);
       if (header == null) throw fault("No session header", "NO_SESSION", false);
-      if (!SESSIONS.contains(header.getStringContent().trim())) throw fault("Session expired", "SESSION_EXPIRED", true);
+      if (!SESSIONS.contains(textOf(header))) throw fault("Session expired", "SESSION_EXPIRED", true);
     }
 
     public String login(String user, String password) throws CrmFaultMsg {

@@ -6,7 +6,7 @@ const USER = 'svc', PASSWORD = 's3cret&<>'
 const wsdl = fs.readFileSync(path.join(__dirname, 'stack.wsdl'), 'utf8').replace('http://127.0.0.1/crm12', `http://127.0.0.1:${port}/crm12`).replace('http://127.0.0.1/crm"', `http://127.0.0.1:${port}/crm"`)
 const store = new Map(), nonces = new Set()
 const fault11 = (faultcode, faultstring, Code, Retryable) => ({ Fault: { faultcode, faultstring, detail: { CrmFault: { attributes: { xmlns: 'urn:example:stack:v1' }, Code, Retryable } }, statusCode: 500 } })
-const fault12 = (side, text, code) => ({ Fault: { Code: { Value: side, Subcode: { value: code } }, Reason: { Text: text }, statusCode: side === 'soap:Sender' ? 400 : 500 } })
+const fault12 = (side, text, code) => ({ Fault: { Code: { Value: side, Subcode: { Value: code } }, Reason: { Text: text }, statusCode: side === 'soap:Sender' ? 400 : 500 } })
 const methods = twelve => ({
   Login: () => ({ LoginResult: 'none' }),
   UpsertContact: a => {
@@ -24,8 +24,12 @@ const app = http.createServer((q, r) => {
   if (q.url === '/replay') { nonces.add('ALL'); return r.end('ok') }
   r.statusCode = 404; r.end('no such page: ' + q.url)
 })
-// A server whose clock is off.
-app.on('request', (q, r) => { if (skew) r.setHeader('Date', new Date(Date.now() + skew).toUTCString()) })
+// A server whose clock is off. `soap.listen` takes the listeners away, so it is told before any of them.
+const emit = app.emit
+app.emit = function (event, q, r) {
+  if (event === 'request' && skew) r.setHeader('Date', new Date(Date.now() + skew).toUTCString())
+  return emit.apply(this, arguments)
+}
 app.listen(port, '127.0.0.1', () => {
   for (const [where, twelve] of [['/crm', false], ['/crm12', true]]) {
     const server = soap.listen(app, { path: where, services: { Stack: { CrmSoap11: methods(false), CrmSoap12: methods(true) } }, xml: wsdl, forceSoap12Headers: twelve })
