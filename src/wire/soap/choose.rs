@@ -1,9 +1,9 @@
 //! Values in any order to elements in the schema's order.
 
-use super::Node;
 use super::refusal::{Reason, Refusal};
 use super::render::Rendering;
-use crate::wire::wsdl::schema::{ElementId, Particle, Term};
+use super::{Node, NodeContent};
+use crate::wire::wsdl::schema::{ElementDecl, ElementId, Kind, Particle, Term};
 use crate::wire::xml::Child;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -149,6 +149,10 @@ impl Rendering<'_> {
                     }
                     return Ok(());
                 }
+                if let (0, Some(nothing)) = (count, decl.and_then(|d| self.nothing(d))) {
+                    out.push(self.element_of(*id, &nothing, depth)?);
+                    return Ok(());
+                }
                 let name = decl.map_or("", |d| &d.name.local);
                 Err(if count == 0 {
                     Refusal::at(name, Reason::Missing)
@@ -160,6 +164,19 @@ impl Rendering<'_> {
             // Once more with nothing: it may be made of optional elements only.
             Term::Sequence(_) | Term::Choice(_) | Term::All(_) => self.group(particle, pool, out, depth),
         }
+    }
+
+    /// What stands for nothing where an element must be there: nil where the schema allows it; in the SOAP encoding, where any part may be nil (SOAP 1.1,
+    /// 5.1), an array without items or nil.
+    fn nothing(&self, decl: &ElementDecl) -> Option<Node> {
+        let is_array = matches!(&self.schemas().kind(decl.kind).kind, Kind::Complex(complex) if complex.array.is_some());
+        let content = match (self.encoded, is_array) {
+            (true, true) => NodeContent::Nodes(Vec::new()),
+            (true, false) => NodeContent::Nil,
+            (false, _) if decl.nillable => NodeContent::Nil,
+            (false, _) => return None,
+        };
+        Some(Node::with("", content))
     }
 
     /// A group once.

@@ -84,11 +84,11 @@ impl<'a> Rendering<'a> {
                 let derived = found.iter().copied().find(|id| schemas.derives(*id, declared));
                 match (derived, found.is_empty()) {
                     (Some(id), _) => id,
-                    (None, false) => return Err(Refusal::here(Reason::NotDerived(Arc::clone(written)))),
+                    (None, false) => return Err(Refusal::here(Reason::NotDerived)),
                     (None, true) => {
                         let derived = self.derived(declared);
                         let nearest = nearest(Node::local(written), derived.iter().map(|n| &**n)).map(Into::into);
-                        return Err(Refusal::here(Reason::UnknownType { name: Arc::clone(written), nearest }));
+                        return Err(Refusal::here(Reason::UnknownType(nearest)));
                     }
                 }
             }
@@ -225,6 +225,8 @@ impl<'a> Rendering<'a> {
     ) -> Result<(), Refusal> {
         let value = match &node.content {
             NodeContent::Value(Value::Missing) => None,
+            // An element that is to stand there empty.
+            NodeContent::Value(Value::Text(text)) if text.is_empty() => None,
             NodeContent::Value(value) => Some(value),
             NodeContent::Nodes(_) | NodeContent::Nil | NodeContent::Tree(_) => None,
         };

@@ -99,8 +99,8 @@ fn what_does_not_fit_is_refused_with_path_and_limit_and_never_the_value() {
         (("Person/Key", text("a\u{0}secret\u{1}")), "`Person[1]/Key`: it holds 2 characters that XML cannot carry"),
         (("Person/Key/Deep", text("secret")), "`Person[1]/Key`: it holds a value, not elements"),
         (("Person/Key/@xsi:nil", Value::Bool(true)), "`Person[1]/Key`: it may not be nil"),
-        (("Person/@xsi:type", text("Persn")), "`Person[1]`: there is no type `Persn` to name here"),
-        (("Person/@xsi:type", text("Phone")), "`Person[1]`: the type `Phone` is not derived from the declared one"),
+        (("Person/@xsi:type", text("Persn")), "`Person[1]`: there is no such type to name here"),
+        (("Person/@xsi:type", text("Phone")), "`Person[1]`: the type that is named is not derived from the declared one"),
         (("Person/@version", Value::Integer(70_000)), "`Person[1]/@version`: it is not of the form of unsignedShort"),
         (("ExternalId", Value::List(Arc::from([text("a"), text("b")]))), "`ExternalId`: it is there more than 1 times"),
         (("Person", text("secret")), "`Person[1]`: "),
@@ -193,6 +193,18 @@ fn arrays_of_the_encoding_name_their_types() {
     let rendered = Request { operation, headers: Vec::new(), body, uncarried: Uncarried::Refuse }.render().unwrap();
     assert_eq!(rendered.soap_action.as_deref(), Some("\"http://127.0.0.1:1/soap.php/set_entries\""));
     insta::assert_snapshot!(String::from_utf8(rendered.bytes).unwrap().replace("><", ">\n<"));
+}
+
+#[test]
+fn what_must_be_there_and_may_be_nil_is_nil_where_nothing_is_given() {
+    let sugar = contract("sugar.wsdl");
+    let body = Node::body(vec![Node::new("session", "s"), Node::new("module_name", "M")]);
+    let envelope = render(&sugar, "set_entry", body).unwrap();
+    let list = Path::parse("/Body/set_entry/name_value_list").unwrap().select(&envelope)[0].element();
+    assert_eq!(list.attributes.iter().find(|a| &*a.name.local == "arrayType").map(|a| a.value.ends_with("[0]")), Some(true));
+    // A part of a literal message may not be nil.
+    let told = render(&contract("rpc.wsdl"), "post", Node::body(vec![Node::new("session", "s")])).unwrap_err().to_string();
+    assert_eq!(told, "`entry`: it must be there");
 }
 
 #[test]

@@ -345,7 +345,12 @@ impl<'a> Compiler<'a> {
                 slot.kind = kind;
                 slot.is_abstract = truth(element.attribute("abstract"));
             }
-            Err(why) => slot.kind = Kind::NotUnderstood(why),
+            Err(why) => {
+                let name = slot.name.as_ref().map_or_else(|| "a type without a name".to_owned(), |name| format!("type `{name}`"));
+                slot.kind = Kind::NotUnderstood(Arc::clone(&why));
+                let message = format!("{name} was not understood: {why}");
+                self.complain(Code("KITH-W010"), source, element, message, "Elements of this type can't be written; the others can");
+            }
         }
     }
 
