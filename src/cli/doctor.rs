@@ -6,8 +6,10 @@ use super::page::line;
 use super::run::grouped;
 use super::terminal::plural;
 use super::{Exit, Session};
+use crate::customers::Looked;
+use crate::declare::config::TableKind;
 use crate::deliver::{AnyTarget, Target as _};
-use crate::diagnose::{Diagnostic, Problems, Severity};
+use crate::diagnose::{Code, Diagnostic, Place, Problems, Severity};
 use crate::pipeline::{Clock as _, Findings, Parts, SystemClock, examine_store};
 use crate::store::log;
 use crate::store::sqlite::doctor::{Finding, Limits, Repair};
@@ -118,7 +120,7 @@ fn look(session: &mut Session) -> Result<Exit, Exit> {
     let mut exit = Exit::Fine;
     let mut told = Vec::new();
     for (spec, file) in &parts.targets {
-        let target = AnyTarget::new(spec, file.clone());
+        let target = AnyTarget::new(spec, file.clone(), &parts.rulebook.enrich.deliver);
         let Problems(problems) = runtime.block_on(target.check());
         let errors = problems.iter().filter(|p| p.severity == Severity::Error).count();
         if errors > 0 {
@@ -128,6 +130,10 @@ fn look(session: &mut Session) -> Result<Exit, Exit> {
             session.terminal.problem(problem);
         }
         told.push((spec.name.to_string(), problems));
+    }
+    let tables = tables(session, &parts);
+    if tables.iter().any(|(_, problems)| problems.iter().any(|problem| problem.severity == Severity::Error)) {
+        exit = Exit::Failed;
     }
     let standing = match standing(&parts) {
         Ok(standing) => standing,
@@ -149,7 +155,11 @@ fn look(session: &mut Session) -> Result<Exit, Exit> {
             json!({ "received": s.received, "conservation_gap": s.gap, "log_entries": s.entries, "integrated": s.integrated,
                     "dead_letters": s.dead_letters, "free_bytes": s.free })
         });
-        session.terminal.json(&json!({ "targets": targets, "state": state }));
+        let tables: Vec<Json> = tables
+            .iter()
+            .map(|(name, problems)| json!({ "table": name, "problems": problems.iter().map(Diagnostic::to_json).collect::<Vec<_>>() }))
+            .collect();
+        session.terminal.json(&json!({ "targets": targets, "tables": tables, "state": state }));
         return Ok(exit);
     }
     let mut out = String::new();
@@ -157,6 +167,10 @@ fn look(session: &mut Session) -> Result<Exit, Exit> {
         let how =
             if problems.is_empty() { "fits its file".to_owned() } else { format!("{}, told above", plural(problems.len(), "problem")) };
         line(&mut out, format_args!("  {:<28}{how}", format!("target {name}")));
+    }
+    for (name, problems) in &tables {
+        let how = if problems.is_empty() { "can be read".to_owned() } else { format!("{}, told above", plural(problems.len(), "problem")) };
+        line(&mut out, format_args!("  {name:<28}{how}"));
     }
     let state = parts.config.service.state.display();
     match &standing {
@@ -182,6 +196,47 @@ fn look(session: &mut Session) -> Result<Exit, Exit> {
     session.terminal.data(&out);
     session.terminal.note("kith doctor --store looks closer, while no service runs");
     Ok(exit)
+}
+
+/// The tables that are read from servers: whether they can be reached and read, and whether the key can be one.
+fn tables(session: &mut Session, parts: &Parts) -> Vec<(String, Vec<Diagnostic>)> {
+    let customers = parts.config.customers.iter().map(|spec| ("customers", spec));
+    let related = parts.config.related.iter().map(|spec| ("related", spec));
+    let mut told = Vec::new();
+    for (kind, spec) in customers.chain(related) {
+        let TableKind::SqlServer(rows) = &spec.kind else { continue };
+        let place = Place::Path(format!("[{kind}.{}]", spec.name));
+        let problems = match crate::customers::look(spec) {
+            Ok(None) => Vec::new(),
+            Ok(Some(looked)) => looked_at(&looked, &place, kind == "customers", &rows.key),
+            Err(error) => vec![error.diagnostic()],
+        };
+        for problem in &problems {
+            session.terminal.problem(problem);
+        }
+        told.push((format!("{kind} {}", spec.name), problems));
+    }
+    told
+}
+
+fn looked_at(looked: &Looked, place: &Place, customers: bool, key: &str) -> Vec<Diagnostic> {
+    let mut problems = Vec::new();
+    if looked.may_read == Some(false) {
+        let message = "the login may not read the table";
+        problems.push(Diagnostic::error(Code("KITH-U015"), place.clone(), message, "let the DBA grant SELECT on it to the login"));
+    }
+    if customers && looked.unique == Some(false) {
+        let message = format!(
+            "no unique index says that `{key}` identifies a row: rows with one key stand aside, and pages are read without an index"
+        );
+        let remedy = "let the DBA add a unique index, or name the column that has one in `key`";
+        problems.push(Diagnostic::warning(Code("KITH-U034"), place.clone(), message, remedy));
+    }
+    if customers && looked.nullable && looked.unique.is_some() {
+        let message = format!("the key `{key}` may be NULL: such rows stand aside");
+        problems.push(Diagnostic::warning(Code("KITH-U034"), place.clone(), message, "declare the column NOT NULL, or name another key"));
+    }
+    problems
 }
 
 fn standing(parts: &Parts) -> Result<Option<Standing>, Diagnostic> {

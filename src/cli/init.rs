@@ -41,6 +41,7 @@ shipped! {
     "connectors/targets/http.yaml"
     "connectors/targets/ndjson.yaml"
     "connectors/targets/sqlite.yaml"
+    "connectors/targets/sqlserver.yaml"
     "mappings/README.md"
     "mappings/mapping.schema.json"
     "mappings/models/model.schema.json"

@@ -2,6 +2,8 @@
 
 mod audit;
 mod check;
+mod connector;
+mod connector_init;
 mod dead_letter;
 mod doctor;
 mod environment;
@@ -86,6 +88,9 @@ pub enum Command {
     Check(check::Arguments),
     /// Run the tests inside mappings, and tell what they never exercise
     Test(test::Arguments),
+    /// Target files by themselves: check one, call an operation, bring a vendor's WSDL
+    #[command(subcommand)]
+    Connector(connector::Command),
     /// What a mapping says
     #[command(subcommand)]
     Mapping(mapping::Command),
@@ -161,6 +166,7 @@ pub fn run(arguments: Arguments, environment: Environment) -> Exit {
         Command::Init(arguments) => init::run(&arguments, &mut session),
         Command::Check(arguments) => check::run(&arguments, &mut session),
         Command::Test(arguments) => test::run(&arguments, &mut session),
+        Command::Connector(command) => connector::run(&command, &mut session),
         Command::Mapping(command) => mapping::run(&command, &mut session),
         Command::Explain(arguments) => explain::run(&arguments, &mut session),
         Command::Plan(arguments) => plan::run(&arguments, &mut session),

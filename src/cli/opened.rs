@@ -71,9 +71,27 @@ fn installation_keys(config: &Config, environment: &Environment, how: Keys) -> R
     .map_err(|e| e.diagnostic())
 }
 
-/// Reads the logins of the targets, once: whoever starts a service may read secrets, whoever only looks at its state need not.
+/// Reads the logins of targets and of the customers' servers, once: whoever starts a service needs all of them.
 fn read_secrets(config: &mut Config, environment: &Environment) -> Result<(), Diagnostic> {
+    read_table_secrets(config, environment)?;
     for secret in config.targets.iter_mut().flat_map(|target| target.place.secrets_mut()) {
+        secret.value = Some(environment.secret(&secret.source)?);
+    }
+    Ok(())
+}
+
+/// Whoever reads customers for a preview or a look needs their logins, and those of targets only where they are there.
+fn borrow_secrets(config: &mut Config, environment: &Environment) -> Result<(), Diagnostic> {
+    read_table_secrets(config, environment)?;
+    for secret in config.targets.iter_mut().flat_map(|target| target.place.secrets_mut()) {
+        secret.value = environment.secret(&secret.source).ok();
+    }
+    Ok(())
+}
+
+fn read_table_secrets(config: &mut Config, environment: &Environment) -> Result<(), Diagnostic> {
+    let tables = config.customers.iter_mut().chain(&mut config.related);
+    for secret in tables.flat_map(crate::declare::config::TableSpec::secrets_mut) {
         secret.value = Some(environment.secret(&secret.source)?);
     }
     Ok(())
@@ -94,9 +112,13 @@ fn parts_of(project: Project, session: &mut Session, how: Keys) -> Result<(Proje
         }
     };
     let mut project = project;
-    if how == Keys::Made
-        && let Err(problem) = read_secrets(&mut project.config, &session.environment)
-    {
+    let read = match how {
+        Keys::Made => read_secrets(&mut project.config, &session.environment),
+        Keys::Borrowed => borrow_secrets(&mut project.config, &session.environment),
+        // Whoever only looks at the state needs none.
+        Keys::There => Ok(()),
+    };
+    if let Err(problem) = read {
         session.terminal.problem(&problem);
         return Err(Exit::Failed);
     }

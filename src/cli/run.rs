@@ -249,6 +249,7 @@ fn page(summary: &Summary, accuracy: Option<Accuracy>, config: &crate::declare::
         let place = match &target.place {
             TargetPlace::File(path) => path.display().to_string(),
             TargetPlace::Service(service) => service.url.clone(),
+            TargetPlace::Server(server) => format!("{} on {}", server.database, server.address),
         };
         line(&mut out, format_args!("                {place} holds what was written to {}", target.name));
     }

@@ -3,7 +3,9 @@
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::model::ParkReason;
 use crate::wire::input::InputError;
-use std::path::PathBuf;
+use crate::wire::tds::{Policy, TdsFault, meaning};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Why a table can't be read to its end. None of its rows may be applied.
 #[derive(Debug, thiserror::Error)]
@@ -52,12 +54,98 @@ pub enum CustomersError {
         #[source]
         source: rusqlite::Error,
     },
+    /// A service can't be read now, or its target file is not right.
+    #[error("the customers can't be read: {name}: {message}")]
+    Service {
+        /// Which query of which target.
+        name: String,
+        /// Why.
+        message: String,
+    },
+    /// A service gave something else than it said.
+    #[error("the read is not complete: {name}: {message}")]
+    Incomplete {
+        /// Which query of which target.
+        name: String,
+        /// How that is known.
+        message: String,
+    },
     /// A query that is no `SELECT`.
     #[error("the query on {} does more than read", .path.display())]
     NotAQuery {
         /// The file.
         path: PathBuf,
     },
+    /// A SQL Server.
+    #[error("{place} can't be read: {fault}")]
+    Server {
+        /// Table and server.
+        place: Arc<str>,
+        /// What it says.
+        fault: TdsFault,
+    },
+    /// A key whose order can't be continued exactly.
+    #[error("the rows of {place} can't be read in the order of `{key}`, which is {sql_type}")]
+    NoOrder {
+        /// Table and server.
+        place: Arc<str>,
+        /// The key column.
+        key: Arc<str>,
+        /// Its type.
+        sql_type: String,
+    },
+    /// Pages that come again and again.
+    #[error("the pages of {place} do not come to an end: behind a key of `{key}` the server gives it once more")]
+    NoAdvance {
+        /// Table and server.
+        place: Arc<str>,
+        /// The key column.
+        key: Arc<str>,
+    },
+    /// `changes` that do not tell changes.
+    #[error("what changed in {place} can't be told: {why}")]
+    NoChanges {
+        /// Table and server.
+        place: Arc<str>,
+        /// Why.
+        why: Arc<str>,
+    },
+    /// More than memory should hold.
+    #[error("{place} has {rows} rows; at most {most} are held")]
+    TooManyRows {
+        /// Table and server.
+        place: Arc<str>,
+        /// What it has.
+        rows: i64,
+        /// What is held.
+        most: i64,
+    },
+}
+
+/// The page for what a server says.
+const fn server_code(fault: &TdsFault) -> &'static str {
+    match fault {
+        TdsFault::Unreachable { .. } | TdsFault::Tls { .. } | TdsFault::Lost { .. } | TdsFault::NotUnderstood { .. } => "KITH-U011",
+        TdsFault::Server { number, .. } => match (*number, meaning(*number).policy) {
+            (_, Policy::Login) => "KITH-U012",
+            (4060 | 911 | 916 | 4062..=4064, _) => "KITH-U013",
+            (229 | 230 | 262 | 297 | 300 | 371, _) => "KITH-U015",
+            (_, Policy::Away | Policy::Throttled | Policy::Race) => "KITH-U011",
+            _ => "KITH-U014",
+        },
+    }
+}
+
+fn server_remedy(code: &str) -> &'static str {
+    match code {
+        "KITH-U012" => "Check `user`, `password` and that the login is enabled; the customers of the last complete read stay in force",
+        "KITH-U013" => "Check `database`, and that the login has a user in it; the customers of the last complete read stay in force",
+        "KITH-U015" => "Let the DBA grant SELECT on the table or view to the login (with Change Tracking also VIEW CHANGE TRACKING)",
+        "KITH-U014" => {
+            "Check `table` or `query`, `key` and `changes`; a query is one SELECT without ORDER BY, and each of its columns has a name"
+        }
+        _ => "Check `server`, `encrypt`, the network and the server itself; the customers of the last complete read stay in force",
+    }
 }
 
 fn columns(missing: &[(String, Option<String>)]) -> String {
@@ -78,6 +166,13 @@ impl CustomersError {
             Self::EndlessRow { .. } => "KITH-U008",
             Self::Database { .. } => "KITH-U009",
             Self::NotAQuery { .. } => "KITH-U010",
+            Self::Service { .. } => "KITH-U040",
+            Self::Incomplete { .. } => "KITH-U041",
+            Self::Server { fault, .. } => server_code(fault),
+            Self::NoOrder { .. } => "KITH-U016",
+            Self::NoAdvance { .. } => "KITH-U017",
+            Self::NoChanges { .. } => "KITH-U018",
+            Self::TooManyRows { .. } => "KITH-U019",
         })
     }
 
@@ -86,6 +181,28 @@ impl CustomersError {
         const AGAIN: &str =
             "The customers of the last complete read stay in force; bring the whole file (write it under another name, then rename it)";
         let (path, line, remedy) = match self {
+            Self::Service { name, .. } | Self::Incomplete { name, .. } => {
+                let remedy = "the customers of the last complete read stay in force; `kith doctor` tries the service and its login";
+                return Diagnostic::error(self.code(), Place::Named(name.clone()), self.to_string(), remedy);
+            }
+            Self::Server { place, fault } => (Path::new(&**place), None, server_remedy(server_code(fault)).to_owned()),
+            Self::NoOrder { place, .. } => (
+                Path::new(&**place),
+                None,
+                "Name a column of whole numbers, decimals, GUIDs or text of a limited length in `key`".to_owned(),
+            ),
+            Self::NoAdvance { place, .. } => {
+                (Path::new(&**place), None, "Name a unique column in `key`; compare its collation with that of the database".to_owned())
+            }
+            Self::NoChanges { place, .. } => {
+                let remedy = "Name a rowversion or a date and time in `changes`, turn Change Tracking on for database and table, or leave `changes` out";
+                (Path::new(&**place), None, remedy.to_owned())
+            }
+            Self::TooManyRows { place, .. } => (
+                Path::new(&**place),
+                None,
+                "Write a `query` that gives the rows that are wanted, such as those of the last year".to_owned(),
+            ),
             Self::Input(input) => {
                 let (path, remedy) = match input {
                     InputError::Missing(path) => {
@@ -95,33 +212,36 @@ impl CustomersError {
                     InputError::Unreadable { path, .. } => (path, "Give the service's user the right to read it, and check the disk"),
                     InputError::CutOff(path) | InputError::Changed(path) | InputError::Damaged { path, .. } => (path, AGAIN),
                 };
-                (path, None, remedy.to_owned())
+                (path.as_path(), None, remedy.to_owned())
             }
-            Self::LastRowCutOff { path, line } => (path, Some(*line), AGAIN.to_owned()),
+            Self::LastRowCutOff { path, line } => (path.as_path(), Some(*line), AGAIN.to_owned()),
             Self::Header { path, .. } => {
-                (path, Some(1), "The first line must name the columns, each once, in UTF-8; check `delimiter` too".to_owned())
+                (path.as_path(), Some(1), "The first line must name the columns, each once, in UTF-8; check `delimiter` too".to_owned())
             }
             Self::MissingColumns { path, missing } => {
                 let near: Vec<_> =
                     missing.iter().filter_map(|(name, near)| near.as_ref().map(|near| format!("`{near}` for `{name}`"))).collect();
                 let near = if near.is_empty() { String::new() } else { format!("did the mapping mean {}? ", near.join(", ")) };
-                (
-                    path,
-                    Some(1),
-                    format!(
-                        "{near}Correct the mapping's `from` or the export; check `delimiter` too; a field may be marked `optional: true`"
-                    ),
-                )
+                // A server has no first line.
+                let (line, remedy) = if path.is_file() {
+                    (Some(1), "Correct the mapping's `from` or the export; check `delimiter` too; a field may be marked `optional: true`")
+                } else {
+                    (
+                        None,
+                        "Correct the mapping's `from`, the configuration's `key` and `changes`, or the table or query; a field may be marked `optional: true`",
+                    )
+                };
+                (path.as_path(), line, format!("{near}{remedy}"))
             }
             Self::EndlessRow { path, line } => (
-                path,
+                path.as_path(),
                 Some(*line),
                 "Look for a quotation mark that is never closed near that line; quotation marks inside a cell are doubled".to_owned(),
             ),
             Self::Database { path, .. } => {
-                (path, None, "Check that the path names a SQLite database and that table, query and rights are right".to_owned())
+                (path.as_path(), None, "Check that the path names a SQLite database and that table, query and rights are right".to_owned())
             }
-            Self::NotAQuery { path } => (path, None, "Write one SELECT; the database is opened for reading only".to_owned()),
+            Self::NotAQuery { path } => (path.as_path(), None, "Write one SELECT; the database is opened for reading only".to_owned()),
         };
         let place = match line {
             Some(line) => Place::Line(path.display().to_string(), line),

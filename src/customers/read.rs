@@ -1,8 +1,9 @@
 //! Customers, row by row, with a digest each.
 
-use super::table::{Cell, Table};
+use super::sqlserver::{Looked, Mark};
+use super::table::{Cell, Table, Taker};
 use super::{CustomersError, RowFault};
-use crate::declare::config::TableSpec;
+use crate::declare::config::{TableKind, TableSpec};
 use crate::model::{Customer, CustomerId, Digest, ParkReason, Personal, Value};
 use crate::normalize::{Cleaner, CustomerFields, Extract};
 use sha2::{Digest as _, Sha256};
@@ -59,6 +60,17 @@ fn required(fields: &CustomerFields) -> Vec<bool> {
     fields.columns.iter().enumerate().map(column).collect()
 }
 
+/// What is read of one row.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ReadRow {
+    /// A customer.
+    Customer(ReadCustomer),
+    /// It is there, and nothing of it changed since the last read.
+    Unchanged(CustomerId),
+    /// It stands aside.
+    Parked(ParkedRow),
+}
+
 /// Reads all customers of a table and hands them to `each` in batches of `batch` rows, in the table's order.
 ///
 /// # Errors
@@ -69,35 +81,166 @@ pub fn read(
     batch: usize,
     each: &mut dyn FnMut(Vec<Result<ReadCustomer, ParkedRow>>),
 ) -> Result<ReadSummary, CustomersError> {
+    let mut whole = |rows: Vec<ReadRow>| {
+        let row = |row| match row {
+            ReadRow::Customer(customer) => Some(Ok(customer)),
+            ReadRow::Parked(aside) => Some(Err(aside)),
+            ReadRow::Unchanged(_) => None,
+        };
+        each(rows.into_iter().filter_map(row).collect());
+    };
+    read_since(spec, fields, batch, None, &mut whole).map(|(summary, _)| summary)
+}
+
+/// What was known before: how far the last read of this process came, and the digest of each customer that it found.
+pub struct Before<'a> {
+    /// From the last complete read.
+    pub mark: &'a Mark,
+    /// Of customers in force.
+    pub digest: &'a dyn Fn(&CustomerId) -> Option<[u8; 16]>,
+}
+
+/// [`read`], but of a server the rows that changed since, and the keys of the others. Also tells how far it came; `None` for files.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_since(
+    spec: &TableSpec,
+    fields: &CustomerFields,
+    batch: usize,
+    before: Option<&Before<'_>>,
+    each: &mut dyn FnMut(Vec<ReadRow>),
+) -> Result<(ReadSummary, Option<Mark>), CustomersError> {
     let batch = batch.max(1);
-    let table = Table::open(spec)?;
+    let mut table = Table::open(spec)?;
     let required = required(fields);
     let merged = fields.merged_into.as_deref();
     let wanted = std::iter::once((&*fields.key, false))
         .chain(merged.map(|name| (name, false)))
         .chain(fields.columns.iter().zip(&required).map(|(name, required)| (&**name, !required)));
     let pick = table.positions(wanted)?;
-    let (mut rows, mut parked) = (Vec::with_capacity(batch), 0);
-    let mut seen: HashSet<Arc<str>> = HashSet::new();
-    let scanned = table.rows(&pick, &mut |line, row| {
+    let now = table.now()?;
+    let mut taking = Taking {
+        fields,
+        before,
+        batch,
+        each,
+        rows: Vec::with_capacity(batch),
+        parked: 0,
+        seen: HashSet::new(),
+        aside: HashSet::new(),
+        sum: [0; 4],
+    };
+    let scanned = table.rows(&pick, (before.map(|before| before.mark), now.as_ref()), &mut taking)?;
+    let Taking { rows, parked, aside, sum, each, .. } = taking;
+    if !rows.is_empty() {
+        each(rows);
+    }
+    let digest = if now.is_some() { summed(sum, scanned.rows) } else { scanned.digest };
+    Ok((ReadSummary { rows: scanned.rows, parked, digest }, now.map(|now| now.with_aside(aside))))
+}
+
+/// How far a server's table is: a cheap question. `None` for files.
+///
+/// # Errors
+/// As [`read`].
+pub fn mark(spec: &TableSpec) -> Result<Option<Mark>, CustomersError> {
+    match spec.kind {
+        TableKind::SqlServer(_) => Table::open(spec)?.now(),
+        TableKind::Csv { .. } | TableKind::Sqlite { .. } | TableKind::Soap(_) => Ok(None),
+    }
+}
+
+/// Looks at a server's table as `kith doctor` wants it; `None` for files.
+///
+/// # Errors
+/// As [`read`].
+pub fn look(spec: &TableSpec) -> Result<Option<Looked>, CustomersError> {
+    Table::open(spec)?.server().map(|mut server| server.look()).transpose()
+}
+
+struct Taking<'a, 'e> {
+    fields: &'a CustomerFields,
+    before: Option<&'a Before<'a>>,
+    batch: usize,
+    each: &'e mut dyn FnMut(Vec<ReadRow>),
+    rows: Vec<ReadRow>,
+    parked: u64,
+    seen: HashSet<Arc<str>>,
+    /// Keys of the rows that stand aside.
+    aside: HashSet<Arc<str>>,
+    /// Of what was read, in any order: a whole read and a read of the changes meet the rows in different orders.
+    sum: [u64; 4],
+}
+
+impl Taking<'_, '_> {
+    fn push(&mut self, row: ReadRow) {
+        self.rows.push(row);
+        if self.rows.len() >= self.batch {
+            (self.each)(std::mem::replace(&mut self.rows, Vec::with_capacity(self.batch)));
+        }
+    }
+
+    fn add(&mut self, kind: u8, id: &str, digest: &[u8]) {
+        let mut hash = Sha256::new();
+        hash.update([kind]);
+        hash.update(id.len().to_be_bytes());
+        hash.update(id.as_bytes());
+        hash.update(digest);
+        let full: [u8; 32] = hash.finalize().into();
+        for (lane, bytes) in self.sum.iter_mut().zip(full.chunks_exact(8)) {
+            *lane = lane.wrapping_add(bytes.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes)));
+        }
+    }
+}
+
+fn summed(sum: [u64; 4], rows: u64) -> Digest {
+    let mut hash = Sha256::new();
+    hash.update(rows.to_be_bytes());
+    for lane in sum {
+        hash.update(lane.to_be_bytes());
+    }
+    Digest(hash.finalize().into())
+}
+
+impl Taker for Taking<'_, '_> {
+    fn row(&mut self, line: u64, row: Result<&[Cell<'_>], (RowFault, Option<&str>)>) {
         let row = match row {
-            Ok(cells) => customer(cells, fields, &mut seen),
+            Ok(cells) => customer(cells, self.fields, &mut self.seen),
             Err((fault, key)) => {
                 Err((fault, key.map(str::trim).filter(|key| !key.is_empty() && key.len() <= MAX_KEY_BYTES).map(CustomerId::from)))
             }
         };
-        rows.push(row.map_err(|(fault, customer)| {
-            parked += 1;
-            ParkedRow { line, customer, reason: fault.park_reason() }
-        }));
-        if rows.len() >= batch {
-            each(std::mem::replace(&mut rows, Vec::with_capacity(batch)));
+        match row {
+            Ok(read) => {
+                self.add(1, read.customer.id.as_str(), &read.digest);
+                self.push(ReadRow::Customer(read));
+            }
+            Err((fault, customer)) => {
+                self.parked += 1;
+                let id = customer.as_ref().map_or("", |id| id.as_str()).to_owned();
+                self.add(2, &id, fault.code().0.as_bytes());
+                if let Some(id) = &customer {
+                    self.aside.insert(id.0.clone());
+                }
+                self.push(ReadRow::Parked(ParkedRow { line, customer, reason: fault.park_reason() }));
+            }
         }
-    })?;
-    if !rows.is_empty() {
-        each(rows);
     }
-    Ok(ReadSummary { rows: scanned.rows, parked, digest: scanned.digest })
+
+    fn unchanged(&mut self, line: u64, cell: Cell<'_>) -> bool {
+        let Some(before) = self.before else { return false };
+        let Ok(id) = key(Some(cell), &self.fields.key) else { return false };
+        let id = CustomerId(id);
+        let Some(digest) = (before.digest)(&id) else { return false };
+        if !self.seen.insert(id.0.clone()) {
+            self.row(line, Err((RowFault::DuplicateKey, Some(id.as_str()))));
+            return true;
+        }
+        self.add(1, id.as_str(), &digest);
+        self.push(ReadRow::Unchanged(id));
+        true
+    }
 }
 
 /// The key as text.

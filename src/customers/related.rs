@@ -3,7 +3,7 @@
 //! A quarter of a million orders with six columns take some 15 MB here; as values of their own they would take 120.
 
 use super::read::key;
-use super::table::{Cell, Table};
+use super::table::{Cell, Table, Taker};
 use super::{CustomersError, ParkedRow, ReadSummary};
 use crate::declare::config::TableSpec;
 use crate::model::{CustomerId, Personal, RelatedRecord, Value};
@@ -120,19 +120,35 @@ fn unpack(bytes: &mut &[u8]) -> Value {
     value.unwrap_or_default()
 }
 
+struct Each<F>(F);
+
+impl<F: FnMut(u64, Result<&[Cell<'_>], (super::RowFault, Option<&str>)>)> Taker for Each<F> {
+    fn row(&mut self, line: u64, row: Result<&[Cell<'_>], (super::RowFault, Option<&str>)>) {
+        (self.0)(line, row);
+    }
+
+    fn unchanged(&mut self, _line: u64, _key: Cell<'_>) -> bool {
+        false
+    }
+}
+
 /// Reads a table of related records; `by` is the column that holds the customer's key. Of each customer the last `last` rows are kept.
 /// Rows without a key or with bytes that are no text stand aside, the first thousand of them described.
 ///
 /// # Errors
 /// Why the table can't be read to its end; then the records of the last complete read stay in force.
 pub fn read_related(spec: &TableSpec, by: &str, last: usize) -> Result<(Related, Vec<ParkedRow>, ReadSummary), CustomersError> {
-    let table = Table::open(spec)?;
+    let mut table = Table::open(spec)?;
+    let now = table.now()?;
+    if let Some(now) = &now {
+        table.bounded(now)?;
+    }
     let mut pick = table.positions([(by, false)])?;
     let columns: Arc<[Arc<str>]> = table.header.iter().cloned().collect();
     pick.extend((0..columns.len()).map(Some));
     let mut related = Related { columns, ..Related::default() };
     let (mut parked, mut parked_count, mut live, mut dead) = (Vec::new(), 0, 0_usize, 0_usize);
-    let scanned = table.rows(&pick, &mut |line, row| {
+    let mut each = Each(|line: u64, row: Result<&[Cell<'_>], (super::RowFault, Option<&str>)>| {
         let kept = match row {
             Ok(cells) => key(cells.first().copied(), by).map(|key| (key, cells)),
             Err((fault, _)) => Err(fault),
@@ -167,7 +183,8 @@ pub fn read_related(spec: &TableSpec, by: &str, last: usize) -> Result<(Related,
             related.compact();
             dead = 0;
         }
-    })?;
+    });
+    let scanned = table.rows(&pick, (None, now.as_ref()), &mut each)?;
     related.cells.shrink_to_fit();
     Ok((related, parked, ReadSummary { rows: scanned.rows, parked: parked_count, digest: scanned.digest }))
 }

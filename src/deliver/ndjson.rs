@@ -82,7 +82,7 @@ impl Inner {
                     }
                 };
             if journal.effect(delivery.idempotency).is_some() || !keys.insert(delivery.idempotency) {
-                answers.push(Ok(Receipt { delivery: delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new() }));
+                answers.push(Ok(Receipt { delivery: delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new(), kept: Vec::new() }));
                 continue;
             }
             let record = journal::record_id(&prepared);
@@ -94,14 +94,16 @@ impl Inner {
             let planned = prepared.plan(delivery.intent, existing.as_deref());
             newest.insert(record, lines.len());
             lines.push(Line::new(delivery, &prepared, record, &planned, standing));
-            answers.push(Ok(Receipt { delivery: delivery.id, effect: planned.effect, changes: planned.changes }));
+            answers.push(Ok(Receipt { delivery: delivery.id, effect: planned.effect, changes: planned.changes, kept: Vec::new() }));
         }
         Ok((answers, lines))
     }
 
     fn settle(&self, delivery: &Delivery) -> Result<Settled, DeliveryError> {
         let effect = Journal::read(&self.path)?.effect(delivery.idempotency);
-        Ok(effect.map_or(Settled::NotThere, |effect| Settled::Delivered(Receipt { delivery: delivery.id, effect, changes: Vec::new() })))
+        Ok(effect.map_or(Settled::NotThere, |effect| {
+            Settled::Delivered(Receipt { delivery: delivery.id, effect, changes: Vec::new(), kept: Vec::new() })
+        }))
     }
 
     fn check(&self) -> Problems {

@@ -73,6 +73,7 @@ impl<'a> Prepared<'a> {
             (WriteIntent::Keep, _) => return unchanged(WriteEffect::Kept),
             (WriteIntent::Remove | WriteIntent::Blank, None) => return unchanged(WriteEffect::Unchanged),
             (WriteIntent::Write, Some(_)) if self.operation.write == WriteMode::InsertOnly => return unchanged(WriteEffect::Unchanged),
+            (WriteIntent::Write, None) if self.operation.write == WriteMode::UpdateOnly => return unchanged(WriteEffect::Unchanged),
             (WriteIntent::Write, _) => {
                 let values = self.values.iter().enumerate().filter_map(|(at, value)| value.clone().map(|value| (at, value)));
                 (if existing.is_some() { WriteEffect::Updated } else { WriteEffect::Inserted }, values.collect())
@@ -105,13 +106,6 @@ fn fitted(field: &TargetField, value: &Value) -> Result<Value, DeliveryError> {
     let wrong =
         || DeliveryError::refused("KITH-D005", format!("`{}` holds {}, the value is {}", field.name, field.kind.name(), value.kind()));
     match (field.kind, value) {
-        // Whole numbers are exact in a double up to 2^53.
-        #[expect(clippy::cast_precision_loss, reason = "exact, as the guard says")]
-        (FieldKind::Number, Value::Integer(number)) if number.unsigned_abs() <= 1 << 53 => Ok(Value::Number(*number as f64)),
-        (FieldKind::Number, Value::Integer(_)) => Err(wrong()),
-        (FieldKind::Number, Value::Number(number)) if !number.is_finite() => Err(wrong()),
-        // A key that was stored and came back as JSON has its times as text.
-        (FieldKind::Time, Value::Text(text)) => text.parse().map(Value::Time).map_err(|_source| wrong()),
         (FieldKind::Text, Value::Text(text)) => match field.max_length {
             // Bytes are at least as many as characters: counting is for the few that come near.
             Some(limit) if text.len() > limit && text.chars().count() > limit => {
@@ -120,7 +114,6 @@ fn fitted(field: &TargetField, value: &Value) -> Result<Value, DeliveryError> {
             }
             _ => Ok(value.clone()),
         },
-        (kind, value) if kind.accepts(value) => Ok(value.clone()),
-        _ => Err(wrong()),
+        (kind, value) => kind.fitted(value).ok_or_else(wrong),
     }
 }

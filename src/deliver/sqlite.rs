@@ -92,7 +92,9 @@ impl Inner {
         let effect = schema::has_ledger(&connection)
             .and_then(|there| if there { session::recorded(&connection, delivery.idempotency) } else { Ok(None) })
             .map_err(|error| self.error(session::fault(&self.path, &error)))?;
-        Ok(effect.map_or(Settled::NotThere, |effect| Settled::Delivered(Receipt { delivery: delivery.id, effect, changes: Vec::new() })))
+        Ok(effect.map_or(Settled::NotThere, |effect| {
+            Settled::Delivered(Receipt { delivery: delivery.id, effect, changes: Vec::new(), kept: Vec::new() })
+        }))
     }
 
     /// What a write would answer: the same arithmetic over the same rows, with what the batch itself would have written laid over them.
@@ -117,7 +119,7 @@ impl Inner {
                 _ => false,
             };
             if recorded || !keys.insert(delivery.idempotency) {
-                answers.push(Ok(Receipt { delivery: delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new() }));
+                answers.push(Ok(Receipt { delivery: delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new(), kept: Vec::new() }));
                 continue;
             }
             let place =
@@ -159,7 +161,7 @@ impl Inner {
                 row
             });
             rows.insert(place, after);
-            answers.push(Ok(Receipt { delivery: delivery.id, effect: planned.effect, changes: planned.changes }));
+            answers.push(Ok(Receipt { delivery: delivery.id, effect: planned.effect, changes: planned.changes, kept: Vec::new() }));
         }
         Ok(answers)
     }

@@ -6,6 +6,6 @@ mod reconcile;
 mod records;
 
 pub use facts::{Decided, EnrichedFacts, Facts, Fields};
-pub use plan::{Choice, DeliverEntry, EnrichField, EnrichValue, Enrichment, OnDelete, Subject};
+pub use plan::{Choice, DeliverEntry, EnrichField, EnrichValue, Enrichment, OnConflict, OnDelete, Subject};
 pub use reconcile::{Due, Planned, Standing, Write, reconcile_link, reconcile_object};
 pub use records::{Record, key_payload};

@@ -51,6 +51,34 @@ pub enum OnDelete {
     Keep,
 }
 
+/// What happens to a field that the CRM changed since it was written, and that is to be written otherwise now.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum OnConflict {
+    /// The CRM's value stays.
+    Theirs,
+    /// It is overwritten.
+    Ours,
+    /// The later of the two edits stays.
+    Newest,
+    /// A person decides: the delivery is a dead letter.
+    Park,
+}
+
+impl OnConflict {
+    /// Every word.
+    pub const ALL: [Self; 4] = [Self::Theirs, Self::Ours, Self::Newest, Self::Park];
+
+    /// The word that files use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Theirs => "theirs",
+            Self::Ours => "ours",
+            Self::Newest => "newest",
+            Self::Park => "park",
+        }
+    }
+}
+
 /// One entry of `deliver`.
 #[derive(Clone, Debug)]
 pub struct DeliverEntry {
@@ -70,6 +98,8 @@ pub struct DeliverEntry {
     pub record_key: Vec<Arc<str>>,
     /// What a Delete does: the mapping's word, else the operation's.
     pub on_delete: OnDelete,
+    /// What happens when the CRM changed the record too; `None`: as the operation says.
+    pub on_conflict: Option<OnConflict>,
     /// How far back a later link delivers what was said before, in days; `None`: not at all.
     pub backfill_days: Option<u32>,
     /// How urgent its deliveries are.

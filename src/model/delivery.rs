@@ -344,4 +344,6 @@ pub struct Receipt {
     pub effect: WriteEffect,
     /// Before and after, by field; only fields that changed.
     pub changes: Vec<FieldChange>,
+    /// Fields that keep what the CRM changed: not written, as the mapping's `on_conflict` says.
+    pub kept: Vec<Arc<str>>,
 }

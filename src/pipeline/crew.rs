@@ -77,7 +77,7 @@ impl Crew {
             let lane = Lane {
                 id: id.clone(),
                 store: shared.store.clone(),
-                target: AnyTarget::new(spec, file.clone()),
+                target: AnyTarget::new(spec, file.clone(), &parts.rulebook.enrich.deliver),
                 rules: Arc::new(file.rules.clone()),
                 endpoint,
                 scribe: shared.scribe.clone(),

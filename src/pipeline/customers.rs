@@ -4,7 +4,9 @@ use super::decide::{Deciding, KnownSide};
 use super::leaves::Scribe;
 use super::progress::{Progress, Stage};
 use super::{Clock, Fault, Parts, RunError};
-use crate::customers::{CustomersError, ParkedRow, ReadCustomer, ReadSummary, Related, read, read_related};
+use crate::customers::{
+    Before, CustomersError, Mark, ParkedRow, ReadCustomer, ReadRow, ReadSummary, Related, mark, read_related, read_since,
+};
 use crate::declare::config::{TableKind, TableSpec};
 use crate::declare::mapping::Rulebook;
 use crate::diagnose::{Code, Diagnostic, Place};
@@ -67,6 +69,39 @@ pub struct CustomersSide {
     known: Option<Arc<KnownSide>>,
     /// Length and time of each file when it was last read whole.
     stamps: Vec<(u64, Option<SystemTime>)>,
+    /// How far each server's table was when it was last read, in the same order; `None` for files.
+    marks: Vec<Option<Asked>>,
+    /// The customers that the last read showed as merged into another one.
+    merged: Arc<HashSet<CustomerId>>,
+}
+
+/// A server's table when it was last asked.
+#[derive(Clone, Debug)]
+struct Asked {
+    mark: Mark,
+    /// When it was last asked.
+    at: Timestamp,
+    /// Since when the answer is the same.
+    same_since: Timestamp,
+}
+
+impl Asked {
+    /// The next answer of the same table.
+    fn next(before: Option<&Self>, mark: Mark, at: Timestamp) -> Self {
+        let same_since = before.filter(|before| mark.is_as(&before.mark)).map_or(at, |before| before.same_since);
+        Self { mark, at, same_since }
+    }
+
+    /// Whether the answer says for sure that nothing is new.
+    fn nothing_new(&self, now: &Mark, at: Timestamp) -> bool {
+        now.is_as(&self.mark) && past(self.same_since, at, now.settles_after())
+    }
+}
+
+/// Whether so much time is between two moments. A clock that was set back makes nobody wait.
+fn past(from: Timestamp, to: Timestamp, time: std::time::Duration) -> bool {
+    let between = to.duration_since(from);
+    between.is_negative() || between.unsigned_abs() >= time
 }
 
 /// The rows of one read, compared with the last complete one.
@@ -75,10 +110,20 @@ struct Compared {
     changed: Vec<Customer>,
     upserted: Vec<(CustomerId, [u8; 16])>,
     added: u64,
-    merged: u64,
+    merged: HashSet<CustomerId>,
     seen: HashSet<CustomerId>,
     parked: Vec<ParkedRow>,
     summary: ReadSummary,
+    mark: Option<Mark>,
+}
+
+/// What one look at the tables brings.
+struct Looked {
+    compared: Compared,
+    related: Vec<(Arc<str>, Related)>,
+    related_rows: u64,
+    /// Of the related tables.
+    marks: Vec<Option<Mark>>,
 }
 
 impl CustomersSide {
@@ -113,12 +158,19 @@ impl CustomersSide {
             .iter()
             .map(|r| section(parts.config.related(&r.from), "related", &r.from).cloned())
             .collect::<Result<_, _>>()?;
-        let stamps: Vec<_> = std::iter::once(&spec).chain(&related).map(stamp).collect();
-        if self.known.is_some() && stamps == self.stamps {
+        let now = clock.now();
+        let stamps: Vec<_> = std::iter::once(&spec).chain(&related).map(|spec| stamp(spec, now)).collect();
+        if self.known.is_some() && stamps == self.stamps && self.servers_are_as_before(&spec, &related, now).await? {
             return Ok(Refreshed::default());
         }
         let before = Arc::new(store.known_customers(&spec.name).await?);
-        let (mut compared, related) = self.read(rulebook.clone(), spec.clone(), related, before.clone()).await?;
+        let looked = self.read(rulebook.clone(), spec.clone(), related, before.clone()).await?;
+        let Looked { mut compared, related, related_rows, marks } = looked;
+        let marks = std::iter::once(compared.mark.take()).chain(marks);
+        let asked: Vec<Option<Asked>> = marks
+            .enumerate()
+            .map(|(at, mark)| mark.map(|mark| Asked::next(self.marks.get(at).and_then(Option::as_ref), mark, now)))
+            .collect();
         progress.advance(Stage::Customers, compared.summary.rows, None);
         let named_aside: HashSet<&CustomerId> = compared.parked.iter().filter_map(|p| p.customer.as_ref()).collect();
         let retired: Vec<CustomerId> = before
@@ -132,7 +184,7 @@ impl CustomersSide {
             self.known = None;
             return Err(RunError::Fault(retire_guard(&spec, retired.len(), in_force, rulebook.guard.retire)));
         }
-        self.bring_in(compared.fresh.take(), &compared.changed, &retired, related.0);
+        self.bring_in(compared.fresh.take(), &compared.changed, &retired, related);
         if self.known.is_none() {
             return Ok(Refreshed::default());
         }
@@ -149,8 +201,8 @@ impl CustomersSide {
             added: compared.added,
             changed: compared.upserted.len() as u64 - compared.added,
             retired: retired.len() as u64,
-            merged: compared.merged,
-            related: related.1,
+            merged: compared.merged.len() as u64,
+            related: related_rows,
         };
         let changed = told.added + told.changed + told.retired;
         if changed > 0 || before.read_digest != Some(told.digest) {
@@ -166,7 +218,27 @@ impl CustomersSide {
             store.customers(step).await?;
         }
         self.stamps = stamps;
+        self.marks = asked;
+        self.merged = Arc::new(compared.merged);
         Ok(Refreshed { changed, aside: aside(&spec, &compared.parked, compared.summary.parked) })
+    }
+
+    /// Asks the servers whose time has come whether something is new.
+    async fn servers_are_as_before(&mut self, spec: &TableSpec, related: &[TableSpec], now: Timestamp) -> Result<bool, RunError> {
+        for (at, table) in std::iter::once(spec).chain(related).enumerate() {
+            let TableKind::SqlServer(rows) = &table.kind else { continue };
+            let Some(asked) = self.marks.get_mut(at).and_then(Option::as_mut) else { return Ok(false) };
+            if !past(asked.at, now, std::time::Duration::from_secs(60 * u64::from(rows.every_minutes.get()))) {
+                continue;
+            }
+            let table = table.clone();
+            let answer = tokio::task::spawn_blocking(move || mark(&table)).await.map_err(RunError::Task)?;
+            match answer.map_err(|error| RunError::Fault(Fault::of(error.diagnostic())))? {
+                Some(mark) if asked.nothing_new(&mark, now) => asked.at = now,
+                Some(_) | None => return Ok(false),
+            }
+        }
+        Ok(true)
     }
 
     /// Reads the table on one thread, prepares rows on another and brings them in on a third; with an index in force, only what changed is kept.
@@ -176,18 +248,23 @@ impl CustomersSide {
         spec: TableSpec,
         related: Vec<TableSpec>,
         before: Arc<KnownCustomers>,
-    ) -> Result<(Compared, (Vec<(Arc<str>, Related)>, u64)), RunError> {
+    ) -> Result<Looked, RunError> {
         let first = self.known.is_none();
+        // Without an index in force everything is read.
+        let merged = self.merged.clone();
+        let since = if first { None } else { self.marks.first().cloned().flatten().map(|asked| asked.mark) };
         let reading = tokio::task::spawn_blocking(move || {
-            let compared = compare(&rulebook, &spec, &before, first)?;
-            let mut rows = 0;
+            let compared = compare(&rulebook, &spec, (&before, &merged), since.as_ref(), first)?;
+            let (mut rows, mut marks) = (0, Vec::with_capacity(related.len()));
             let mut sets = Vec::with_capacity(related.len());
             for (set, table) in rulebook.related.iter().zip(&related) {
+                // Asked before the rows are: what is written meanwhile is new to the next look.
+                marks.push(mark(table)?);
                 let (found, _parked, summary) = read_related(table, &set.by, set.last)?;
                 rows += summary.rows;
                 sets.push((set.name.clone(), found));
             }
-            Ok::<_, CustomersError>((compared, (sets, rows)))
+            Ok::<_, CustomersError>(Looked { compared, related: sets, related_rows: rows, marks })
         });
         reading.await.map_err(RunError::Task)?.map_err(|error| RunError::Fault(Fault::of(error.diagnostic())))
     }
@@ -280,38 +357,67 @@ fn hand_on<T>(to: &mpsc::SyncSender<T>, rows: T) {
     }
 }
 
+/// A row on its way into the index.
+enum Ready<P> {
+    Customer(Option<P>, ReadCustomer),
+    Unchanged(CustomerId),
+    Parked(ParkedRow),
+}
+
 /// Reads, prepares and brings in, each on a thread of its own.
-fn compare(rulebook: &Rulebook, spec: &TableSpec, before: &KnownCustomers, first: bool) -> Result<Compared, CustomersError> {
+fn compare(
+    rulebook: &Rulebook,
+    spec: &TableSpec,
+    (before, merged_before): (&KnownCustomers, &HashSet<CustomerId>),
+    since: Option<&Mark>,
+    first: bool,
+) -> Result<Compared, CustomersError> {
     // On the very first read everything is new and nobody was decided: no copy of the changed rows is needed.
     let keep_changed = !first || before.read_digest.is_some();
     std::thread::scope(|scope| {
-        let (send, receive) = mpsc::sync_channel::<Vec<Result<ReadCustomer, ParkedRow>>>(READ_AHEAD);
+        let (send, receive) = mpsc::sync_channel::<Vec<ReadRow>>(READ_AHEAD);
         let fields = &rulebook.customers;
-        let reader = scope.spawn(move || read(spec, fields, BATCH, &mut |rows| hand_on(&send, rows)));
+        let reader = scope.spawn(move || {
+            let in_force = |id: &CustomerId| before.customers.get(id).filter(|known| !known.retired).map(|known| known.digest);
+            let since = since.map(|mark| Before { mark, digest: &in_force });
+            read_since(spec, fields, BATCH, since.as_ref(), &mut |rows| hand_on(&send, rows))
+        });
         let mut index = first.then(|| empty_index(rulebook));
         let preparer = index.as_ref().map(Index::preparer);
         let (send, prepared) = mpsc::sync_channel(READ_AHEAD);
         scope.spawn(move || {
             for rows in receive {
-                let prepare = |row: Result<ReadCustomer, ParkedRow>| {
-                    row.map(|row| (preparer.as_ref().map(|preparer| preparer.prepare(&row.customer)), row))
+                let prepare = |row: ReadRow| match row {
+                    ReadRow::Customer(row) => Ready::Customer(preparer.as_ref().map(|preparer| preparer.prepare(&row.customer)), row),
+                    ReadRow::Unchanged(id) => Ready::Unchanged(id),
+                    ReadRow::Parked(aside) => Ready::Parked(aside),
                 };
                 hand_on(&send, rows.into_iter().map(prepare).collect::<Vec<_>>());
             }
         });
         let (mut changed, mut upserted, mut parked, mut seen) = (Vec::new(), Vec::new(), Vec::new(), HashSet::new());
-        let (mut added, mut merged) = (0, 0);
+        let (mut added, mut merged) = (0, HashSet::new());
         for row in prepared.into_iter().flatten() {
             let (prepared, ReadCustomer { customer, digest }) = match row {
-                Ok(row) => row,
-                Err(aside) => {
+                Ready::Customer(prepared, row) => (prepared, row),
+                Ready::Unchanged(id) => {
+                    // How many were merged is told as of a whole read.
+                    if merged_before.contains(&id) {
+                        merged.insert(id.clone());
+                    }
+                    seen.insert(id);
+                    continue;
+                }
+                Ready::Parked(aside) => {
                     if parked.len() < TOLD_ROWS || aside.customer.is_some() {
                         parked.push(aside);
                     }
                     continue;
                 }
             };
-            merged += u64::from(customer.merged_into.is_some());
+            if customer.merged_into.is_some() {
+                merged.insert(customer.id.clone());
+            }
             seen.insert(customer.id.clone());
             if let Some((index, prepared)) = index.as_mut().zip(prepared) {
                 index.insert(prepared);
@@ -325,11 +431,11 @@ fn compare(rulebook: &Rulebook, spec: &TableSpec, before: &KnownCustomers, first
                 }
             }
         }
-        let summary = match reader.join() {
+        let (summary, mark) = match reader.join() {
             Ok(read) => read?,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        Ok(Compared { fresh: index, changed, upserted, added, merged, seen, parked, summary })
+        Ok(Compared { fresh: index, changed, upserted, added, merged, seen, parked, summary, mark })
     })
 }
 
@@ -344,9 +450,15 @@ fn section<'a>(found: Option<&'a TableSpec>, kind: &str, name: &str) -> Result<&
     })
 }
 
-fn stamp(spec: &TableSpec) -> (u64, Option<SystemTime>) {
+/// What changes where a table is to be read again: length and time of a file, the count of the spans of time for a service.
+fn stamp(spec: &TableSpec, now: Timestamp) -> (u64, Option<SystemTime>) {
     let path: &Path = match &spec.kind {
+        TableKind::SqlServer(_) => Path::new(""),
         TableKind::Csv { path, .. } | TableKind::Sqlite { path, .. } => path,
+        TableKind::Soap(rows) => {
+            let seconds = u64::try_from(now.as_second()).unwrap_or_default();
+            return (seconds / rows.every.as_secs().max(1), None);
+        }
     };
     std::fs::metadata(path).map_or((0, None), |m| (m.len(), m.modified().ok()))
 }
@@ -358,7 +470,9 @@ fn share(part: usize, whole: usize) -> f64 {
 
 fn path_of(spec: &TableSpec) -> String {
     match &spec.kind {
+        TableKind::SqlServer(rows) => rows.server.address.to_string(),
         TableKind::Csv { path, .. } | TableKind::Sqlite { path, .. } => path.display().to_string(),
+        TableKind::Soap(rows) => format!("query `{}` of target `{}`", rows.query, rows.target),
     }
 }
 

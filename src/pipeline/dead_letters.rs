@@ -239,23 +239,21 @@ fn typed(kind: FieldKind, text: &str) -> Option<Value> {
         return Some(Value::Missing);
     }
     match kind {
-        FieldKind::Text => Some(Value::text(text)),
         FieldKind::Integer => text.parse().ok().map(Value::Integer),
         FieldKind::Number => text.parse().ok().filter(|number: &f64| number.is_finite()).map(Value::Number),
-        FieldKind::Time => text.parse().ok().map(Value::Time),
         FieldKind::Bool => text.parse().ok().map(Value::Bool),
+        kind @ (FieldKind::Text
+        | FieldKind::Time
+        | FieldKind::Decimal
+        | FieldKind::Date
+        | FieldKind::TimeOfDay
+        | FieldKind::Uuid
+        | FieldKind::Binary) => kind.fitted(&Value::text(text)),
     }
 }
 
 fn of_json(kind: FieldKind, json: &serde_json::Value) -> Option<Value> {
-    let value = Value::from_json(json);
-    match (kind, &value) {
-        (FieldKind::Time, Value::Text(text)) => text.parse().ok().map(Value::Time),
-        #[expect(clippy::cast_precision_loss, reason = "exact, as the guard says")]
-        (FieldKind::Number, Value::Integer(number)) if number.unsigned_abs() <= 1 << 53 => Some(Value::Number(*number as f64)),
-        _ if kind.accepts(&value) => Some(value),
-        _ => None,
-    }
+    kind.fitted(&Value::from_json(json))
 }
 
 fn differences(before: &[(Arc<str>, Value)], after: &[(Arc<str>, Value)]) -> Vec<FieldChange> {

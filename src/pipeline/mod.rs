@@ -2,6 +2,7 @@
 
 mod accuracy;
 mod asked;
+mod called;
 mod clock;
 mod conservation;
 pub mod control;
@@ -35,6 +36,7 @@ mod tests;
 
 pub use accuracy::{Accuracy, Truth};
 pub use asked::record_read;
+pub use called::{CallTold, record_call};
 pub use clock::{Clock, Stopwatch, SystemClock};
 pub use crew::endpoint_name;
 pub use dead_letters::{Edit, LetterAnswer, drop_letters, readiness, replay_letters};

@@ -71,7 +71,7 @@ pub async fn plan(parts: Parts, who: WhoAsks, clock: Arc<dyn Clock>, shown: usiz
         super::pass::decide_all(&parts, &store, &scribe, &*clock, &known, &stop, |_| {}).await?;
     }
     for (spec, file) in &parts.targets {
-        let target = AnyTarget::new(spec, file.clone());
+        let target = AnyTarget::new(spec, file.clone(), &parts.rulebook.enrich.deliver);
         let id = TargetId(spec.name.clone());
         loop {
             let now = clock.now();

@@ -150,7 +150,7 @@ impl Service {
 
         let reason = loop {
             let give_way = beside.give_way.subscribe();
-            let pause = match survive(self.turn(options, &give_way, &beside, &mut crew)).await {
+            let pause = match survive(Box::pin(self.turn(options, &give_way, &beside, &mut crew))).await {
                 Ok(()) => {
                     watched.well();
                     None

@@ -3,7 +3,7 @@
 
 use kith::audit::{Entry, Note, Sealed, SealedEvidence, VerifierKey, canonical};
 use kith::declare::{config, connector, mapping, yaml};
-use kith::deliver::http::pace;
+use kith::wire::pace;
 use kith::model::Digest;
 use kith::normalize::activity_streams::Reader;
 use kith::normalize::{Cleaner, CustomerFields, Extract, Field, Finder, IdentityFields, NamePart, clean_customer};

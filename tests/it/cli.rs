@@ -79,7 +79,7 @@ fn every_problem_of_configuration_and_connectors_is_told_with_its_line() {
     5 | kind = "cvs"
       |        ^^^^^
       |
-      = help: did you mean `csv`? Possible are `csv`, `sqlite`
+      = help: did you mean `csv`? Possible are `csv`, `sqlite`, `sqlserver`
 
     error[KITH-C006]: `a b` can't name a log
       --> config/kith.toml:10:10
@@ -97,7 +97,7 @@ fn every_problem_of_configuration_and_connectors_is_told_with_its_line() {
       |
       = help: did you mean `Id`? Otherwise declare `Idd` in `fields`
 
-    error[KITH-M008]: `type` must be one of text, integer, number, time, bool, not `texd`
+    error[KITH-M008]: `type` must be one of text, integer, number, decimal, time, date, time_of_day, bool, uuid, binary, not `texd`
       --> t.yaml:10:19
        |
     10 |       Id: { type: texd }

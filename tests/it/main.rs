@@ -18,6 +18,7 @@
 mod audit_log;
 mod bad_input;
 mod cli;
+mod connector;
 mod customers;
 mod dead_letters;
 mod doctor;
@@ -28,10 +29,16 @@ mod limits;
 mod linkage;
 mod main_job;
 mod service;
+mod soap_connectors;
 mod soap_contract;
+mod soap_target;
 mod sources;
+mod sqlserver_conflicts;
+mod sqlserver_customers;
+mod sqlserver_target;
 mod store;
 mod targets;
+mod tds_peer;
 mod tidy;
 
 #[path = "../support/mod.rs"]

@@ -31,6 +31,8 @@ fn operation(id: &str, table: &str, key: &[&str], write: WriteMode, fields: Vec<
         quotas: Quotas::default(),
         fields,
         http: None,
+        soap: None,
+        sql: None,
     }
 }
 
@@ -55,6 +57,8 @@ fn target_file(kind: TargetKind) -> Arc<TargetFile> {
         ],
         rules: DeliveryRules::usual(kind.counts()),
         http: None,
+        soap: None,
+        sql: None,
         digest: Digest([0; 32]),
         source: Arc::new(SourceFile { name: "t.yaml".into(), text: String::new() }),
     })
@@ -84,7 +88,7 @@ impl Fixture {
             endpoint: None,
             batch: std::num::NonZeroU32::MIN,
         };
-        AnyTarget::new(&spec, target_file(kind))
+        AnyTarget::new(&spec, target_file(kind), &[])
     }
 
     fn path(&self) -> PathBuf {
@@ -311,7 +315,7 @@ async fn an_unknown_outcome_is_settled_by_reading_back() {
         fixture.write(&batch).await;
         fixture.restart();
         for (delivery, effect) in batch.iter().zip([WriteEffect::Inserted, WriteEffect::Updated, WriteEffect::Unchanged]) {
-            let receipt = Receipt { delivery: delivery.id, effect, changes: vec![] };
+            let receipt = Receipt { delivery: delivery.id, effect, changes: vec![], kept: vec![] };
             assert_eq!(fixture.target.settle(delivery).await, Ok(Settled::Delivered(receipt)));
         }
         assert_eq!(fixture.target.settle(&said(4, "n1", "two")).await, Ok(Settled::NotThere));

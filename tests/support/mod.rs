@@ -2,9 +2,15 @@
 
 #![allow(dead_code, reason = "each test module uses what it needs")]
 
+pub mod contract;
+pub mod crm;
 pub mod cutting_proxy;
 pub mod nginx;
 pub mod scripted;
+pub mod soap_stacks;
+pub mod sqlserver;
+pub mod tds;
+pub mod tds_cutter;
 
 use flate2::read::MultiGzDecoder;
 use std::collections::HashSet;

@@ -74,6 +74,7 @@ impl<'a> Checker<'a> {
         let customers = self.each(layered, &keys::CUSTOMERS, Self::table_spec);
         let related = self.each(layered, &keys::RELATED, Self::table_spec);
         let targets = self.each(layered, &keys::TARGETS, Self::target);
+        let (customers, related) = (self.rows_of_targets(customers, &targets), self.rows_of_targets(related, &targets));
         let audit = self.one(layered, &keys::AUDIT);
         let origin = audit.as_ref().and_then(|t| self.origin(t));
         let secrets = self.one(layered, &keys::KEYS);
@@ -290,18 +291,46 @@ impl<'a> Checker<'a> {
 
     fn table_spec(&mut self, name: Arc<str>, table: &Table<'a>) -> Option<TableSpec> {
         let mut table = table.copy();
-        let path = self.path(&table, &keys::TABLE_PATH);
         let kind = self.word(&table, &keys::TABLE_KIND).and_then(|at| keys::TABLE_KINDS.get(at).copied())?;
         self.of_kind(&mut table, &keys::CUSTOMERS, kind);
+        let foreign: &[&keys::Key] = match kind {
+            "csv" => &[&keys::TABLE, &keys::QUERY],
+            "sqlserver" => &[&keys::TABLE_PATH],
+            "soap" => &[&keys::TABLE_PATH, &keys::TABLE, &keys::QUERY],
+            _ => &[],
+        };
+        for key in foreign {
+            if let Some(node) = table.values.get(key.name) {
+                let message = format!("`{}` does not belong to kind `{kind}`", key.name);
+                self.error(EXCLUDE_EACH_OTHER, &node.key, message, format!("remove it, or correct the `kind` of {}", table.title));
+            }
+        }
+        if kind == "sqlserver" {
+            return self.server_rows(&table).map(|rows| TableSpec { name, kind: TableKind::SqlServer(Box::new(rows)) });
+        }
+        if kind == "soap" {
+            return self.soap_rows(name, &table);
+        }
+        if !table.values.contains_key("path") && !self.broken {
+            let message = format!("{} lacks the key `path`", table.title);
+            self.error(MISSING, &table.place, message, format!("add `path = {}`", keys::TABLE_PATH.example));
+        }
+        let path = self.path(&table, &keys::TABLE_PATH);
         if kind == "csv" {
             let delimiter = self.character(&table, &keys::DELIMITER);
             return Some(TableSpec { name, kind: TableKind::Csv { path: path?, delimiter: delimiter? } });
         }
-        let rows_table = self.non_blank(&table, &keys::TABLE);
-        let query = self.non_blank(&table, &keys::QUERY);
-        let rows = match (rows_table, query) {
-            (Some(table), None) => SqliteRows::Table(table),
-            (None, Some(query)) => SqliteRows::Query(query),
+        let rows = self.table_rows(&table);
+        Some(TableSpec { name, kind: TableKind::Sqlite { path: path?, rows: rows? } })
+    }
+
+    /// A table or a query, not both.
+    pub(super) fn table_rows(&mut self, table: &Table<'a>) -> Option<SqliteRows> {
+        let rows_table = self.non_blank(table, &keys::TABLE);
+        let query = self.non_blank(table, &keys::QUERY);
+        match (rows_table, query) {
+            (Some(table), None) => Some(SqliteRows::Table(table)),
+            (None, Some(query)) => Some(SqliteRows::Query(query)),
             (Some(_), Some(_)) => {
                 let place = table.values.get("query").map_or_else(|| table.place.clone(), |n| n.key.clone());
                 self.error(
@@ -310,7 +339,7 @@ impl<'a> Checker<'a> {
                     format!("{} has a `table` and a `query`", table.title),
                     "keep the one that is meant",
                 );
-                return None;
+                None
             }
             (None, None) => {
                 let given = table.values.contains_key("table") || table.values.contains_key("query");
@@ -318,10 +347,9 @@ impl<'a> Checker<'a> {
                     let message = format!("{} lacks `table` or `query`", table.title);
                     self.error(MISSING, &table.place, message, format!("add `table = {}`", keys::TABLE.example));
                 }
-                return None;
+                None
             }
-        };
-        Some(TableSpec { name, kind: TableKind::Sqlite { path: path?, rows } })
+        }
     }
 
     pub(super) fn non_blank(&mut self, table: &Table<'a>, key: &'static Key) -> Option<Arc<str>> {

@@ -156,30 +156,148 @@ pub(super) const NETWORK: Key = key(
     "\"mastodon\"",
 );
 
-pub(super) const TABLE_KINDS: &[&str] = &["csv", "sqlite"];
+pub(super) const TABLE_KINDS: &[&str] = &["csv", "sqlite", "sqlserver", "soap"];
 pub(super) const TABLE_KIND: Key = key(
     "kind",
     Form::Words(TABLE_KINDS),
     Need::Required,
-    "`csv`: a file with a header line, UTF-8, plain or `.gz`. `sqlite`: a database, opened for reading only.",
+    "`csv`: a file with a header line, UTF-8, plain or `.gz`. `sqlite`: a database, opened for reading only. `sqlserver`: a table, \
+     view or query of a SQL Server. `soap`: a paged query of a target of kind `soap`.",
     "\"csv\"",
 );
-pub(super) const TABLE_PATH: Key = key("path", Form::Path, Need::Required, "The file.", "\"/srv/crm/customers.csv.gz\"");
+pub(super) const TABLE_PATH: Key = key(
+    "path",
+    Form::Path,
+    Need::Optional("Kind `sqlserver` has a `server`, kind `soap` a `target`."),
+    "Kinds `csv`, `sqlite`: the file.",
+    "\"/srv/crm/customers.csv.gz\"",
+);
 pub(super) const DELIMITER: Key =
     only("csv", key("delimiter", Form::Character, Need::Default(","), "What separates cells: one character.", "\";\""));
-pub(super) const TABLE: Key = only(
-    "sqlite",
-    key("table", Form::Text(LONGEST_WORD), Need::Optional("`query` says what is read."), "A table or view, all of it.", "\"customers\""),
+pub(super) const TABLE: Key = key(
+    "table",
+    Form::Text(LONGEST_WORD),
+    Need::Optional("`query` says what is read."),
+    "Kinds `sqlite`, `sqlserver`: a table or view, all of it.",
+    "\"customers\"",
 );
-pub(super) const QUERY: Key = only(
-    "sqlite",
+pub(super) const QUERY: Key = key(
+    "query",
+    Form::Text(LONGEST_QUERY),
+    Need::Optional("`table` says what is read."),
+    "Kinds `sqlite`, `sqlserver`: one `SELECT`.",
+    "\"SELECT * FROM customers WHERE active\"",
+);
+pub(super) const ROW_KEY: Key = only(
+    "sqlserver",
     key(
-        "query",
-        Form::Text(LONGEST_QUERY),
-        Need::Optional("`table` says what is read."),
-        "One `SELECT`.",
-        "\"SELECT * FROM customers WHERE active\"",
+        "key",
+        Form::Text(LONGEST_WORD),
+        Need::Required,
+        "The column that identifies a row; pages are read in its order, so it wants an index. Unique, never NULL.",
+        "\"customer_id\"",
     ),
+);
+pub(super) const CHANGES: Key = only(
+    "sqlserver",
+    key(
+        "changes",
+        Form::Text(LONGEST_WORD),
+        Need::Optional("All rows are read and compared."),
+        "How rows that changed since the last read are found: the name of a column that grows with each change (a `rowversion`, or a date and time), \
+         or `change tracking`. Rows that are gone are found by their keys, which are read each time.",
+        "\"row_version\"",
+    ),
+);
+pub(super) const PAGE: Key = only(
+    "sqlserver",
+    key("page", Form::Count(100, 50_000), Need::Default("5000"), "Rows in one page: what memory holds at a time.", "5000"),
+);
+
+pub(super) const EVERY_MINUTES: Key = only(
+    "sqlserver",
+    key(
+        "every_minutes",
+        Form::Count(1, 1_440),
+        Need::Default("15"),
+        "How often the server is asked whether something changed. Each start and each `kith run --once` asks.",
+        "60",
+    ),
+);
+
+pub(super) const SERVER: Key = key(
+    "server",
+    Form::Text(LONGEST_WORD),
+    Need::Optional("Another key says where it is."),
+    "A SQL Server: host, host and port, or host and named instance (found through the browser service, UDP 1434).",
+    "\"crm-sql.example:1433\"",
+);
+pub(super) const DATABASE: Key =
+    key("database", Form::Text(128), Need::Optional("A `server` needs it."), "With `server`: the database.", "\"CRM\"");
+pub(super) const FAILOVER_PARTNER: Key = key(
+    "failover_partner",
+    Form::Text(LONGEST_WORD),
+    Need::Optional("There is none."),
+    "With `server`: the mirror that is tried when the server can't be reached or does not have the database now.",
+    "\"crm-sql2.example:1433\"",
+);
+pub(super) const MULTI_SUBNET: Key = key(
+    "multi_subnet",
+    Form::Switch,
+    Need::Default("false"),
+    "With `server`: the name has an address in each subnet (an availability group's listener); all are tried at once.",
+    "true",
+);
+pub(super) const ENCRYPTIONS: &[&str] = &["required", "login", "off"];
+pub(super) const ENCRYPT: Key = key(
+    "encrypt",
+    Form::Words(ENCRYPTIONS),
+    Need::Default("required"),
+    "With `server`: `required`: everything travels in TLS and the server's certificate is checked. `login`: only the login does. `off`: nothing does, \
+     which is for a server on this machine.",
+    "\"required\"",
+);
+pub(super) const TRUST_ANY_CERTIFICATE: Key = key(
+    "trust_any_certificate",
+    Form::Switch,
+    Need::Default("false"),
+    "With `server`: the certificate is not checked, so anybody between can read and change everything. `ca_file` is the better way.",
+    "true",
+);
+pub(super) const CERTIFICATE_HOST: Key = key(
+    "certificate_host",
+    Form::Text(LONGEST_WORD),
+    Need::Optional("The host of `server`."),
+    "With `server`: the name that its certificate carries, where it is another one.",
+    "\"crm-sql.corp.example\"",
+);
+pub(super) const WINDOWS_LOGINS: &[&str] = &["kerberos"];
+pub(super) const WINDOWS_LOGIN: Key = key(
+    "windows_login",
+    Form::Words(WINDOWS_LOGINS),
+    Need::Optional("`user` and `password` are a SQL login."),
+    "With `server`, in place of `user` and `password`: the Kerberos ticket of the service's user. Needs a build with the feature `kerberos`.",
+    "\"kerberos\"",
+);
+pub(super) const APPLICATION: Key = key(
+    "application",
+    Form::Text(128),
+    Need::Default("kith"),
+    "With `server`: the name under which the DBA sees the connections.",
+    "\"kith-retail\"",
+);
+
+pub(super) const OF_TARGET: Key = only(
+    "soap",
+    key("target", Form::Text(LONGEST_WORD), Need::Required, "The target whose address, login and target file are used.", "\"sugar\""),
+);
+pub(super) const ROWS: Key = only(
+    "soap",
+    key("rows", Form::Text(LONGEST_WORD), Need::Required, "The query of that target file that is read (`soap: queries`).", "\"contacts\""),
+);
+pub(super) const READ_MINUTES: Key = only(
+    "soap",
+    key("read_minutes", Form::Count(1, 10_080), Need::Default("60"), "It is read again after so many minutes.", "60"),
 );
 
 pub(super) const CONNECTOR: Key = key(
@@ -192,7 +310,7 @@ pub(super) const CONNECTOR: Key = key(
 pub(super) const TARGET_PATH: Key = key(
     "path",
     Form::Path,
-    Need::Optional("`url` says where the target is."),
+    Need::Optional("`url` or `server` says where the target is."),
     "The database or file to write into; made where it is not there.",
     "\"/srv/crm/crm.db\"",
 );
@@ -251,15 +369,16 @@ const LONGEST_URL: usize = 1_000;
 pub(super) const URL: Key = key(
     "url",
     Form::Url(LONGEST_URL),
-    Need::Optional("`path` says where the target is."),
-    "The service's address (kind `http`); the paths of the target file come behind it.",
+    Need::Optional("`path` or `server` says where the target is."),
+    "The service's address (kinds `http` and `soap`); the paths of the target file come behind it.",
     "\"https://helpdesk.example/api/v2\"",
 );
 pub(super) const CA_FILE: Key = key(
     "ca_file",
     Form::Path,
     Need::Optional("The system's certificates are trusted."),
-    "With `url`: PEM certificates that are trusted instead of the system's, also for `token_url`.",
+    "PEM certificates of a company's own authority. With `url`: trusted instead of the system's, also for `token_url`. With `server`: trusted besides \
+     the system's.",
     "\"/etc/kith/company-ca.pem\"",
 );
 pub(super) const PROXY: Key = key(
@@ -278,8 +397,13 @@ pub(super) const PROXY_PASSWORD: Key = key(
     "With `proxy`: the password.",
     "{ credential = \"proxy\" }",
 );
-pub(super) const USER: Key =
-    key("user", Form::Text(LONGEST_WORD), Need::Optional("No such login."), "With `url`: the user of an HTTP Basic login.", "\"kith\"");
+pub(super) const USER: Key = key(
+    "user",
+    Form::Text(LONGEST_WORD),
+    Need::Optional("No such login."),
+    "With `url`: the user of a login with a password; see `auth`. With `server`: a SQL login.",
+    "\"kith\"",
+);
 pub(super) const PASSWORD: Key =
     key("password", Form::Secret, Need::Optional("No such login."), "With `user`: the password.", "{ credential = \"helpdesk\" }");
 pub(super) const TOKEN: Key = key(
@@ -312,18 +436,56 @@ pub(super) const SCOPE: Key = key(
     "With `token_url`: the scopes that are asked for, with blanks between.",
     "\"interactions.write\"",
 );
+pub(super) const AUTH_WORDS: &[&str] = &["basic", "wsse_text", "wsse_digest", "session", "ntlm", "negotiate"];
+pub(super) const AUTH: Key = key(
+    "auth",
+    Form::Words(AUTH_WORDS),
+    Need::Optional("`session` where the target file (kind `soap`) has a login operation, else `basic`."),
+    "With `user`: how the login travels. Kind `http` takes `basic` alone; kind `soap` also a WS-Security UsernameToken (`wsse_text`, `wsse_digest`), \
+     and the login operation of its file (`session`); `ntlm` and `negotiate` where Kith was built with them.",
+    "\"wsse_digest\"",
+);
+pub(super) const CLOCK_WORDS: &[&str] = &["own", "server"];
+pub(super) const CLOCK: Key = key(
+    "clock",
+    Form::Words(CLOCK_WORDS),
+    Need::Default("own"),
+    "With `auth` of WS-Security: whose time the token is made in; `server`: as its last answer told it in `Date`.",
+    "\"server\"",
+);
+pub(super) const EXPIRES_SECONDS: Key = key(
+    "expires_seconds",
+    Form::Count(1, 86_400),
+    Need::Optional("No timestamp is sent."),
+    "With `auth` of WS-Security: a timestamp with this life is sent along.",
+    "300",
+);
+pub(super) const CLIENT_CERTIFICATE: Key = key(
+    "client_certificate",
+    Form::Path,
+    Need::Optional("None is shown."),
+    "With `url`: the certificate that Kith shows to the service, with its chain, in PEM.",
+    "\"/etc/kith/kith.pem\"",
+);
+pub(super) const CLIENT_KEY: Key = key(
+    "client_key",
+    Form::Secret,
+    Need::Optional("None is shown."),
+    "With `client_certificate`: its private key, in PEM, without a password.",
+    "{ credential = \"kith-key\" }",
+);
 pub(super) const TIMEOUT_SECONDS: Key = key(
     "timeout_seconds",
     Form::Count(1, 3_600),
     Need::Default("60"),
-    "With `url`: the longest time for a request with its whole answer. Beyond, its outcome is unknown and is settled.",
+    "With `url` or `server`: the longest time for a request with its whole answer. Beyond, its outcome is unknown and is settled.",
     "30",
 );
 pub(super) const CONNECT_SECONDS: Key = key(
     "connect_seconds",
     Form::Count(1, 600),
     Need::Default("10"),
-    "With `url`: the longest time to connect, at most `timeout_seconds`. Beyond, nothing was sent.",
+    "With `url` or `server`: the longest time to connect and log in, at most `timeout_seconds`. Beyond, nothing was sent.",
     "5",
 );
 pub(super) const ORIGIN: Key = key(
@@ -403,7 +565,34 @@ pub(super) const DRAIN_SECONDS: Key = key(
     "30",
 );
 
-const TABLE_KEYS: &[Key] = &[TABLE_KIND, TABLE_PATH, DELIMITER, TABLE, QUERY];
+const TABLE_KEYS: &[Key] = &[
+    TABLE_KIND,
+    TABLE_PATH,
+    DELIMITER,
+    TABLE,
+    QUERY,
+    ROW_KEY,
+    CHANGES,
+    PAGE,
+    EVERY_MINUTES,
+    OF_TARGET,
+    ROWS,
+    READ_MINUTES,
+    only("sqlserver", SERVER),
+    only("sqlserver", DATABASE),
+    only("sqlserver", FAILOVER_PARTNER),
+    only("sqlserver", MULTI_SUBNET),
+    only("sqlserver", USER),
+    only("sqlserver", PASSWORD),
+    only("sqlserver", WINDOWS_LOGIN),
+    only("sqlserver", ENCRYPT),
+    only("sqlserver", CA_FILE),
+    only("sqlserver", TRUST_ANY_CERTIFICATE),
+    only("sqlserver", CERTIFICATE_HOST),
+    only("sqlserver", APPLICATION),
+    only("sqlserver", TIMEOUT_SECONDS),
+    only("sqlserver", CONNECT_SECONDS),
+];
 
 pub(super) const SERVICE: Section = Section {
     name: "service",
@@ -462,8 +651,22 @@ pub(super) const TARGETS: Section = Section {
         CLIENT_ID,
         CLIENT_SECRET,
         SCOPE,
+        AUTH,
+        CLOCK,
+        EXPIRES_SECONDS,
+        CLIENT_CERTIFICATE,
+        CLIENT_KEY,
         TIMEOUT_SECONDS,
         CONNECT_SECONDS,
+        SERVER,
+        DATABASE,
+        FAILOVER_PARTNER,
+        MULTI_SUBNET,
+        WINDOWS_LOGIN,
+        ENCRYPT,
+        TRUST_ANY_CERTIFICATE,
+        CERTIFICATE_HOST,
+        APPLICATION,
     ],
 };
 pub(super) const AUDIT: Section = Section { name: "audit", tables: Tables::One, required: true, doc: "The audit log.", keys: &[ORIGIN] };

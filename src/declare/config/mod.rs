@@ -8,6 +8,7 @@ mod layers;
 mod outline;
 mod reference;
 mod secret;
+mod server;
 mod service;
 mod settings;
 mod values;
@@ -21,8 +22,9 @@ pub use layers::ENVIRONMENT_PREFIX;
 pub use outline::{NamedFile, Outline, outline};
 pub use reference::reference;
 pub use secret::{MAX_SECRET_BYTES, Secret, SecretError, SecretSource};
+pub use server::{Encryption, ServerAddress, ServerAt, ServerLogin, ServerSpec};
 pub use service::GivenSecret;
 pub use settings::{
-    Audit, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Login, Metrics, ProxySpec, Role, RoleGrant, Service, ServiceSpec, SourceKind,
-    SourceSpec, SqliteRows, TableKind, TableSpec, TargetPlace, TargetSpec,
+    Audit, Auth, Changes, ClientCertificate, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Login, Metrics, ProxySpec, Role, RoleGrant,
+    ServerRows, Service, ServiceSpec, SoapRows, SourceKind, SourceSpec, SqliteRows, TableKind, TableSpec, TargetPlace, TargetSpec, TokenTime,
 };

@@ -4,8 +4,13 @@ use super::check::{Checker, Table, shown};
 use super::codes::{EXCLUDE_EACH_OTHER, MISSING, PLAIN_SECRET, WRONG_FORM};
 use super::keys::{self, Form, Key};
 use super::secret::{Secret, SecretSource};
-use super::settings::{Login, ServiceSpec, TargetPlace};
+use super::server;
+use super::settings::{
+    Auth, ClientCertificate, Login, ServiceSpec, SoapRows, TableKind, TableSpec, TargetPlace, TargetSpec, TokenTime,
+};
+use crate::diagnose::Place;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where a secret is, and the secret once it was read. Two are equal where they are the same place; `Debug` shows no secret.
@@ -25,23 +30,36 @@ impl PartialEq for GivenSecret {
 
 impl Eq for GivenSecret {}
 
-impl TargetPlace {
+impl ServiceSpec {
     /// The secrets that it needs, to be read.
     pub fn secrets_mut(&mut self) -> Vec<&mut GivenSecret> {
-        let Self::Service(service) = self else { return Vec::new() };
-        let login = match &mut service.login {
+        let login = match &mut self.login {
             Login::None => None,
             Login::Basic { password, .. } => Some(password),
             Login::Bearer { token } => Some(token),
             Login::ClientCredentials { client_secret, .. } => Some(client_secret),
         };
-        login.into_iter().chain(service.proxy.as_mut().and_then(|p| p.login.as_mut()).map(|(_, password)| password)).collect()
+        let proxy = self.proxy.as_mut().and_then(|p| p.login.as_mut()).map(|(_, password)| password);
+        let key = self.certificate.as_mut().map(|certificate| &mut certificate.key);
+        login.into_iter().chain(proxy).chain(key).collect()
+    }
+}
+
+impl TargetPlace {
+    /// The secrets that it needs, to be read.
+    pub fn secrets_mut(&mut self) -> Vec<&mut GivenSecret> {
+        match self {
+            Self::File(_) => Vec::new(),
+            Self::Server(server) => server.secrets_mut(),
+            Self::Service(service) => service.secrets_mut(),
+        }
     }
 
-    /// What it shares limits, waits and breaker under where the operator names nothing: the file, or host and port of the service.
+    /// What it shares limits, waits and breaker under where the operator names nothing: the file, host and port of the service, or the server.
     pub fn endpoint(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
+            Self::Server(server) => server.address.to_string().to_ascii_lowercase(),
             Self::Service(service) => {
                 let rest = service.url.split_once("://").map_or(service.url.as_str(), |(_, rest)| rest);
                 rest.split('/').next().unwrap_or_default().to_ascii_lowercase()
@@ -49,17 +67,26 @@ impl TargetPlace {
         }
     }
 
+    /// The key that says where it is.
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Self::File(_) => "path",
+            Self::Service(_) => "url",
+            Self::Server(_) => "server",
+        }
+    }
+
     /// The file, where it is one.
     pub fn file(&self) -> Option<&PathBuf> {
         match self {
             Self::File(path) => Some(path),
-            Self::Service(_) => None,
+            Self::Service(_) | Self::Server(_) => None,
         }
     }
 }
 
-/// Keys that mean nothing without `url`.
-const OF_SERVICES: [&Key; 13] = [
+/// Keys that mean nothing without `url` or `server`.
+const OF_SERVICES: [&Key; 18] = [
     &keys::CA_FILE,
     &keys::PROXY,
     &keys::PROXY_USER,
@@ -71,6 +98,11 @@ const OF_SERVICES: [&Key; 13] = [
     &keys::CLIENT_ID,
     &keys::CLIENT_SECRET,
     &keys::SCOPE,
+    &keys::AUTH,
+    &keys::CLOCK,
+    &keys::EXPIRES_SECONDS,
+    &keys::CLIENT_CERTIFICATE,
+    &keys::CLIENT_KEY,
     &keys::TIMEOUT_SECONDS,
     &keys::CONNECT_SECONDS,
 ];
@@ -79,6 +111,15 @@ impl<'a> Checker<'a> {
     /// Where a target is: a file, or a service.
     pub(super) fn target_place(&mut self, table: &Table<'a>) -> Option<TargetPlace> {
         let has = |key: &Key| table.values.contains_key(key.name);
+        if has(&keys::SERVER) {
+            return self.target_server(table);
+        }
+        for key in server::OF_SERVERS {
+            if let Some(node) = table.values.get(key.name) {
+                let message = format!("`{}` belongs to a SQL Server, and {} has no `server`", key.name, table.title);
+                self.error(EXCLUDE_EACH_OTHER, &node.key, message, format!("remove it, or write `server = {}`", keys::SERVER.example));
+            }
+        }
         match (has(&keys::TARGET_PATH), has(&keys::URL)) {
             (true, true) => {
                 let place = table.values.get(keys::URL.name).map_or_else(|| table.place.clone(), |n| n.key.clone());
@@ -87,11 +128,12 @@ impl<'a> Checker<'a> {
             }
             (false, false) => {
                 if !self.broken {
-                    let message = format!("{} lacks the key `path` or `url`", table.title);
+                    let message = format!("{} lacks the key `path`, `url` or `server`", table.title);
                     let remedy = format!(
-                        "add `path = {}` for a file or database, `url = {}` for a service",
+                        "add `path = {}` for a file or database, `url = {}` for a service, `server = {}` for a SQL Server",
                         keys::TARGET_PATH.example,
-                        keys::URL.example
+                        keys::URL.example,
+                        keys::SERVER.example
                     );
                     self.error(MISSING, &table.place, message, remedy);
                 }
@@ -110,15 +152,63 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// A database of a SQL Server, and nothing that belongs elsewhere.
+    fn target_server(&mut self, table: &Table<'a>) -> Option<TargetPlace> {
+        let others = [&keys::TARGET_PATH, &keys::URL].into_iter().chain(OF_SERVICES).filter(|key| !server::SHARED.contains(&key.name));
+        for key in others {
+            if let Some(node) = table.values.get(key.name) {
+                let message = format!("`{}` does not belong to a SQL Server, and {} has a `server`", key.name, table.title);
+                self.error(EXCLUDE_EACH_OTHER, &node.key, message, "remove it, or remove `server`");
+            }
+        }
+        self.server_spec(table).map(|server| TargetPlace::Server(Box::new(server)))
+    }
+
     fn service_spec(&mut self, table: &Table<'a>) -> Option<ServiceSpec> {
         let url = self.url(table, &keys::URL);
         let ca_file = self.path(table, &keys::CA_FILE);
         let proxy = self.proxy(table);
         let login = self.login(table);
+        let auth = self.word(table, &keys::AUTH).and_then(|at| Auth::ALL.get(at).copied());
+        self.only_with(table, &keys::AUTH, &keys::USER);
+        let token_time = self.token_time(table, auth);
+        let certificate = self.certificate(table);
         let seconds = |count: Option<std::num::NonZeroU32>| count.map(|n| Duration::from_secs(n.get().into()));
         let timeout = seconds(self.count(table, &keys::TIMEOUT_SECONDS));
         let connect = seconds(self.count(table, &keys::CONNECT_SECONDS));
-        Some(ServiceSpec { url: url?, ca_file, proxy: proxy?, login: login?, timeout: timeout?, connect: connect? })
+        Some(ServiceSpec {
+            url: url?,
+            ca_file,
+            proxy: proxy?,
+            login: login?,
+            auth,
+            token_time,
+            certificate: certificate?,
+            timeout: timeout?,
+            connect: connect?,
+        })
+    }
+
+    fn token_time(&mut self, table: &Table<'a>, auth: Option<Auth>) -> TokenTime {
+        let of_server = self.word(table, &keys::CLOCK) == Some(1);
+        let expires = self.count(table, &keys::EXPIRES_SECONDS).map(|n| Duration::from_secs(n.get().into()));
+        if !matches!(auth, Some(Auth::WsseText | Auth::WsseDigest)) {
+            for key in [&keys::CLOCK, &keys::EXPIRES_SECONDS] {
+                if let Some(node) = table.values.get(key.name) {
+                    let message = format!("`{}` means nothing without `auth` of WS-Security", key.name);
+                    self.error(MISSING, &node.key, message, "add `auth = \"wsse_digest\"` or `auth = \"wsse_text\"`, or remove it");
+                }
+            }
+        }
+        TokenTime { of_server, expires }
+    }
+
+    #[expect(clippy::option_option, reason = "outside: whether all is right; inside: whether there is one")]
+    fn certificate(&mut self, table: &Table<'a>) -> Option<Option<ClientCertificate>> {
+        let file = self.path(table, &keys::CLIENT_CERTIFICATE);
+        let key = self.given(table, &keys::CLIENT_KEY);
+        let pair = self.pair(table, (&keys::CLIENT_CERTIFICATE, file), (&keys::CLIENT_KEY, key))?;
+        Some(pair.map(|(file, key)| ClientCertificate { file, key }))
     }
 
     #[expect(clippy::option_option, reason = "outside: whether all is right; inside: whether there is one")]
@@ -173,7 +263,7 @@ impl<'a> Checker<'a> {
 
     /// Both of a pair, or neither; `None` where it is told.
     #[expect(clippy::option_option, reason = "outside: whether all is right; inside: whether there is one")]
-    fn pair<A, B>(&mut self, table: &Table<'a>, first: (&Key, Option<A>), second: (&Key, Option<B>)) -> Option<Option<(A, B)>> {
+    pub(super) fn pair<A, B>(&mut self, table: &Table<'a>, first: (&Key, Option<A>), second: (&Key, Option<B>)) -> Option<Option<(A, B)>> {
         let has = |key: &Key| table.values.contains_key(key.name);
         let lacking = match (has(first.0), has(second.0)) {
             (true, true) => return Some(Some((first.1?, second.1?))),
@@ -195,7 +285,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn given(&mut self, table: &Table<'a>, key: &'static Key) -> Option<GivenSecret> {
+    pub(super) fn given(&mut self, table: &Table<'a>, key: &'static Key) -> Option<GivenSecret> {
         self.secret(table, key).map(|source| GivenSecret { source, value: None })
     }
 
@@ -223,5 +313,43 @@ impl<'a> Checker<'a> {
             return None;
         }
         Some(text.trim_end_matches('/').to_owned())
+    }
+
+    /// A paged query of a target; its service is filled in once the targets are read.
+    pub(super) fn soap_rows(&mut self, name: Arc<str>, table: &Table<'a>) -> Option<TableSpec> {
+        let target = self.non_blank(table, &keys::OF_TARGET);
+        let query = self.non_blank(table, &keys::ROWS);
+        let minutes = self.count(table, &keys::READ_MINUTES)?;
+        let every = Duration::from_secs(u64::from(minutes.get()) * 60);
+        let service = Box::new(ServiceSpec::plain(""));
+        let rows = SoapRows { target: target?, query: query?, every, connector: PathBuf::new(), service };
+        Some(TableSpec { name, kind: TableKind::Soap(rows) })
+    }
+
+    /// Fills in the services of tables that a target names.
+    pub(super) fn rows_of_targets(&mut self, tables: Vec<(TableSpec, Place)>, targets: &[(TargetSpec, Place)]) -> Vec<(TableSpec, Place)> {
+        let mut filled = Vec::with_capacity(tables.len());
+        for (mut spec, place) in tables {
+            if let TableKind::Soap(rows) = &mut spec.kind {
+                let target = targets.iter().map(|(target, _)| target).find(|target| target.name == rows.target);
+                match target.map(|target| (&target.connector, &target.place)) {
+                    Some((connector, TargetPlace::Service(service))) => {
+                        rows.connector.clone_from(connector);
+                        rows.service.clone_from(service);
+                    }
+                    Some((_, TargetPlace::File(_) | TargetPlace::Server(_))) => {
+                        let message = format!("the target `{}` is no service, and customers are read from a service here", rows.target);
+                        self.error(EXCLUDE_EACH_OTHER, &place, message, "name a target with a `url`");
+                    }
+                    None => {
+                        let near = crate::diagnose::nearest(&rows.target, targets.iter().map(|(target, _)| &*target.name));
+                        let remedy = near.map_or_else(|| "add that target".to_owned(), |near| format!("did you mean `{near}`?"));
+                        self.error(MISSING, &place, format!("there is no [targets.{}]", rows.target), remedy);
+                    }
+                }
+            }
+            filled.push((spec, place));
+        }
+        filled
     }
 }

@@ -1,5 +1,6 @@
 //! The checked configuration. Every path is absolute or relative to the working directory of the process, never to the file.
 
+use super::server::ServerSpec;
 use super::{GivenSecret, SecretSource, ServiceHours};
 use crate::declare::connector::Quotas;
 use crate::model::Network;
@@ -114,9 +115,39 @@ pub enum SqliteRows {
     Query(Arc<str>),
 }
 
+/// How rows of a SQL Server that changed since the last read are found; without, all of them are read each time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Changes {
+    /// All rows are read and compared.
+    Compared,
+    /// A column that grows with each change: a `rowversion`, or a date and time.
+    Column(Arc<str>),
+    /// Change Tracking of the table (SQL Server, not every other engine).
+    Tracking,
+}
+
+/// What is read from a SQL Server, and how.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServerRows {
+    /// The server.
+    pub server: ServerSpec,
+    /// A table or view (`dbo.Customer`), or one `SELECT`.
+    pub rows: SqliteRows,
+    /// The column that identifies a row and orders the pages. Unique.
+    pub key: Arc<str>,
+    /// How changed rows are found.
+    pub changes: Changes,
+    /// Rows in one page, 100 to 50,000.
+    pub page: NonZeroU32,
+    /// Minutes between two questions whether something changed, 1 to 1,440.
+    pub every_minutes: NonZeroU32,
+}
+
 /// How a table of customers or related records is read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TableKind {
+    /// A table, view or query of a SQL Server, read page by page.
+    SqlServer(Box<ServerRows>),
     /// A CSV file with a header line, plain or `.gz`.
     Csv {
         /// The file.
@@ -131,6 +162,23 @@ pub enum TableKind {
         /// Table or query.
         rows: SqliteRows,
     },
+    /// A paged query of a SOAP service.
+    Soap(SoapRows),
+}
+
+/// A paged query of a service that a target names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SoapRows {
+    /// The target: its address and login.
+    pub target: Arc<str>,
+    /// The query of its target file.
+    pub query: Arc<str>,
+    /// It is read again so long after it was read.
+    pub every: Duration,
+    /// The target file.
+    pub connector: PathBuf,
+    /// How the service is reached; a copy of the target's.
+    pub service: Box<ServiceSpec>,
 }
 
 /// `[customers.NAME]` or `[related.NAME]`
@@ -170,6 +218,8 @@ pub enum TargetPlace {
     File(PathBuf),
     /// A service in the network.
     Service(Box<ServiceSpec>),
+    /// A database of a SQL Server.
+    Server(Box<ServerSpec>),
 }
 
 /// How a service is reached.
@@ -183,6 +233,12 @@ pub struct ServiceSpec {
     pub proxy: Option<ProxySpec>,
     /// How to log in.
     pub login: Login,
+    /// How user and password travel; `None`: as the target file says.
+    pub auth: Option<Auth>,
+    /// How a UsernameToken is made.
+    pub token_time: TokenTime,
+    /// What Kith shows of itself in TLS.
+    pub certificate: Option<ClientCertificate>,
     /// The longest time for a request with its whole answer.
     pub timeout: Duration,
     /// The longest time to connect.
@@ -193,7 +249,17 @@ impl ServiceSpec {
     /// A service without proxy and login, with the usual times.
     pub fn plain(url: impl Into<String>) -> Self {
         let (timeout, connect) = (Duration::from_mins(1), Duration::from_secs(10));
-        Self { url: url.into(), ca_file: None, proxy: None, login: Login::None, timeout, connect }
+        Self {
+            url: url.into(),
+            ca_file: None,
+            proxy: None,
+            login: Login::None,
+            auth: None,
+            token_time: TokenTime::default(),
+            certificate: None,
+            timeout,
+            connect,
+        }
     }
 }
 
@@ -206,12 +272,64 @@ pub struct ProxySpec {
     pub login: Option<(Arc<str>, GivenSecret)>,
 }
 
+/// How user and password travel.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Auth {
+    /// HTTP Basic (RFC 7617).
+    Basic,
+    /// WS-Security UsernameToken with the password itself (OASIS UsernameToken Profile 1.0).
+    WsseText,
+    /// WS-Security UsernameToken with a digest of nonce, time and password.
+    WsseDigest,
+    /// The login operation of the target file.
+    Session,
+    /// NTLM.
+    Ntlm,
+    /// Negotiate: Kerberos.
+    Negotiate,
+}
+
+impl Auth {
+    /// Every way, in the order of the words of the configuration.
+    pub const ALL: [Self; 6] = [Self::Basic, Self::WsseText, Self::WsseDigest, Self::Session, Self::Ntlm, Self::Negotiate];
+
+    /// The word that files use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Basic => "basic",
+            Self::WsseText => "wsse_text",
+            Self::WsseDigest => "wsse_digest",
+            Self::Session => "session",
+            Self::Ntlm => "ntlm",
+            Self::Negotiate => "negotiate",
+        }
+    }
+}
+
+/// How a UsernameToken is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TokenTime {
+    /// Whether `Created` is in the server's time, as its last answer told it.
+    pub of_server: bool,
+    /// The life of a timestamp that is sent along; `None`: none is sent.
+    pub expires: Option<Duration>,
+}
+
+/// What Kith shows of itself in TLS.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClientCertificate {
+    /// The certificate with its chain, in PEM.
+    pub file: PathBuf,
+    /// Its private key, in PEM.
+    pub key: GivenSecret,
+}
+
 /// How to log in at a service.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Login {
     /// Not at all.
     None,
-    /// HTTP Basic.
+    /// User and password: HTTP Basic, where [`ServiceSpec::auth`] says nothing else.
     Basic {
         /// The user.
         user: Arc<str>,

@@ -195,7 +195,7 @@ format = ["json"]
     KITH-C003 config/kith.toml:25:13: `delimiter` must be one ASCII character, and no quotation mark; write `","`, `";"`, `"|"` or `"\t"`
     KITH-C005 config/kith.toml:29:14: `per_second` is -5; it must be from 1 to 100000000; write a number from 1 to 100000000, or remove the key
     KITH-C003 config/kith.toml:33:9: `batch` must be a whole number from 1 to 5000, not a fraction; write a whole number from 1 to 5000
-    KITH-C004 config/kith.toml:34:10: [targets.three] lacks the key `path` or `url`; add `path = "/srv/crm/crm.db"` for a file or database, `url = "https://helpdesk.example/api/v2"` for a service
+    KITH-C004 config/kith.toml:34:10: [targets.three] lacks the key `path`, `url` or `server`; add `path = "/srv/crm/crm.db"` for a file or database, `url = "https://helpdesk.example/api/v2"` for a service, `server = "crm-sql.example:1433"` for a SQL Server
     KITH-C009 config/kith.toml:35:13: the path `connector` is empty; write the path in full or relative to the project folder: `connector = "connectors/targets/sqlite.yaml"`
     KITH-C006 config/kith.toml:37:10: `https://kith.example/a b` can't name a log; write a host name of yours and a path without scheme, blanks and `+`, at most 200 bytes: `origin = "kith.example.com/retail"`
     KITH-C007 config/kith.toml:39:8: `anna` can't be `stewart`; did you mean `steward`? Possible are `operator`, `steward`, `reviewer`
@@ -209,7 +209,7 @@ fn a_missing_section_says_what_it_must_hold() {
     insta::assert_snapshot!(complaints("", &[]), @r#"
     KITH-C004 config/kith.toml: [service] is missing; add [service] with `mapping = "mappings/retail.yaml"`
     KITH-C004 config/kith.toml: [sources.NAME] is missing; add [sources.NAME] with `kind = "folder"`
-    KITH-C004 config/kith.toml: [customers.NAME] is missing; add [customers.NAME] with `kind = "csv"`, `path = "/srv/crm/customers.csv.gz"`
+    KITH-C004 config/kith.toml: [customers.NAME] is missing; add [customers.NAME] with `kind = "csv"`
     KITH-C004 config/kith.toml: [targets.NAME] is missing; add [targets.NAME] with `connector = "connectors/targets/sqlite.yaml"`
     KITH-C004 config/kith.toml: [audit] is missing; add [audit] with `origin = "kith.example.com/retail"`
     "#);

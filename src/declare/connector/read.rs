@@ -1,7 +1,9 @@
 //! From a target file as written to its checked form: every complaint, each with its place.
 
 use super::http_read;
+use super::soap::{self, SoapOfFile};
 use super::rules::{Breaker, Counted, DeliveryRules, FaultAction, FaultClass, FaultRule, Quotas, Retry};
+use super::sqlserver_read;
 use super::{FieldKind, Operation, TargetField, TargetFile, TargetKind, WriteMode};
 use crate::declare::shape::{self, Key, Record, Shape};
 use crate::declare::yaml::{self, Entry, Kind, Node, Tree};
@@ -45,7 +47,15 @@ static FIELD: Shape = Shape::Record(&Record {
         Key::required("type", Shape::Word(|| FieldKind::ALL.map(FieldKind::name).to_vec()), "text", "What the field holds."),
         Key::optional("required", Shape::TrueFalse, "true", "Whether a write without it is refused. Fields of the record key always are."),
         Key::optional("max_length", Shape::Whole { min: 1, max: LONGEST_TEXT }, "4000", "At most this many characters; text only."),
+        Key::optional(
+            "column",
+            Shape::Text,
+            "Customer ID",
+            "Kind sqlserver: the column or parameter, where it is not called as the field.",
+        ),
         Key::optional("description", Shape::Text, "The text of the post", "For those who write mappings."),
+        soap::FIELD_KEYS[0],
+        soap::FIELD_KEYS[1],
     ],
     others: None,
 });
@@ -112,13 +122,19 @@ static OPERATION: Shape = Shape::Record(&Record {
     doc: "Something that the target does for a delivery.",
     keys: &[
         Key::optional("description", Shape::Text, "A post of a customer", "For those who write mappings."),
-        Key::optional("table", Shape::Text, "SocialInteraction", "Kind sqlite: the table, created where it is not there."),
+        Key::optional(
+            "table",
+            Shape::Text,
+            "SocialInteraction",
+            "Kind sqlite: the table, created where it is not there. Kind sqlserver: a table or updatable view, `dbo.SocialInteraction`.",
+        ),
         Key::optional("type", Shape::Text, "service_request", "Kind ndjson: the `type` written on each line."),
         Key::optional(
             "write",
             Shape::Word(|| WriteMode::ALL.map(WriteMode::name).to_vec()),
             "upsert",
-            "What happens to a record that is there already: `upsert` (without the key) brings it to the new values, `insert_only` leaves it.",
+            "What happens to a record that is there already: `upsert` (without the key) brings it to the new values, `insert_only` leaves it; \
+             kind sqlserver: `update_only` makes no record.",
         ),
         Key::required(
             "record_key",
@@ -146,6 +162,17 @@ static OPERATION: Shape = Shape::Record(&Record {
         http_read::OPERATION_KEYS[3],
         http_read::OPERATION_KEYS[4],
         http_read::OPERATION_KEYS[5],
+        soap::OPERATION_SOAP,
+        sqlserver_read::OPERATION_KEYS[0],
+        sqlserver_read::OPERATION_KEYS[1],
+        sqlserver_read::OPERATION_KEYS[2],
+        sqlserver_read::OPERATION_KEYS[3],
+        sqlserver_read::OPERATION_KEYS[4],
+        sqlserver_read::OPERATION_KEYS[5],
+        sqlserver_read::OPERATION_KEYS[6],
+        sqlserver_read::OPERATION_KEYS[7],
+        sqlserver_read::OPERATION_KEYS[8],
+        sqlserver_read::OPERATION_KEYS[9],
         Key::required(
             "fields",
             Shape::Named { what: "a field", identifiers: true, of: &FIELD },
@@ -176,6 +203,12 @@ static TARGET: Shape = Shape::Record(&Record {
             "{ KITH-D004: drop, failed: retry }",
             "What a fault means: its class (refused, batch_refused, failed, unavailable, login_expired) or code → retry, park, drop, split, login.",
         ),
+        Key::optional(
+            "sqlserver",
+            sqlserver_read::SQLSERVER,
+            "{ ledger: kith.DeliveryLedger }",
+            "Kind sqlserver: Kith's own tables in the database.",
+        ),
         Key::optional("http", http_read::SERVICE, "{ health: /health }", "Kind http: what holds for every request."),
         Key::optional(
             "answers",
@@ -183,6 +216,7 @@ static TARGET: Shape = Shape::Record(&Record {
             "[{ status: 409, is: unchanged }]",
             "Kind http: what answers mean, before the built-in rules; each operation may have its own before these.",
         ),
+        Key::optional("soap", soap::SERVICE, "{ wsdl: wsdl/crm.wsdl }", "Kind soap: the WSDL and what holds for every call."),
         Key::required(
             "operations",
             Shape::Named { what: "an operation", identifiers: true, of: &OPERATION },
@@ -234,9 +268,10 @@ impl Reader<'_> {
             let message = format!("the target has {} operations; 1 to {MAX_OPERATIONS} are possible", entries.len());
             self.error(BAD_LENGTH, node.span, message, "declare what mappings deliver, and nothing else");
         }
+        let soap = self.soap_of_file();
         let mut operations = Vec::new();
         for entry in entries.iter().take(MAX_OPERATIONS) {
-            operations.extend(self.operation(kind, entry).map(|operation| (operation, entry)));
+            operations.extend(self.operation(kind, entry, &soap).map(|operation| (operation, entry)));
         }
         if kind == Some(TargetKind::Sqlite) {
             self.one_table_one_shape(&operations);
@@ -246,7 +281,13 @@ impl Reader<'_> {
         let digest = Digest(Sha256::digest(source.text.as_bytes()).into());
         let rules = self.rules(kind?);
         let http = self.http_service(kind?);
-        Some(TargetFile { name, kind: kind?, operations: operations.into_iter().map(|(o, _)| o).collect(), rules, http, digest, source })
+        let soap = self.soap_service(kind?, &soap);
+        let sql = self.sql_objects(kind?);
+        if kind == Some(TargetKind::SqlServer) && sql.is_none() {
+            return None;
+        }
+        let operations = operations.into_iter().map(|(o, _)| o).collect();
+        Some(TargetFile { name, kind: kind?, operations, rules, http, soap, sql, digest, source })
     }
 
     fn rules(&mut self, kind: TargetKind) -> DeliveryRules {
@@ -314,10 +355,11 @@ impl Reader<'_> {
         rules
     }
 
-    fn operation(&mut self, kind: Option<TargetKind>, entry: &Entry) -> Option<Operation> {
+    fn operation(&mut self, kind: Option<TargetKind>, entry: &Entry, soap: &SoapOfFile) -> Option<Operation> {
         let node = &entry.value;
         let table = match kind {
-            Some(TargetKind::Http) => Some(entry.key.clone()),
+            // What it is called there is found with the rest of it.
+            Some(TargetKind::Http | TargetKind::Soap | TargetKind::SqlServer) => Some(entry.key.clone()),
             Some(kind) => self.table(kind, entry),
             None => None,
         };
@@ -331,10 +373,40 @@ impl Reader<'_> {
             None => WriteMode::Upsert,
         };
         let quotas = quotas(node.get("limits"));
+        if let (WriteMode::UpdateOnly, Some(kind), Some(at)) = (write, kind, node.entry("write"))
+            && kind != TargetKind::SqlServer
+        {
+            self.error(
+                OTHER_KIND,
+                at.key_span,
+                format!("`update_only` belongs to kind `sqlserver`, and this is kind `{}`", kind.name()),
+                "write `upsert` or `insert_only`",
+            );
+        }
+        let (sql, table) = match kind {
+            Some(TargetKind::SqlServer) => {
+                self.no_http_keys(TargetKind::SqlServer, node);
+                let (sql, called) = self.sql_operation(entry, &fields, &record_key, on_delete.as_ref()?, write)?;
+                (Some(sql), Some(called))
+            }
+            Some(kind) => {
+                self.no_sql_keys(kind, node);
+                (None, table)
+            }
+            None => (None, table),
+        };
         let http = match kind {
+            Some(TargetKind::SqlServer | TargetKind::Soap) | None => None,
             Some(TargetKind::Http) => Some(self.http_operation(entry, &fields, &record_key, on_delete.as_ref()?, write)?),
             Some(kind) => {
                 self.no_http_keys(kind, node);
+                None
+            }
+        };
+        let soap = match kind {
+            Some(TargetKind::Soap) => Some(self.soap_operation(entry, soap, &fields, &record_key, on_delete.as_ref()?, write)?),
+            Some(kind) => {
+                self.no_soap_keys(kind, node);
                 None
             }
             None => None,
@@ -348,6 +420,8 @@ impl Reader<'_> {
             quotas,
             fields,
             http,
+            soap,
+            sql,
         })
     }
 
@@ -355,8 +429,8 @@ impl Reader<'_> {
     fn table(&mut self, kind: TargetKind, entry: &Entry) -> Option<Arc<str>> {
         let (wanted, other) = match kind {
             TargetKind::Sqlite => ("table", "type"),
-            // An http target has neither; `http_operation` says so.
-            TargetKind::Ndjson | TargetKind::Http => ("type", "table"),
+            // The others have neither, which is told elsewhere.
+            TargetKind::Ndjson | TargetKind::Http | TargetKind::Soap | TargetKind::SqlServer => ("type", "table"),
         };
         if let Some(stray) = entry.value.entry(other) {
             let message = format!("`{other}` belongs to another kind of target than `{}`", kind.name());

@@ -28,8 +28,11 @@ fn shipped() -> Vec<(PathBuf, TargetFile)> {
 #[test]
 fn shipped_targets_are_right_and_offer_what_mappings_deliver() {
     let targets = shipped();
-    assert_eq!(targets.iter().map(|(_, t)| t.kind).collect::<Vec<_>>(), [TargetKind::Http, TargetKind::Ndjson, TargetKind::Sqlite]);
-    let sqlite = &targets[2].1;
+    let of = |kind| targets.iter().map(|(_, target)| target).filter(|target| target.kind == kind).collect::<Vec<_>>();
+    let crms = of(TargetKind::Soap);
+    assert!(crms.len() >= 10 && crms.iter().all(|crm| crm.soap.is_some() && crm.operations.iter().all(|o| o.soap.is_some())));
+    let (http, sqlite) = (of(TargetKind::Http), of(TargetKind::Sqlite)[0]);
+    assert_eq!(http.len(), 1);
     let interaction = sqlite.operation("upsert_interaction").unwrap();
     assert_eq!(interaction.record_key.iter().map(|k| &**k).collect::<Vec<_>>(), ["Network", "ActivityID"]);
     assert_eq!(
@@ -39,7 +42,7 @@ fn shipped_targets_are_right_and_offer_what_mappings_deliver() {
     assert_eq!(interaction.field("Body").map(|f| (f.kind, f.required, f.max_length)), Some((FieldKind::Text, false, Some(4000))));
     assert!(interaction.field("Network").unwrap().required, "a field of the record key is required");
     assert_eq!(sqlite.operation("queue_lead").unwrap().write, WriteMode::InsertOnly);
-    let desk = targets[1].1.operation("create_service_request").unwrap();
+    let desk = of(TargetKind::Ndjson)[0].operation("create_service_request").unwrap();
     assert_eq!((&*desk.table, &desk.on_delete), ("service_request", &OnDelete::Blank(vec!["Abstract".into()])));
 }
 
@@ -153,12 +156,12 @@ operations:
     KITH-T003 target.yaml:9:35: `Bdy` is not one of the operation's fields; did you mean `Body`? Otherwise declare `Bdy` in `fields`
     KITH-T003 target.yaml:9:40: `Must` can't be emptied: it is required; blank what the person wrote, or write `on_delete: remove`
     KITH-M008 target.yaml:11:42: `max_length` must be a whole number from 1 to 1000000, not `0`; Write a whole number from 1 to 1000000
-    KITH-M008 target.yaml:12:19: `type` must be one of text, integer, number, time, bool, not `txt`; Did you mean `text`?
+    KITH-M008 target.yaml:12:19: `type` must be one of text, integer, number, decimal, time, date, time_of_day, bool, uuid, binary, not `txt`; Did you mean `text`?
     KITH-T001 target.yaml:13:7: `id` and `Id` are one field: upper and lower case make no difference; remove one of them, or rename it
     KITH-T004 target.yaml:13:28: `max_length` counts characters of text, and `id` is `integer`; remove it, or write `type: text`
     KITH-T007 target.yaml:17:3: `two` lacks the key `table`; add `table: …`: kind `sqlite` needs it
     KITH-T007 target.yaml:18:5: `type` belongs to another kind of target than `sqlite`; remove it; kind `sqlite` has `table`
-    KITH-M008 target.yaml:19:12: `write` must be one of upsert, insert_only, not `upsrt`; Did you mean `upsert`?
+    KITH-M008 target.yaml:19:12: `write` must be one of upsert, insert_only, update_only, not `upsrt`; Did you mean `upsert`?
     KITH-M007 target.yaml:20:17: `record_key` must be text, or a list of at least one such, not a list; Write text, or a list of at least one such
     KITH-M008 target.yaml:21:16: `on_delete` must be one of remove, keep, not `forget`; Known: remove, keep
     KITH-T004 target.yaml:22:13: the operation has 0 fields; 1 to 500 are possible; declare the fields that mappings fill
@@ -174,8 +177,8 @@ fn broken_yaml_is_a_complaint_and_no_panic() {
 
 #[test]
 fn a_kind_takes_only_values_that_lose_nothing() {
-    assert!(FieldKind::Number.accepts(&Value::Integer(1)) && !FieldKind::Integer.accepts(&Value::Number(1.5)));
-    assert!(FieldKind::Text.accepts(&Value::Missing) && !FieldKind::Text.accepts(&Value::Integer(1)));
+    assert!(FieldKind::Number.fitted(&Value::Integer(1)).is_some() && FieldKind::Integer.fitted(&Value::Number(1.5)).is_none());
+    assert!(FieldKind::Text.fitted(&Value::Missing).is_some() && FieldKind::Text.fitted(&Value::Integer(1)).is_none());
 }
 
 #[test]

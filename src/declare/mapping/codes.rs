@@ -44,3 +44,4 @@ pub(super) const MODEL_UNREADABLE: Code = Code("KITH-M028");
 pub(super) const BAD_FIELD: Code = Code("KITH-M029");
 /// A test's activity that is no activity.
 pub(super) const TEST_ACTIVITY: Code = Code("KITH-M030");
+pub(super) const NO_COMPARE: Code = Code("KITH-M070");

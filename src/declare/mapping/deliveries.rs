@@ -1,14 +1,17 @@
 //! `enrich` and `deliver`.
 
 use super::Surroundings;
-use super::codes::{DUPLICATE_ID, NAME_CLASH, TARGET_FIELD_LACKING, TOO_LONG, UNKNOWN_SECTION, UNKNOWN_TARGET_FIELD, UNREACHABLE};
+use super::codes::{
+    DUPLICATE_ID, NAME_CLASH, NO_COMPARE, TARGET_FIELD_LACKING, TOO_LONG, UNKNOWN_SECTION, UNKNOWN_TARGET_FIELD, UNREACHABLE,
+};
 use super::expressions::Expressions;
 use super::reading::meant;
 use super::scope::is_of_activity;
+use crate::declare::connector::sqlserver::{Compare, SqlWrite};
 use crate::declare::connector::{FieldKind, Operation, TargetField};
 use crate::declare::yaml::{Entry, Kind, Node};
 use crate::diagnose::Span;
-use crate::enrich::{Choice, DeliverEntry, EnrichField, EnrichValue, OnDelete, Subject};
+use crate::enrich::{Choice, DeliverEntry, EnrichField, EnrichValue, OnConflict, OnDelete, Subject};
 use crate::expr::{NameKind, Names, ValueExpr, ValueKind};
 use crate::model::{OperationId, Priority, TargetId, Value};
 use std::sync::Arc;
@@ -93,6 +96,7 @@ impl Expressions<'_, '_> {
             );
         }
         let on_delete = self.on_delete(node.get("on_delete"), operation);
+        let on_conflict = self.on_conflict(node, operation);
         if let Some(None) = when {
             return None;
         }
@@ -105,6 +109,7 @@ impl Expressions<'_, '_> {
             fields: fields?,
             record_key: operation.map(|o| o.record_key.clone()).unwrap_or_default(),
             on_delete: on_delete?,
+            on_conflict,
             backfill_days: node.get("backfill").and_then(Node::days),
             priority: node.text_of("priority").and_then(|word| Priority::ALL.into_iter().find(|p| p.name() == word)).unwrap_or_default(),
         })
@@ -213,6 +218,28 @@ impl Expressions<'_, '_> {
         }
     }
 
+    fn on_conflict(&mut self, node: &Node, operation: Option<&Operation>) -> Option<OnConflict> {
+        let entry = node.entry("on_conflict")?;
+        let word = entry.value.text().and_then(|word| OnConflict::ALL.into_iter().find(|c| c.name() == word))?;
+        let table = operation.and_then(|o| o.sql.as_ref()).map(|sql| &sql.write);
+        let complaint = match table {
+            Some(SqlWrite::Table(table)) if table.compare == Compare::Off => Some("its operation does not `compare`"),
+            Some(SqlWrite::Table(table)) if word == OnConflict::Newest && table.edited_at.is_none() => {
+                Some("its operation has no `edited_at`")
+            }
+            Some(SqlWrite::Table(_)) => None,
+            Some(SqlWrite::Procedure(_)) => Some("its operation is a procedure"),
+            // An operation that is not there is told elsewhere.
+            None => operation.map(|_| "its target does not compare"),
+        };
+        if let Some(complaint) = complaint {
+            let message = format!("`on_conflict: {}` does nothing here: {complaint}", word.name());
+            self.reading.error(NO_COMPARE, entry.key_span, message, "Remove it, or add `compare` to the operation in the target file");
+            return None;
+        }
+        Some(word)
+    }
+
     fn on_delete(&mut self, node: Option<&Node>, operation: Option<&Operation>) -> Option<OnDelete> {
         let Some(node) = node else {
             return Some(operation.map_or(OnDelete::Remove, |o| o.on_delete.clone()));
@@ -279,11 +306,13 @@ fn constant(text: &str) -> Value {
 /// The value said in the kind of the target's field, where its own kind is not known to be the same.
 fn converted(value: ValueExpr, names: &Names, kind: FieldKind) -> ValueExpr {
     let wanted = match kind {
-        FieldKind::Text => ValueKind::Text,
         FieldKind::Integer => ValueKind::Integer,
         FieldKind::Number => ValueKind::Number,
         FieldKind::Time => ValueKind::Time,
         FieldKind::Bool => ValueKind::Bool,
+        FieldKind::Text | FieldKind::Decimal | FieldKind::Date | FieldKind::TimeOfDay | FieldKind::Uuid | FieldKind::Binary => {
+            ValueKind::Text
+        }
     };
     let same = match &value {
         ValueExpr::Name(name) | ValueExpr::Truncate { from: name, .. } => match names.kind(name) {

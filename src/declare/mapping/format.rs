@@ -1,6 +1,7 @@
 //! The shape of a mapping file: what the reader accepts and what the JSON Schema says.
 
 use crate::declare::shape::{Key, Record, Shape};
+use crate::enrich::OnConflict;
 use crate::model::{Audience, Network, Outcome, Priority, Verb};
 
 /// At most this many items in a list of a mapping: rules, deliveries, bases, choices. Nobody reads more aloud.
@@ -402,6 +403,12 @@ static DELIVER: Shape = Shape::Record(&Record {
             Shape::OneOf(&[Shape::Word(|| vec!["remove", "keep"]), Shape::Record(&BLANK)]),
             "remove",
             "What a Delete does, instead of what the operation says.",
+        ),
+        Key::optional(
+            "on_conflict",
+            Shape::Word(|| OnConflict::ALL.map(OnConflict::name).to_vec()),
+            "theirs",
+            "What happens to a field that the CRM changed since it was written, instead of what the operation says: `theirs`, `ours`, `newest` or `park`.",
         ),
     ],
     others: None,

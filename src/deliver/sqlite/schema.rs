@@ -11,7 +11,13 @@ pub(super) fn quoted(name: &str) -> String {
 
 const fn sql_type(kind: FieldKind) -> &'static str {
     match kind {
-        FieldKind::Text | FieldKind::Time => "TEXT",
+        FieldKind::Text
+        | FieldKind::Time
+        | FieldKind::Decimal
+        | FieldKind::Date
+        | FieldKind::TimeOfDay
+        | FieldKind::Uuid
+        | FieldKind::Binary => "TEXT",
         FieldKind::Integer | FieldKind::Bool => "INTEGER",
         FieldKind::Number => "REAL",
     }

@@ -170,7 +170,7 @@ impl Session {
     fn record(&self, file: &TargetFile, delivery: &Delivery) -> Result<Receipt, RowError> {
         let prepared = Prepared::new(file, delivery).map_err(RowError::Refused)?;
         if recorded(&self.connection, delivery.idempotency)?.is_some() {
-            return Ok(Receipt { delivery: delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new() });
+            return Ok(Receipt { delivery: delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new(), kept: Vec::new() });
         }
         self.connection.prepare_cached("SAVEPOINT kith_record")?.execute([])?;
         let place = file.operations.iter().position(|operation| std::ptr::eq(operation, prepared.operation));
@@ -218,7 +218,7 @@ impl Session {
         }
         let ledger = "INSERT INTO kith_ledger (idempotency_key, outcome) VALUES (?1, ?2)";
         self.connection.prepare_cached(ledger)?.execute((&delivery.idempotency.0.0[..], planned.effect.name()))?;
-        Ok(Receipt { delivery: delivery.id, effect: planned.effect, changes: planned.changes })
+        Ok(Receipt { delivery: delivery.id, effect: planned.effect, changes: planned.changes, kept: Vec::new() })
     }
 }
 
@@ -297,10 +297,8 @@ fn from_sql(kind: FieldKind, cell: ValueRef<'_>) -> Value {
         (_, ValueRef::Real(number)) => Value::Number(number),
         (kind, ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => {
             let text = String::from_utf8_lossy(bytes);
-            match kind {
-                FieldKind::Time => text.parse().map_or_else(|_source| Value::Text(text.as_ref().into()), Value::Time),
-                FieldKind::Text | FieldKind::Integer | FieldKind::Number | FieldKind::Bool => Value::Text(text.as_ref().into()),
-            }
+            let read = Value::Text(text.as_ref().into());
+            if kind == FieldKind::Text { read } else { kind.fitted(&read).unwrap_or(read) }
         }
     }
 }
@@ -324,6 +322,8 @@ mod tests {
             quotas: crate::declare::connector::Quotas::default(),
             fields: vec![field("Id"), field("Body")],
             http: None,
+            soap: None,
+            sql: None,
         };
         let source = Arc::new(SourceFile { name: String::new(), text: String::new() });
         TargetFile {
@@ -332,6 +332,8 @@ mod tests {
             operations: vec![operation],
             rules: crate::declare::connector::DeliveryRules::usual(crate::declare::connector::Counted::Records),
             http: None,
+            soap: None,
+            sql: None,
             digest: Digest([0; 32]),
             source,
         }

@@ -96,6 +96,10 @@ impl Scribe {
         match outcome {
             SendOutcome::Delivered(receipt) => {
                 entry.outcome = Some(receipt.effect.into());
+                if !receipt.kept.is_empty() {
+                    // Names of fields; the values that stay are the CRM's own.
+                    entry.why.rule = Some(format!("conflict: the CRM's {} kept", receipt.kept.join(", ")).into());
+                }
                 entry.fields = self.changes(row, receipt, Kind::WriteReceipt)?;
             }
             SendOutcome::Retry { .. } | SendOutcome::Split { .. } | SendOutcome::Unknown { .. } => {

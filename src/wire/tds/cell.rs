@@ -1,0 +1,72 @@
+//! Cells of columns that are Kith's own: numbers, bytes, text.
+
+use super::session::{Cell, Row};
+use crate::model::Value;
+use std::borrow::Cow;
+use tiberius::ColumnData;
+
+/// An `int`.
+pub const fn int(number: i32) -> Cell {
+    ColumnData::I32(Some(number))
+}
+
+/// A `bigint`.
+pub const fn big(number: i64) -> Cell {
+    ColumnData::I64(Some(number))
+}
+
+/// A `tinyint`.
+pub const fn tiny(number: u8) -> Cell {
+    ColumnData::U8(Some(number))
+}
+
+/// A `varbinary`.
+pub fn bytes(bytes: impl Into<Vec<u8>>) -> Cell {
+    ColumnData::Binary(Some(Cow::Owned(bytes.into())))
+}
+
+/// No bytes.
+pub const fn no_bytes() -> Cell {
+    ColumnData::Binary(None)
+}
+
+/// An `nvarchar`.
+pub fn text(text: impl Into<String>) -> Cell {
+    ColumnData::String(Some(Cow::Owned(text.into())))
+}
+
+/// Whether it is NULL.
+pub fn is_null(cell: &Cell) -> bool {
+    match cell {
+        ColumnData::String(text) => text.is_none(),
+        ColumnData::Binary(bytes) => bytes.is_none(),
+        other => super::read(other).is_missing(),
+    }
+}
+
+/// A whole number of a row, of any integer type.
+pub fn number_at(row: &Row, at: usize) -> Option<i64> {
+    match super::read(row.get(at)?) {
+        Value::Integer(number) => Some(number),
+        Value::Bool(truth) => Some(truth.into()),
+        Value::Text(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+/// Text of a row.
+pub fn text_at(row: &Row, at: usize) -> Option<String> {
+    match super::read(row.get(at)?) {
+        Value::Text(text) => Some(text.to_string()),
+        Value::Integer(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// Bytes of a row.
+pub fn bytes_at(row: &Row, at: usize) -> Option<&[u8]> {
+    match row.get(at)? {
+        ColumnData::Binary(Some(bytes)) => Some(bytes),
+        _ => None,
+    }
+}
