@@ -3,8 +3,11 @@
 
 use crate::on_every_server;
 use crate::support::contract::{OPERATIONS, Server, answers, delivery, interaction, removal, shown, told, write};
+use crate::support::tds::{Browser, Param, SqlValue};
+use kith::declare::config::{ServerAddress, ServerAt, ServerSpec};
 use kith::deliver::{DeliveryError, Settled, Target};
 use kith::model::{Value, WriteEffect, WriteIntent};
+use kith::wire::tds::connect_asking;
 
 on_every_server! {
     a_record_is_written_once_and_changes_are_told
@@ -22,6 +25,7 @@ on_every_server! {
     a_check_finds_what_does_not_fit
     a_thousand_rows_are_one_transaction
     text_of_every_script_comes_back
+    a_procedure_is_called_once_for_each_record
 }
 
 fn text(text: &str) -> Value {
@@ -440,4 +444,113 @@ async fn text_of_every_script_comes_back(server: &Server) {
     read.sort();
     wanted.sort();
     assert_eq!(read, wanted);
+}
+
+const PROCEDURES: &str = r#"
+  ticket:
+    procedure: "dbo.{Proc}"
+    remove_procedure: "dbo.{Proc}_gone"
+    record_key: [Id]
+    on_delete: remove
+    idempotency_parameter: DeliveryKey
+    procedure_answers:
+      - { returns: 2, is: unchanged }
+      - { returns: 0, out: { Outcome: busy }, is: failed }
+    fields: { Id: { type: text }, Note: { type: text }, Amount: { type: decimal } }
+"#;
+
+/// The procedures, as a DBA writes them; the peer has them as closures.
+async fn procedures(server: &Server) {
+    server.tables().await;
+    server.sql("CREATE TABLE dbo.{Small} (Id nvarchar(20) NOT NULL PRIMARY KEY, Note nvarchar(20) NULL, Amount decimal(9, 2) NULL)").await;
+    let body = "IF @Note = N'same' RETURN 2; IF @Note = N'no' RETURN 7; SET @Outcome = N'made'; IF @Note = N'later' BEGIN SET @Outcome = N'busy'; RETURN 0; END; ";
+    let create = format!(
+        "CREATE PROCEDURE dbo.{{Proc}} @Id nvarchar(20), @Note nvarchar(20), @Amount decimal(9, 2), @DeliveryKey nvarchar(64), @Outcome nvarchar(20) OUTPUT \
+         AS BEGIN {body} INSERT INTO dbo.{{Small}} (Id, Note, Amount) VALUES (@Id, @Note, @Amount); RETURN 0; END"
+    );
+    let Some(peer) = &server.peer else {
+        server.sql(&create).await;
+        server.sql("CREATE PROCEDURE dbo.{Proc}_gone @Id nvarchar(20), @Note nvarchar(20) = NULL, @Amount decimal(9, 2) = NULL, @DeliveryKey nvarchar(64), @Outcome nvarchar(20) OUTPUT AS BEGIN SET @Outcome = N'gone'; DELETE FROM dbo.{Small} WHERE Id = @Id; RETURN 0; END").await;
+        return;
+    };
+    let parameters = || {
+        vec![
+            Param::input("@Id", "nvarchar(20)"),
+            Param::input("@Note", "nvarchar(20)").or(SqlValue::Null),
+            Param::input("@Amount", "decimal(9, 2)").or(SqlValue::Null),
+            Param::input("@DeliveryKey", "nvarchar(64)"),
+            Param::output("@Outcome", "nvarchar(20)"),
+        ]
+    };
+    let insert = server.named("INSERT INTO dbo.{Small} (Id, Note, Amount) VALUES (@Id, @Note, @Amount)");
+    peer.procedure(&server.named("dbo.{Proc}"), parameters(), move |call| {
+        let note = call.get("@Note").text().unwrap_or_default().to_owned();
+        assert_eq!(call.get("@DeliveryKey").text().map(str::len), Some(64), "the idempotency key came along");
+        call.set("@Outcome", SqlValue::Text(if note == "later" { "busy" } else { "made" }.to_owned()));
+        match note.as_str() {
+            "same" => Ok(2),
+            "no" => Ok(7),
+            "later" => Ok(0),
+            _ => call.sql(&insert).map(|_| 0),
+        }
+    });
+    let delete = server.named("DELETE FROM dbo.{Small} WHERE Id = @Id");
+    peer.procedure(&server.named("dbo.{Proc}_gone"), parameters(), move |call| {
+        call.set("@Outcome", SqlValue::Text("gone".to_owned()));
+        call.sql(&delete).map(|_| 0)
+    });
+}
+
+async fn a_procedure_is_called_once_for_each_record(server: &Server) {
+    procedures(server).await;
+    let target = server.target(PROCEDURES);
+    assert_eq!(told(&target.check().await), "");
+    let ticket = |id: &str, note: &str, amount: &str| {
+        delivery("ticket", WriteIntent::Write, &[("Id", text(id))], &[("Note", text(note)), ("Amount", text(amount))])
+    };
+    let batch = [
+        ticket("1", "new", "12.50"),
+        ticket("2", "same", "1"),
+        ticket("3", "no", "1"),
+        ticket("4", "later", "1"),
+        ticket("5", "fine", "0.001"),
+        ticket("6", &"x".repeat(21), "1"),
+        ticket("7", "last", "3"),
+    ];
+    let said = answers(&target, &batch).await;
+    assert_eq!(said[0], "updated Id: ∅ → 1 Note: ∅ → new Amount: ∅ → 12.5");
+    assert_eq!(said[1], "unchanged");
+    assert!(said[2].starts_with("refused KITH-D054") && said[2].contains("return code 7"), "{said:?}");
+    assert!(said[3].starts_with("failed KITH-D054"), "{said:?}");
+    assert_eq!(said[4], "refused KITH-D046: `Amount` has 3 decimals; the column keeps 2");
+    assert!(said[5].starts_with("refused KITH-D046: `Note` has 21"), "{said:?}");
+    assert!(said[6].starts_with("updated"), "a record that is refused holds back no other: {said:?}");
+    // What was refused or failed left no row in the ledger, so that it can be sent again.
+    assert_eq!(server.count("SELECT COUNT(*) FROM dbo.{Ledger}").await, 3);
+    assert_eq!(
+        server.rows("SELECT Id, CAST(Amount AS varchar(20)) FROM dbo.{Small} ORDER BY Id").await,
+        [[text("1"), text("12.50")], [text("7"), text("3.00")]]
+    );
+    // The very same delivery again: the ledger knows it, and the procedure's own key is not hit.
+    assert_eq!(answers(&target, &batch[..1]).await, ["unchanged"]);
+    assert!(matches!(target.settle(&batch[0]).await, Ok(Settled::Delivered(_))));
+    assert!(matches!(target.settle(&batch[2]).await, Ok(Settled::NotThere)));
+    let gone = delivery("ticket", WriteIntent::Remove, &[("Id", text("1"))], &[]);
+    assert!(answers(&target, &[gone]).await[0].starts_with("removed"));
+    assert_eq!(server.count("SELECT COUNT(*) FROM dbo.{Small}").await, 1);
+}
+
+#[tokio::test]
+async fn a_named_instance_is_found_through_the_browser_service() {
+    let server = Server::peer();
+    let port = server.peer.as_ref().unwrap().port();
+    let browser = Browser::start("CRM", port);
+    let at = |instance: &str| {
+        let address = ServerAddress { host: "127.0.0.1".into(), at: ServerAt::Instance(instance.into()) };
+        ServerSpec { address, ..server.spec.clone() }
+    };
+    let mut session = connect_asking(&at("CRM"), browser.port).await.unwrap();
+    assert_eq!(session.batch("SELECT 1 AS one").await.unwrap()[0].rows.len(), 1);
+    let fault = connect_asking(&at("OTHER"), browser.port).await.unwrap_err();
+    assert!(fault.to_string().contains("OTHER"), "{fault}");
 }

@@ -129,7 +129,11 @@ impl Server {
     /// Everything of this run goes.
     pub async fn clean(&self) {
         if self.is_real() {
-            for table in ["Ledger", "Records", "Interaction", "Lead", "Contact", "Types", "Small"] {
+            for procedure in ["{Proc}", "{Proc}_gone"] {
+                self.sql(&format!("IF OBJECT_ID(N'dbo.{procedure}') IS NOT NULL DROP PROCEDURE dbo.{procedure}")).await;
+            }
+            // What refers to another table goes before it.
+            for table in ["Small", "Ledger", "Records", "Interaction", "Lead", "Contact", "Types"] {
                 self.sql(&format!("IF OBJECT_ID(N'dbo.{{{table}}}') IS NOT NULL DROP TABLE dbo.{{{table}}}")).await;
             }
         }
