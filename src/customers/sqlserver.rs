@@ -79,9 +79,7 @@ impl SqlServer {
             }
         };
         let header: Vec<Arc<str>> = columns.iter().map(|column| column.name.clone()).collect();
-        let found = columns.iter().find(|column| *column.name == *spec.key);
-        let found = found.or_else(|| columns.iter().find(|column| column.name.eq_ignore_ascii_case(&spec.key)));
-        let Some(found) = found else {
+        let Some(found) = tds::column_named(&columns, &spec.key) else {
             let near = nearest(&spec.key, header.iter().map(AsRef::as_ref)).map(str::to_owned);
             return Err(CustomersError::MissingColumns { path: PathBuf::from(&*link.place), missing: vec![(spec.key.to_string(), near)] });
         };
@@ -95,8 +93,7 @@ impl SqlServer {
     }
 
     fn column(&self, name: &str) -> Option<&Column> {
-        let exact = self.columns.iter().find(|column| *column.name == *name);
-        exact.or_else(|| self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)))
+        tds::column_named(&self.columns, name)
     }
 
     fn missing(&self, name: &str) -> CustomersError {
@@ -146,7 +143,7 @@ impl SqlServer {
         take: &mut dyn Taker,
     ) -> Result<Scanned, CustomersError> {
         let changed = match before {
-            Some(before) => self.changed_since(before, &self.key_copy())?.map(|changed| (before, changed)),
+            Some(before) => self.changed_since(before, &self.key.clone())?.map(|changed| (before, changed)),
             None => None,
         };
         let place = self.link.place.clone();
@@ -187,10 +184,6 @@ impl SqlServer {
         Ok(Scanned { rows: line, digest: Digest([0; 32]) })
     }
 
-    fn key_copy(&self) -> Key {
-        Key { column: self.key.column.clone() }
-    }
-
     /// What each picked column is read by; a column that is not there is NULL.
     fn selected(&self, pick: &[Option<usize>]) -> Vec<String> {
         let one = |at: &Option<usize>| match at.and_then(|at| self.columns.get(at)) {
@@ -208,18 +201,13 @@ impl SqlServer {
             Some(cell) => (format!("{key} > {}", self.key.parameter(1)), vec![cell]),
             None => (format!("{key} IS NOT NULL"), Vec::new()),
         };
-        let list: String = columns.iter().enumerate().fold(String::new(), |list, (at, column)| list + &format!(", {column} AS c{at}"));
+        let list = aliased(columns);
         let sql = format!("SELECT TOP ({}) {key} AS k{list} FROM {} AS q{join} WHERE {bound}{and} ORDER BY {key}", self.page, self.from);
         Ok(self.link.ask(&sql, &parameters)?.rows)
     }
 
     fn key_value(&self, cell: &tds::Cell) -> Value {
-        match (tds::read(cell), self.key.column.sql_type) {
-            (Value::Text(text), SqlType::VarChar { fixed: true, .. } | SqlType::NVarChar { fixed: true, .. }) => {
-                Value::text(text.trim_end_matches(' '))
-            }
-            (value, _) => value,
-        }
+        self.key.column.unpadded(tds::read(cell))
     }
 
     /// A row of [`SqlServer::selected`]: the paging key, then the picked cells.
@@ -231,14 +219,11 @@ impl SqlServer {
             .zip(pick)
             .map(|(cell, at)| {
                 let Some(column) = at.and_then(|at| self.columns.get(at)) else { return Value::Missing };
-                match (column.sql_type, tds::read(cell)) {
+                match (column.sql_type, column.unpadded(tds::read(cell))) {
                     (_, Value::Missing) => Value::Missing,
                     (SqlType::VarBinary { .. } | SqlType::RowVersion, _) => {
                         fault.get_or_insert_with(|| RowFault::WrongKind { column: column.name.to_string(), kind: "binary data" });
                         Value::Missing
-                    }
-                    (SqlType::VarChar { fixed: true, .. } | SqlType::NVarChar { fixed: true, .. }, Value::Text(text)) => {
-                        Value::text(text.trim_end_matches(' '))
                     }
                     (_, Value::Bool(truth)) => Value::Integer(truth.into()),
                     (_, Value::Time(moment)) => Value::text(moment.to_string()),
@@ -270,11 +255,9 @@ impl SqlServer {
         let first = pick.first().copied().flatten();
         for row in page {
             let id = row.get(1).map(tds::read).unwrap_or_default();
-            let id = match (first.and_then(|at| self.columns.get(at)).map(|column| column.sql_type), id) {
-                (Some(SqlType::VarChar { fixed: true, .. } | SqlType::NVarChar { fixed: true, .. }), Value::Text(text)) => {
-                    Value::text(text.trim_end_matches(' '))
-                }
-                (_, id) => id,
+            let id = match first.and_then(|at| self.columns.get(at)) {
+                Some(column) => column.unpadded(id),
+                None => id,
             };
             let is_changed = row.get(2).map(tds::read) != Some(Value::Integer(0));
             let text = shown(&id);
@@ -333,8 +316,7 @@ impl SqlServer {
 
     fn fetch(&mut self, pick: &[Option<usize>], join: &str, condition: &str, parameters: &[tds::Cell]) -> Result<Vec<Row>, CustomersError> {
         let key = format!("q.{}", self.key.column.sql_name());
-        let list: String =
-            self.selected(pick).iter().enumerate().fold(String::new(), |list, (at, column)| list + &format!(", {column} AS c{at}"));
+        let list = aliased(&self.selected(pick));
         // A page's rows, and what was added among them since.
         let most = self.page.saturating_mul(2);
         let sql = format!("SELECT TOP ({most}) {key} AS k{list} FROM {} AS q{join} WHERE {condition} ORDER BY {key}", self.from);
@@ -375,6 +357,11 @@ impl SqlServer {
         }
         Ok(())
     }
+}
+
+/// Columns behind a first one: `, a AS c0, b AS c1`.
+fn aliased(columns: &[String]) -> String {
+    columns.iter().enumerate().fold(String::new(), |list, (at, column)| list + &format!(", {column} AS c{at}"))
 }
 
 fn shown(key: &Value) -> String {

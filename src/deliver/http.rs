@@ -118,11 +118,7 @@ impl HttpTarget {
             match inner.ready(delivery) {
                 Err(error) => progress.tell(at, Err(error), None),
                 Ok(_) if delivery.intent == WriteIntent::Keep => {
-                    progress.tell(
-                        at,
-                        Ok(Receipt { delivery: delivery.id, effect: WriteEffect::Kept, changes: Vec::new(), kept: Vec::new() }),
-                        None,
-                    );
+                    progress.tell(at, Ok(Receipt::bare(delivery.id, WriteEffect::Kept)), None);
                 }
                 Ok(ready) => waiting.push((at, ready)),
             }

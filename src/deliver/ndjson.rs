@@ -82,7 +82,7 @@ impl Inner {
                     }
                 };
             if journal.effect(delivery.idempotency).is_some() || !keys.insert(delivery.idempotency) {
-                answers.push(Ok(Receipt { delivery: delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new(), kept: Vec::new() }));
+                answers.push(Ok(Receipt::bare(delivery.id, WriteEffect::Unchanged)));
                 continue;
             }
             let record = journal::record_id(&prepared);
@@ -101,9 +101,7 @@ impl Inner {
 
     fn settle(&self, delivery: &Delivery) -> Result<Settled, DeliveryError> {
         let effect = Journal::read(&self.path)?.effect(delivery.idempotency);
-        Ok(effect.map_or(Settled::NotThere, |effect| {
-            Settled::Delivered(Receipt { delivery: delivery.id, effect, changes: Vec::new(), kept: Vec::new() })
-        }))
+        Ok(effect.map_or(Settled::NotThere, |effect| Settled::Delivered(Receipt::bare(delivery.id, effect))))
     }
 
     fn check(&self) -> Problems {

@@ -92,9 +92,7 @@ impl Inner {
         let effect = schema::has_ledger(&connection)
             .and_then(|there| if there { session::recorded(&connection, delivery.idempotency) } else { Ok(None) })
             .map_err(|error| self.error(session::fault(&self.path, &error)))?;
-        Ok(effect.map_or(Settled::NotThere, |effect| {
-            Settled::Delivered(Receipt { delivery: delivery.id, effect, changes: Vec::new(), kept: Vec::new() })
-        }))
+        Ok(effect.map_or(Settled::NotThere, |effect| Settled::Delivered(Receipt::bare(delivery.id, effect))))
     }
 
     /// What a write would answer: the same arithmetic over the same rows, with what the batch itself would have written laid over them.
@@ -119,7 +117,7 @@ impl Inner {
                 _ => false,
             };
             if recorded || !keys.insert(delivery.idempotency) {
-                answers.push(Ok(Receipt { delivery: delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new(), kept: Vec::new() }));
+                answers.push(Ok(Receipt::bare(delivery.id, WriteEffect::Unchanged)));
                 continue;
             }
             let place =

@@ -98,15 +98,9 @@ impl SqlServerTarget {
             Err(error) => return all(batch.len(), &error),
         };
         let answers = self.inner.send(&mut connected, batch).await;
-        if let Some(pool) = &self.inner.pool {
-            pool.keep(connected);
-        }
+        self.inner.give_back(connected);
         answers
     }
-}
-
-fn kept(delivery: &Delivery) -> Receipt {
-    Receipt { delivery: delivery.id, effect: WriteEffect::Kept, changes: Vec::new(), kept: Vec::new() }
 }
 
 impl Inner {
@@ -115,6 +109,12 @@ impl Inner {
             return Err(DeliveryError::unavailable("KITH-T013", "the target has no `server`"));
         };
         pool.session().await.map_err(|fault| fault::not_written(&fault))
+    }
+
+    fn give_back(&self, connected: Connected) {
+        if let Some(pool) = &self.pool {
+            pool.keep(connected);
+        }
     }
 
     fn found(&self, operation: &str) -> Option<Found<'_>> {
@@ -154,7 +154,7 @@ impl Inner {
         let mut calls: Vec<(usize, &Delivery, Prepared<'_>)> = Vec::new();
         for (at, (delivery, answer)) in batch.iter().zip(&mut answers).enumerate() {
             if delivery.intent == WriteIntent::Keep {
-                *answer = Some(Ok(kept(delivery)));
+                *answer = Some(Ok(Receipt::bare(delivery.id, WriteEffect::Kept)));
                 continue;
             }
             match (Prepared::new(&self.file, delivery), self.found(&delivery.operation.0)) {
@@ -235,8 +235,7 @@ impl Inner {
                         failed.clone().any(|error| matches!(error, DeliveryError::Throttled { .. } | DeliveryError::OutcomeUnknown { .. }))
                             || (!connected.session.is_usable() && failed.count() > 0);
                     self.learn(group.rows.len(), struggles);
-                    if answers.iter().any(|answer| matches!(answer, Err(DeliveryError::Unavailable { code, .. }) if matches!(code.0, "KITH-D003" | "KITH-D042")))
-                    {
+                    if answers.iter().any(finds_another_shape) {
                         connected.forget();
                     }
                     return answers;
@@ -282,6 +281,16 @@ impl Inner {
     }
 
     async fn call<'a>(&self, connected: &mut Connected, delivery: &'a Delivery, prepared: Prepared<'a>) -> Answer {
+        let answer = self.called(connected, delivery, prepared).await;
+        // What does not fit is asked for again: a DBA may have mended it.
+        if finds_another_shape(&answer) {
+            connected.forget();
+        }
+        answer
+    }
+
+    /// A call, again where a race was lost.
+    async fn called<'a>(&self, connected: &mut Connected, delivery: &'a Delivery, prepared: Prepared<'a>) -> Answer {
         let (call, rules) = self.ready_call(connected, delivery, prepared).await?;
         for race in 1..=MOST_RACES {
             let answer = procedure::write(connected, &call, rules, &self.objects).await;
@@ -310,9 +319,14 @@ impl Inner {
             let message = format!("the operation `{}` has no procedure for it", operation.id.0);
             return Err(DeliveryError::Refused { code: Code("KITH-D008"), message: message.into() });
         };
-        let shape = tds::procedure(&mut connected.session, name).await.map_err(|fault| fault::not_written(&fault))?;
-        let Some(shape) = shape else {
-            return Err(DeliveryError::unavailable("KITH-D003", format!("there is no procedure {name} that this login may see")));
+        let shape = if let Some(known) = connected.procedures.get(name) {
+            known.clone()
+        } else {
+            let found = tds::procedure(&mut connected.session, name).await.map_err(|fault| fault::not_written(&fault))?;
+            let Some(found) = found else {
+                return Err(DeliveryError::unavailable("KITH-D003", format!("there is no procedure {name} that this login may see")));
+            };
+            connected.procedures.entry(name.clone()).or_insert(Arc::new(found)).clone()
         };
         if let Some(misfit) = procedure::misfits(operation, columns, rules, &shape, delivery.intent).into_iter().next() {
             return Err(DeliveryError::Unavailable { code: misfit.code, message: misfit.message.into(), retry_after: None });
@@ -323,16 +337,19 @@ impl Inner {
     async fn settle(&self, unknown: &Delivery) -> Result<Settled, DeliveryError> {
         let mut connected = self.session().await?;
         let recorded = ledger::recorded(&mut connected, &self.objects, unknown.idempotency).await;
-        if let Some(pool) = &self.pool {
-            pool.keep(connected);
-        }
+        self.give_back(connected);
         match recorded {
-            Ok(Some(effect)) => Ok(Settled::Delivered(Receipt { delivery: unknown.id, effect, changes: Vec::new(), kept: Vec::new() })),
+            Ok(Some(effect)) => Ok(Settled::Delivered(Receipt::bare(unknown.id, effect))),
             // A commit that is still under way ends with the ledger's key taken: the write that follows finds it.
             Ok(None) => Ok(Settled::NotThere),
             Err(fault) => Err(fault::not_written(&fault)),
         }
     }
+}
+
+/// Whether the server's tables and procedures are no longer what this session knows of them.
+fn finds_another_shape(answer: &Answer) -> bool {
+    matches!(answer, Err(DeliveryError::Unavailable { code: Code("KITH-D003" | "KITH-D042"), .. }))
 }
 
 /// Whether nothing more of a batch is worth sending.
@@ -373,10 +390,7 @@ impl Target for SqlServerTarget {
         if let Some(pool) = &self.inner.pool {
             pool.close();
         }
-        let connected = self.inner.session().await?;
-        if let Some(pool) = &self.inner.pool {
-            pool.keep(connected);
-        }
+        self.inner.give_back(self.inner.session().await?);
         Ok(())
     }
 

@@ -347,3 +347,10 @@ pub struct Receipt {
     /// Fields that keep what the CRM changed: not written, as the mapping's `on_conflict` says.
     pub kept: Vec<Arc<str>>,
 }
+
+impl Receipt {
+    /// What a write did, where its before and after are not told.
+    pub const fn bare(delivery: DeliveryId, effect: WriteEffect) -> Self {
+        Self { delivery, effect, changes: Vec::new(), kept: Vec::new() }
+    }
+}

@@ -225,7 +225,7 @@ async fn deliver_all(store: &SqliteStore, page: usize) -> usize {
             .iter()
             .map(|token| {
                 let delivery = token.delivery().id;
-                let receipt = Receipt { delivery, effect: WriteEffect::Inserted, changes: Vec::new(), kept: Vec::new() };
+                let receipt = Receipt::bare(delivery, WriteEffect::Inserted);
                 ReceiptStep { delivery, outcome: SendOutcome::Delivered(receipt), leaf: vec![b'r'; 900], failed: None }
             })
             .collect();

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test module uses what it needs")]
 
+pub mod certificates;
 pub mod contract;
 pub mod cutting_proxy;
 pub mod nginx;

@@ -1,6 +1,6 @@
 //! A real nginx on loopback: a store of documents (`WebDAV` PUT, GET, DELETE), with limits, logins and TLS where a test wants them.
 
-use super::{free_port, have, wait_for};
+use super::{certificates, free_port, have, wait_for};
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -53,7 +53,7 @@ impl Nginx {
             None => (String::new(), ""),
         };
         let tls = if options.tls {
-            certificate(dir.path());
+            certificates::make(dir.path(), "Kith test authority", "DNS:localhost");
             format!("ssl_certificate {at}/cert.pem; ssl_certificate_key {at}/key.pem;")
         } else {
             String::new()
@@ -157,36 +157,4 @@ impl Drop for Nginx {
         let _gone = self.child.kill();
         let _status = self.child.wait();
     }
-}
-
-/// An authority, and a certificate of it for `localhost`.
-fn certificate(dir: &std::path::Path) {
-    let openssl = |args: &[&str]| {
-        let output = Command::new("openssl").current_dir(dir).args(args).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    };
-    fs::write(dir.join("ext"), "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n").unwrap();
-    let new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-    openssl(
-        &[&["req", "-x509", "-days", "2", "-subj", "/CN=Kith test authority", "-keyout", "ca.key", "-out", "ca.pem"][..], &new[..]]
-            .concat(),
-    );
-    openssl(&[&["req", "-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "request.pem"][..], &new[..]].concat());
-    openssl(&[
-        "x509",
-        "-req",
-        "-in",
-        "request.pem",
-        "-CA",
-        "ca.pem",
-        "-CAkey",
-        "ca.key",
-        "-CAcreateserial",
-        "-days",
-        "2",
-        "-extfile",
-        "ext",
-        "-out",
-        "cert.pem",
-    ]);
 }

@@ -4,6 +4,7 @@ use crate::model::Value;
 use crate::wire::tds::{Cell, Column, Length, SqlType, cell};
 
 /// A column whose order the server and a parameter agree on.
+#[derive(Clone)]
 pub(super) struct Key {
     pub(super) column: Column,
 }

@@ -72,7 +72,7 @@ impl<'a> Comparison<'a> {
             WriteIntent::Write if ready.is_insert_only() => WriteEffect::Inserted,
             WriteIntent::Write => WriteEffect::Updated,
         };
-        let receipt = Receipt { delivery: ready.delivery.id, effect, changes: Vec::new(), kept: Vec::new() };
+        let receipt = Receipt::bare(ready.delivery.id, effect);
         Some(if arrived { Settled::Delivered(receipt) } else { Settled::NotThere })
     }
 

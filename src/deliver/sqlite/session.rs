@@ -170,7 +170,7 @@ impl Session {
     fn record(&self, file: &TargetFile, delivery: &Delivery) -> Result<Receipt, RowError> {
         let prepared = Prepared::new(file, delivery).map_err(RowError::Refused)?;
         if recorded(&self.connection, delivery.idempotency)?.is_some() {
-            return Ok(Receipt { delivery: delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new(), kept: Vec::new() });
+            return Ok(Receipt::bare(delivery.id, WriteEffect::Unchanged));
         }
         self.connection.prepare_cached("SAVEPOINT kith_record")?.execute([])?;
         let place = file.operations.iter().position(|operation| std::ptr::eq(operation, prepared.operation));

@@ -238,7 +238,7 @@ async fn ready(connected: &mut Connected, stage: &Stage<'_>) -> Result<(), TdsFa
     if connected.stages.contains(&stage.name) {
         connected.session.batch(&stage.empty()).await?;
     } else {
-        let collation = connected.catalogue.stage_collation.clone();
+        let collation = connected.stage_collation.clone();
         connected.session.batch(&stage.create(collation.as_deref())).await?;
         connected.stages.insert(stage.name.clone());
     }
@@ -512,9 +512,7 @@ fn marker(column: &crate::wire::tds::Column, text: &str) -> String {
 /// Receipts, and refusals beside them.
 fn answers(group: &Group<'_>, plans: Vec<Plan>, arrived: &BTreeMap<usize, u8>) -> Answers {
     let answer = |(n, (row, plan)): (usize, (&Row<'_>, Plan))| match plan {
-        _ if arrived.contains_key(&n) => {
-            Ok(Receipt { delivery: row.delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new(), kept: Vec::new() })
-        }
+        _ if arrived.contains_key(&n) => Ok(Receipt::bare(row.delivery.id, WriteEffect::Unchanged)),
         Plan::Refused(error) => Err(error),
         Plan::Write { planned, kept, .. } => Ok(receipt(row, planned, &kept)),
     };

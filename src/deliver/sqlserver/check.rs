@@ -40,7 +40,7 @@ impl Inner {
             let (code, message) = told(&fault);
             problems.push(Diagnostic::error(code, place, message, "look into the server's own log"));
         }
-        pool.keep(connected);
+        self.give_back(connected);
         problems
     }
 
@@ -77,7 +77,7 @@ impl Inner {
     /// Kith's own table: there, and open to this login.
     async fn own_table(&self, session: &mut Session, name: &ObjectName, place: &Place, problems: &mut Problems) -> Result<(), TdsFault> {
         let answered = session.batch(&is_there(name)).await?;
-        let there = answered.first().and_then(|answered| answered.rows.first()).and_then(|row| cell::number_at(row, 0)).is_some();
+        let there = cell::first_row(&answered).and_then(|row| cell::number_at(row, 0)).is_some();
         if !there {
             let remedy =
                 "ask the DBA to run ops/sql/kith.sql in this database: it makes the schema, the tables and the rights, and nothing else";

@@ -14,7 +14,7 @@ pub(super) async fn recorded(
 ) -> Result<Option<WriteEffect>, TdsFault> {
     let sql = format!("SELECT CAST(l.outcome AS int) AS outcome FROM {} AS l WHERE l.idempotency_key = @P1", objects.ledger.sql());
     let answered = connected.session.query(&sql, vec![cell::bytes(key.0.0)]).await?;
-    let outcome = answered.first().and_then(|answered| answered.rows.first()).and_then(|row| cell::number_at(row, 0));
+    let outcome = cell::first_row(&answered).and_then(|row| cell::number_at(row, 0));
     Ok(outcome.map(|outcome| match u8::try_from(outcome) {
         Ok(act::INSERT) => WriteEffect::Inserted,
         Ok(act::UPDATE) => WriteEffect::Updated,

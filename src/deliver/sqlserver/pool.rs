@@ -2,7 +2,8 @@
 
 use super::bound::Bound;
 use crate::declare::config::ServerSpec;
-use crate::wire::tds::{Catalogue, Session, TdsFault, connect};
+use crate::declare::connector::ObjectName;
+use crate::wire::tds::{Procedure, Session, TdsFault, connect, stage_collation};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,9 +22,12 @@ const CATALOGUE_HOLDS: Duration = Duration::from_mins(10);
 #[derive(Debug)]
 pub(super) struct Connected {
     pub(super) session: Session,
-    pub(super) catalogue: Arc<Catalogue>,
+    /// The collation of temporary tables; `None` where the server does not tell.
+    pub(super) stage_collation: Option<Arc<str>>,
     /// By the operation's place in the target file.
     pub(super) bound: BTreeMap<usize, Arc<Bound>>,
+    /// Procedures by their names.
+    pub(super) procedures: BTreeMap<ObjectName, Arc<Procedure>>,
     /// Stage tables that this session has made.
     pub(super) stages: BTreeSet<String>,
     learnt: Instant,
@@ -31,9 +35,10 @@ pub(super) struct Connected {
 }
 
 impl Connected {
-    /// What is known of tables is forgotten: a statement did not find what it needed.
+    /// What is known of tables and procedures is forgotten: a statement did not find what it needed.
     pub(super) fn forget(&mut self) {
         self.bound.clear();
+        self.procedures.clear();
     }
 }
 
@@ -65,9 +70,17 @@ impl Pool {
             return Ok(waiting);
         }
         let mut session = connect(&self.spec).await?;
-        let catalogue = Arc::new(Catalogue::read(&mut session).await?);
+        let stage_collation = stage_collation(&mut session).await?;
         let now = Instant::now();
-        Ok(Connected { session, catalogue, bound: BTreeMap::new(), stages: BTreeSet::new(), learnt: now, used: now })
+        Ok(Connected {
+            session,
+            stage_collation,
+            bound: BTreeMap::new(),
+            procedures: BTreeMap::new(),
+            stages: BTreeSet::new(),
+            learnt: now,
+            used: now,
+        })
     }
 
     /// Takes a session back, where it may be used again. No transaction is open in it.

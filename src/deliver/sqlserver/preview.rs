@@ -7,7 +7,7 @@ use super::fault::not_written;
 use super::pool::Connected;
 use super::row::Row;
 use super::statements::look_at_one;
-use super::{Answer, Inner, all, kept};
+use super::{Answer, Inner, all};
 use crate::declare::connector::sqlserver::{Compare, SqlWrite};
 use crate::deliver::DeliveryError;
 use crate::deliver::record::Prepared;
@@ -28,19 +28,17 @@ impl Inner {
             let answer = if keys.insert(delivery.idempotency) {
                 self.preview_one(&mut connected, delivery, &mut seen).await
             } else {
-                Ok(unchanged(delivery))
+                Ok(Receipt::bare(delivery.id, WriteEffect::Unchanged))
             };
             answers.push(answer);
         }
-        if let Some(pool) = &self.pool {
-            pool.keep(connected);
-        }
+        self.give_back(connected);
         answers
     }
 
     async fn preview_one(&self, connected: &mut Connected, delivery: &Delivery, seen: &mut BTreeMap<String, Option<Standing>>) -> Answer {
         if delivery.intent == WriteIntent::Keep {
-            return Ok(kept(delivery));
+            return Ok(Receipt::bare(delivery.id, WriteEffect::Kept));
         }
         let prepared = Prepared::new(&self.file, delivery)?;
         let Some(found) = self.found(&delivery.operation.0) else {
@@ -48,7 +46,7 @@ impl Inner {
         };
         let arrived = super::ledger::recorded(connected, &self.objects, delivery.idempotency).await;
         match arrived {
-            Ok(Some(_)) => return Ok(unchanged(delivery)),
+            Ok(Some(_)) => return Ok(Receipt::bare(delivery.id, WriteEffect::Unchanged)),
             Ok(None) => {}
             Err(fault) => return Err(not_written(&fault)),
         }
@@ -61,7 +59,7 @@ impl Inner {
                 WriteIntent::Remove => WriteEffect::Removed,
                 WriteIntent::Blank => WriteEffect::Blanked,
             };
-            return Ok(Receipt { delivery: delivery.id, effect, changes: Vec::new(), kept: Vec::new() });
+            return Ok(Receipt::bare(delivery.id, effect));
         };
         let bound = self.bound(connected, &found, write).await?;
         let row = Row::new(0, delivery, prepared, &bound)?;
@@ -85,15 +83,11 @@ impl Inner {
     }
 }
 
-fn unchanged(delivery: &Delivery) -> Receipt {
-    Receipt { delivery: delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new(), kept: Vec::new() }
-}
-
 /// The row of a record as it stands.
 async fn look(connected: &mut Connected, bound: &super::Bound, row: &Row<'_>) -> Result<Option<Standing>, TdsFault> {
     let key = bound.key.iter().filter_map(|at| row.cells.get(*at).cloned().flatten()).collect();
     let answered = connected.session.query(&look_at_one(bound), key).await?;
-    let read = answered.first().and_then(|answered| answered.rows.first());
+    let read = cell::first_row(&answered);
     Ok(read.and_then(|read| Standing::read(bound, read, 0)).map(|standing| standing.with_values(row, bound)))
 }
 
@@ -101,5 +95,5 @@ async fn look(connected: &mut Connected, bound: &super::Bound, row: &Row<'_>) ->
 async fn base(connected: &mut Connected, inner: &Inner, row: &Row<'_>) -> Result<Option<Base>, TdsFault> {
     let sql = format!("SELECT r.fields FROM {} AS r WHERE r.record_hash = @P1", inner.objects.records.sql());
     let answered = connected.session.query(&sql, vec![cell::bytes(row.record_hash())]).await?;
-    Ok(answered.first().and_then(|answered| answered.rows.first()).map(|read| Base::read(cell::bytes_at(read, 0).unwrap_or_default())))
+    Ok(cell::first_row(&answered).map(|read| Base::read(cell::bytes_at(read, 0).unwrap_or_default())))
 }

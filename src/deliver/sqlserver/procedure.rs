@@ -133,7 +133,7 @@ pub(super) async fn write(
         Err(fault) => Err(match next(&fault) {
             // The ledger's own key: this very delivery had arrived.
             Next::Repeat { duplicate: true, error } => match super::ledger::recorded(connected, objects, delivery.idempotency).await {
-                Ok(Some(_)) => return Ok(unchanged(delivery)),
+                Ok(Some(_)) => return Ok(Receipt::bare(delivery.id, WriteEffect::Unchanged)),
                 Ok(None) => error,
                 Err(fault) => not_written(&fault),
             },
@@ -141,10 +141,6 @@ pub(super) async fn write(
             Next::Refused { code, message } => DeliveryError::Refused { code: Code(code), message },
         }),
     }
-}
-
-fn unchanged(delivery: &Delivery) -> Receipt {
-    Receipt { delivery: delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new(), kept: Vec::new() }
 }
 
 async fn run(
@@ -172,7 +168,7 @@ async fn run(
         outcome => return Ok(Err(refused(&call.name, outcome, &called))),
     };
     let open = connected.session.batch("SELECT CAST(@@TRANCOUNT AS int) AS open_transactions").await?;
-    let open = open.first().and_then(|answered| answered.rows.first()).and_then(|row| cell::number_at(row, 0));
+    let open = cell::first_row(&open).and_then(|row| cell::number_at(row, 0));
     if open != Some(1) {
         let message =
             format!("the procedure {} ends or begins transactions of its own: what it did can't be tied to the ledger", call.name);

@@ -44,7 +44,7 @@ fn written(shape: &TableShape, target: &str) -> String {
     let offered = offered(shape);
     let key = key(shape, &offered);
     let mut text = String::new();
-    let table = quoted(&object(&shape.name));
+    let table = quoted(&shape.name.to_string());
     let _infallible = write!(
         text,
         "# Written from the catalogue of {table}. Remove the fields that Kith is not to write; see connectors/README.md, kind sqlserver.\n\
@@ -91,12 +91,6 @@ fn written(shape: &TableShape, target: &str) -> String {
         let _infallible = writeln!(text, "    # Left out, for the server fills them or Kith can't write them: {}", left_out.join(", "));
     }
     text
-}
-
-/// As a target file names it: with brackets where they are needed.
-fn object(name: &ObjectName) -> String {
-    let plain = name.to_string();
-    if ObjectName::parse(&plain).as_ref() == Some(name) { plain } else { name.sql() }
 }
 
 fn is_offered(column: &Column) -> bool {

@@ -291,7 +291,7 @@ pub(super) fn receipt(store: &SqliteStore, delivery: DeliveryId, outcome: SendOu
 }
 
 pub(super) fn delivered(delivery: DeliveryId) -> SendOutcome {
-    SendOutcome::Delivered(Receipt { delivery, effect: WriteEffect::Inserted, changes: Vec::new(), kept: Vec::new() })
+    SendOutcome::Delivered(Receipt::bare(delivery, WriteEffect::Inserted))
 }
 
 /// Sends what is due and tells that it arrived.

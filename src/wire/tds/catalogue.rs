@@ -45,35 +45,25 @@ pub struct Procedure {
     pub parameters: Vec<(Column, bool)>,
 }
 
-/// What holds for the whole server.
-#[derive(Clone, PartialEq, Eq, Debug, std::default::Default)]
-pub struct Catalogue {
-    /// The first line of its own name.
-    pub version: Arc<str>,
-    /// The collation of temporary tables.
-    pub stage_collation: Option<Arc<str>>,
+/// The collation of temporary tables; `None` where the server does not tell.
+///
+/// # Errors
+/// When the connection breaks.
+pub async fn stage_collation(session: &mut Session) -> Result<Option<Arc<str>>, TdsFault> {
+    let rows = tolerant(session, "SELECT CAST(DATABASEPROPERTYEX(N'tempdb', 'Collation') AS nvarchar(128)) AS collation").await?;
+    Ok(rows.unwrap_or_default().first().and_then(|row| text(row, 0)).map(Into::into))
 }
 
-impl Catalogue {
-    /// Asks a server about itself.
-    ///
-    /// # Errors
-    /// When the connection breaks.
-    pub async fn read(session: &mut Session) -> Result<Self, TdsFault> {
-        let version = word(first(session.batch("SELECT CAST(@@VERSION AS nvarchar(400)) AS version").await?).first());
-        let collation = tolerant(session, "SELECT CAST(DATABASEPROPERTYEX(N'tempdb', 'Collation') AS nvarchar(128)) AS collation").await?;
-        Ok(Self {
-            version: version.unwrap_or_default().lines().next().unwrap_or_default().into(),
-            stage_collation: word(collation.unwrap_or_default().first()).map(Into::into),
-        })
-    }
+/// A column by its name; SQL Server's usual collations ignore case, so that is the second try.
+pub fn column_named<'a>(columns: &'a [Column], name: &str) -> Option<&'a Column> {
+    let exact = columns.iter().find(|column| *column.name == *name);
+    exact.or_else(|| columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)))
 }
 
 impl TableShape {
-    /// A column by its name; SQL Server's usual collations ignore case, so that is the second try.
+    /// A column by its name ([`column_named`]).
     pub fn column(&self, name: &str) -> Option<&Column> {
-        let exact = self.columns.iter().find(|column| *column.name == *name);
-        exact.or_else(|| self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)))
+        column_named(&self.columns, name)
     }
 
     /// Whether no two rows can have the same values in these columns; `None` where the server does not tell.
@@ -91,10 +81,6 @@ impl TableShape {
 
 fn first(mut answered: Vec<Answered>) -> Vec<Row> {
     if answered.is_empty() { Vec::new() } else { answered.swap_remove(0).rows }
-}
-
-fn word(row: Option<&Row>) -> Option<String> {
-    text(row?, 0)
 }
 
 /// A question that an engine may not know; then there is no answer.

@@ -1,6 +1,6 @@
 //! Cells of columns that are Kith's own: numbers, bytes, text.
 
-use super::session::{Cell, Row};
+use super::session::{Answered, Cell, Row};
 use crate::model::Value;
 use std::borrow::Cow;
 use tiberius::ColumnData;
@@ -35,13 +35,9 @@ pub fn text(text: impl Into<String>) -> Cell {
     ColumnData::String(Some(Cow::Owned(text.into())))
 }
 
-/// Whether it is NULL.
-pub fn is_null(cell: &Cell) -> bool {
-    match cell {
-        ColumnData::String(text) => text.is_none(),
-        ColumnData::Binary(bytes) => bytes.is_none(),
-        other => super::read(other).is_missing(),
-    }
+/// The first row of the first result.
+pub fn first_row(answered: &[Answered]) -> Option<&Row> {
+    answered.first()?.rows.first()
 }
 
 /// A whole number of a row, of any integer type.

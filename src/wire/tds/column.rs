@@ -334,15 +334,20 @@ impl Column {
         Ok(Held { value: if matches!(value, Value::Text(_)) { value.clone() } else { Value::Time(kept) }, cell })
     }
 
-    /// What stands in a cell that [`Column::selected`] read, as a field of this kind has it. Text that only looks different stays what it is.
-    pub fn read(&self, cell: &Cell, kind: FieldKind) -> Value {
-        let read = read(cell);
-        let read = match (&read, self.sql_type) {
+    /// Without the blanks that a fixed column is filled up with: they can't be told from the text's own.
+    pub fn unpadded(&self, value: Value) -> Value {
+        match (&value, self.sql_type) {
             (Value::Text(text), SqlType::VarChar { fixed: true, .. } | SqlType::NVarChar { fixed: true, .. }) => {
                 Value::text(text.trim_end_matches(' '))
             }
-            _ => read,
-        };
+            _ => value,
+        }
+    }
+
+    /// What stands in a cell that [`Column::selected`] read, as a field of this kind has it. Text that only looks different stays what it is.
+    pub fn read(&self, cell: &Cell, kind: FieldKind) -> Value {
+        let read = read(cell);
+        let read = self.unpadded(read);
         match (kind, &read) {
             (FieldKind::Bool, Value::Integer(number @ (0 | 1))) => Value::Bool(*number == 1),
             (FieldKind::Integer, Value::Bool(truth)) => Value::Integer(i64::from(*truth)),

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_util::compat::TokioAsyncWriteCompatExt;
 
 /// The browser service's port (MC-SQLR §1.9).
-pub const BROWSER_PORT: u16 = 1434;
+const BROWSER_PORT: u16 = 1434;
 /// How long the browser service has for its answer; a datagram may be lost, so it is asked twice.
 const BROWSER_PATIENCE: Duration = Duration::from_secs(1);
 /// The protocol's limit for an answer (MC-SQLR §2.2.5).

@@ -18,9 +18,9 @@ mod sql_type;
 mod temporal;
 
 pub use crate::declare::connector::{ObjectName, quoted, text_literal};
-pub use catalogue::{Catalogue, Procedure, Rights, TableShape, procedure, table};
+pub use catalogue::{Procedure, Rights, TableShape, column_named, procedure, stage_collation, table};
 pub use column::{CannotHold, Column, Default, Held, read};
-pub use connect::{BROWSER_PORT, connect, connect_asking};
+pub use connect::{connect, connect_asking};
 pub use fault::{Meaning, Policy, TdsFault, meaning};
 pub use query::query_columns;
 pub use session::{Answered, Bulk, Called, Cell, Counted, Parameter, Row, Session};

@@ -126,7 +126,7 @@ impl TdsPeer {
     pub fn with(options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let acceptor = (options.encryption != Encryption::NotSupported).then(|| {
-            tls::certificates(dir.path());
+            super::certificates::make(dir.path(), "Kith TDS test authority", "DNS:localhost,IP:127.0.0.1");
             tls::acceptor(dir.path())
         });
         let settings = Settings { user: options.user, password: options.password, database: options.database };

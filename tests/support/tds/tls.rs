@@ -1,8 +1,7 @@
-//! TLS as TDS 7.4 does it: the handshake travels in PRELOGIN packets, what follows does not. Certificates come from the `openssl` program.
+//! TLS as TDS 7.4 does it: the handshake travels in PRELOGIN packets, what follows does not.
 
 use std::path::Path;
 use std::pin::Pin;
-use std::process::Command;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -101,54 +100,6 @@ impl AsyncWrite for Wrapped {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
     }
-}
-
-/// `ca.pem`, `cert.pem` and `key.pem`: a private authority and a certificate for `localhost` and 127.0.0.1 that it signed.
-pub fn certificates(dir: &Path) {
-    let openssl = |arguments: &[&str]| {
-        let output = Command::new("openssl").args(arguments).current_dir(dir).output().expect("the openssl program");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    };
-    let ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"];
-    let ca: Vec<&str> = ["req", "-x509"]
-        .into_iter()
-        .chain(ec)
-        .chain([
-            "-subj",
-            "/CN=Kith TDS test authority",
-            "-keyout",
-            "ca.key",
-            "-out",
-            "ca.pem",
-            "-addext",
-            "basicConstraints=critical,CA:TRUE",
-        ])
-        .collect();
-    openssl(&ca);
-    std::fs::write(dir.join("extensions"), "subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n").unwrap();
-    let request: Vec<&str> = ["req", "-new"]
-        .into_iter()
-        .chain(ec.into_iter().take(5))
-        .chain(["-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "request.pem"])
-        .collect();
-    openssl(&request);
-    openssl(&[
-        "x509",
-        "-req",
-        "-in",
-        "request.pem",
-        "-CA",
-        "ca.pem",
-        "-CAkey",
-        "ca.key",
-        "-CAcreateserial",
-        "-days",
-        "30",
-        "-extfile",
-        "extensions",
-        "-out",
-        "cert.pem",
-    ]);
 }
 
 /// TLS 1.2 alone, as SQL Server does below TDS 8.0.

@@ -154,7 +154,7 @@ impl Crm {
             return Err(DeliveryError::Refused { code: Code("KITH-D004"), message: "it does not fit".into() });
         }
         let effect = self.apply(delivery);
-        Ok(Receipt { delivery: delivery.id, effect, changes: Vec::new(), kept: Vec::new() })
+        Ok(Receipt::bare(delivery.id, effect))
     }
 
     /// Some of a batch, the rest never.
@@ -282,9 +282,7 @@ impl Target for Crm {
         Ok(match (self.settling, self.times_applied(unknown.idempotency)) {
             (Settling::Repeat, _) => Settled::Repeatable,
             (_, 0) => Settled::NotThere,
-            (_, _) => {
-                Settled::Delivered(Receipt { delivery: unknown.id, effect: WriteEffect::Updated, changes: Vec::new(), kept: Vec::new() })
-            }
+            (_, _) => Settled::Delivered(Receipt::bare(unknown.id, WriteEffect::Updated)),
         })
     }
 
