@@ -9,6 +9,7 @@ use std::fmt;
 
 /// What an answer turned out to be. Only [`Reading::Answer`] says that the service did what it was asked.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "one is made for each request, and moved once")]
 pub enum Reading {
     /// An envelope with something else than a fault in it, or with nothing.
     Answer(Answer),
@@ -37,6 +38,26 @@ pub enum Reading {
     TooLarge(XmlError),
     /// Parts of which none is the envelope.
     Parts,
+}
+
+impl Reading {
+    /// `Envelope`, where there was one of a version that is known: what paths like `/Body/…` start from.
+    pub const fn envelope(&self) -> Option<&Element> {
+        match self {
+            Self::Answer(answer) => Some(&answer.envelope),
+            Self::Fault(fault) => Some(&fault.envelope),
+            Self::Empty
+            | Self::Html { .. }
+            | Self::Text
+            | Self::CutOff
+            | Self::NotAnEnvelope(_)
+            | Self::UnknownVersion(_)
+            | Self::Broken(_)
+            | Self::Malformed(_)
+            | Self::TooLarge(_)
+            | Self::Parts => None,
+        }
+    }
 }
 
 /// An envelope.
@@ -149,7 +170,15 @@ fn one(bytes: &[u8], content_type: Option<&str>) -> Reading {
             | XmlErrorKind::TooDeep(_)
             | XmlErrorKind::TooManyElements(_)
             | XmlErrorKind::TooManyAttributes(_) => Reading::TooLarge(error),
-            _ => Reading::Malformed(error),
+            XmlErrorKind::UnknownEncoding
+            | XmlErrorKind::NotText(_)
+            | XmlErrorKind::CutOff
+            | XmlErrorKind::Empty
+            | XmlErrorKind::Malformed(_)
+            | XmlErrorKind::DocType
+            | XmlErrorKind::Entity
+            | XmlErrorKind::Character
+            | XmlErrorKind::Prefix => Reading::Malformed(error),
         },
     }
 }

@@ -204,7 +204,7 @@ impl Rendering<'_> {
         }
         match touched.as_slice() {
             [] => {
-                if branches.is_empty() || branches.iter().any(|b| self.may_be_empty(b)) {
+                if branches.is_empty() || branches.iter().any(may_be_empty) {
                     return Ok(());
                 }
                 // A branch of elements that fill themselves, or the complaint of the only branch.
@@ -212,7 +212,9 @@ impl Rendering<'_> {
                     return self.emit(one, pool, out, depth);
                 }
                 let mut names = Vec::new();
-                branches.iter().for_each(|b| self.vocabulary(b, &mut names));
+                for branch in branches {
+                    self.vocabulary(branch, &mut names);
+                }
                 Err(Refusal::here(Reason::MissingChoice(names)))
             }
             [(_, one)] => self.emit(one, pool, out, depth),
@@ -240,15 +242,15 @@ impl Rendering<'_> {
             }
         }
     }
+}
 
-    fn may_be_empty(&self, particle: &Particle) -> bool {
-        particle.min == 0
-            || match &particle.term {
-                Term::Element(_) | Term::Any(_) => false,
-                Term::Sequence(inner) | Term::All(inner) => inner.iter().all(|p| self.may_be_empty(p)),
-                Term::Choice(inner) => inner.is_empty() || inner.iter().any(|p| self.may_be_empty(p)),
-            }
-    }
+fn may_be_empty(particle: &Particle) -> bool {
+    particle.min == 0
+        || match &particle.term {
+            Term::Element(_) | Term::Any(_) => false,
+            Term::Sequence(inner) | Term::All(inner) => inner.iter().all(may_be_empty),
+            Term::Choice(inner) => inner.is_empty() || inner.iter().any(may_be_empty),
+        }
 }
 
 /// A step of a refusal's path: with its number where the element may repeat.

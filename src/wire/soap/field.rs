@@ -252,7 +252,8 @@ fn required(schemas: &Schemas, particle: &Particle, into: &mut Vec<Arc<str>>) {
     }
     match &particle.term {
         Term::Element(id) => {
-            let decl = schemas.element(*id).filter(|d| d.default.is_none() && d.fixed.is_none());
+            // One that may be nil is written as nil where nothing is given.
+            let decl = schemas.element(*id).filter(|d| d.default.is_none() && d.fixed.is_none() && !d.nillable);
             into.extend(decl.filter(|_| schemas.substitutes(*id).is_empty()).map(|d| Arc::clone(&d.name.local)));
         }
         Term::Sequence(inner) | Term::All(inner) => inner.iter().for_each(|p| required(schemas, p, into)),

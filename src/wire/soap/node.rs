@@ -100,7 +100,9 @@ fn inside(value: &Value) -> NodeContent {
         Value::Record(members) => {
             NodeContent::Nodes(members.iter().map(|(name, value)| Node::new(Arc::clone(name), value.clone())).collect())
         }
-        other => NodeContent::Value(other.clone()),
+        Value::Missing | Value::Text(_) | Value::Number(_) | Value::Integer(_) | Value::Bool(_) | Value::Time(_) | Value::List(_) => {
+            NodeContent::Value(value.clone())
+        }
     }
 }
 

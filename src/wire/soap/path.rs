@@ -91,7 +91,7 @@ impl Path {
         let written = written.trim();
         let (mut steps, mut attribute, mut anywhere) = (Vec::new(), None, false);
         let body = written.strip_prefix('/').unwrap_or(written);
-        for (at, step) in outside_brackets(body).into_iter().enumerate() {
+        for (at, step) in outside_brackets(body).iter().map(String::as_str).enumerate() {
             if attribute.is_some() {
                 return Err(PathError::Attribute);
             }
@@ -164,7 +164,7 @@ impl Step {
                     found.retain(|e| e.children().any(|c| c.name.answers_to(name) && c.text().trim() == &**text));
                 }
                 Filter::Attribute(name, text) => {
-                    found.retain(|e| e.attributes.iter().any(|a| a.name.answers_to(name) && a.value == **text))
+                    found.retain(|e| e.attributes.iter().any(|a| a.name.answers_to(name) && a.value == **text));
                 }
             }
         }

@@ -68,17 +68,12 @@ pub enum Reason {
     /// Only something derived may be written.
     #[error("it is abstract; one of these must be named: {}", .0.join(", "))]
     Abstract(Vec<Arc<str>>),
-    /// No such type.
-    #[error("there is no such type to name here{}", near(.nearest.as_deref()))]
-    UnknownType {
-        /// The type that was named.
-        name: Arc<str>,
-        /// What may have been meant.
-        nearest: Option<Arc<str>>,
-    },
+    /// No such type. Its name is a value, and not told.
+    #[error("there is no such type to name here{}", near(.0.as_deref()))]
+    UnknownType(Option<Arc<str>>),
     /// A type that is not derived from the declared one.
-    #[error("the type `{0}` is not derived from the declared one")]
-    NotDerived(Arc<str>),
+    #[error("the type that is named is not derived from the declared one")]
+    NotDerived,
     /// The contract was not understood here.
     #[error("the contract was not understood here: {0}")]
     NotUnderstood(Arc<str>),
@@ -121,7 +116,7 @@ impl Refusal {
                 "KITH-W023"
             }
             Reason::Uncarried(_) => "KITH-W024",
-            Reason::Abstract(_) | Reason::UnknownType { .. } | Reason::NotDerived(_) => "KITH-W025",
+            Reason::Abstract(_) | Reason::UnknownType(_) | Reason::NotDerived => "KITH-W025",
             Reason::NotUnderstood(_) => "KITH-W026",
         })
     }

@@ -84,11 +84,11 @@ impl<'a> Rendering<'a> {
                 let derived = found.iter().copied().find(|id| schemas.derives(*id, declared));
                 match (derived, found.is_empty()) {
                     (Some(id), _) => id,
-                    (None, false) => return Err(Refusal::here(Reason::NotDerived(Arc::clone(written)))),
+                    (None, false) => return Err(Refusal::here(Reason::NotDerived)),
                     (None, true) => {
                         let derived = self.derived(declared);
                         let nearest = nearest(Node::local(written), derived.iter().map(|n| &**n)).map(Into::into);
-                        return Err(Refusal::here(Reason::UnknownType { name: Arc::clone(written), nearest }));
+                        return Err(Refusal::here(Reason::UnknownType(nearest)));
                     }
                 }
             }
@@ -114,7 +114,7 @@ impl<'a> Rendering<'a> {
         let open = kind == Builtin::AnyType.id() || kind == Builtin::AnySimpleType.id();
         let named = match &node.content {
             NodeContent::Value(value) if open => open_type(value).id(),
-            _ => kind,
+            NodeContent::Value(_) | NodeContent::Nil | NodeContent::Nodes(_) | NodeContent::Tree(_) => kind,
         };
         if let Some(name) = &self.schemas().kind(named).name
             && named != Builtin::AnyType.id()
@@ -202,9 +202,8 @@ impl<'a> Rendering<'a> {
                 Some(value) if attribute.required || attribute.fixed.is_none() => {
                     self.text(attribute.kind, &Value::Text(Arc::clone(value))).map(Some)
                 }
-                Some(_) => Ok(None),
                 None if attribute.required => Err(Refusal::here(Reason::Missing)),
-                None => Ok(None),
+                Some(_) | None => Ok(None),
             };
         };
         let written = self.text(attribute.kind, value)?;
@@ -224,10 +223,8 @@ impl<'a> Rendering<'a> {
         depth: usize,
     ) -> Result<(), Refusal> {
         let value = match &node.content {
-            NodeContent::Value(Value::Missing) => None,
-            // An element that is to stand there empty.
-            NodeContent::Value(Value::Text(text)) if text.is_empty() => None,
-            NodeContent::Value(value) => Some(value),
+            // An empty text is an element that is to stand there empty.
+            NodeContent::Value(value) => Some(value).filter(|v| !v.is_missing() && v.as_text() != Some("")),
             NodeContent::Nodes(_) | NodeContent::Nil | NodeContent::Tree(_) => None,
         };
         match &complex.content {

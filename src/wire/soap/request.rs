@@ -127,12 +127,11 @@ const fn rendering<'a>(operation: &OperationRef<'a>, encoded: bool, uncarried: U
 pub fn header(operation: &OperationRef<'_>, block: &Node, uncarried: Uncarried) -> Result<Tree, Refusal> {
     let schemas = &operation.contract.schemas;
     let declared = operation.input.headers.iter().find(|h| schemas.element(h.element).is_some_and(|d| d.name.answers_to(&block.name)));
-    let (element, encoded) = match declared {
-        Some(header) => (Some(header.element), header.encoded),
-        None => {
-            let (namespace, local) = Name::split(&block.name);
-            (schemas.element_named(&Name::new(namespace.unwrap_or_default(), local)), false)
-        }
+    let (element, encoded) = if let Some(header) = declared {
+        (Some(header.element), header.encoded)
+    } else {
+        let (namespace, local) = Name::split(&block.name);
+        (schemas.element_named(&Name::new(namespace.unwrap_or_default(), local)), false)
     };
     let Some(element) = element else {
         let names = operation.input.headers.iter().filter_map(|h| schemas.element(h.element)).map(|d| &*d.name.local);

@@ -341,7 +341,8 @@ impl<'a, 'c> Reading<'a, 'c> {
             self.complain(Code("KITH-W008"), at, part, message.clone(), &remedy);
             return Err(message.into());
         };
-        Ok(self.compiler.declare(ElementDecl { nillable: true, ..plain(Name::local(label), kind) }))
+        // Not nil in literal messages (WS-I Basic Profile 1.1, R2211); in encoded ones anything may be.
+        Ok(self.compiler.declare(plain(Name::local(label), kind)))
     }
 
     /// The header blocks; parts of the message itself that travel as headers are not in the body.

@@ -131,6 +131,12 @@ impl Outline<'_> {
         line(self.out, depth, &format!("@{}  {}{required}{value}", attribute.name.local, describe(self.schemas, attribute.kind)));
     }
 
+    fn particles(&mut self, particles: &[Particle], depth: usize) {
+        for particle in particles {
+            self.particle(particle, depth);
+        }
+    }
+
     fn particle(&mut self, particle: &Particle, depth: usize) {
         let occurs = occurs(particle.min, particle.max);
         match &particle.term {
@@ -138,12 +144,12 @@ impl Outline<'_> {
             Term::Any(_) => line(self.out, depth, &format!("any element{occurs}")),
             Term::Choice(inner) => {
                 line(self.out, depth, &format!("one of{occurs}"));
-                inner.iter().for_each(|p| self.particle(p, depth + 1));
+                self.particles(inner, depth + 1);
             }
-            Term::Sequence(inner) | Term::All(inner) if occurs.is_empty() => inner.iter().for_each(|p| self.particle(p, depth)),
+            Term::Sequence(inner) | Term::All(inner) if occurs.is_empty() => self.particles(inner, depth),
             Term::Sequence(inner) | Term::All(inner) => {
                 line(self.out, depth, &format!("together{occurs}"));
-                inner.iter().for_each(|p| self.particle(p, depth + 1));
+                self.particles(inner, depth + 1);
             }
         }
     }

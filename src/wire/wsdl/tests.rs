@@ -66,7 +66,7 @@ fn outlines_say_what_an_operation_takes() {
     let mut all = String::new();
     for (file, operation) in [("crm.wsdl", "Upsert"), ("sugar.wsdl", "set_entries"), ("layered", "Record")] {
         let contract = load(&data(file)).value.unwrap();
-        write!(all, "{}{}\n", contract.outline(), contract.find(None, None, operation).unwrap().outline()).unwrap();
+        writeln!(all, "{}{}", contract.outline(), contract.find(None, None, operation).unwrap().outline()).unwrap();
     }
     insta::assert_snapshot!(all);
 }
@@ -127,9 +127,9 @@ fn broken_wsdls_are_told_with_place_and_code() {
     let mut all = String::new();
     for (name, checked) in cases {
         assert_eq!(checked.value.is_none(), checked.problems.has_errors());
-        write!(all, "== {name}: {}\n", if checked.value.is_some() { "can be used" } else { "can't be used" }).unwrap();
+        writeln!(all, "== {name}: {}", if checked.value.is_some() { "can be used" } else { "can't be used" }).unwrap();
         for problem in &checked.problems.0 {
-            write!(all, "{}\n\n", problem.render(Look::PLAIN)).unwrap();
+            writeln!(all, "{}\n", problem.render(Look::PLAIN)).unwrap();
         }
     }
     insta::assert_snapshot!(all);
@@ -231,7 +231,6 @@ fn facets_name_the_limit_and_the_length_and_never_the_value() {
 
 #[test]
 fn a_schema_that_expands_without_end_is_bounded() {
-    use std::fmt::Write as _;
     // Each group holds the one before it twice: the fortieth would hold 2^40 elements.
     let mut schema = String::from("<x:group name='g0'><x:sequence><x:element name='e' type='x:string'/></x:sequence></x:group>");
     for n in 1..=40 {

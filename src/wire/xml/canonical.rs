@@ -32,7 +32,7 @@ fn write(element: &Element, out: &mut String, depth: usize) {
         // Writing to a string does not fail.
         write!(out, " {name}={value:?}").unwrap_or_default();
     }
-    out.push_str(">");
+    out.push('>');
     let elements = element.children().next().is_some();
     let mixed = elements && element.items.iter().any(|i| matches!(i, Item::Text(text) if !text.trim().is_empty()));
     for item in &element.items {

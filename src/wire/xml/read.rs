@@ -112,7 +112,7 @@ pub fn parse(text: &str, limits: &Limits) -> Result<Element, XmlError> {
     loop {
         let start = offset(reader.buffer_position(), lead);
         let event = reader.read_event().map_err(|error| {
-            let kind = building.kind_of(&error);
+            let kind = kind_of(&error);
             XmlError { kind, offset: offset(reader.error_position(), lead) }
         })?;
         let tag = (start, offset(reader.buffer_position(), lead));
@@ -226,11 +226,11 @@ impl Building<'_> {
         let mut found: Vec<(&str, &str, String)> = Vec::new();
         // Our own look for doubles: theirs copies the names.
         for attribute in start.attributes().with_checks(false) {
-            let attribute = attribute.map_err(|_| XmlErrorKind::Malformed("an attribute that can't be read"))?;
+            let attribute = attribute.map_err(|error| kind_of(&Error::InvalidAttr(error)))?;
             if declared.len() + found.len() >= self.limits.attributes {
                 return Err(XmlErrorKind::TooManyAttributes(self.limits.attributes));
             }
-            let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|_| XmlErrorKind::Entity)?;
+            let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|error| kind_of(&error))?;
             if attribute.value.contains('<') {
                 return Err(XmlErrorKind::Malformed("`<` in an attribute's value"));
             }
@@ -277,22 +277,21 @@ impl Building<'_> {
         self.texts.insert(text.into(), Arc::clone(&shared));
         shared
     }
+}
 
-    fn kind_of(&self, error: &Error) -> XmlErrorKind {
-        match error {
-            Error::Syntax(quick_xml::errors::SyntaxError::InvalidBangMarkup) => XmlErrorKind::Malformed("`<!` that begins nothing"),
-            // All others say that the end came before something was closed.
-            Error::Syntax(_) => XmlErrorKind::CutOff,
-            Error::IllFormed(IllFormedError::MismatchedEndTag { .. }) => XmlErrorKind::Malformed("an end tag of another element"),
-            Error::IllFormed(IllFormedError::UnmatchedEndTag(_)) => XmlErrorKind::Malformed("an end tag without its start"),
-            Error::IllFormed(IllFormedError::UnclosedReference) => XmlErrorKind::Malformed("`&` without `;`"),
-            Error::IllFormed(IllFormedError::MissingEndTag(_)) if !self.open.is_empty() => XmlErrorKind::CutOff,
-            Error::InvalidAttr(_) => XmlErrorKind::Malformed("an attribute that can't be read"),
-            Error::Escape(_) => XmlErrorKind::Entity,
-            Error::Encoding(_) => XmlErrorKind::NotText("UTF-8"),
-            Error::Namespace(_) => XmlErrorKind::Prefix,
-            Error::Io(_) | Error::IllFormed(_) => XmlErrorKind::Malformed("markup that can't be read"),
-        }
+/// What an error of the parser means. All but one of its errors of syntax say that the end came before something was closed.
+fn kind_of(error: &Error) -> XmlErrorKind {
+    match error {
+        Error::Syntax(quick_xml::errors::SyntaxError::InvalidBangMarkup) => XmlErrorKind::Malformed("`<!` that begins nothing"),
+        Error::Syntax(_) | Error::IllFormed(IllFormedError::MissingEndTag(_)) => XmlErrorKind::CutOff,
+        Error::IllFormed(IllFormedError::MismatchedEndTag { .. }) => XmlErrorKind::Malformed("an end tag of another element"),
+        Error::IllFormed(IllFormedError::UnmatchedEndTag(_)) => XmlErrorKind::Malformed("an end tag without its start"),
+        Error::IllFormed(IllFormedError::UnclosedReference) => XmlErrorKind::Malformed("`&` without `;`"),
+        Error::InvalidAttr(_) => XmlErrorKind::Malformed("an attribute that can't be read"),
+        Error::Escape(_) => XmlErrorKind::Entity,
+        Error::Encoding(_) => XmlErrorKind::NotText("UTF-8"),
+        Error::Namespace(_) => XmlErrorKind::Prefix,
+        Error::Io(_) | Error::IllFormed(_) => XmlErrorKind::Malformed("markup that can't be read"),
     }
 }
 

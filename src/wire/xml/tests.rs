@@ -168,7 +168,7 @@ proptest! {
 
     #[test]
     fn any_text_is_read_or_refused(text in "[<>a-c/ ='\"&;#!\\[\\]\\-?x0-9:\u{0}-\u{20}é]{0,60}") {
-        let _ = parse(&text, &Limits::ANSWER).map(|root| canonical(&root));
-        let _ = read(text.as_bytes(), None, &Limits::ANSWER);
+        drop(parse(&text, &Limits::ANSWER).map(|root| canonical(&root)));
+        drop(read(text.as_bytes(), None, &Limits::ANSWER));
     }
 }

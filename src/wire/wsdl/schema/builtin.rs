@@ -1,5 +1,7 @@
 //! The built-in simple types and their lexical forms (XML Schema part 2, second edition, 3.2 and 3.3).
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "the built-in types fall into few groups, and XML Schema 1.0 gets no more of them")]
+
 use super::moment;
 use super::number::{self, Decimal};
 use crate::wire::xml::is_ncname;
@@ -88,9 +90,8 @@ impl WhiteSpace {
     pub fn apply(self, text: &str) -> std::borrow::Cow<'_, str> {
         let blank = |c: char| matches!(c, '\t' | '\n' | '\r' | ' ');
         match self {
-            Self::Preserve => text.into(),
             Self::Replace if text.contains(['\t', '\n', '\r']) => text.replace(['\t', '\n', '\r'], " ").into(),
-            Self::Replace => text.into(),
+            Self::Preserve | Self::Replace => text.into(),
             Self::Collapse => {
                 let trimmed = text.trim_matches(blank);
                 if trimmed.contains(['\t', '\n', '\r']) || trimmed.contains("  ") {
@@ -166,6 +167,16 @@ impl Builtin {
             B::UnsignedByte => B::UnsignedShort,
             _ => B::AnySimpleType,
         })
+    }
+
+    /// What a built-in list is made of.
+    pub const fn item(self) -> Option<Self> {
+        match self {
+            Self::NmTokens => Some(Self::NmToken),
+            Self::IdRefs => Some(Self::IdRef),
+            Self::Entities => Some(Self::Entity),
+            _ => None,
+        }
     }
 
     /// How blanks are read.

@@ -118,8 +118,9 @@ pub(in crate::wire::wsdl) fn collect<'a>(
                     }
                     let location = child.attribute("schemaLocation");
                     match target(documents, at, location, None, complaints, child) {
-                        Some((to, root)) => queue.push_back((to, root, Some(Arc::clone(&namespace)))),
-                        None => complaints.push(missing(document, child, "included", location.unwrap_or_default())),
+                        Target::Here(to, root) => queue.push_back((to, root, Some(Arc::clone(&namespace)))),
+                        Target::Missing => complaints.push(missing(document, child, "included", location.unwrap_or_default())),
+                        Target::Told => {}
                     }
                 }
                 "import" => {
@@ -129,14 +130,15 @@ pub(in crate::wire::wsdl) fn collect<'a>(
                         continue;
                     }
                     match target(documents, at, location, Some(wanted), complaints, child) {
-                        Some((to, root)) => queue.push_back((to, root, None)),
-                        None if inline.contains(wanted) => {}
-                        None => complaints.push(missing(
+                        Target::Here(to, root) => queue.push_back((to, root, None)),
+                        Target::Missing if inline.contains(wanted) => {}
+                        Target::Missing => complaints.push(missing(
                             document,
                             child,
                             "imported",
                             if wanted.is_empty() { location.unwrap_or_default() } else { wanted },
                         )),
+                        Target::Told => {}
                     }
                 }
                 local => {
@@ -173,6 +175,16 @@ fn add<'a>(collected: &mut Collected<'a>, key: (Component, Name), value: (&'a El
     collected.components.insert(key, value);
 }
 
+/// What an import or include leads to.
+enum Target<'a> {
+    /// A schema of a document.
+    Here(usize, &'a Element),
+    /// Nothing.
+    Missing,
+    /// A document that can't be read, which was told.
+    Told,
+}
+
 /// The schema in the document that an import or include means.
 fn target<'a>(
     documents: &'a Documents,
@@ -181,18 +193,20 @@ fn target<'a>(
     namespace: Option<&str>,
     complaints: &mut Complaints,
     at: &Element,
-) -> Option<(usize, &'a Element)> {
-    let to = documents.resolve(from, location, namespace, (XSD, "schema"))?;
-    let document = documents.get(to)?;
+) -> Target<'a> {
+    let Some(to) = documents.resolve(from, location, namespace, (XSD, "schema")) else { return Target::Missing };
+    let Some(document) = documents.get(to) else { return Target::Missing };
     match &document.root {
-        Ok(root) if root.name.is(XSD, "schema") => Some((to, root)),
+        Ok(root) if root.name.is(XSD, "schema") => Target::Here(to, root),
         // `schemaLocation` of a WSDL: one of its inline schemas is meant, and they are all there already.
         Ok(root) if root.name.is(WSDL, "definitions") => {
             let types = root.children().filter(|c| c.name.is(WSDL, "types")).flat_map(Element::children);
             let mut schemas = types.filter(|c| c.name.is(XSD, "schema"));
-            schemas.find(|s| namespace.is_none_or(|n| s.attribute("targetNamespace").unwrap_or_default() == n)).map(|s| (to, s))
+            schemas
+                .find(|s| namespace.is_none_or(|n| s.attribute("targetNamespace").unwrap_or_default() == n))
+                .map_or(Target::Missing, |s| Target::Here(to, s))
         }
-        Ok(_) => None,
+        Ok(_) => Target::Missing,
         Err(error) => {
             let mut diagnostic = document.unreadable(*error);
             diagnostic.severity = crate::diagnose::Severity::Warning;
@@ -200,7 +214,7 @@ fn target<'a>(
                 diagnostic = diagnostic.related(importing.place(at), "needed here");
             }
             complaints.push(diagnostic);
-            None
+            Target::Told
         }
     }
 }

@@ -42,23 +42,13 @@ impl<'a> Compiler<'a> {
     pub(in crate::wire::wsdl) fn new(collected: &'a Collected<'a>, complaints: &'a mut Complaints) -> Self {
         let mut out = Schemas::default();
         for builtin in Builtin::ALL {
-            let kind = match builtin {
-                Builtin::AnyType => Kind::Complex(Complex {
-                    attributes: Vec::new(),
-                    any_attribute: true,
-                    content: Content::Elements { particle: Particle { min: 0, max: None, term: Term::Any(Wildcard::Any) }, mixed: true },
-                    array: None,
-                }),
-                Builtin::NmTokens | Builtin::IdRefs | Builtin::Entities => {
-                    let item = match builtin {
-                        Builtin::NmTokens => Builtin::NmToken,
-                        Builtin::IdRefs => Builtin::IdRef,
-                        _ => Builtin::Entity,
-                    };
-                    let facets = Facets { min_length: Some(1), ..Facets::default() };
-                    Kind::Simple(Simple { variety: Variety::List(item.id()), facets })
+            let kind = match builtin.item() {
+                _ if *builtin == Builtin::AnyType => Kind::Complex(anything()),
+                // A built-in list is never empty (XML Schema part 2, 3.3.5).
+                Some(item) => {
+                    Kind::Simple(Simple { variety: Variety::List(item.id()), facets: Facets { min_length: Some(1), ..Facets::default() } })
                 }
-                _ => Kind::Simple(Simple { variety: Variety::Atomic(*builtin), facets: Facets::default() }),
+                None => Kind::Simple(Simple { variety: Variety::Atomic(*builtin), facets: Facets::default() }),
             };
             let name = Name::new(XSD, builtin.name());
             out.named_types.insert(name.clone(), builtin.id());
@@ -345,7 +335,12 @@ impl<'a> Compiler<'a> {
                 slot.kind = kind;
                 slot.is_abstract = truth(element.attribute("abstract"));
             }
-            Err(why) => slot.kind = Kind::NotUnderstood(why),
+            Err(why) => {
+                let name = slot.name.as_ref().map_or_else(|| "a type without a name".to_owned(), |name| format!("type `{name}`"));
+                slot.kind = Kind::NotUnderstood(Arc::clone(&why));
+                let message = format!("{name} was not understood: {why}");
+                self.complain(Code("KITH-W010"), source, element, message, "Elements of this type can't be written; the others can");
+            }
         }
     }
 
@@ -361,22 +356,18 @@ impl<'a> Compiler<'a> {
     }
 
     pub(super) fn spend(&mut self, amount: usize, source: usize, element: &Element) -> Result<(), Arc<str>> {
-        match self.budget.checked_sub(amount) {
-            Some(left) => {
-                self.budget = left;
-                Ok(())
-            }
-            None => {
-                self.complain(
-                    Code("KITH-W004"),
-                    source,
-                    element,
-                    format!("groups and bases expand to more than {EXPANDED} particles"),
-                    "What comes behind this place is not read; cut the WSDL down to the operations that are used",
-                );
-                Err("the schema expands to too much".into())
-            }
+        if let Some(left) = self.budget.checked_sub(amount) {
+            self.budget = left;
+            return Ok(());
         }
+        self.complain(
+            Code("KITH-W004"),
+            source,
+            element,
+            format!("groups and bases expand to more than {EXPANDED} particles"),
+            "What comes behind this place is not read; cut the WSDL down to the operations that are used",
+        );
+        Err("the schema expands to too much".into())
     }
 
     fn complex_type(&mut self, element: &'a Element, source: usize) -> Result<(Option<TypeId>, Kind), Arc<str>> {
@@ -571,6 +562,12 @@ impl<'a> Compiler<'a> {
         // `maxOccurs` left out where `minOccurs` is more than one: what was meant is plain.
         (min, max.map(|max| if max == 0 { 0 } else { max.max(min) }))
     }
+}
+
+/// `anyType`: any attributes, any elements, text between them.
+const fn anything() -> Complex {
+    let particle = Particle { min: 0, max: None, term: Term::Any(Wildcard::Any) };
+    Complex { attributes: Vec::new(), any_attribute: true, content: Content::Elements { particle, mixed: true }, array: None }
 }
 
 fn size(particle: &Particle) -> usize {

@@ -3,6 +3,7 @@
 use super::builtin::{Ordered, WhiteSpace};
 use super::number::Decimal;
 use regex::Regex;
+use std::cmp::Ordering::{Equal, Greater, Less};
 use std::sync::Arc;
 
 /// A bound.
@@ -127,7 +128,6 @@ impl Facets {
         if let Ordered::Decimal(decimal) = value {
             self.check_digits(decimal)?;
         }
-        use std::cmp::Ordering::{Equal, Greater, Less};
         if let Some(bound) = &self.min {
             match value.compare(&bound.value) {
                 Some(Greater) => {}

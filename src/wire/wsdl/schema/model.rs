@@ -30,6 +30,7 @@ pub struct Type {
 
 /// What a type is.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a few thousand are made when a contract is read, and then only looked at")]
 pub enum Kind {
     /// Text of a form.
     Simple(Simple),

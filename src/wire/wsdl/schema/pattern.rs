@@ -24,7 +24,11 @@ pub enum NotTranslated {
     TooMany,
 }
 
+/// What may begin a name (XML 1.0, 2.3), as part of a class.
 const INITIAL: &str = "_:A-Za-z\u{C0}-\u{D6}\u{D8}-\u{F6}\u{F8}-\u{2FF}\u{370}-\u{37D}\u{37F}-\u{1FFF}\u{200C}\u{200D}\u{2070}-\u{218F}\u{2C00}-\u{2FEF}\u{3001}-\u{D7FF}\u{F900}-\u{FDCF}\u{FDF0}-\u{FFFD}\u{10000}-\u{EFFFF}";
+
+/// Besides those that begin a name, what a name may hold.
+const LATER: &str = "\\-.0-9\u{B7}\u{300}-\u{36F}\u{203F}\u{2040}";
 
 /// One or more patterns of one derivation step: a value matches where one of them does.
 pub fn translate(patterns: &[&str]) -> Result<Regex, NotTranslated> {
@@ -35,7 +39,7 @@ pub fn translate(patterns: &[&str]) -> Result<Regex, NotTranslated> {
         }
         alternatives.push(format!("(?:{})", one(pattern)?));
     }
-    RegexBuilder::new(&format!("^(?:{})$", alternatives.join("|"))).size_limit(COMPILED).build().map_err(|_| NotTranslated::Syntax)
+    RegexBuilder::new(&format!("^(?:{})$", alternatives.join("|"))).size_limit(COMPILED).build().map_err(|_error| NotTranslated::Syntax)
 }
 
 fn one(pattern: &str) -> Result<String, NotTranslated> {
@@ -81,7 +85,7 @@ fn one(pattern: &str) -> Result<String, NotTranslated> {
             }
             '.' if class == 0 => out.push_str("[^\\n\\r]"),
             // Groups are never anything but groups.
-            '(' if chars.peek() == Some(&'?') => return Err(NotTranslated::Syntax),
+            '(' if class == 0 && chars.peek() == Some(&'?') => return Err(NotTranslated::Syntax),
             // `a{,3}` and lazy `a+?` are none of XML Schema's.
             '?' | '+' | '*' | '}' if class == 0 && matches!(chars.peek(), Some('?' | '+')) => return Err(NotTranslated::Syntax),
             '(' if class == 0 => out.push_str("(?:"),
@@ -94,22 +98,18 @@ fn one(pattern: &str) -> Result<String, NotTranslated> {
 fn escape(out: &mut String, chars: &mut std::iter::Peekable<std::str::Chars<'_>>, class: bool) -> Result<(), NotTranslated> {
     let c = chars.next().ok_or(NotTranslated::Syntax)?;
     match c {
-        'n' | 'r' | 't' | '\\' | '|' | '.' | '-' | '^' | '?' | '*' | '+' | '{' | '}' | '(' | ')' | '[' | ']' => {
+        'd' | 'D' | 'n' | 'r' | 't' | '\\' | '|' | '.' | '-' | '^' | '?' | '*' | '+' | '{' | '}' | '(' | ')' | '[' | ']' => {
             out.push('\\');
             out.push(c);
         }
         's' => out.push_str(if class { " \\t\\n\\r" } else { "[ \\t\\n\\r]" }),
         'S' => out.push_str("[^ \\t\\n\\r]"),
-        'd' | 'D' => {
-            out.push('\\');
-            out.push(c);
-        }
         'w' => out.push_str("[^\\p{P}\\p{Z}\\p{C}]"),
         'W' => out.push_str("[\\p{P}\\p{Z}\\p{C}]"),
-        'i' => out.push_str(&format!("[{INITIAL}]")),
-        'I' => out.push_str(&format!("[^{INITIAL}]")),
-        'c' => out.push_str(&format!("[{INITIAL}\\-.0-9\u{B7}\u{300}-\u{36F}\u{203F}\u{2040}]")),
-        'C' => out.push_str(&format!("[^{INITIAL}\\-.0-9\u{B7}\u{300}-\u{36F}\u{203F}\u{2040}]")),
+        'i' => out.extend(["[", INITIAL, "]"]),
+        'I' => out.extend(["[^", INITIAL, "]"]),
+        'c' => out.extend(["[", INITIAL, LATER, "]"]),
+        'C' => out.extend(["[^", INITIAL, LATER, "]"]),
         'p' | 'P' => {
             if chars.next() != Some('{') {
                 return Err(NotTranslated::Syntax);
@@ -118,7 +118,7 @@ fn escape(out: &mut String, chars: &mut std::iter::Peekable<std::str::Chars<'_>>
             if name.starts_with("Is") {
                 return Err(NotTranslated::Block);
             }
-            out.push_str(&format!("\\{c}{{{name}}}"));
+            out.extend(["\\", c.encode_utf8(&mut [0; 4]), "{", &name, "}"]);
         }
         _ => return Err(NotTranslated::Syntax),
     }

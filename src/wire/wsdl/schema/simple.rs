@@ -185,24 +185,22 @@ fn bound(builtin: Option<Builtin>, written: &str, exclusive: bool) -> Option<Bou
 
 fn add_pattern(compiler: &mut Compiler<'_>, facets: &mut Facets, patterns: &[&str], source: usize, element: &Element) {
     let key: Vec<String> = patterns.iter().map(|p| (*p).to_owned()).collect();
-    let compiled = match compiler.patterns.get(&key) {
-        Some(known) => known.clone(),
-        None => {
-            let translated = if compiler.room_for_pattern() { pattern::translate(patterns) } else { Err(NotTranslated::TooMany) };
-            if let Err(why) = &translated {
-                compiler.complain(
-                    Code("KITH-W011"),
-                    source,
-                    element,
-                    format!("a pattern is not checked: {why}"),
-                    "Values are sent without this check; the service may refuse them",
-                );
-            }
-            let compiled = translated.ok();
-            compiler.patterns.insert(key.clone(), compiled.clone());
-            compiled
+    let known = compiler.patterns.get(&key).cloned();
+    let compiled = known.unwrap_or_else(|| {
+        let translated = if compiler.room_for_pattern() { pattern::translate(patterns) } else { Err(NotTranslated::TooMany) };
+        if let Err(why) = &translated {
+            compiler.complain(
+                Code("KITH-W011"),
+                source,
+                element,
+                format!("a pattern is not checked: {why}"),
+                "Values are sent without this check; the service may refuse them",
+            );
         }
-    };
+        let compiled = translated.ok();
+        compiler.patterns.insert(key.clone(), compiled.clone());
+        compiled
+    });
     if let Some(regex) = compiled {
         facets.patterns.push((key.join("|").into(), regex));
     }
