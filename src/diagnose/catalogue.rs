@@ -114,6 +114,7 @@ pages! {
     "KITH-L022" "comparison levels that do not fit together"
     "KITH-L023" "a column that a table lacks"
     "KITH-L024" "a table that can't be scored"
+    "KITH-L025" "a model that Splink can't say"
     "KITH-M001" "the file is not YAML as Kith reads it"
     "KITH-M002" "a YAML feature that Kith refuses"
     "KITH-M003" "a file that is too large, too deep or not text"

@@ -31,6 +31,7 @@ mod service;
 mod summary;
 mod supervise;
 mod systemd;
+pub mod training;
 
 #[cfg(test)]
 mod tests;

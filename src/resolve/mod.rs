@@ -17,6 +17,7 @@ mod rulebook;
 mod score;
 mod standing;
 mod strings;
+mod train;
 
 pub use decide::{BasisOf, CustomerView, Digests, Permit, decide};
 pub use evaluate::{Bin, Evaluation, Judged, Links, Suggestion, Threshold, evaluate};
@@ -27,6 +28,7 @@ pub use model::{
     Reuse, TermFrequency,
 };
 pub use reach::{Reach, reach};
+pub use train::{Session, TrainOptions, Trained, TrainedComparison, TrainedLevel, train};
 pub use rulebook::{Decide, Matching, Rule, RuleVerdict};
 pub use standing::{Standing, standing};
 

@@ -23,4 +23,6 @@ pub use settings::{BlockingRule, Comparison, Level, LinkType, Settings, TermAdju
 pub use sql::{Equality, Side};
 
 #[cfg(test)]
+mod parity_tests;
+#[cfg(test)]
 mod tests;

@@ -24,7 +24,36 @@ pub const TARGETS: &[Target] = &[
     ("checkpoint", checkpoint),
     ("stored_bytes", stored_bytes),
     ("server_limits", server_limits),
+    ("splink_model", splink_model),
+    ("splink_sql", splink_sql),
 ];
+
+fn splink_model(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let file = std::sync::Arc::new(kith::diagnose::SourceFile { name: "model.json".into(), text });
+    for problem in &kith::splink::Settings::read(&file).problems.0 {
+        drop(problem.to_json());
+    }
+}
+
+/// The bytes as the SQL of a level and of a blocking rule, then run over the bytes as cells.
+fn splink_sql(bytes: &[u8]) {
+    let sql = String::from_utf8_lossy(bytes);
+    let json = serde_json::json!({
+        "link_type": "dedupe_only",
+        "blocking_rules_to_generate_predictions": [{ "blocking_rule": sql, "sql_dialect": "duckdb" }],
+        "comparisons": [{ "comparison_levels": [{ "sql_condition": sql }, { "sql_condition": "ELSE" }] }],
+    });
+    let file = std::sync::Arc::new(kith::diagnose::SourceFile { name: "model.json".into(), text: json.to_string() });
+    let checked = kith::splink::Settings::read(&file);
+    for problem in &checked.problems.0 {
+        drop(problem.to_json());
+    }
+    if let Some(settings) = checked.value {
+        let gamma = settings.gamma(0, &|_, _| Some(&sql));
+        assert!((-1..=1).contains(&gamma));
+    }
+}
 
 /// Lines of `name: value`, as a server would send them.
 fn server_limits(bytes: &[u8]) {

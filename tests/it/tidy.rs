@@ -40,6 +40,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("backon", &["src/deliver"]),
     ("ed25519_dalek", &["src/audit", "src/store/log"]),
     ("chacha20poly1305", &["src/audit"]),
+    ("sqlparser", &["src/splink"]),
+    ("parquet", &["src/wire/table"]),
 ];
 
 /// What ranks 0 to 3 never name: they hold no I/O, clock, environment, thread or ambient randomness.

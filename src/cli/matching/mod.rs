@@ -5,6 +5,7 @@ mod evaluate;
 mod explain;
 mod score;
 mod waterfall;
+mod train;
 
 use super::{Exit, Session};
 
@@ -17,6 +18,8 @@ pub enum Command {
     Explain(explain::Arguments),
     /// How right the mapping is against labelled identities
     Evaluate(evaluate::Arguments),
+    /// Train a mapping's model without labels, and write it with its provenance
+    Train(train::Arguments),
 }
 
 pub(super) fn run(command: &Command, session: &mut Session) -> Exit {
@@ -24,5 +27,6 @@ pub(super) fn run(command: &Command, session: &mut Session) -> Exit {
         Command::Score(arguments) => score::run(arguments, session),
         Command::Explain(arguments) => explain::run(arguments, session),
         Command::Evaluate(arguments) => evaluate::run(arguments, session),
+        Command::Train(arguments) => train::run(arguments, session),
     }
 }
