@@ -9,6 +9,7 @@ pub mod expr;
 pub mod audit;
 pub mod enrich;
 pub mod normalize;
+pub mod splink;
 pub mod policy;
 pub mod resolve;
 

@@ -1,7 +1,7 @@
 //! `kith check`: every problem of every file, offline.
 
 use super::files::{below, place, unreadable};
-use super::project::{configuration, misplaced, rulebook, surroundings, targets, yaml_at};
+use super::project::{against_wsdl, configuration, misplaced, rulebook, surroundings, targets, yaml_at};
 use super::terminal::{counted, plural};
 use super::{Exit, Session};
 use crate::declare::config::Outline;
@@ -140,7 +140,12 @@ impl Checkup<'_> {
             Err(problem) => return self.problems.push(problem),
         };
         let found = match yaml_kind(&source.text) {
-            Some(YamlKind::Target) => connector::read(&source).problems,
+            Some(YamlKind::Target) => {
+                let checked = connector::read(&source);
+                let mut problems = checked.problems;
+                problems.0.extend(checked.value.as_ref().map(against_wsdl).unwrap_or_default().0);
+                problems
+            }
             Some(YamlKind::Mapping) => rulebook(path, &source, self.surroundings.as_ref()).problems,
             Some(YamlKind::Model) => model::read(&source, None).problems,
             None => {

@@ -1,18 +1,100 @@
-//! `kith connector`: target files by themselves.
+//! `kith connector`: a target file looked at by itself, its operations called by hand, and a vendor's WSDL brought into a folder.
+
+mod call;
+mod vendor;
 
 use super::connector_init;
+use super::project::{against_wsdl, yaml_at};
+use super::terminal::{counted, plural};
 use super::{Exit, Session};
+use crate::declare::connector::{self, TargetFile};
+use crate::diagnose::Problems;
+use serde_json::json;
+use std::path::PathBuf;
 
 /// What is done with connectors.
 #[derive(clap::Subcommand, Debug)]
 pub enum Command {
+    /// Check a target file offline, against its WSDL where it has one, and tell what it offers
+    Check(CheckArguments),
+    /// Call an operation of a target once, and print its answer; the audit log says so
+    Call(call::Arguments),
+    /// Fetch a WSDL with all that it imports into a folder, from inside the company
+    VendorWsdl(vendor::Arguments),
     /// Write a starting target file from what a system says of itself
     #[command(subcommand)]
     Init(connector_init::Command),
 }
 
+/// Arguments of `connector check`.
+#[derive(clap::Args, Debug)]
+pub struct CheckArguments {
+    /// The target file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
 pub(super) fn run(command: &Command, session: &mut Session) -> Exit {
     match command {
+        Command::Check(arguments) => check(arguments, session),
+        Command::Call(arguments) => call::run(arguments, session),
+        Command::VendorWsdl(arguments) => vendor::run(arguments, session),
         Command::Init(command) => connector_init::run(command, session),
     }
+}
+
+fn check(arguments: &CheckArguments, session: &mut Session) -> Exit {
+    let (file, problems) = match yaml_at(&arguments.file, None) {
+        Ok(source) => {
+            let checked = connector::read(&source);
+            let mut problems = checked.problems;
+            if let Some(file) = &checked.value {
+                problems.0.extend(against_wsdl(file).0);
+                problems.sort();
+            }
+            (checked.value, problems)
+        }
+        Err(problem) => (None, Problems::from(problem)),
+    };
+    let (errors, warnings) = problems.counts();
+    let terminal = &mut session.terminal;
+    if terminal.is_json() {
+        let offers = file.as_ref().map(offers);
+        terminal.json(&json!({ "target": offers, "errors": errors, "warnings": warnings, "problems": problems.to_json() }));
+    } else {
+        for problem in &problems.0 {
+            let text = problem.render(terminal.look());
+            terminal.data(&text);
+            terminal.data("");
+        }
+        if let Some(file) = &file {
+            terminal.data(&format!("target {}, kind {}, {}", file.name, file.kind.name(), plural(file.operations.len(), "operation")));
+            for operation in &file.operations {
+                let key = operation.record_key.iter().map(|k| &**k).collect::<Vec<_>>().join(", ");
+                terminal.data(&format!("  {:<28}key {key}; {}", operation.id.0, plural(operation.fields.len(), "field")));
+            }
+        }
+        terminal.data(&counted(&problems));
+        if let Some(first) = problems.0.first() {
+            terminal.note(&format!("more about a code: kith explain {}", first.code));
+        }
+    }
+    if errors > 0 { Exit::Wrong } else { Exit::Fine }
+}
+
+fn offers(file: &TargetFile) -> serde_json::Value {
+    let operations: Vec<_> = file
+        .operations
+        .iter()
+        .map(|operation| {
+            let fields: Vec<_> = operation
+                .fields
+                .iter()
+                .map(|f| json!({ "name": &*f.name, "type": f.kind.name(), "required": f.required, "max_length": f.max_length }))
+                .collect();
+            let key: Vec<&str> = operation.record_key.iter().map(|k| &**k).collect();
+            json!({ "operation": &*operation.id.0, "write": operation.write.name(), "record_key": key, "fields": fields })
+        })
+        .collect();
+    json!({ "name": &*file.name, "kind": file.kind.name(), "operations": operations })
 }

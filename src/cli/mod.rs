@@ -13,6 +13,7 @@ mod init;
 mod link;
 mod logging;
 mod mapping;
+mod matching;
 mod opened;
 mod page;
 mod plan;
@@ -88,12 +89,15 @@ pub enum Command {
     Check(check::Arguments),
     /// Run the tests inside mappings, and tell what they never exercise
     Test(test::Arguments),
+    /// Target files by themselves: check one, call an operation, bring a vendor's WSDL
+    #[command(subcommand)]
+    Connector(connector::Command),
     /// What a mapping says
     #[command(subcommand)]
     Mapping(mapping::Command),
-    /// Target files by themselves
+    /// Score, train and judge matching
     #[command(subcommand)]
-    Connector(connector::Command),
+    Match(matching::Command),
     /// What a run would do, field by field; writes nothing
     Plan(plan::Arguments),
     /// The service, or one pass until nothing is left to do
@@ -166,8 +170,9 @@ pub fn run(arguments: Arguments, environment: Environment) -> Exit {
         Command::Init(arguments) => init::run(&arguments, &mut session),
         Command::Check(arguments) => check::run(&arguments, &mut session),
         Command::Test(arguments) => test::run(&arguments, &mut session),
-        Command::Mapping(command) => mapping::run(&command, &mut session),
         Command::Connector(command) => connector::run(&command, &mut session),
+        Command::Mapping(command) => mapping::run(&command, &mut session),
+        Command::Match(command) => matching::run(&command, &mut session),
         Command::Explain(arguments) => explain::run(&arguments, &mut session),
         Command::Plan(arguments) => plan::run(&arguments, &mut session),
         Command::Run(arguments) => run::run(&arguments, &mut session),

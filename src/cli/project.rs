@@ -7,6 +7,8 @@ use crate::declare::connector::{self, TargetFile};
 use crate::declare::mapping::{self, Rulebook, Surroundings};
 use crate::declare::yaml;
 use crate::diagnose::{Checked, Diagnostic, Place, Problems, SourceFile};
+use crate::pipeline::{Clock as _, SystemClock};
+use crate::wire::{caller, wsdl};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -92,7 +94,10 @@ pub(super) fn targets(outline: &Outline, problems: &mut Problems) -> Vec<Option<
             Ok(source) => {
                 let checked = connector::read(&source);
                 problems.0.extend(checked.problems.0);
-                checked.value.map(Arc::new)
+                let fits = checked.value.as_ref().map(against_wsdl).unwrap_or_default();
+                let broken = fits.has_errors();
+                problems.0.extend(fits.0);
+                checked.value.filter(|_| !broken).map(Arc::new)
             }
             Err(problem) => {
                 problems.push(problem);
@@ -103,6 +108,18 @@ pub(super) fn targets(outline: &Outline, problems: &mut Problems) -> Vec<Option<
         loaded.push(target);
     }
     loaded
+}
+
+/// Where a target file of kind soap does not fit its WSDL, and when its vendor switches it off.
+pub(super) fn against_wsdl(file: &TargetFile) -> Problems {
+    let Some(service) = &file.soap else { return Problems::default() };
+    let Checked { value, problems } = wsdl::load(&caller::wsdl_path(file, service));
+    // What the WSDL holds beside the operations that are used is not the reader's affair.
+    let Some(contract) = value else { return problems };
+    let mut found = caller::check(file, &contract);
+    let today = SystemClock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    found.0.extend(caller::sunset(file, today));
+    found
 }
 
 /// Tells where a target's place does not fit the kind of its file.

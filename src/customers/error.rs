@@ -54,6 +54,22 @@ pub enum CustomersError {
         #[source]
         source: rusqlite::Error,
     },
+    /// A service can't be read now, or its target file is not right.
+    #[error("the customers can't be read: {name}: {message}")]
+    Service {
+        /// Which query of which target.
+        name: String,
+        /// Why.
+        message: String,
+    },
+    /// A service gave something else than it said.
+    #[error("the read is not complete: {name}: {message}")]
+    Incomplete {
+        /// Which query of which target.
+        name: String,
+        /// How that is known.
+        message: String,
+    },
     /// A query that is no `SELECT`.
     #[error("the query on {} does more than read", .path.display())]
     NotAQuery {
@@ -150,6 +166,8 @@ impl CustomersError {
             Self::EndlessRow { .. } => "KITH-U008",
             Self::Database { .. } => "KITH-U009",
             Self::NotAQuery { .. } => "KITH-U010",
+            Self::Service { .. } => "KITH-U040",
+            Self::Incomplete { .. } => "KITH-U041",
             Self::Server { fault, .. } => server_code(fault),
             Self::NoOrder { .. } => "KITH-U016",
             Self::NoAdvance { .. } => "KITH-U017",
@@ -163,6 +181,10 @@ impl CustomersError {
         const AGAIN: &str =
             "The customers of the last complete read stay in force; bring the whole file (write it under another name, then rename it)";
         let (path, line, remedy) = match self {
+            Self::Service { name, .. } | Self::Incomplete { name, .. } => {
+                let remedy = "the customers of the last complete read stay in force; `kith doctor` tries the service and its login";
+                return Diagnostic::error(self.code(), Place::Named(name.clone()), self.to_string(), remedy);
+            }
             Self::Server { place, fault } => (Path::new(&**place), None, server_remedy(server_code(fault)).to_owned()),
             Self::NoOrder { place, .. } => (
                 Path::new(&**place),

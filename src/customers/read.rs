@@ -48,7 +48,9 @@ pub struct ReadSummary {
 fn required(fields: &CustomerFields) -> Vec<bool> {
     let reads = |field: &crate::normalize::Field, at: usize, name: &Arc<str>| {
         let region = match &field.extract {
-            Extract::Clean(Cleaner::Phone { region_from } | Cleaner::Date { region_from }) => region_from.as_ref(),
+            Extract::Clean(Cleaner::Phone { region_from } | Cleaner::Date { region_from } | Cleaner::E164 { region_from }) => {
+                region_from.as_ref()
+            }
             Extract::Clean(_) | Extract::Find(_) => None,
         };
         field.from.contains(&at) || region == Some(name)
@@ -147,7 +149,7 @@ pub fn read_since(
 pub fn mark(spec: &TableSpec) -> Result<Option<Mark>, CustomersError> {
     match spec.kind {
         TableKind::SqlServer(_) => Table::open(spec)?.now(),
-        TableKind::Csv { .. } | TableKind::Sqlite { .. } => Ok(None),
+        TableKind::Csv { .. } | TableKind::Sqlite { .. } | TableKind::Soap(_) => Ok(None),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A table or query of a SQLite database, opened for reading only, in one read transaction.
 
-use super::table::{Cell, EachRow, Scanned};
+use super::table::{Cell, EachRow, Scanned, hash_cell};
 use super::{CustomersError, RowFault};
 use crate::declare::config::SqliteRows;
 use crate::model::Digest;
@@ -95,25 +95,5 @@ impl Sqlite {
             }
         }
         Ok(Scanned { rows, digest: Digest(hash.finalize().into()) })
-    }
-}
-
-/// Adds a cell so that no two different rows of cells give the same bytes: kind, length, content.
-fn hash_cell(hash: &mut Sha256, cell: Cell<'_>) {
-    match cell {
-        Cell::Missing => hash.update([0]),
-        Cell::Text(text) => {
-            hash.update([1]);
-            hash.update(text.len().to_be_bytes());
-            hash.update(text.as_bytes());
-        }
-        Cell::Integer(number) => {
-            hash.update([2]);
-            hash.update(number.to_be_bytes());
-        }
-        Cell::Number(number) => {
-            hash.update([3]);
-            hash.update(number.to_bits().to_be_bytes());
-        }
     }
 }

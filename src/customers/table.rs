@@ -1,12 +1,14 @@
 //! A table, whatever it is kept in: a header, then rows of cells.
 
 use super::csv::Csv;
+use super::soap::Soap;
 use super::sqlite::Sqlite;
 use super::sqlserver::{Mark, SqlServer};
 use super::{CustomersError, RowFault};
 use crate::declare::config::{TableKind, TableSpec};
 use crate::diagnose::nearest;
 use crate::model::{Digest, Value};
+use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -53,7 +55,7 @@ pub(super) struct Scanned {
 
 /// An open table.
 pub(super) struct Table {
-    /// The file.
+    /// The file; of a service, its target file.
     pub(super) path: PathBuf,
     /// The columns' names.
     pub(super) header: Vec<Arc<str>>,
@@ -63,6 +65,7 @@ pub(super) struct Table {
 enum Kind {
     Csv(Box<Csv>),
     Sqlite(Sqlite),
+    Soap(Box<Soap>),
     SqlServer(Box<SqlServer>),
 }
 
@@ -77,6 +80,10 @@ impl Table {
                 return Ok(Self { path: PathBuf::from(&*server.place()), header, kind: Kind::SqlServer(Box::new(server)) });
             }
             TableKind::Sqlite { path, rows } => (path, Sqlite::open(path, rows).map(|(sqlite, header)| (Kind::Sqlite(sqlite), header))?),
+            TableKind::Soap(rows) => {
+                let (soap, header) = Soap::open(rows)?;
+                (&rows.connector, (Kind::Soap(Box::new(soap)), header))
+            }
         };
         Ok(Self { path: path.clone(), header, kind })
     }
@@ -84,7 +91,10 @@ impl Table {
     /// Where these columns stand; `None` for an optional one that is not there.
     pub(super) fn positions<'a>(&self, wanted: impl IntoIterator<Item = (&'a str, bool)>) -> Result<Vec<Option<usize>>, CustomersError> {
         let (mut found, mut missing) = (Vec::new(), Vec::new());
+        // Of a service without a row nothing is known, and nothing is read.
+        let unknown = matches!(&self.kind, Kind::Soap(soap) if soap.is_empty());
         for (name, optional) in wanted {
+            let optional = optional || unknown;
             let at = self.header.iter().position(|header| **header == *name);
             if at.is_none() && !optional && !missing.iter().any(|(known, _)| known == name) {
                 missing.push((name.to_owned(), nearest(name, self.header.iter().map(AsRef::as_ref)).map(str::to_owned)));
@@ -98,7 +108,7 @@ impl Table {
     pub(super) fn now(&mut self) -> Result<Option<Mark>, CustomersError> {
         match &mut self.kind {
             Kind::SqlServer(server) => server.now().map(Some),
-            Kind::Csv(_) | Kind::Sqlite(_) => Ok(None),
+            Kind::Csv(_) | Kind::Sqlite(_) | Kind::Soap(_) => Ok(None),
         }
     }
 
@@ -106,7 +116,7 @@ impl Table {
     pub(super) fn bounded(&self, mark: &Mark) -> Result<(), CustomersError> {
         match &self.kind {
             Kind::SqlServer(server) => server.bounded(mark),
-            Kind::Csv(_) | Kind::Sqlite(_) => Ok(()),
+            Kind::Csv(_) | Kind::Sqlite(_) | Kind::Soap(_) => Ok(()),
         }
     }
 
@@ -114,7 +124,7 @@ impl Table {
     pub(super) fn server(self) -> Option<Box<SqlServer>> {
         match self.kind {
             Kind::SqlServer(server) => Some(server),
-            Kind::Csv(_) | Kind::Sqlite(_) => None,
+            Kind::Csv(_) | Kind::Sqlite(_) | Kind::Soap(_) => None,
         }
     }
 
@@ -129,11 +139,32 @@ impl Table {
         match (self.kind, now) {
             (Kind::Csv(csv), _) => csv.rows(&self.header, pick, &mut |line, row| take.row(line, row)),
             (Kind::Sqlite(sqlite), _) => sqlite.rows(&self.header, pick, &mut |line, row| take.row(line, row)),
+            (Kind::Soap(soap), _) => soap.rows(&self.header, pick, &mut |line, row| take.row(line, row)),
             (Kind::SqlServer(server), Some(now)) => server.rows(pick, before, now, take),
             (Kind::SqlServer(mut server), None) => {
                 let now = server.now()?;
                 server.rows(pick, before, &now, take)
             }
+        }
+    }
+}
+
+/// Adds a cell so that no two different rows of cells give the same bytes: kind, length, content.
+pub(super) fn hash_cell(hash: &mut Sha256, cell: Cell<'_>) {
+    match cell {
+        Cell::Missing => hash.update([0]),
+        Cell::Text(text) => {
+            hash.update([1]);
+            hash.update(text.len().to_be_bytes());
+            hash.update(text.as_bytes());
+        }
+        Cell::Integer(number) => {
+            hash.update([2]);
+            hash.update(number.to_be_bytes());
+        }
+        Cell::Number(number) => {
+            hash.update([3]);
+            hash.update(number.to_bits().to_be_bytes());
         }
     }
 }

@@ -3,9 +3,13 @@
 
 mod format;
 mod read;
+mod retrained;
+mod splink_export;
 
 pub use format::{SHAPE, schema};
 pub use read::{Fields, read};
+pub use retrained::{Provenance, retrained};
+pub use splink_export::splink;
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use crate::declare::connector::FaultClass;
 use crate::diagnose::Code;
 use crate::model::ParkReason;
+use crate::wire::session::SessionError;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,6 +86,15 @@ impl DeliveryError {
         Self::OutcomeUnknown { message: message.into() }
     }
 
+    /// Of a request that only reads: nothing is unknown then.
+    #[must_use]
+    pub(super) fn of_reading(self) -> Self {
+        match self {
+            Self::OutcomeUnknown { message } => Self::unavailable("KITH-D018", message),
+            other => other,
+        }
+    }
+
     /// Its class.
     pub const fn class(&self) -> FaultClass {
         match self {
@@ -114,5 +124,15 @@ impl DeliveryError {
     /// As the reason of a dead letter.
     pub fn park_reason(&self) -> ParkReason {
         ParkReason { code: self.code().0, message: self.to_string().into() }
+    }
+}
+
+impl From<SessionError> for DeliveryError {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Unavailable { code, message, retry_after } => Self::Unavailable { code, message, retry_after },
+            SessionError::Throttled { code, message, wait } => Self::Throttled { code, message, wait },
+            SessionError::Unanswered { message } => Self::OutcomeUnknown { message },
+        }
     }
 }

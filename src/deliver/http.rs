@@ -3,31 +3,29 @@
 //!
 //! The service does not tell what stood there before: a receipt names changes only where the record is new (HTTP 201).
 
-mod answer;
+pub(super) mod answer;
 mod batch;
-mod exchange;
-pub mod pace;
-mod request;
-mod session;
+pub(super) mod request;
 mod settle;
 
+use super::exchange;
+use super::progress::Progress;
 use super::record::Prepared;
-use super::{Answer, DeliveryError, Exchange, Pause, Settled, Target, Written};
-use crate::declare::config::ServiceSpec;
+use super::{Answer, DeliveryError, Exchange, Settled, Target, Written};
+use crate::declare::config::{Login, ServiceSpec};
 use crate::declare::connector::TargetFile;
 use crate::declare::connector::http::{AnswerRule, BatchRequest, HttpService, Settle};
 use crate::diagnose::{Code, Diagnostic, Place, Problems};
 use crate::model::{Delivery, FieldChange, Intended, OperationId, Personal, Receipt, Value, WriteEffect, WriteIntent};
-use crate::wire::http::{Reply, Request};
+use crate::wire::http::{LONGEST_BODY, Reply, Request};
+use crate::wire::session::Session;
 use answer::{About, Said};
 use jiff::Timestamp;
 use request::Ready;
 use serde_json::Value as Json;
-use session::Session;
 use settle::Comparison;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// Records that leave in one write where each is a request of its own: after a crash so many at most are to be settled.
@@ -46,73 +44,29 @@ struct Inner {
     service: HttpService,
 }
 
-/// The answers of a batch as they come.
-struct Progress {
-    answers: Vec<Option<Answer>>,
-    exchanges: Vec<Option<Exchange>>,
-    pause: Option<Pause>,
-    /// Why nothing more is sent.
-    stop: Option<DeliveryError>,
-    /// Time that went by for requests without an answer.
-    in_vain: Duration,
-}
-
-impl Progress {
-    fn tell(&mut self, at: usize, answer: Answer, exchange: Option<Exchange>) {
-        if let Err(error @ (DeliveryError::Unavailable { .. } | DeliveryError::Throttled { .. } | DeliveryError::LoginExpired { .. })) =
-            &answer
-        {
-            self.stop.get_or_insert_with(|| error.clone());
-        }
-        if let Some(slot) = self.answers.get_mut(at) {
-            *slot = Some(answer);
-        }
-        if let Some(slot) = self.exchanges.get_mut(at) {
-            *slot = exchange;
-        }
-    }
-
-    fn asked(&mut self, asked: &pace::Asked) {
-        if self.pause.as_ref().is_none_or(|pause| pause.wait < asked.wait) {
-            self.pause = Some(Pause { wait: asked.wait, said: asked.said.clone() });
-        }
-        let message = format!("the service has said that nothing more is left for now ({})", asked.said).into();
-        self.stop.get_or_insert(DeliveryError::Throttled { code: Code("KITH-D015"), message, wait: Some(asked.wait) });
-    }
-
-    /// A connection that is cut costs no time, and the next may hold. A server that is silent is not asked for the whole batch.
-    fn no_answer(&mut self, took: Duration, patience: Duration) {
-        self.in_vain += took;
-        if self.in_vain >= patience {
-            self.stop.get_or_insert_with(|| DeliveryError::unavailable("KITH-D018", "the service did not answer in time"));
-        }
-    }
-
-    fn finish(self) -> Written {
-        // A place without an answer was not sent.
-        let unsent = self.stop.unwrap_or_else(|| DeliveryError::unavailable("KITH-D018", "it was not sent"));
-        let answers = self.answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(unsent.clone()))).collect();
-        Written { answers, exchanges: self.exchanges, pause: self.pause }
-    }
-}
-
 impl HttpTarget {
     /// A target; nothing is connected until the first request.
     pub fn new(service: ServiceSpec, file: Arc<TargetFile>) -> Self {
         let of_file = file.http.clone().unwrap_or_default();
-        Self { inner: Arc::new(Inner { session: Session::new(service), file, service: of_file }) }
+        Self { inner: Arc::new(Inner { session: Session::new(service, LONGEST_BODY), file, service: of_file }) }
+    }
+
+    /// The request of a delivery as it would be sent, secrets masked. Nothing is sent.
+    ///
+    /// # Errors
+    /// The delivery can't be one.
+    pub fn draft(&self, delivery: &Delivery) -> Result<String, DeliveryError> {
+        self.inner.draft(delivery)
+    }
+
+    /// Writes one delivery that a person gave by hand, and keeps what travelled. Whoever calls it has told the log.
+    pub async fn by_hand(&self, delivery: &Delivery) -> Written {
+        self.send(std::slice::from_ref(delivery), Progress::of(1).keeping_all()).await
     }
 
     /// Writes deliveries; the trait's method takes only those whose intent is durable.
-    async fn send(&self, batch: &[Delivery]) -> Written {
+    async fn send(&self, batch: &[Delivery], mut progress: Progress) -> Written {
         let inner = &*self.inner;
-        let mut progress = Progress {
-            answers: vec![None; batch.len()],
-            exchanges: vec![None; batch.len()],
-            pause: None,
-            stop: None,
-            in_vain: Duration::ZERO,
-        };
         let mut waiting: Vec<(usize, Ready<'_>)> = Vec::with_capacity(batch.len());
         for (at, delivery) in batch.iter().enumerate() {
             match inner.ready(delivery) {
@@ -124,7 +78,7 @@ impl HttpTarget {
             }
         }
         for group in grouped(waiting) {
-            if progress.stop.is_some() {
+            if progress.stopped().is_some() {
                 break;
             }
             let Some(first) = group.first() else { continue };
@@ -204,6 +158,11 @@ impl Inner {
     }
 
     async fn one_request(&self, ready: &Ready<'_>) -> Result<Request, DeliveryError> {
+        let request = self.unauthorized(ready)?;
+        Ok(Request { authorization: self.session.authorization().await?, ..request })
+    }
+
+    fn unauthorized(&self, ready: &Ready<'_>) -> Result<Request, DeliveryError> {
         let Some(wanted) = ready.request()? else {
             return Err(DeliveryError::refused("KITH-D008", "there is nothing to send"));
         };
@@ -214,7 +173,7 @@ impl Inner {
             headers.push(("if-none-match".into(), "*".into()));
         }
         let url = self.url(&ready.path(&wanted.path)?);
-        Ok(Request { method: wanted.method.name(), url, headers, authorization: self.session.authorization().await?, body })
+        Ok(Request { method: wanted.method.name(), url, headers, authorization: None, body })
     }
 
     async fn one_answer(&self, ready: &Ready<'_>, request: Request, progress: &mut Progress) -> (Answer, Option<Exchange>) {
@@ -231,12 +190,33 @@ impl Inner {
             About { intent: ready.delivery.intent, repeatable: ready.is_repeatable(), insert_only: ready.is_insert_only(), batch: false };
         let said = Said { status: Some(reply.status), json: json.as_ref(), reply: &reply, now: now() };
         match self.told(answer::outcome(self.rules(ready), said, about)).await {
-            Ok(effect) => (Ok(receipt(ready, effect)), None),
-            Err(error) => {
+            Ok(effect) if !progress.keeps_all() => (Ok(receipt(ready, effect)), None),
+            outcome => {
                 let kept = exchange::exchange(&request, content.as_deref(), Some(&reply), &exchange::content(&reply));
-                (Err(error), Some(kept))
+                (outcome.map(|effect| receipt(ready, effect)), Some(kept))
             }
         }
+    }
+
+    /// The request of a delivery as it would be sent, secrets masked.
+    fn draft(&self, delivery: &Delivery) -> Result<String, DeliveryError> {
+        let ready = self.ready(delivery)?;
+        let request = match &ready.http.batch {
+            Some(batch) if ready.is_batched() => {
+                let content = ready.record();
+                Request {
+                    method: batch.method.name(),
+                    url: self.url(&batch.path),
+                    headers: request::headers(&self.service, Some(&batch::idempotency(&[&ready])), true),
+                    authorization: None,
+                    body: Some(batch::content(batch, &[content])),
+                }
+            }
+            _ => self.unauthorized(&ready)?,
+        };
+        let login = !matches!(self.session.spec.login, Login::None);
+        let content = request.body.as_ref().map(|body| String::from_utf8_lossy(body).into_owned());
+        Ok(exchange::sent(&request, content.as_deref(), login))
     }
 
     /// Many records in one request.
@@ -245,6 +225,7 @@ impl Inner {
         let authorization = match self.session.authorization().await {
             Ok(authorization) => authorization,
             Err(error) => {
+                let error = DeliveryError::from(error);
                 for (at, _) in records {
                     progress.tell(*at, Err(error.clone()), None);
                 }
@@ -295,7 +276,7 @@ impl Inner {
     /// Sends, and notes what the server says about its limits.
     async fn sent(&self, request: &Request, progress: &mut Progress) -> Result<Reply, DeliveryError> {
         let asked = Instant::now();
-        match self.session.send(request.clone()).await {
+        match self.session.send(request.clone()).await.map_err(DeliveryError::from) {
             Ok(reply) => {
                 if let Some(asked) = answer::pause(&reply, now()) {
                     progress.asked(&asked);
@@ -322,9 +303,7 @@ impl Inner {
         let authorization = self.session.authorization().await?;
         let request = Request { method: "GET", url: self.url(path), headers, authorization, body: None };
         // Reading leaves nothing unknown.
-        let reply = self.session.send(request).await.map_err(|error| {
-            if let DeliveryError::OutcomeUnknown { message } = error { DeliveryError::unavailable("KITH-D018", message) } else { error }
-        })?;
+        let reply = self.session.send(request).await.map_err(|error| DeliveryError::from(error).of_reading())?;
         self.session.heard(reply.status == 401).await?;
         Ok(reply)
     }
@@ -422,7 +401,7 @@ fn now() -> Timestamp {
 impl Target for HttpTarget {
     async fn write(&self, batch: &[Intended]) -> Written {
         let deliveries: Vec<Delivery> = batch.iter().map(|intended| intended.delivery().clone()).collect();
-        self.send(&deliveries).await
+        self.send(&deliveries, Progress::of(deliveries.len())).await
     }
 
     fn most_at_once(&self) -> usize {
@@ -440,7 +419,7 @@ impl Target for HttpTarget {
     }
 
     async fn login(&self) -> Result<(), DeliveryError> {
-        self.inner.session.login().await
+        Ok(self.inner.session.login().await?)
     }
 
     async fn preview(&self, batch: &[Delivery]) -> Vec<Answer> {

@@ -1,11 +1,14 @@
 //! Rank 5, what is decided reaches the CRM: targets write, say exactly what changed, and never guess what became of an unanswered write.
 
 mod error;
+mod exchange;
 pub mod http;
 mod limits;
 mod ndjson;
+mod progress;
 mod record;
 mod retry;
+mod soap;
 mod sqlite;
 mod sqlserver;
 mod target;
@@ -16,6 +19,7 @@ pub use limits::{Limits, NotYet, Scope, SpentQuota};
 pub use ndjson::NdjsonTarget;
 pub use record::fits;
 pub use retry::{Next, after_failure, half_rest, rest};
+pub use soap::SoapTarget;
 pub use sqlite::SqliteTarget;
 pub use sqlserver::{SqlServerTarget, starting_file};
 pub use target::{Answer, AnyTarget, Exchange, Pause, Settled, Target, Written};

@@ -1,6 +1,6 @@
 //! What the pipeline asks of a target, and the kinds that there are.
 
-use super::{DeliveryError, HttpTarget, NdjsonTarget, SqlServerTarget, SqliteTarget};
+use super::{DeliveryError, HttpTarget, NdjsonTarget, SoapTarget, SqlServerTarget, SqliteTarget};
 use crate::declare::config::{ServiceSpec, TargetPlace, TargetSpec};
 use crate::declare::connector::{TargetFile, TargetKind};
 use crate::diagnose::{Code, Problems};
@@ -118,6 +118,8 @@ pub enum AnyTarget {
     Ndjson(NdjsonTarget),
     /// A service that takes JSON over HTTP.
     Http(HttpTarget),
+    /// A SOAP service.
+    Soap(SoapTarget),
     /// Tables and procedures of a SQL Server.
     SqlServer(SqlServerTarget),
 }
@@ -128,17 +130,41 @@ impl AnyTarget {
     pub fn new(spec: &TargetSpec, file: Arc<TargetFile>, entries: &[DeliverEntry]) -> Self {
         // A place that does not fit the kind is refused when the project is loaded (`TargetFile::misplaced`); here it can only fail to open.
         let path = || spec.place.file().cloned().unwrap_or_default();
+        let service = || match &spec.place {
+            TargetPlace::Service(service) => ServiceSpec::clone(service),
+            TargetPlace::File(_) | TargetPlace::Server(_) => ServiceSpec::plain(""),
+        };
         match file.kind {
             TargetKind::Sqlite => Self::Sqlite(SqliteTarget::new(path(), file)),
             TargetKind::Ndjson => Self::Ndjson(NdjsonTarget::new(path(), file)),
-            TargetKind::Http => {
-                let service = match &spec.place {
-                    TargetPlace::Service(service) => ServiceSpec::clone(service),
-                    TargetPlace::File(_) | TargetPlace::Server(_) => ServiceSpec::plain(""),
-                };
-                Self::Http(HttpTarget::new(service, file))
-            }
             TargetKind::SqlServer => Self::SqlServer(SqlServerTarget::new(spec, file, entries)),
+            TargetKind::Http => Self::Http(HttpTarget::new(service(), file)),
+            // A checked file of this kind has its soap part.
+            TargetKind::Soap => match SoapTarget::new(service(), file.clone()) {
+                Some(target) => Self::Soap(target),
+                None => Self::Http(HttpTarget::new(service(), file)),
+            },
+        }
+    }
+}
+
+impl AnyTarget {
+    /// The requests that a delivery would send, as text with secrets masked; `None` for kinds that send none. Nothing is sent.
+    pub fn draft(&self, delivery: &Delivery) -> Option<Result<Vec<String>, DeliveryError>> {
+        match self {
+            Self::Sqlite(_) | Self::Ndjson(_) | Self::SqlServer(_) => None,
+            Self::Http(target) => Some(target.draft(delivery).map(|request| vec![request])),
+            Self::Soap(target) => Some(target.draft(delivery)),
+        }
+    }
+
+    /// Writes one delivery that a person gave by hand, and keeps what travelled; `None` for kinds that send no requests. Whoever calls it has
+    /// told the log.
+    pub async fn by_hand(&self, delivery: &Delivery) -> Option<Written> {
+        match self {
+            Self::Sqlite(_) | Self::Ndjson(_) | Self::SqlServer(_) => None,
+            Self::Http(target) => Some(target.by_hand(delivery).await),
+            Self::Soap(target) => Some(target.by_hand(delivery).await),
         }
     }
 }
@@ -149,6 +175,7 @@ impl Target for AnyTarget {
             Self::Sqlite(target) => target.write(batch).await,
             Self::Ndjson(target) => target.write(batch).await,
             Self::Http(target) => target.write(batch).await,
+            Self::Soap(target) => target.write(batch).await,
             Self::SqlServer(target) => target.write(batch).await,
         }
     }
@@ -158,6 +185,7 @@ impl Target for AnyTarget {
             Self::Sqlite(target) => target.most_at_once(),
             Self::Ndjson(target) => target.most_at_once(),
             Self::Http(target) => target.most_at_once(),
+            Self::Soap(target) => target.most_at_once(),
             Self::SqlServer(target) => target.most_at_once(),
         }
     }
@@ -167,6 +195,7 @@ impl Target for AnyTarget {
             Self::Sqlite(target) => target.travels_alone(delivery),
             Self::Ndjson(target) => target.travels_alone(delivery),
             Self::Http(target) => target.travels_alone(delivery),
+            Self::Soap(target) => target.travels_alone(delivery),
             Self::SqlServer(target) => target.travels_alone(delivery),
         }
     }
@@ -176,6 +205,7 @@ impl Target for AnyTarget {
             Self::Sqlite(target) => target.settle(unknown).await,
             Self::Ndjson(target) => target.settle(unknown).await,
             Self::Http(target) => target.settle(unknown).await,
+            Self::Soap(target) => target.settle(unknown).await,
             Self::SqlServer(target) => target.settle(unknown).await,
         }
     }
@@ -185,6 +215,7 @@ impl Target for AnyTarget {
             Self::Sqlite(target) => target.login().await,
             Self::Ndjson(target) => target.login().await,
             Self::Http(target) => target.login().await,
+            Self::Soap(target) => target.login().await,
             Self::SqlServer(target) => target.login().await,
         }
     }
@@ -194,6 +225,7 @@ impl Target for AnyTarget {
             Self::Sqlite(target) => target.preview(batch).await,
             Self::Ndjson(target) => target.preview(batch).await,
             Self::Http(target) => target.preview(batch).await,
+            Self::Soap(target) => target.preview(batch).await,
             Self::SqlServer(target) => target.preview(batch).await,
         }
     }
@@ -203,6 +235,7 @@ impl Target for AnyTarget {
             Self::Sqlite(target) => target.check().await,
             Self::Ndjson(target) => target.check().await,
             Self::Http(target) => target.check().await,
+            Self::Soap(target) => target.check().await,
             Self::SqlServer(target) => target.check().await,
         }
     }

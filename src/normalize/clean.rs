@@ -2,7 +2,7 @@
 
 use super::text::raw_text;
 use super::{Cleaner, CustomerFields, Extract, Field, Finder, IdentityFields, NamePart};
-use super::{date, email, network_handle, organisation, person_name, phone, place, postal_code, text};
+use super::{country, date, email, network_handle, number, organisation, person_name, phone, place, postal_code, site, text};
 use crate::model::{Network, Value};
 use std::sync::Arc;
 
@@ -36,6 +36,9 @@ fn clean<'a>(
 ) -> Value {
     let texts = || field.from.iter().filter_map(|at| raw(*at));
     match &field.extract {
+        Extract::Clean(Cleaner::Site) => list(texts(), |text| site::clean(text).into_iter().collect()),
+        Extract::Find(Finder::NetworkHandle) => list(texts(), network_handle::find),
+        Extract::Find(Finder::Number) => list(texts(), number::find),
         Extract::Clean(Cleaner::NetworkHandle) => handles(&texts().collect::<Vec<_>>()),
         Extract::Clean(cleaner) => {
             let region_of = |from: &Option<Arc<str>>| from.as_ref().and_then(&named).and_then(raw_text);
@@ -48,14 +51,18 @@ fn clean<'a>(
                 Cleaner::Place => place::clean(text),
                 Cleaner::Organisation => organisation::clean(text),
                 Cleaner::Date { region_from } => date::clean(text, region_of(region_from).as_deref()),
+                Cleaner::E164 { region_from } => phone::e164(text, region_of(region_from).as_deref()),
                 Cleaner::PostalCode => postal_code::clean(text),
-                Cleaner::Text | Cleaner::NetworkHandle => text::clean(text),
+                Cleaner::Country => country::clean(text),
+                Cleaner::Text | Cleaner::NetworkHandle | Cleaner::Site => text::clean(text),
             })
         }
         Extract::Find(finder) => first(texts(), |text| match finder {
             Finder::Email => email::find(text),
             Finder::Phone => phone::find(text),
             Finder::Organisation => organisation::find(text),
+            Finder::BirthDate => date::find_birth(text),
+            Finder::NetworkHandle | Finder::Number => None,
         }),
     }
 }
@@ -74,6 +81,27 @@ fn first<'a>(values: impl Iterator<Item = &'a Value>, clean: impl Fn(&str) -> Op
         }
     }
     Value::Missing
+}
+
+/// Most members of a list that is made from several raw values.
+const MOST_MEMBERS: usize = 32;
+
+/// Everything that the raw values give, in order, each once: one text alone, several as a list.
+fn list<'a>(values: impl Iterator<Item = &'a Value>, find: impl Fn(&str) -> Vec<String>) -> Value {
+    let mut found: Vec<String> = Vec::new();
+    for value in values {
+        let items = if let Value::List(items) = value { &**items } else { std::slice::from_ref(value) };
+        for item in items.iter().filter_map(raw_text).flat_map(|text| find(&text)) {
+            if !found.contains(&item) && found.len() < MOST_MEMBERS {
+                found.push(item);
+            }
+        }
+    }
+    match found.as_slice() {
+        [] => Value::Missing,
+        [one] => Value::Text(one.as_str().into()),
+        many => Value::List(many.iter().map(|item| Value::Text(item.as_str().into())).collect()),
+    }
 }
 
 /// Whether a name part has a column for itself: no other part of a name is made from it.

@@ -41,6 +41,34 @@ pub(super) fn clean(raw: &str, region: Option<&str>) -> Option<String> {
     (date.month() != 1 || date.day() != 1 || date.year() != 1900).then(|| date.to_string())
 }
 
+/// Words that stand before a date of birth.
+const BORN: [&str; 12] = ["born", "birthday", "bday", "b-day", "dob", "d.o.b", "nato", "nata", "geboren", "geb", "naissance", "nacido"];
+
+/// Most words between such a word and the date: `born on the 12th of …` has three.
+const WORDS_BETWEEN: usize = 4;
+
+/// The date of birth that a text tells after a word like `born`; other dates are none.
+pub(super) fn find_birth(raw: &str) -> Option<String> {
+    let folded = fold(raw);
+    let words: Vec<&str> = folded
+        .split(|c: char| c.is_whitespace() || matches!(c, ',' | ':' | '|' | '•' | '(' | ')'))
+        .map(|word| word.trim_end_matches('.'))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let born = words.iter().enumerate().filter(|(_, word)| BORN.contains(word)).map(|(at, _)| at + 1);
+    born.flat_map(|start| start..=start + WORDS_BETWEEN).find_map(|start| {
+        let one = words.get(start).and_then(|word| clean(word, None));
+        one.or_else(|| clean(&words.get(start..start + 3)?.iter().map(|word| without_ordinal(word)).collect::<Vec<_>>().join(" "), None))
+    })
+}
+
+/// `12th` as `12`.
+fn without_ordinal(word: &str) -> &str {
+    let digits = word.trim_end_matches(|c: char| c.is_ascii_lowercase());
+    let is_ordinal = !digits.is_empty() && digits.len() <= 2 && matches!(word.get(digits.len()..), Some("st" | "nd" | "rd" | "th"));
+    if is_ordinal { digits } else { word }
+}
+
 fn number(text: &str) -> Option<i8> {
     (text.len() <= 2).then(|| text.parse().ok()).flatten()
 }
@@ -80,7 +108,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_date_of_birth_is_found_after_its_word_and_no_other_date_is() {
+        for (bio, expected) in [
+            ("nurse | born 12 Mar 1984 | coffee", "1984-03-12"),
+            ("Born on the 3rd May 1990.", "1990-05-03"),
+            ("dob: 1984-02-01, chess", "1984-02-01"),
+            ("nata il 7 luglio 1961", "1961-07-07"),
+            ("birthday 12/03/1984", "1984-03-12"),
+        ] {
+            assert_eq!(find_birth(bio).as_deref(), Some(expected), "{bio}");
+        }
+        for bio in ["married 12 Mar 2004", "born to run", "born in 1984", "since 12 Mar 1984", ""] {
+            assert_eq!(find_birth(bio), None, "{bio}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn no_bio_makes_it_panic(bio in ".{0,60}", day in "[0-9]{1,3}", month in "[A-Za-z]{1,4}") {
+            drop((find_birth(&bio), find_birth(&format!("born {day} {month} 1984"))));
+        }
+
         #[test]
         fn cleaning_twice_is_cleaning_once(raw in ".{0,20}", date in r"[0-9]{1,4}[-/.][0-9]{1,2}[-/.][0-9]{1,4}") {
             for text in [raw, date] {

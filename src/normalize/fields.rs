@@ -11,6 +11,8 @@ pub enum NamePart {
     Family,
     /// Given and family name, in that order.
     Full,
+    /// The initials of middle names, where the name shows any: `m` of `Ada M. Rossi`.
+    Middle,
 }
 
 /// Brings a value to the one form in which both sides are compared.
@@ -41,6 +43,15 @@ pub enum Cleaner {
     NetworkHandle,
     /// A postal code: upper case without blanks.
     PostalCode,
+    /// A country as two-letter code, from its name, its code or a place in it.
+    Country,
+    /// The name under which somebody stands on the web, from an address, an e-mail address or a company's name. Several raw values give a list.
+    Site,
+    /// A telephone number with its country's calling code, E.164; without a country, or where the number does not say one, missing.
+    E164 {
+        /// The column or path that holds the country.
+        region_from: Option<Arc<str>>,
+    },
 }
 
 /// Finds a value inside free text, then cleans it.
@@ -52,6 +63,12 @@ pub enum Finder {
     Phone,
     /// The organisation after `@`, `at`, `presso`, ….
     Organisation,
+    /// The date after `born`, `birthday`, `nata`, ….
+    BirthDate,
+    /// Accounts on networks, `ig: @ada`: a list.
+    NetworkHandle,
+    /// Numbers of 5 to 12 digits, as orders and tickets have: a list.
+    Number,
 }
 
 /// How a field's value is made from its raw values.

@@ -13,12 +13,14 @@ const COUNTRIES: &str = include_str!("data/countries.txt");
 const PLACES: &str = include_str!("data/places.txt");
 const REGIONS: &str = include_str!("data/regions.txt");
 const HANDLE_WORDS: &str = include_str!("data/handle_words.txt");
+const CITIES: &str = include_str!("data/cities.txt");
+const SHARED_HOSTS: &str = include_str!("data/shared_hosts.txt");
 
 /// SHA-256 over all lookup tables: evidence names it, so that a decision says with which tables it was taken.
 pub fn lookups() -> Digest {
     static DIGEST: LazyLock<Digest> = LazyLock::new(|| {
         let mut hash = Sha256::new();
-        for table in [NICKNAMES, TITLES, PARTICLES, LEGAL_FORMS, COUNTRIES, PLACES, REGIONS, HANDLE_WORDS] {
+        for table in [NICKNAMES, TITLES, PARTICLES, LEGAL_FORMS, COUNTRIES, PLACES, REGIONS, HANDLE_WORDS, CITIES, SHARED_HOSTS] {
             hash.update(u64::try_from(table.len()).unwrap_or(u64::MAX).to_be_bytes());
             hash.update(table);
         }
@@ -112,6 +114,7 @@ pub(super) enum DateOrder {
 /// What a country says about numbers and dates.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Country {
+    pub code: &'static str,
     pub calling_code: &'static str,
     pub most_digits: usize,
     pub dates: DateOrder,
@@ -133,6 +136,7 @@ static COUNTRY: LazyLock<Countries> = LazyLock::new(|| {
             continue;
         };
         let country = Country {
+            code,
             calling_code,
             most_digits: most.parse().unwrap_or(12),
             dates: if dates == "mdy" { DateOrder::MonthDay } else { DateOrder::DayMonth },
@@ -171,7 +175,16 @@ static PLACE: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(|| {
     }
     places
 });
-static REGION: LazyLock<HashSet<&'static str>> = LazyLock::new(|| lines(REGIONS).flat_map(|line| line.split(';')).map(str::trim).collect());
+/// Names and the country before the colon of their line.
+fn by_country(table: &'static str) -> HashMap<&'static str, &'static str> {
+    lines(table)
+        .filter_map(|line| line.split_once(':'))
+        .flat_map(|(country, names)| names.split(';').map(move |name| (name.trim(), country.trim())))
+        .collect()
+}
+
+static REGION: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(|| by_country(REGIONS));
+static CITY_COUNTRY: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(|| by_country(CITIES));
 
 /// The city that an exonym or short form stands for.
 pub(super) fn city(folded: &str) -> Option<&'static str> {
@@ -180,7 +193,25 @@ pub(super) fn city(folded: &str) -> Option<&'static str> {
 
 /// Whether this names a region, or nothing on a map.
 pub(super) fn is_no_city(folded: &str) -> bool {
-    REGION.contains(folded)
+    REGION.contains_key(folded)
+}
+
+/// The country that a region lies in.
+pub(super) fn country_of_region(folded: &str) -> Option<&'static str> {
+    REGION.get(folded).copied().filter(|country| *country != "-")
+}
+
+/// The country of a city that needs none beside it.
+pub(super) fn country_of_city(folded: &str) -> Option<&'static str> {
+    CITY_COUNTRY.get(folded).copied()
+}
+
+static SHARED_HOST: LazyLock<HashSet<&'static str>> = LazyLock::new(|| lines(SHARED_HOSTS).flat_map(str::split_whitespace).collect());
+
+/// Whether a host is one that many people share, or stands below one: `linktr.ee`, `gmail.com`.
+pub(super) fn is_shared_host(host: &str) -> bool {
+    let below = host.match_indices('.').filter_map(|(at, _)| host.get(at + 1..));
+    std::iter::once(host).chain(below).any(|host| SHARED_HOST.contains(host))
 }
 
 static HANDLE_BEFORE: LazyLock<Vec<&'static str>> = LazyLock::new(|| words_of(HANDLE_WORDS, "before"));

@@ -3,16 +3,19 @@
 
 pub mod activity_streams;
 mod clean;
+mod country;
 mod date;
 mod email;
 mod fields;
 mod lookup;
 mod network_handle;
+mod number;
 mod organisation;
 mod person_name;
 mod phone;
 mod place;
 mod postal_code;
+mod site;
 mod text;
 
 pub use clean::{clean_customer, clean_identity};

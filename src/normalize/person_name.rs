@@ -12,6 +12,7 @@ const MOST_WORDS: usize = 12;
 pub(super) struct PersonName {
     given: String,
     family: String,
+    middle: String,
 }
 
 /// The asked part, where the name has it.
@@ -20,8 +21,9 @@ pub(super) struct PersonName {
 /// blank. `ROSSI, Ada M.` is read by its comma. Without a comma the first word is the given name: `Rossi Ada` cannot be told from `Ada Rossi`
 /// by its form, so comparing allows for the exchange. One word alone is a given name; `Ada R.` has the family name `r`, an initial.
 pub(super) fn clean(raw: &str, part: NamePart) -> Option<String> {
-    let PersonName { given, family } = parse(raw);
+    let PersonName { given, family, middle } = parse(raw);
     let text = match part {
+        NamePart::Middle => middle,
         NamePart::Given => given,
         NamePart::Family => family,
         NamePart::Full if family.is_empty() => given,
@@ -32,7 +34,7 @@ pub(super) fn clean(raw: &str, part: NamePart) -> Option<String> {
 
 /// A column that holds this part and nothing else: `last_name`.
 pub(super) fn clean_alone(raw: &str, part: NamePart) -> Option<String> {
-    if part == NamePart::Full {
+    if matches!(part, NamePart::Full | NamePart::Middle) {
         return clean(raw, part);
     }
     let bare = without_asides(raw);
@@ -47,8 +49,8 @@ fn parse(raw: &str) -> PersonName {
     if let Some((before, after)) = folded.split_once(',') {
         let (family, given) = (words(before), words(after));
         if !given.is_empty() && !given.iter().all(|w| is_suffix(&w.replace('.', ""))) && !family.is_empty() {
-            let given = first_names(strip(given));
-            return PersonName { given, family: strip(family).concat() };
+            let (given, middle) = first_names(strip(given));
+            return PersonName { given, middle, family: strip(family).concat() };
         }
         return in_order(strip(family));
     }
@@ -58,32 +60,37 @@ fn parse(raw: &str) -> PersonName {
 /// `Ada Maria de Luca`, titles already gone.
 fn in_order(mut words: Vec<String>) -> PersonName {
     if words.len() < 2 {
-        return PersonName { given: words.pop().unwrap_or_default(), family: String::new() };
+        return PersonName { given: words.pop().unwrap_or_default(), ..PersonName::default() };
     }
     // A particle in front says that the family name stands first: `De Luca Mario`.
     if words.len() >= 3 && words.first().is_some_and(|w| is_particle(w) && w.len() > 1) {
         let end = words.iter().position(|w| !is_particle(w)).map_or(words.len(), |at| at + 1).min(words.len() - 1);
-        let given = words.split_off(end);
-        return PersonName { given: first_names(given), family: words.concat() };
+        let (given, middle) = first_names(words.split_off(end));
+        return PersonName { given, middle, family: words.concat() };
     }
     // An initial at the end of three or more words is a middle initial that went astray.
-    while words.len() > 2 && words.last().is_some_and(|w| is_initial(w)) {
-        words.pop();
+    let mut astray = String::new();
+    while words.len() > 2
+        && let Some(initial) = words.pop_if(|w| is_initial(w))
+    {
+        astray.insert_str(0, &initial);
     }
     let mut start = words.len() - 1;
     while start > 1 && words.get(start - 1).is_some_and(|w| is_particle(w) && w.len() > 1) {
         start -= 1;
     }
     let family = words.split_off(start);
-    PersonName { given: first_names(words), family: family.concat() }
+    let (given, middle) = first_names(words);
+    PersonName { given, middle: middle + &astray, family: family.concat() }
 }
 
-/// Given names without initials; an initial where there is nothing else.
-fn first_names(words: Vec<String>) -> String {
+/// Given names without initials, an initial where there is nothing else; and the initials that stand behind the first of them.
+fn first_names(words: Vec<String>) -> (String, String) {
+    let middle: String = words.iter().skip(1).filter(|w| is_initial(w)).map(String::as_str).collect();
     if words.iter().all(|w| is_initial(w)) {
-        return words.into_iter().next().unwrap_or_default();
+        return (words.into_iter().next().unwrap_or_default(), middle);
     }
-    words.into_iter().filter(|w| !is_initial(w)).collect::<Vec<_>>().join(" ")
+    (words.into_iter().filter(|w| !is_initial(w)).collect::<Vec<_>>().join(" "), middle)
 }
 
 fn is_initial(word: &str) -> bool {
@@ -165,7 +172,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn name(raw: &str) -> (String, String) {
-        let PersonName { given, family } = parse(raw);
+        let PersonName { given, family, .. } = parse(raw);
         (given, family)
     }
 
@@ -207,6 +214,22 @@ mod tests {
     }
 
     #[test]
+    fn initials_of_middle_names_are_kept_apart() {
+        for (raw, expected) in [
+            ("Ada M. Rossi", Some("m")),
+            ("ROSSI, Ada M", Some("m")),
+            ("OLIVIA L.P LOURDE", Some("lp")),
+            ("J. R. R. Tolkien", Some("rr")),
+            ("Ada Rossi", None),
+            ("F. Ainsworth", None),
+            ("Ada R.", None),
+            ("Maria Grazia Cucinotta", None),
+        ] {
+            assert_eq!(clean(raw, NamePart::Middle).as_deref(), expected, "{raw}");
+        }
+    }
+
+    #[test]
     fn particles_and_apostrophes_belong_to_the_family_name() {
         assert_eq!(name("Mario De Luca"), ("mario".into(), "deluca".into()));
         assert_eq!(name("De Luca Mario"), ("mario".into(), "deluca".into()));
@@ -229,7 +252,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_it_panic_and_a_full_name_stays_what_it_is(raw in ".{0,60}") {
-            for part in [NamePart::Given, NamePart::Family, NamePart::Full] {
+            for part in [NamePart::Given, NamePart::Family, NamePart::Full, NamePart::Middle] {
                 drop((clean(&raw, part), clean_alone(&raw, part)));
             }
         }

@@ -63,6 +63,27 @@ fn is_junk(digits: &str) -> bool {
 static NUMBER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\+?\(?\d+(?:\)?[ .\-/]?\(?\d+)*").ok());
 static ADDRESS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?i)https?://\S+|www\.\S+|@\S+").ok());
 
+/// A text without links and handles: their digits are no numbers.
+pub(super) fn without_addresses(text: &str) -> String {
+    match ADDRESS.as_ref() {
+        Some(address) => address.replace_all(text, " ").into_owned(),
+        None => text.to_owned(),
+    }
+}
+
+/// E.164: `+`, calling code, national number. The code is the number's own (`+44 …`, `0044 …`) or that of the region.
+pub(super) fn e164(raw: &str, region: Option<&str>) -> Option<String> {
+    let national = clean(raw, region)?;
+    let digits: String = raw.chars().filter(char::is_ascii_digit).collect();
+    let own = if raw.trim_start().trim_start_matches("tel:").trim_start_matches(['(', ' ']).starts_with('+') {
+        calling_code(&digits)
+    } else {
+        digits.strip_prefix("00").and_then(calling_code)
+    };
+    let of_region = || region.and_then(|region| country(&super::text::words(&fold(region)))).map(|country| country.calling_code);
+    Some(format!("+{}{national}", own.or_else(of_region)?))
+}
+
 /// The first telephone number in a text; addresses, links and handles are no numbers.
 pub(super) fn find(raw: &str) -> Option<String> {
     let (Some(number), Some(address)) = (NUMBER.as_ref(), ADDRESS.as_ref()) else { return None };
@@ -142,7 +163,31 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_number_with_its_country_has_one_form() {
+        for (raw, region, expected) in [
+            ("07546 441 014", Some("UK"), Some("+447546441014")),
+            ("+44 7546 441014", None, Some("+447546441014")),
+            ("0044 7546 441014", Some("IT"), Some("+447546441014")),
+            ("(202) 640-9217", Some("US"), Some("+12026409217")),
+            ("+1 202 640 9217", None, Some("+12026409217")),
+            ("333 123 9876", Some("Italia"), Some("+393331239876")),
+            ("333 123 9876", None, None),
+            ("n/a", Some("US"), None),
+        ] {
+            assert_eq!(e164(raw, region).as_deref(), expected, "{raw} {region:?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn e164_twice_is_e164_once(raw in "[+0-9 ()-]{0,18}", region in "(US|UK|IT)?") {
+            if let Some(once) = e164(&raw, Some(&region)) {
+                prop_assert!(once.len() <= 16 && once.starts_with('+'));
+                prop_assert_eq!(e164(&once, None), Some(once));
+            }
+        }
+
         #[test]
         fn no_text_makes_it_panic(raw in ".{0,60}", digits in r"\+?[0-9 ()./-]{0,24}") {
             for text in [raw, digits] {

@@ -43,11 +43,26 @@ impl Truth {
         Ok(Self(labels))
     }
 
+    /// The label of an identity: its customer, empty where the person is none; `None` where there is no label.
+    pub fn of(&self, identity: &str) -> Option<&str> {
+        self.0.get(identity.rsplit('/').next().unwrap_or(identity)).map(String::as_str)
+    }
+
+    /// How many labels there are.
+    pub fn labels(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    /// How many labels name a customer.
+    pub fn customers(&self) -> u64 {
+        self.0.values().filter(|c| !c.is_empty()).count() as u64
+    }
+
     /// Compares links (identity id, customer id) with the labels.
     pub fn judge<'a>(&self, links: impl Iterator<Item = (&'a str, &'a str)>) -> Accuracy {
-        let mut accuracy = Accuracy { customers_in_truth: self.0.values().filter(|c| !c.is_empty()).count() as u64, ..Accuracy::default() };
+        let mut accuracy = Accuracy { customers_in_truth: self.customers(), ..Accuracy::default() };
         for (identity, customer) in links {
-            let Some(label) = self.0.get(identity.rsplit('/').next().unwrap_or(identity)) else { continue };
+            let Some(label) = self.of(identity) else { continue };
             accuracy.links += 1;
             accuracy.correct += u64::from(label == customer);
         }

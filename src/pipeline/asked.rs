@@ -1,5 +1,6 @@
 //! What is asked of a state folder from outside: through the running service's control socket, else by taking the folder's lock for a moment.
 
+use super::called::CallTold;
 use super::control::{self, Answer, Request};
 use super::dead_letters::Letters;
 use super::deliver::Bell;
@@ -41,6 +42,7 @@ impl Desk {
                 Ok(Answer::Done)
             }
             Request::RecordRead { what, subjects, count, user } => self.record_read(what, subjects, *count, &asker(user)).await,
+            Request::RecordCall { told, user } => self.record_call(told, &asker(user)).await,
             Request::ReplayLetters { letters, edit, user } => {
                 let done = self.letters(Some(asker(user))).replay(letters, edit.as_ref()).await;
                 self.planned.ring();
@@ -56,6 +58,12 @@ impl Desk {
 
     async fn record_read(&self, what: &str, subjects: &[String], count: u64, asker: &WhoAsks) -> Result<Answer, RunError> {
         let leaf = self.scribe.personal_read(what, subjects, count, Some(asker), self.clock.now())?;
+        self.store.append(vec![leaf]).await?;
+        Ok(Answer::Done)
+    }
+
+    async fn record_call(&self, told: &CallTold, asker: &WhoAsks) -> Result<Answer, RunError> {
+        let leaf = self.scribe.called(told, asker, self.clock.now())?;
         self.store.append(vec![leaf]).await?;
         Ok(Answer::Done)
     }

@@ -1,6 +1,7 @@
 //! The local control socket: `state/control.sock`, one JSON object a line each way. Every change beside a running service goes through it;
 //! the operating system says who asks.
 
+use super::called::CallTold;
 use super::dead_letters::{Edit, LetterAnswer};
 use super::supervise::{Reloaded, Standing};
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,13 @@ pub enum Request {
         /// How many people.
         count: u64,
         /// The asker's name, as their system says it.
+        user: String,
+    },
+    /// A person calls a target by hand: the log must say so, before it leaves and after.
+    RecordCall {
+        /// The call.
+        told: CallTold,
+        /// The asker's name.
         user: String,
     },
     /// Send dead letters, or take them in, again.

@@ -7,7 +7,7 @@ use super::{Clock, Fault, Parts, RunError};
 use crate::customers::{
     Before, CustomersError, Mark, ParkedRow, ReadCustomer, ReadRow, ReadSummary, Related, mark, read_related, read_since,
 };
-use crate::declare::config::{TableKind, TableSpec};
+use crate::declare::config::{Config, TableKind, TableSpec};
 use crate::declare::mapping::Rulebook;
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::model::{Customer, CustomerId, Digest, Outcome, ParkReason, Timestamp, Value};
@@ -104,6 +104,22 @@ fn past(from: Timestamp, to: Timestamp, time: std::time::Duration) -> bool {
     between.is_negative() || between.unsigned_abs() >= time
 }
 
+/// Reads the customers and their related records whole, outside a service and its store: for commands that only look.
+///
+/// # Errors
+/// [`RunError::Fault`] where the configuration lacks a section or a table can't be read whole.
+pub fn read_known(config: &Config, rulebook: &Rulebook) -> Result<KnownSide, RunError> {
+    let spec = section(config.customers(&rulebook.customers_from), "customers", &rulebook.customers_from)?;
+    let fault = |error: CustomersError| RunError::Fault(Fault::of(error.diagnostic()));
+    let mut related = Vec::with_capacity(rulebook.related.len());
+    for set in &rulebook.related {
+        let table = section(config.related(&set.from), "related", &set.from)?;
+        related.push((set.name.clone(), read_related(table, &set.by, set.last).map_err(fault)?.0));
+    }
+    let compared = compare(rulebook, spec, (&KnownCustomers::default(), &HashSet::new()), None, true).map_err(fault)?;
+    Ok(KnownSide { index: compared.fresh.unwrap_or_else(|| empty_index(rulebook)), related })
+}
+
 /// The rows of one read, compared with the last complete one.
 struct Compared {
     fresh: Option<Index>,
@@ -158,8 +174,8 @@ impl CustomersSide {
             .iter()
             .map(|r| section(parts.config.related(&r.from), "related", &r.from).cloned())
             .collect::<Result<_, _>>()?;
-        let stamps: Vec<_> = std::iter::once(&spec).chain(&related).map(stamp).collect();
         let now = clock.now();
+        let stamps: Vec<_> = std::iter::once(&spec).chain(&related).map(|spec| stamp(spec, now)).collect();
         if self.known.is_some() && stamps == self.stamps && self.servers_are_as_before(&spec, &related, now).await? {
             return Ok(Refreshed::default());
         }
@@ -450,10 +466,15 @@ fn section<'a>(found: Option<&'a TableSpec>, kind: &str, name: &str) -> Result<&
     })
 }
 
-fn stamp(spec: &TableSpec) -> (u64, Option<SystemTime>) {
+/// What changes where a table is to be read again: length and time of a file, the count of the spans of time for a service.
+fn stamp(spec: &TableSpec, now: Timestamp) -> (u64, Option<SystemTime>) {
     let path: &Path = match &spec.kind {
         TableKind::SqlServer(_) => Path::new(""),
         TableKind::Csv { path, .. } | TableKind::Sqlite { path, .. } => path,
+        TableKind::Soap(rows) => {
+            let seconds = u64::try_from(now.as_second()).unwrap_or_default();
+            return (seconds / rows.every.as_secs().max(1), None);
+        }
     };
     std::fs::metadata(path).map_or((0, None), |m| (m.len(), m.modified().ok()))
 }
@@ -467,6 +488,7 @@ fn path_of(spec: &TableSpec) -> String {
     match &spec.kind {
         TableKind::SqlServer(rows) => rows.server.address.to_string(),
         TableKind::Csv { path, .. } | TableKind::Sqlite { path, .. } => path.display().to_string(),
+        TableKind::Soap(rows) => format!("query `{}` of target `{}`", rows.query, rows.target),
     }
 }
 

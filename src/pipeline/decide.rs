@@ -98,36 +98,13 @@ impl<'a> Deciding<'a> {
         })
     }
 
-    fn digests(&self) -> Digests {
-        Digests {
-            mapping: self.rulebook.digest,
-            model: self.rulebook.matching.model.as_ref().map_or(Digest([0; 32]), |m| m.digest),
-            lookups: crate::normalize::lookups(),
-        }
-    }
-
     /// The decision about an identity as it stands now; nothing is stored.
     pub fn decision(&self, id: &IdentityId, profile: &Profile, cleaned: &[Value]) -> Decision {
-        let named = self.named(cleaned);
-        let asked = Asked { network: id.network, audience: profile.audience, identity: &named };
-        let permission = self.rulebook.policy.permission(asked);
-        if !permission.possible() {
-            return Decision {
-                outcome: Outcome::NotPermitted,
-                customer: None,
-                probability: 0.0,
-                match_weight: 0.0,
-                by: None,
-                basis: None,
-                evidence: None,
-            };
-        }
-        let permit = Permit { anyone: permission.anyone().cloned(), customer: &|view| permission.basis_for(&|field| view.value(field)) };
-        resolve::decide(&self.known.index, cleaned, &self.rulebook.matching, self.digests(), &permit)
+        decision(self.rulebook, self.known, id, profile, cleaned)
     }
 
     fn named(&self, cleaned: &[Value]) -> Vec<(Arc<str>, Value)> {
-        self.rulebook.identities.fields.iter().map(|f| f.name.clone()).zip(cleaned.iter().cloned()).collect()
+        named(self.rulebook, cleaned)
     }
 
     fn one(&self, work: &IdentityWork) -> Result<DecideStep, super::RunError> {
@@ -197,6 +174,35 @@ impl<'a> Deciding<'a> {
         let before = work.current.as_ref().map_or(Digest([0; 32]), |c| c.reference);
         self.scribe.decision_reference(&work.id, before, decision, evidence)
     }
+}
+
+/// The decision about an identity over one moment of the CRM's side; nothing is stored. `cleaned` is what [`clean_identity`] gave.
+pub fn decision(rulebook: &Rulebook, known: &KnownSide, id: &IdentityId, profile: &Profile, cleaned: &[Value]) -> Decision {
+    let named = named(rulebook, cleaned);
+    let asked = Asked { network: id.network, audience: profile.audience, identity: &named };
+    let permission = rulebook.policy.permission(asked);
+    if !permission.possible() {
+        return Decision {
+            outcome: Outcome::NotPermitted,
+            customer: None,
+            probability: 0.0,
+            match_weight: 0.0,
+            by: None,
+            basis: None,
+            evidence: None,
+        };
+    }
+    let permit = Permit { anyone: permission.anyone().cloned(), customer: &|view| permission.basis_for(&|field| view.value(field)) };
+    let digests = Digests {
+        mapping: rulebook.digest,
+        model: rulebook.matching.model.as_ref().map_or(Digest([0; 32]), |m| m.digest),
+        lookups: crate::normalize::lookups(),
+    };
+    resolve::decide(&known.index, cleaned, &rulebook.matching, digests, &permit)
+}
+
+fn named(rulebook: &Rulebook, cleaned: &[Value]) -> Vec<(Arc<str>, Value)> {
+    rulebook.identities.fields.iter().map(|f| f.name.clone()).zip(cleaned.iter().cloned()).collect()
 }
 
 /// A decision as deliveries see it: new or in force.

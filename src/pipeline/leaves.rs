@@ -94,6 +94,14 @@ impl Scribe {
         self.ring.stream()
     }
 
+    /// An entry as it is stored.
+    ///
+    /// # Errors
+    /// When it is too large.
+    pub(super) fn encoded(&self, entry: &Entry) -> Leaf {
+        self.encode(entry)
+    }
+
     fn encode(&self, entry: &Entry) -> Leaf {
         let encoded = entry.encode()?;
         if !encoded.parts.is_empty() {

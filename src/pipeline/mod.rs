@@ -2,6 +2,7 @@
 
 mod accuracy;
 mod asked;
+mod called;
 mod clock;
 mod conservation;
 pub mod control;
@@ -12,6 +13,7 @@ mod decide;
 mod deliver;
 mod doctor;
 mod error;
+mod evaluate;
 mod exposition;
 mod flow;
 mod intake;
@@ -25,22 +27,28 @@ mod plan;
 mod progress;
 mod reload;
 mod requests;
+pub mod scoring;
 mod service;
 mod summary;
 mod supervise;
 mod systemd;
+pub mod training;
 
 #[cfg(test)]
 mod tests;
 
 pub use accuracy::{Accuracy, Truth};
 pub use asked::record_read;
+pub use called::{CallTold, record_call};
 pub use clock::{Clock, Stopwatch, SystemClock};
 pub use crew::endpoint_name;
+pub use customers::read_known;
 pub use dead_letters::{Edit, LetterAnswer, drop_letters, readiness, replay_letters};
+pub use decide::{KnownSide, decision};
 pub use deliver::spent_quota;
 pub use doctor::{Findings, examine_store};
 pub use error::RunError;
+pub use evaluate::{BlockingCost, Evaluated, LevelShare, Mistake, evaluate};
 pub use flow::FLOW;
 pub use leaves::{Scribe, WhoAsks};
 pub use meter::{Counts, Durations, Meter, SEND_SECONDS};

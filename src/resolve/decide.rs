@@ -65,7 +65,7 @@ impl Permit<'_> {
 }
 
 /// A record that may be the identity's owner, under the customer that survives.
-struct Found {
+pub(super) struct Found {
     survivor: Row,
     row: Row,
     rules: Vec<usize>,
@@ -103,7 +103,7 @@ pub fn decide(index: &Index, identity: &[Value], matching: &Matching, digests: D
 }
 
 /// Rows that agree with the identity on a rule, the values themselves compared.
-fn by_rules(index: &Index, cells: &[Option<String>], matching: &Matching) -> (Vec<Found>, Vec<(usize, RuleHit)>) {
+pub(super) fn by_rules(index: &Index, cells: &[Option<String>], matching: &Matching) -> (Vec<Found>, Vec<(usize, RuleHit)>) {
     let (mut found, mut hits): (Vec<Found>, Vec<(usize, RuleHit)>) = (Vec::new(), Vec::new());
     let at = |at: usize| cells.get(at).and_then(Option::as_deref);
     for (number, rule) in matching.rules.iter().enumerate() {

@@ -286,6 +286,12 @@ impl Index {
         CustomerId::from(self.id_text(row))
     }
 
+    /// The rows that hold a customer who was not merged away.
+    pub(super) fn live(&self) -> Vec<Row> {
+        let rows = (0..).zip(self.ids.iter().zip(&self.merged));
+        rows.filter(|(_, (id, merged))| **id != 0 && **merged == 0).map(|(row, _)| row).collect()
+    }
+
     /// The text of a row's field.
     pub(super) fn cell(&self, row: Row, at: usize) -> Option<&str> {
         let text = text_at(self.columns.get(at)?, row);

@@ -5,24 +5,32 @@ mod cell;
 mod compare;
 mod decide;
 mod distance;
+mod evaluate;
 mod evidence;
 mod frequency;
 mod handle;
 mod index;
 mod model;
 mod postings;
+mod reach;
 mod rulebook;
 mod score;
+mod standing;
 mod strings;
+mod train;
 
 pub use decide::{BasisOf, CustomerView, Digests, Permit, decide};
+pub use evaluate::{Bin, Evaluation, Judged, Links, Suggestion, Threshold, evaluate};
 pub use evidence::recompute;
 pub use index::{Index, PreparedCustomer, Preparer, Upsert};
 pub use model::{
     BlockingRule, Compared, Comparison, CountedPart, HandleAgreement, KeyForm, KeyPart, Level, LevelTest, Model, NameAgreement, Prior,
     Reuse, TermFrequency,
 };
+pub use reach::{Reach, reach};
+pub use train::{Session, TrainOptions, Trained, TrainedComparison, TrainedLevel, train};
 pub use rulebook::{Decide, Matching, Rule, RuleVerdict};
+pub use standing::{Standing, standing};
 
 #[cfg(test)]
 mod tests;

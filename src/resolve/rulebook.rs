@@ -47,4 +47,6 @@ pub struct Matching {
     pub model: Option<Arc<Model>>,
     /// Thresholds.
     pub decide: Decide,
+    /// Names of the customers' declared fields, in order: what the rules' numbers mean.
+    pub customer_fields: Arc<[Arc<str>]>,
 }

@@ -1,6 +1,7 @@
 //! HTTP as a client: one request, one bounded answer, and whether the request may have left. Never follows a redirect, never repeats.
 
-use crate::declare::config::Secret;
+use crate::declare::config::{GivenSecret, Login, Secret, ServiceSpec};
+pub use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use std::fmt;
 use std::path::PathBuf;
@@ -26,6 +27,55 @@ pub struct Connection {
     pub whole: Duration,
     /// Whether any address is `https`: without, no certificates are read.
     pub tls: bool,
+    /// What this side shows of itself: the file with the certificate and its chain, and the key, both PEM.
+    pub certificate: Option<(PathBuf, Secret)>,
+    /// The longest answer in bytes; what is longer is cut, and counts as not understood.
+    pub longest_body: usize,
+}
+
+impl Connection {
+    /// A connection as the configuration describes it.
+    ///
+    /// # Errors
+    /// Where a secret was not read.
+    pub fn of(spec: &ServiceSpec) -> Result<Self, SetupError> {
+        let proxy = match &spec.proxy {
+            None => None,
+            Some(proxy) => {
+                let login = match &proxy.login {
+                    None => None,
+                    Some((user, password)) => Some((user.to_string(), secret(password)?)),
+                };
+                Some(Proxy { url: proxy.url.clone(), login })
+            }
+        };
+        let token_url = match &spec.login {
+            Login::ClientCredentials { token_url, .. } => Some(token_url),
+            Login::None | Login::Basic { .. } | Login::Bearer { .. } => None,
+        };
+        let addresses = [Some(&spec.url), spec.proxy.as_ref().map(|p| &p.url), token_url];
+        let certificate = match &spec.certificate {
+            None => None,
+            Some(shown) => Some((shown.file.clone(), secret(&shown.key)?)),
+        };
+        Ok(Self {
+            ca_file: spec.ca_file.clone(),
+            proxy,
+            connect: spec.connect,
+            whole: spec.timeout,
+            tls: addresses.into_iter().flatten().any(|url| url.starts_with("https:")),
+            certificate,
+            longest_body: LONGEST_BODY,
+        })
+    }
+}
+
+/// A secret that those who started the service have read.
+///
+/// # Errors
+/// Where they have not.
+pub fn secret(given: &GivenSecret) -> Result<Secret, SetupError> {
+    given.value.clone().ok_or_else(|| SetupError::SecretNotRead(given.source.to_string()))
 }
 
 /// A corporate proxy.
@@ -52,6 +102,21 @@ pub enum SetupError {
     /// The CA file holds no certificates.
     #[error("the CA file {} holds no usable PEM certificate", .0.display())]
     CaUnusable(PathBuf),
+    /// The client certificate can't be read.
+    #[error("the client certificate {} can't be read", .path.display())]
+    CertificateUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Certificate and key are no pair, or no PEM.
+    #[error("the client certificate {} and its key can't be used together", .0.display())]
+    CertificateUnusable(PathBuf),
+    /// Whoever started the service has not read a secret.
+    #[error("the secret from {0} was not read")]
+    SecretNotRead(String),
     /// The proxy's address is none.
     #[error("the proxy's address can't be used")]
     Proxy,
@@ -116,7 +181,7 @@ pub enum Extent {
     Whole,
     /// The connection ended, or the time was up, in the middle.
     Broken,
-    /// More than [`LONGEST_BODY`]: the rest was not read.
+    /// More than the connection takes: the rest was not read.
     TooLong,
 }
 
@@ -181,7 +246,10 @@ pub enum SendError {
 
 /// A client with its own connections, to be kept and shared.
 #[derive(Clone)]
-pub struct Client(reqwest::Client);
+pub struct Client {
+    inner: reqwest::Client,
+    longest_body: usize,
+}
 
 impl fmt::Debug for Client {
     /// It knows the proxy's login.
@@ -194,7 +262,7 @@ impl Client {
     /// A client. Nothing is connected.
     ///
     /// # Errors
-    /// Where the CA file, the proxy or the system's certificates can't be used.
+    /// Where the CA file, the client certificate, the proxy or the system's certificates can't be used.
     pub fn new(connection: &Connection) -> Result<Self, SetupError> {
         // The environment's proxies are not ours: `no_proxy` first, then the one that the configuration names.
         let mut builder = reqwest::Client::builder()
@@ -224,7 +292,17 @@ impl Client {
         } else if !connection.tls {
             builder = builder.tls_certs_only([]);
         }
-        builder.build().map(Self).map_err(|error| SetupError::Tls(chain(&error)))
+        if let Some((path, key)) = &connection.certificate {
+            let pem = std::fs::read(path).map_err(|source| SetupError::CertificateUnreadable { path: path.clone(), source })?;
+            // Both in one, the key last; wiped when it is dropped.
+            let mut both = zeroize::Zeroizing::new(pem);
+            both.push(b'\n');
+            both.extend_from_slice(key.expose().as_bytes());
+            let shown = reqwest::Identity::from_pem(&both).map_err(|_source| SetupError::CertificateUnusable(path.clone()))?;
+            builder = builder.identity(shown);
+        }
+        let inner = builder.build().map_err(|error| SetupError::Tls(chain(&error)))?;
+        Ok(Self { inner, longest_body: connection.longest_body })
     }
 
     /// Sends a request and reads its answer, once.
@@ -234,7 +312,7 @@ impl Client {
     pub async fn send(&self, request: Request) -> Result<Reply, SendError> {
         let method = reqwest::Method::from_bytes(request.method.as_bytes()).map_err(|_source| Unsendable::Header)?;
         let url = reqwest::Url::parse(&request.url).map_err(|_source| Unsendable::Url)?;
-        let mut built = self.0.request(method, url);
+        let mut built = self.inner.request(method, url);
         for (name, value) in &request.headers {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_source| Unsendable::Header)?;
             built = built.header(name, HeaderValue::from_str(value).map_err(|_source| Unsendable::Header)?);
@@ -264,8 +342,8 @@ impl Client {
             match response.chunk().await {
                 Ok(None) => break,
                 Ok(Some(chunk)) => {
-                    let room = LONGEST_BODY.saturating_sub(body.len());
-                    body.extend(chunk.iter().take(room));
+                    let room = self.longest_body.saturating_sub(body.len());
+                    body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
                     if chunk.len() > room {
                         extent = Extent::TooLong;
                         break;

@@ -1,6 +1,14 @@
-//! Rank 4, what several edges share: how bytes come in from outside, and how requests go out.
+//! Rank 4, what several edges share: how bytes come in from outside, how requests go out, and the languages that services speak.
 
+pub mod caller;
 pub mod http;
 pub mod input;
+pub mod pace;
 pub mod scrape;
+pub mod session;
+pub mod soap;
+pub mod table;
 pub mod tds;
+pub mod vendored;
+pub mod wsdl;
+pub mod xml;

@@ -3,11 +3,13 @@
 
 use kith::audit::{Entry, Note, Sealed, SealedEvidence, VerifierKey, canonical};
 use kith::declare::{config, connector, mapping, yaml};
-use kith::deliver::http::pace;
 use kith::model::Digest;
 use kith::normalize::activity_streams::Reader;
 use kith::normalize::{Cleaner, CustomerFields, Extract, Field, Finder, IdentityFields, NamePart, clean_customer};
 use kith::source::FileCursor;
+use kith::wire::pace;
+use kith::wire::soap::{self, Node, Reading, Request};
+use kith::wire::xml::Uncarried;
 use std::path::Path;
 
 /// A target: its name and its function.
@@ -24,7 +26,68 @@ pub const TARGETS: &[Target] = &[
     ("checkpoint", checkpoint),
     ("stored_bytes", stored_bytes),
     ("server_limits", server_limits),
+    ("wsdl", wsdl),
+    ("soap_answer", soap_answer),
+    ("splink_model", splink_model),
+    ("splink_sql", splink_sql),
 ];
+
+/// A WSDL, or a schema that one includes.
+fn wsdl(bytes: &[u8]) {
+    let including = br#"<definitions xmlns="http://schemas.xmlsoap.org/wsdl/"><types><schema xmlns="http://www.w3.org/2001/XMLSchema"><include schemaLocation="y.xsd"/></schema></types></definitions>"#;
+    for (entry, other) in [("x.wsdl", "y.xsd"), ("y.xsd", "x.wsdl")] {
+        let files = [(entry.to_owned(), bytes.to_vec()), (other.to_owned(), including.to_vec())].into();
+        let checked = kith::wire::wsdl::read(&files, "x.wsdl");
+        for problem in &checked.problems.0 {
+            drop(problem.to_json());
+        }
+        if let Some(contract) = checked.value {
+            for operation in contract.operations().take(4) {
+                assert!(operation.outline().len() < 8 << 20, "an outline is bounded");
+                let body = Node::body(vec![Node::new("Person", "x"), Node::new("name_value_list", "y")]);
+                if let Ok(rendered) = (Request { operation, headers: Vec::new(), body, uncarried: Uncarried::Strip }).render() {
+                    assert!(matches!(soap::read(&rendered.bytes, None), Reading::Answer(_)), "what is rendered is an envelope");
+                }
+            }
+        }
+    }
+}
+
+fn soap_answer(bytes: &[u8]) {
+    let everything = soap::Path::parse("//*[1]").ok();
+    for content_type in [None, Some("multipart/related; boundary=b"), Some("text/xml; charset=iso-8859-2")] {
+        let reading = soap::read(bytes, content_type);
+        let Some(envelope) = reading.envelope() else { continue };
+        assert!(everything.as_ref().is_none_or(|path| path.select(envelope).len() <= envelope.count()), "nothing is found twice");
+    }
+}
+
+fn splink_model(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let file = std::sync::Arc::new(kith::diagnose::SourceFile { name: "model.json".into(), text });
+    for problem in &kith::splink::Settings::read(&file).problems.0 {
+        drop(problem.to_json());
+    }
+}
+
+/// The bytes as the SQL of a level and of a blocking rule, then run over the bytes as cells.
+fn splink_sql(bytes: &[u8]) {
+    let sql = String::from_utf8_lossy(bytes);
+    let json = serde_json::json!({
+        "link_type": "dedupe_only",
+        "blocking_rules_to_generate_predictions": [{ "blocking_rule": sql, "sql_dialect": "duckdb" }],
+        "comparisons": [{ "comparison_levels": [{ "sql_condition": sql }, { "sql_condition": "ELSE" }] }],
+    });
+    let file = std::sync::Arc::new(kith::diagnose::SourceFile { name: "model.json".into(), text: json.to_string() });
+    let checked = kith::splink::Settings::read(&file);
+    for problem in &checked.problems.0 {
+        drop(problem.to_json());
+    }
+    if let Some(settings) = checked.value {
+        let gamma = settings.gamma(0, &|_, _| Some(&sql));
+        assert!((-1..=1).contains(&gamma));
+    }
+}
 
 /// Lines of `name: value`, as a server would send them.
 fn server_limits(bytes: &[u8]) {

@@ -79,7 +79,7 @@ fn every_problem_of_configuration_and_connectors_is_told_with_its_line() {
     5 | kind = "cvs"
       |        ^^^^^
       |
-      = help: did you mean `csv`? Possible are `csv`, `sqlite`, `sqlserver`
+      = help: did you mean `csv`? Possible are `csv`, `sqlite`, `sqlserver`, `soap`
 
     error[KITH-C006]: `a b` can't name a log
       --> config/kith.toml:10:10

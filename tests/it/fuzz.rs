@@ -65,6 +65,14 @@ fn no_reader_panics_on_real_files_bent_at_random() {
     ]
     .map(|text| text.as_bytes().to_vec())
     .to_vec();
+    let answers: Vec<Vec<u8>> = [
+        "<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/'><s:Body><r href='#a'/><m id='a'><b href='#c'/></m><m id='c'>x</m></s:Body></s:Envelope>",
+        "<s:Envelope xmlns:s='http://www.w3.org/2003/05/soap-envelope'><s:Body><s:Fault><s:Code><s:Value>s:Sender</s:Value></s:Code><s:Reason><s:Text xml:lang='en'>n</s:Text></s:Reason><s:Detail/></s:Fault></s:Body></s:Envelope>",
+        "--b\r\nContent-Type: text/xml\r\n\r\n<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/'><s:Body/></s:Envelope>\r\n--b--",
+        "<!-- x --><html><title>Log in</title><body>",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .to_vec();
     for (name, target) in targets::TARGETS {
         let seeds: Vec<Vec<u8>> = match *name {
             "activity_streams" | "cleaners" => lines.clone(),
@@ -74,6 +82,10 @@ fn no_reader_panics_on_real_files_bent_at_random() {
                 vec![read("connectors/targets/sqlite.yaml"), read("connectors/targets/ndjson.yaml"), read("connectors/targets/http.yaml")]
             }
             "server_limits" => limits.clone(),
+            "wsdl" => ["crm.wsdl", "sugar.wsdl", "rpc.wsdl", "layered/messages.xsd", "layered/common/objects.xsd"]
+                .map(|name| read(&format!("tests/data/soap/{name}")))
+                .to_vec(),
+            "soap_answer" => answers.clone(),
             "checkpoint" => vec![checkpoint.clone()],
             _ => vec![entry.clone(), checkpoint.clone()],
         };

@@ -31,6 +31,7 @@ fn operation(id: &str, table: &str, key: &[&str], write: WriteMode, fields: Vec<
         quotas: Quotas::default(),
         fields,
         http: None,
+        soap: None,
         sql: None,
     }
 }
@@ -56,6 +57,7 @@ fn target_file(kind: TargetKind) -> Arc<TargetFile> {
         ],
         rules: DeliveryRules::usual(kind.counts()),
         http: None,
+        soap: None,
         sql: None,
         digest: Digest([0; 32]),
         source: Arc::new(SourceFile { name: "t.yaml".into(), text: String::new() }),

@@ -10,6 +10,7 @@ const RANKS: &[(&str, u8)] = &[
     ("diagnose", 0),
     ("expr", 1),
     ("normalize", 1),
+    ("splink", 1),
     ("policy", 2),
     ("resolve", 2),
     ("enrich", 2),
@@ -33,12 +34,16 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("figment", &["src/declare/config"]),
     ("annotate_snippets", &["src/diagnose/render"]),
     ("reqwest", &["src/wire/http"]),
+    ("quick_xml", &["src/wire/xml"]),
+    ("encoding_rs", &["src/wire/xml", "src/wire/tds"]),
     ("rusqlite", &["src/store", "src/customers", "src/deliver/sqlite"]),
     ("clap", &["src/cli", "src/main.rs"]),
     ("governor", &["src/deliver"]),
     ("backon", &["src/deliver"]),
     ("ed25519_dalek", &["src/audit", "src/store/log"]),
     ("chacha20poly1305", &["src/audit"]),
+    ("sqlparser", &["src/splink"]),
+    ("parquet", &["src/wire/table"]),
 ];
 
 /// What ranks 0 to 3 never name: they hold no I/O, clock, environment, thread or ambient randomness.

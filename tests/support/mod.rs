@@ -4,9 +4,11 @@
 
 pub mod certificates;
 pub mod contract;
+pub mod crm;
 pub mod cutting_proxy;
 pub mod nginx;
 pub mod scripted;
+pub mod soap_stacks;
 pub mod sqlserver;
 pub mod tds;
 pub mod tds_cutter;

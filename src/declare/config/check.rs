@@ -74,6 +74,7 @@ impl<'a> Checker<'a> {
         let customers = self.each(layered, &keys::CUSTOMERS, Self::table_spec);
         let related = self.each(layered, &keys::RELATED, Self::table_spec);
         let targets = self.each(layered, &keys::TARGETS, Self::target);
+        let (customers, related) = (self.rows_of_targets(customers, &targets), self.rows_of_targets(related, &targets));
         let audit = self.one(layered, &keys::AUDIT);
         let origin = audit.as_ref().and_then(|t| self.origin(t));
         let secrets = self.one(layered, &keys::KEYS);
@@ -295,6 +296,7 @@ impl<'a> Checker<'a> {
         let foreign: &[&keys::Key] = match kind {
             "csv" => &[&keys::TABLE, &keys::QUERY],
             "sqlserver" => &[&keys::TABLE_PATH],
+            "soap" => &[&keys::TABLE_PATH, &keys::TABLE, &keys::QUERY],
             _ => &[],
         };
         for key in foreign {
@@ -305,6 +307,9 @@ impl<'a> Checker<'a> {
         }
         if kind == "sqlserver" {
             return self.server_rows(&table).map(|rows| TableSpec { name, kind: TableKind::SqlServer(Box::new(rows)) });
+        }
+        if kind == "soap" {
+            return self.soap_rows(name, &table);
         }
         if !table.values.contains_key("path") && !self.broken {
             let message = format!("{} lacks the key `path`", table.title);

@@ -156,19 +156,19 @@ pub(super) const NETWORK: Key = key(
     "\"mastodon\"",
 );
 
-pub(super) const TABLE_KINDS: &[&str] = &["csv", "sqlite", "sqlserver"];
+pub(super) const TABLE_KINDS: &[&str] = &["csv", "sqlite", "sqlserver", "soap"];
 pub(super) const TABLE_KIND: Key = key(
     "kind",
     Form::Words(TABLE_KINDS),
     Need::Required,
     "`csv`: a file with a header line, UTF-8, plain or `.gz`. `sqlite`: a database, opened for reading only. `sqlserver`: a table, \
-     view or query of a SQL Server.",
+     view or query of a SQL Server. `soap`: a paged query of a target of kind `soap`.",
     "\"csv\"",
 );
 pub(super) const TABLE_PATH: Key = key(
     "path",
     Form::Path,
-    Need::Optional("Kind `sqlserver` has a `server`."),
+    Need::Optional("Kind `sqlserver` has a `server`, kind `soap` a `target`."),
     "Kinds `csv`, `sqlite`: the file.",
     "\"/srv/crm/customers.csv.gz\"",
 );
@@ -287,6 +287,19 @@ pub(super) const APPLICATION: Key = key(
     "\"kith-retail\"",
 );
 
+pub(super) const OF_TARGET: Key = only(
+    "soap",
+    key("target", Form::Text(LONGEST_WORD), Need::Required, "The target whose address, login and target file are used.", "\"sugar\""),
+);
+pub(super) const ROWS: Key = only(
+    "soap",
+    key("rows", Form::Text(LONGEST_WORD), Need::Required, "The query of that target file that is read (`soap: queries`).", "\"contacts\""),
+);
+pub(super) const READ_MINUTES: Key = only(
+    "soap",
+    key("read_minutes", Form::Count(1, 10_080), Need::Default("60"), "It is read again after so many minutes.", "60"),
+);
+
 pub(super) const CONNECTOR: Key = key(
     "connector",
     Form::Path,
@@ -357,7 +370,7 @@ pub(super) const URL: Key = key(
     "url",
     Form::Url(LONGEST_URL),
     Need::Optional("`path` or `server` says where the target is."),
-    "The service's address (kind `http`); the paths of the target file come behind it.",
+    "The service's address (kinds `http` and `soap`); the paths of the target file come behind it.",
     "\"https://helpdesk.example/api/v2\"",
 );
 pub(super) const CA_FILE: Key = key(
@@ -388,7 +401,7 @@ pub(super) const USER: Key = key(
     "user",
     Form::Text(LONGEST_WORD),
     Need::Optional("No such login."),
-    "With `url`: the user of an HTTP Basic login. With `server`: a SQL login.",
+    "With `url`: the user of a login with a password; see `auth`. With `server`: a SQL login.",
     "\"kith\"",
 );
 pub(super) const PASSWORD: Key =
@@ -422,6 +435,44 @@ pub(super) const SCOPE: Key = key(
     Need::Optional("The token endpoint chooses."),
     "With `token_url`: the scopes that are asked for, with blanks between.",
     "\"interactions.write\"",
+);
+pub(super) const AUTH_WORDS: &[&str] = &["basic", "wsse_text", "wsse_digest", "session", "ntlm", "negotiate"];
+pub(super) const AUTH: Key = key(
+    "auth",
+    Form::Words(AUTH_WORDS),
+    Need::Optional("`session` where the target file (kind `soap`) has a login operation, else `basic`."),
+    "With `user`: how the login travels. Kind `http` takes `basic` alone; kind `soap` also a WS-Security UsernameToken (`wsse_text`, `wsse_digest`), \
+     and the login operation of its file (`session`); `ntlm` and `negotiate` where Kith was built with them.",
+    "\"wsse_digest\"",
+);
+pub(super) const CLOCK_WORDS: &[&str] = &["own", "server"];
+pub(super) const CLOCK: Key = key(
+    "clock",
+    Form::Words(CLOCK_WORDS),
+    Need::Default("own"),
+    "With `auth` of WS-Security: whose time the token is made in; `server`: as its last answer told it in `Date`.",
+    "\"server\"",
+);
+pub(super) const EXPIRES_SECONDS: Key = key(
+    "expires_seconds",
+    Form::Count(1, 86_400),
+    Need::Optional("No timestamp is sent."),
+    "With `auth` of WS-Security: a timestamp with this life is sent along.",
+    "300",
+);
+pub(super) const CLIENT_CERTIFICATE: Key = key(
+    "client_certificate",
+    Form::Path,
+    Need::Optional("None is shown."),
+    "With `url`: the certificate that Kith shows to the service, with its chain, in PEM.",
+    "\"/etc/kith/kith.pem\"",
+);
+pub(super) const CLIENT_KEY: Key = key(
+    "client_key",
+    Form::Secret,
+    Need::Optional("None is shown."),
+    "With `client_certificate`: its private key, in PEM, without a password.",
+    "{ credential = \"kith-key\" }",
 );
 pub(super) const TIMEOUT_SECONDS: Key = key(
     "timeout_seconds",
@@ -524,6 +575,9 @@ const TABLE_KEYS: &[Key] = &[
     CHANGES,
     PAGE,
     EVERY_MINUTES,
+    OF_TARGET,
+    ROWS,
+    READ_MINUTES,
     only("sqlserver", SERVER),
     only("sqlserver", DATABASE),
     only("sqlserver", FAILOVER_PARTNER),
@@ -597,6 +651,11 @@ pub(super) const TARGETS: Section = Section {
         CLIENT_ID,
         CLIENT_SECRET,
         SCOPE,
+        AUTH,
+        CLOCK,
+        EXPIRES_SECONDS,
+        CLIENT_CERTIFICATE,
+        CLIENT_KEY,
         TIMEOUT_SECONDS,
         CONNECT_SECONDS,
         SERVER,

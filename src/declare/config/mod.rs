@@ -25,6 +25,6 @@ pub use secret::{MAX_SECRET_BYTES, Secret, SecretError, SecretSource};
 pub use server::{Encryption, ServerAddress, ServerAt, ServerLogin, ServerSpec};
 pub use service::GivenSecret;
 pub use settings::{
-    Audit, Changes, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Login, Metrics, ProxySpec, Role, RoleGrant, ServerRows, Service,
-    ServiceSpec, SourceKind, SourceSpec, SqliteRows, TableKind, TableSpec, TargetPlace, TargetSpec,
+    Audit, Auth, Changes, ClientCertificate, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Login, Metrics, ProxySpec, Role, RoleGrant,
+    ServerRows, Service, ServiceSpec, SoapRows, SourceKind, SourceSpec, SqliteRows, TableKind, TableSpec, TargetPlace, TargetSpec, TokenTime,
 };

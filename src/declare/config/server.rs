@@ -132,6 +132,7 @@ impl TableSpec {
     pub fn secrets_mut(&mut self) -> Vec<&mut GivenSecret> {
         match &mut self.kind {
             super::TableKind::SqlServer(rows) => rows.server.secrets_mut(),
+            super::TableKind::Soap(rows) => rows.service.secrets_mut(),
             super::TableKind::Csv { .. } | super::TableKind::Sqlite { .. } => Vec::new(),
         }
     }

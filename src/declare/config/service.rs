@@ -5,8 +5,12 @@ use super::codes::{EXCLUDE_EACH_OTHER, MISSING, PLAIN_SECRET, WRONG_FORM};
 use super::keys::{self, Form, Key};
 use super::secret::{Secret, SecretSource};
 use super::server;
-use super::settings::{Login, ServiceSpec, TargetPlace};
+use super::settings::{
+    Auth, ClientCertificate, Login, ServiceSpec, SoapRows, TableKind, TableSpec, TargetPlace, TargetSpec, TokenTime,
+};
+use crate::diagnose::Place;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Where a secret is, and the secret once it was read. Two are equal where they are the same place; `Debug` shows no secret.
@@ -26,21 +30,29 @@ impl PartialEq for GivenSecret {
 
 impl Eq for GivenSecret {}
 
-impl TargetPlace {
+impl ServiceSpec {
     /// The secrets that it needs, to be read.
     pub fn secrets_mut(&mut self) -> Vec<&mut GivenSecret> {
-        let service = match self {
-            Self::File(_) => return Vec::new(),
-            Self::Server(server) => return server.secrets_mut(),
-            Self::Service(service) => service,
-        };
-        let login = match &mut service.login {
+        let login = match &mut self.login {
             Login::None => None,
             Login::Basic { password, .. } => Some(password),
             Login::Bearer { token } => Some(token),
             Login::ClientCredentials { client_secret, .. } => Some(client_secret),
         };
-        login.into_iter().chain(service.proxy.as_mut().and_then(|p| p.login.as_mut()).map(|(_, password)| password)).collect()
+        let proxy = self.proxy.as_mut().and_then(|p| p.login.as_mut()).map(|(_, password)| password);
+        let key = self.certificate.as_mut().map(|certificate| &mut certificate.key);
+        login.into_iter().chain(proxy).chain(key).collect()
+    }
+}
+
+impl TargetPlace {
+    /// The secrets that it needs, to be read.
+    pub fn secrets_mut(&mut self) -> Vec<&mut GivenSecret> {
+        match self {
+            Self::File(_) => Vec::new(),
+            Self::Server(server) => server.secrets_mut(),
+            Self::Service(service) => service.secrets_mut(),
+        }
     }
 
     /// What it shares limits, waits and breaker under where the operator names nothing: the file, host and port of the service, or the server.
@@ -74,7 +86,7 @@ impl TargetPlace {
 }
 
 /// Keys that mean nothing without `url` or `server`.
-const OF_SERVICES: [&Key; 13] = [
+const OF_SERVICES: [&Key; 18] = [
     &keys::CA_FILE,
     &keys::PROXY,
     &keys::PROXY_USER,
@@ -86,6 +98,11 @@ const OF_SERVICES: [&Key; 13] = [
     &keys::CLIENT_ID,
     &keys::CLIENT_SECRET,
     &keys::SCOPE,
+    &keys::AUTH,
+    &keys::CLOCK,
+    &keys::EXPIRES_SECONDS,
+    &keys::CLIENT_CERTIFICATE,
+    &keys::CLIENT_KEY,
     &keys::TIMEOUT_SECONDS,
     &keys::CONNECT_SECONDS,
 ];
@@ -152,10 +169,46 @@ impl<'a> Checker<'a> {
         let ca_file = self.path(table, &keys::CA_FILE);
         let proxy = self.proxy(table);
         let login = self.login(table);
+        let auth = self.word(table, &keys::AUTH).and_then(|at| Auth::ALL.get(at).copied());
+        self.only_with(table, &keys::AUTH, &keys::USER);
+        let token_time = self.token_time(table, auth);
+        let certificate = self.certificate(table);
         let seconds = |count: Option<std::num::NonZeroU32>| count.map(|n| Duration::from_secs(n.get().into()));
         let timeout = seconds(self.count(table, &keys::TIMEOUT_SECONDS));
         let connect = seconds(self.count(table, &keys::CONNECT_SECONDS));
-        Some(ServiceSpec { url: url?, ca_file, proxy: proxy?, login: login?, timeout: timeout?, connect: connect? })
+        Some(ServiceSpec {
+            url: url?,
+            ca_file,
+            proxy: proxy?,
+            login: login?,
+            auth,
+            token_time,
+            certificate: certificate?,
+            timeout: timeout?,
+            connect: connect?,
+        })
+    }
+
+    fn token_time(&mut self, table: &Table<'a>, auth: Option<Auth>) -> TokenTime {
+        let of_server = self.word(table, &keys::CLOCK) == Some(1);
+        let expires = self.count(table, &keys::EXPIRES_SECONDS).map(|n| Duration::from_secs(n.get().into()));
+        if !matches!(auth, Some(Auth::WsseText | Auth::WsseDigest)) {
+            for key in [&keys::CLOCK, &keys::EXPIRES_SECONDS] {
+                if let Some(node) = table.values.get(key.name) {
+                    let message = format!("`{}` means nothing without `auth` of WS-Security", key.name);
+                    self.error(MISSING, &node.key, message, "add `auth = \"wsse_digest\"` or `auth = \"wsse_text\"`, or remove it");
+                }
+            }
+        }
+        TokenTime { of_server, expires }
+    }
+
+    #[expect(clippy::option_option, reason = "outside: whether all is right; inside: whether there is one")]
+    fn certificate(&mut self, table: &Table<'a>) -> Option<Option<ClientCertificate>> {
+        let file = self.path(table, &keys::CLIENT_CERTIFICATE);
+        let key = self.given(table, &keys::CLIENT_KEY);
+        let pair = self.pair(table, (&keys::CLIENT_CERTIFICATE, file), (&keys::CLIENT_KEY, key))?;
+        Some(pair.map(|(file, key)| ClientCertificate { file, key }))
     }
 
     #[expect(clippy::option_option, reason = "outside: whether all is right; inside: whether there is one")]
@@ -260,5 +313,43 @@ impl<'a> Checker<'a> {
             return None;
         }
         Some(text.trim_end_matches('/').to_owned())
+    }
+
+    /// A paged query of a target; its service is filled in once the targets are read.
+    pub(super) fn soap_rows(&mut self, name: Arc<str>, table: &Table<'a>) -> Option<TableSpec> {
+        let target = self.non_blank(table, &keys::OF_TARGET);
+        let query = self.non_blank(table, &keys::ROWS);
+        let minutes = self.count(table, &keys::READ_MINUTES)?;
+        let every = Duration::from_secs(u64::from(minutes.get()) * 60);
+        let service = Box::new(ServiceSpec::plain(""));
+        let rows = SoapRows { target: target?, query: query?, every, connector: PathBuf::new(), service };
+        Some(TableSpec { name, kind: TableKind::Soap(rows) })
+    }
+
+    /// Fills in the services of tables that a target names.
+    pub(super) fn rows_of_targets(&mut self, tables: Vec<(TableSpec, Place)>, targets: &[(TargetSpec, Place)]) -> Vec<(TableSpec, Place)> {
+        let mut filled = Vec::with_capacity(tables.len());
+        for (mut spec, place) in tables {
+            if let TableKind::Soap(rows) = &mut spec.kind {
+                let target = targets.iter().map(|(target, _)| target).find(|target| target.name == rows.target);
+                match target.map(|target| (&target.connector, &target.place)) {
+                    Some((connector, TargetPlace::Service(service))) => {
+                        rows.connector.clone_from(connector);
+                        rows.service.clone_from(service);
+                    }
+                    Some((_, TargetPlace::File(_) | TargetPlace::Server(_))) => {
+                        let message = format!("the target `{}` is no service, and customers are read from a service here", rows.target);
+                        self.error(EXCLUDE_EACH_OTHER, &place, message, "name a target with a `url`");
+                    }
+                    None => {
+                        let near = crate::diagnose::nearest(&rows.target, targets.iter().map(|(target, _)| &*target.name));
+                        let remedy = near.map_or_else(|| "add that target".to_owned(), |near| format!("did you mean `{near}`?"));
+                        self.error(MISSING, &place, format!("there is no [targets.{}]", rows.target), remedy);
+                    }
+                }
+            }
+            filled.push((spec, place));
+        }
+        filled
     }
 }

@@ -162,6 +162,23 @@ pub enum TableKind {
         /// Table or query.
         rows: SqliteRows,
     },
+    /// A paged query of a SOAP service.
+    Soap(SoapRows),
+}
+
+/// A paged query of a service that a target names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SoapRows {
+    /// The target: its address and login.
+    pub target: Arc<str>,
+    /// The query of its target file.
+    pub query: Arc<str>,
+    /// It is read again so long after it was read.
+    pub every: Duration,
+    /// The target file.
+    pub connector: PathBuf,
+    /// How the service is reached; a copy of the target's.
+    pub service: Box<ServiceSpec>,
 }
 
 /// `[customers.NAME]` or `[related.NAME]`
@@ -216,6 +233,12 @@ pub struct ServiceSpec {
     pub proxy: Option<ProxySpec>,
     /// How to log in.
     pub login: Login,
+    /// How user and password travel; `None`: as the target file says.
+    pub auth: Option<Auth>,
+    /// How a UsernameToken is made.
+    pub token_time: TokenTime,
+    /// What Kith shows of itself in TLS.
+    pub certificate: Option<ClientCertificate>,
     /// The longest time for a request with its whole answer.
     pub timeout: Duration,
     /// The longest time to connect.
@@ -226,7 +249,17 @@ impl ServiceSpec {
     /// A service without proxy and login, with the usual times.
     pub fn plain(url: impl Into<String>) -> Self {
         let (timeout, connect) = (Duration::from_mins(1), Duration::from_secs(10));
-        Self { url: url.into(), ca_file: None, proxy: None, login: Login::None, timeout, connect }
+        Self {
+            url: url.into(),
+            ca_file: None,
+            proxy: None,
+            login: Login::None,
+            auth: None,
+            token_time: TokenTime::default(),
+            certificate: None,
+            timeout,
+            connect,
+        }
     }
 }
 
@@ -239,12 +272,64 @@ pub struct ProxySpec {
     pub login: Option<(Arc<str>, GivenSecret)>,
 }
 
+/// How user and password travel.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Auth {
+    /// HTTP Basic (RFC 7617).
+    Basic,
+    /// WS-Security UsernameToken with the password itself (OASIS UsernameToken Profile 1.0).
+    WsseText,
+    /// WS-Security UsernameToken with a digest of nonce, time and password.
+    WsseDigest,
+    /// The login operation of the target file.
+    Session,
+    /// NTLM.
+    Ntlm,
+    /// Negotiate: Kerberos.
+    Negotiate,
+}
+
+impl Auth {
+    /// Every way, in the order of the words of the configuration.
+    pub const ALL: [Self; 6] = [Self::Basic, Self::WsseText, Self::WsseDigest, Self::Session, Self::Ntlm, Self::Negotiate];
+
+    /// The word that files use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Basic => "basic",
+            Self::WsseText => "wsse_text",
+            Self::WsseDigest => "wsse_digest",
+            Self::Session => "session",
+            Self::Ntlm => "ntlm",
+            Self::Negotiate => "negotiate",
+        }
+    }
+}
+
+/// How a UsernameToken is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TokenTime {
+    /// Whether `Created` is in the server's time, as its last answer told it.
+    pub of_server: bool,
+    /// The life of a timestamp that is sent along; `None`: none is sent.
+    pub expires: Option<Duration>,
+}
+
+/// What Kith shows of itself in TLS.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClientCertificate {
+    /// The certificate with its chain, in PEM.
+    pub file: PathBuf,
+    /// Its private key, in PEM.
+    pub key: GivenSecret,
+}
+
 /// How to log in at a service.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Login {
     /// Not at all.
     None,
-    /// HTTP Basic.
+    /// User and password: HTTP Basic, where [`ServiceSpec::auth`] says nothing else.
     Basic {
         /// The user.
         user: Arc<str>,

@@ -8,7 +8,7 @@ use super::read::{BAD_NAME, OTHER_KIND, Reader};
 use super::{TargetField, TargetKind, WriteMode};
 use crate::declare::shape::{Key, Record, Shape};
 use crate::declare::yaml::{Entry, Node};
-use crate::diagnose::{Code, nearest};
+use crate::diagnose::{Code, Span, nearest};
 use crate::enrich::OnDelete;
 use std::sync::Arc;
 
@@ -179,6 +179,10 @@ pub(super) static SERVICE: Shape = Shape::Record(&Record {
 impl Reader<'_> {
     /// The `http` and `answers` of a file.
     pub(super) fn http_service(&mut self, kind: TargetKind) -> Option<HttpService> {
+        if kind == TargetKind::Soap {
+            // `soap_service` says so.
+            return None;
+        }
         if kind != TargetKind::Http {
             for key in ["http", "answers"] {
                 if let Some(entry) = self.tree.root.entry(key) {
@@ -201,9 +205,7 @@ impl Reader<'_> {
             if !self.header_name(&entry.key, &entry.value) {
                 continue;
             }
-            if !value.chars().all(|c| c.is_ascii_graphic() || c == ' ') || value.len() > 1_000 {
-                let message = format!("the value of `{}` can't stand in a header", entry.key);
-                self.error(BAD_REQUEST, entry.value.span, message, "use printable ASCII, at most 1,000 characters");
+            if !self.header_value(&entry.key, &value, entry.value.span) {
                 continue;
             }
             service.headers.push((entry.key.clone(), value));
@@ -212,7 +214,17 @@ impl Reader<'_> {
         Some(service)
     }
 
-    fn header_name(&mut self, name: &str, node: &Node) -> bool {
+    /// Whether it can be the value of a header.
+    pub(super) fn header_value(&mut self, name: &str, value: &str, span: Span) -> bool {
+        let fits = value.chars().all(|c| c.is_ascii_graphic() || c == ' ') && value.len() <= 1_000;
+        if !fits {
+            let message = format!("the value of `{name}` can't stand in a header");
+            self.error(BAD_REQUEST, span, message, "use printable ASCII, at most 1,000 characters");
+        }
+        fits
+    }
+
+    pub(super) fn header_name(&mut self, name: &str, node: &Node) -> bool {
         // Those that the client sets itself, and the login, which never stands in a file of this kind.
         const OURS: [&str; 9] = [
             "authorization",
@@ -352,7 +364,7 @@ impl Reader<'_> {
         Some(text)
     }
 
-    fn pointer(&mut self, text: &Arc<str>, span: crate::diagnose::Span) -> Option<Arc<str>> {
+    fn pointer(&mut self, text: &Arc<str>, span: Span) -> Option<Arc<str>> {
         let right = text.len() <= 500 && (text.is_empty() || text.starts_with('/'));
         if !right {
             let near = format!("/{}", text.trim_start_matches('/').replace('.', "/"));
@@ -367,7 +379,7 @@ impl Reader<'_> {
         self.pointer(&named.shared_text()?, named.span)
     }
 
-    fn statuses(&mut self, node: Option<&Node>) -> Vec<StatusSet> {
+    pub(super) fn statuses(&mut self, node: Option<&Node>) -> Vec<StatusSet> {
         let mut read = Vec::new();
         for item in node.map(Node::list_or_one).unwrap_or_default().iter().take(MAX_ANSWERS) {
             let Some(text) = item.text() else { continue };

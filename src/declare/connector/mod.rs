@@ -6,6 +6,7 @@ mod http_read;
 mod object_name;
 mod read;
 mod rules;
+pub mod soap;
 pub mod sqlserver;
 mod sqlserver_read;
 mod target;

@@ -1,6 +1,7 @@
 //! From a target file as written to its checked form: every complaint, each with its place.
 
 use super::http_read;
+use super::soap::{self, SoapOfFile};
 use super::rules::{Breaker, Counted, DeliveryRules, FaultAction, FaultClass, FaultRule, Quotas, Retry};
 use super::sqlserver_read;
 use super::{FieldKind, Operation, TargetField, TargetFile, TargetKind, WriteMode};
@@ -53,6 +54,8 @@ static FIELD: Shape = Shape::Record(&Record {
             "Kind sqlserver: the column or parameter, where it is not called as the field.",
         ),
         Key::optional("description", Shape::Text, "The text of the post", "For those who write mappings."),
+        soap::FIELD_KEYS[0],
+        soap::FIELD_KEYS[1],
     ],
     others: None,
 });
@@ -159,6 +162,7 @@ static OPERATION: Shape = Shape::Record(&Record {
         http_read::OPERATION_KEYS[3],
         http_read::OPERATION_KEYS[4],
         http_read::OPERATION_KEYS[5],
+        soap::OPERATION_SOAP,
         sqlserver_read::OPERATION_KEYS[0],
         sqlserver_read::OPERATION_KEYS[1],
         sqlserver_read::OPERATION_KEYS[2],
@@ -212,6 +216,7 @@ static TARGET: Shape = Shape::Record(&Record {
             "[{ status: 409, is: unchanged }]",
             "Kind http: what answers mean, before the built-in rules; each operation may have its own before these.",
         ),
+        Key::optional("soap", soap::SERVICE, "{ wsdl: wsdl/crm.wsdl }", "Kind soap: the WSDL and what holds for every call."),
         Key::required(
             "operations",
             Shape::Named { what: "an operation", identifiers: true, of: &OPERATION },
@@ -263,9 +268,10 @@ impl Reader<'_> {
             let message = format!("the target has {} operations; 1 to {MAX_OPERATIONS} are possible", entries.len());
             self.error(BAD_LENGTH, node.span, message, "declare what mappings deliver, and nothing else");
         }
+        let soap = self.soap_of_file();
         let mut operations = Vec::new();
         for entry in entries.iter().take(MAX_OPERATIONS) {
-            operations.extend(self.operation(kind, entry).map(|operation| (operation, entry)));
+            operations.extend(self.operation(kind, entry, &soap).map(|operation| (operation, entry)));
         }
         if kind == Some(TargetKind::Sqlite) {
             self.one_table_one_shape(&operations);
@@ -275,20 +281,13 @@ impl Reader<'_> {
         let digest = Digest(Sha256::digest(source.text.as_bytes()).into());
         let rules = self.rules(kind?);
         let http = self.http_service(kind?);
+        let soap = self.soap_service(kind?, &soap);
         let sql = self.sql_objects(kind?);
         if kind == Some(TargetKind::SqlServer) && sql.is_none() {
             return None;
         }
-        Some(TargetFile {
-            name,
-            kind: kind?,
-            operations: operations.into_iter().map(|(o, _)| o).collect(),
-            rules,
-            http,
-            sql,
-            digest,
-            source,
-        })
+        let operations = operations.into_iter().map(|(o, _)| o).collect();
+        Some(TargetFile { name, kind: kind?, operations, rules, http, soap, sql, digest, source })
     }
 
     fn rules(&mut self, kind: TargetKind) -> DeliveryRules {
@@ -356,11 +355,11 @@ impl Reader<'_> {
         rules
     }
 
-    fn operation(&mut self, kind: Option<TargetKind>, entry: &Entry) -> Option<Operation> {
+    fn operation(&mut self, kind: Option<TargetKind>, entry: &Entry, soap: &SoapOfFile) -> Option<Operation> {
         let node = &entry.value;
         let table = match kind {
             // What it is called there is found with the rest of it.
-            Some(TargetKind::Http | TargetKind::SqlServer) => Some(entry.key.clone()),
+            Some(TargetKind::Http | TargetKind::Soap | TargetKind::SqlServer) => Some(entry.key.clone()),
             Some(kind) => self.table(kind, entry),
             None => None,
         };
@@ -397,12 +396,20 @@ impl Reader<'_> {
             None => (None, table),
         };
         let http = match kind {
-            Some(TargetKind::SqlServer) | None => None,
+            Some(TargetKind::SqlServer | TargetKind::Soap) | None => None,
             Some(TargetKind::Http) => Some(self.http_operation(entry, &fields, &record_key, on_delete.as_ref()?, write)?),
             Some(kind) => {
                 self.no_http_keys(kind, node);
                 None
             }
+        };
+        let soap = match kind {
+            Some(TargetKind::Soap) => Some(self.soap_operation(entry, soap, &fields, &record_key, on_delete.as_ref()?, write)?),
+            Some(kind) => {
+                self.no_soap_keys(kind, node);
+                None
+            }
+            None => None,
         };
         Some(Operation {
             id: OperationId(entry.key.clone()),
@@ -413,6 +420,7 @@ impl Reader<'_> {
             quotas,
             fields,
             http,
+            soap,
             sql,
         })
     }
@@ -421,8 +429,8 @@ impl Reader<'_> {
     fn table(&mut self, kind: TargetKind, entry: &Entry) -> Option<Arc<str>> {
         let (wanted, other) = match kind {
             TargetKind::Sqlite => ("table", "type"),
-            // The others have neither; `http_operation` and `sql_operation` say so.
-            TargetKind::Ndjson | TargetKind::Http | TargetKind::SqlServer => ("type", "table"),
+            // The others have neither, which is told elsewhere.
+            TargetKind::Ndjson | TargetKind::Http | TargetKind::Soap | TargetKind::SqlServer => ("type", "table"),
         };
         if let Some(stray) = entry.value.entry(other) {
             let message = format!("`{other}` belongs to another kind of target than `{}`", kind.name());

@@ -3,8 +3,9 @@
 use super::FieldKind;
 use super::http::{HttpOperation, HttpService};
 use super::rules::{Counted, DeliveryRules, Quotas};
+use super::soap::{SoapOperation, SoapService};
 use super::sqlserver::{SqlOperation, SqlServerObjects};
-use crate::declare::config::{TargetPlace, TargetSpec};
+use crate::declare::config::{Auth, Login, ServiceSpec, TargetPlace, TargetSpec};
 use crate::diagnose::{Code, Diagnostic, Place, SourceFile};
 use crate::enrich::OnDelete;
 use crate::model::{Digest, OperationId};
@@ -19,13 +20,15 @@ pub enum TargetKind {
     Ndjson,
     /// JSON over HTTP into a service.
     Http,
+    /// Calls of a SOAP service.
+    Soap,
     /// Tables and procedures of a SQL Server.
     SqlServer,
 }
 
 impl TargetKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Sqlite, Self::Ndjson, Self::Http, Self::SqlServer];
+    pub const ALL: [Self; 5] = [Self::Sqlite, Self::Ndjson, Self::Http, Self::SqlServer, Self::Soap];
 
     /// The word that files use.
     pub const fn name(self) -> &'static str {
@@ -33,6 +36,7 @@ impl TargetKind {
             Self::Sqlite => "sqlite",
             Self::Ndjson => "ndjson",
             Self::Http => "http",
+            Self::Soap => "soap",
             Self::SqlServer => "sqlserver",
         }
     }
@@ -41,7 +45,7 @@ impl TargetKind {
     pub const fn counts(self) -> Counted {
         match self {
             Self::Sqlite | Self::Ndjson | Self::SqlServer => Counted::Records,
-            Self::Http => Counted::Requests,
+            Self::Http | Self::Soap => Counted::Requests,
         }
     }
 }
@@ -93,7 +97,7 @@ pub struct Operation {
     pub record_key: Vec<Arc<str>>,
     /// What a Delete or an unlink does. The fields of `Blank` are in `fields`, neither required nor part of the key.
     pub on_delete: OnDelete,
-    /// SQLite: the table. NDJSON: the `type` written on each line. HTTP: the operation's name. SQL Server: the table or procedure.
+    /// SQLite: the table. NDJSON: the `type` written on each line. HTTP and SOAP: the operation's name. SQL Server: the table or procedure.
     pub table: Arc<str>,
     /// What happens to a record that is there already.
     pub write: WriteMode,
@@ -103,6 +107,8 @@ pub struct Operation {
     pub fields: Vec<TargetField>,
     /// HTTP: its requests; `None` for every other kind.
     pub http: Option<HttpOperation>,
+    /// SOAP: its calls; `None` for every other kind.
+    pub soap: Option<SoapOperation>,
     /// SQL Server: its table or procedure; `None` for every other kind.
     pub sql: Option<SqlOperation>,
 }
@@ -127,6 +133,8 @@ pub struct TargetFile {
     pub rules: DeliveryRules,
     /// HTTP: what holds for every request; `None` for every other kind.
     pub http: Option<HttpService>,
+    /// SOAP: what holds for every call; `None` for every other kind.
+    pub soap: Option<SoapService>,
     /// SQL Server: Kith's own tables; `None` for every other kind.
     pub sql: Option<SqlServerObjects>,
     /// SHA-256 of the file's bytes.
@@ -142,16 +150,42 @@ impl TargetFile {
     /// The complaint where a configuration gives this file a `path` and it wants a `url`, or the other way round; `named` is where the
     /// configuration names the file.
     pub fn misplaced(&self, spec: &TargetSpec, named: &Place) -> Option<Diagnostic> {
+        if let TargetPlace::Service(service) = &spec.place
+            && let Some(told) = self.bad_login(spec, service, named)
+        {
+            return Some(told);
+        }
         let (has, wants, example) = match (self.kind, &spec.place) {
-            (TargetKind::Http, TargetPlace::Service(_))
+            (TargetKind::Http | TargetKind::Soap, TargetPlace::Service(_))
             | (TargetKind::Sqlite | TargetKind::Ndjson, TargetPlace::File(_))
             | (TargetKind::SqlServer, TargetPlace::Server(_)) => return None,
-            (TargetKind::Http, place) => (place.key(), "url", "\"https://helpdesk.example/api\""),
+            (TargetKind::Http | TargetKind::Soap, place) => (place.key(), "url", "\"https://helpdesk.example/api\""),
             (TargetKind::Sqlite | TargetKind::Ndjson, place) => (place.key(), "path", "\"/srv/crm/crm.db\""),
             (TargetKind::SqlServer, place) => (place.key(), "server", "\"crm-sql.example:1433\""),
         };
         let message = format!("[targets.{}] has a `{has}`, and its target file is of kind `{}`", spec.name, self.kind.name());
         Some(Diagnostic::error(MISPLACED, named.clone(), message, format!("write `{wants} = {example}`, or name another target file")))
+    }
+
+    /// The complaint where the login of the configuration is none that this file can use.
+    fn bad_login(&self, spec: &TargetSpec, service: &ServiceSpec, named: &Place) -> Option<Diagnostic> {
+        let session = self.soap.as_ref().and_then(|soap| soap.session.as_ref());
+        let (what, remedy) = match (self.kind, service.auth) {
+            (TargetKind::Http, Some(auth)) if auth != Auth::Basic => {
+                (format!("`auth = \"{}\"` belongs to kind `soap`", auth.name()), "remove `auth`: kind `http` has HTTP Basic")
+            }
+            (TargetKind::Soap, Some(Auth::Session)) if session.is_none() => {
+                ("the target file has no login operation".to_owned(), "add `soap: session` to the target file, or write another `auth`")
+            }
+            (_, Some(auth @ (Auth::Ntlm | Auth::Negotiate))) => {
+                (format!("this Kith was built without `{}`", auth.name()), "use a gateway that speaks it, or HTTP Basic over TLS")
+            }
+            (TargetKind::Soap, None | Some(Auth::Session)) if session.is_some() && !matches!(service.login, Login::Basic { .. }) => {
+                ("the login operation of the target file needs a user and a password".to_owned(), "add `user` and `password`")
+            }
+            _ => return None,
+        };
+        Some(Diagnostic::error(MISPLACED, named.clone(), format!("[targets.{}]: {what}", spec.name), remedy))
     }
 
     /// An operation by its id.

@@ -142,9 +142,11 @@ impl Reading<'_> {
                 "given" => NamePart::Given,
                 "family" => NamePart::Family,
                 "full" => NamePart::Full,
+                "middle" => NamePart::Middle,
                 _ => return None,
             }),
             "phone" => Cleaner::Phone { region_from: Some(region()?) },
+            "e164" => Cleaner::E164 { region_from: Some(region()?) },
             "date" => Cleaner::Date { region_from: Some(region()?) },
             _ => return None,
         }))
@@ -186,7 +188,7 @@ pub(super) fn guard(node: Option<&Node>) -> Guard {
 }
 
 fn cleaner(word: &str) -> Option<Cleaner> {
-    debug_assert!(CLEANERS.len() == 8, "a cleaner of the format is read here");
+    debug_assert!(CLEANERS.len() == 10, "a cleaner of the format is read here");
     Some(match word {
         "text" => Cleaner::Text,
         "email" => Cleaner::Email,
@@ -196,16 +198,21 @@ fn cleaner(word: &str) -> Option<Cleaner> {
         "date" => Cleaner::Date { region_from: None },
         "network_handle" => Cleaner::NetworkHandle,
         "postal_code" => Cleaner::PostalCode,
+        "country" => Cleaner::Country,
+        "site" => Cleaner::Site,
         _ => return None,
     })
 }
 
 fn finder(word: &str) -> Option<Finder> {
-    debug_assert!(FINDERS.len() == 3, "a finder of the format is read here");
+    debug_assert!(FINDERS.len() == 6, "a finder of the format is read here");
     Some(match word {
         "email" => Finder::Email,
         "phone" => Finder::Phone,
         "organisation" => Finder::Organisation,
+        "birth_date" => Finder::BirthDate,
+        "network_handle" => Finder::NetworkHandle,
+        "number" => Finder::Number,
         _ => return None,
     })
 }

@@ -124,16 +124,23 @@ static FIELD: Shape = Shape::Record(&Record {
 });
 
 /// Cleaners that stand alone.
-pub(super) const CLEANERS: [&str; 8] = ["text", "email", "phone", "place", "organisation", "date", "network_handle", "postal_code"];
+pub(super) const CLEANERS: [&str; 10] =
+    ["text", "email", "phone", "place", "organisation", "date", "network_handle", "postal_code", "country", "site"];
 
 /// What can be found inside free text.
-pub(super) const FINDERS: [&str; 3] = ["email", "phone", "organisation"];
+pub(super) const FINDERS: [&str; 6] = ["email", "phone", "organisation", "birth_date", "network_handle", "number"];
 
 static CLEANER: Record = Record {
     doc: "A cleaner with a setting; exactly one.",
     keys: &[
-        Key::optional("person_name", Shape::Word(|| vec!["given", "family", "full"]), "given", "Part of a person's name."),
+        Key::optional("person_name", Shape::Word(|| vec!["given", "family", "full", "middle"]), "given", "Part of a person's name."),
         Key::optional("phone", Shape::Record(&REGION), "{ region_from: country }", "A telephone number; the region from another column."),
+        Key::optional(
+            "e164",
+            Shape::Record(&REGION),
+            "{ region_from: country }",
+            "A telephone number with its calling code, as E.164 writes it.",
+        ),
         Key::optional(
             "date",
             Shape::Record(&REGION),

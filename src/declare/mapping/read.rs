@@ -115,16 +115,18 @@ fn rulebook(
     let tests = tests(reading, root, customers.as_ref(), identities.as_ref(), &related, &model);
 
     let (rules, decide) = matching?;
+    let customers = customers?;
+    let customer_fields = customers.fields.iter().map(|f| f.name.clone()).collect();
     Some(Rulebook {
         name: root.get("mapping")?.shared_text()?,
         description: root.get("description").and_then(Node::shared_text),
         owner: root.get("owner").and_then(Node::shared_text),
         customers_from: customers_node?.get("from")?.shared_text()?,
-        customers: Arc::new(customers?),
+        customers: Arc::new(customers),
         guard: guard(customers_node?.get("guard")),
         identities: Arc::new(identities?),
         policy: policy?,
-        matching: Arc::new(Matching { rules, model: model.found.map(Arc::new), decide: decide? }),
+        matching: Arc::new(Matching { rules, model: model.found.map(Arc::new), decide: decide?, customer_fields }),
         enrich: Enrichment { fields: enrich?, deliver: deliver?, related: related.iter().map(|r| (r.name.clone(), r.last)).collect() },
         related,
         tests,

@@ -3,7 +3,7 @@
 use super::RelatedSpec;
 use crate::expr::{NameKind, Names};
 use crate::model::{Audience, Network, Outcome, Verb};
-use crate::normalize::{Cleaner, CustomerFields, Extract, Field, IdentityFields};
+use crate::normalize::{Cleaner, CustomerFields, Extract, Field, Finder, IdentityFields};
 use std::collections::BTreeMap;
 
 /// Names that are there in every mapping, with what they hold. Those of an activity are unknown to a `for: link` delivery.
@@ -71,7 +71,12 @@ impl Words {
 }
 
 fn kind_of(field: &Field, customers: bool) -> NameKind {
-    if customers && field.extract == Extract::Clean(Cleaner::NetworkHandle) { NameKind::Texts } else { NameKind::Text }
+    let many = match field.extract {
+        Extract::Clean(Cleaner::NetworkHandle) => customers,
+        Extract::Clean(Cleaner::Site) | Extract::Find(Finder::NetworkHandle | Finder::Number) => true,
+        Extract::Clean(_) | Extract::Find(_) => false,
+    };
+    if many { NameKind::Texts } else { NameKind::Text }
 }
 
 /// The names that `policy.basis.when` may read: nobody has been compared yet.

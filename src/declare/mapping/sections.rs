@@ -6,7 +6,7 @@ use super::reading::{Reading, meant};
 use crate::declare::yaml::Node;
 use crate::diagnose::Span;
 use crate::model::{Audience, AudienceSet};
-use crate::normalize::{Cleaner, CustomerFields, Extract, Field, IdentityFields};
+use crate::normalize::{Cleaner, CustomerFields, Extract, Field, Finder, IdentityFields};
 use crate::policy::{Basis, Retain};
 use crate::resolve::{Compared, Decide, KeyPart, Model, Rule, RuleVerdict};
 use std::sync::Arc;
@@ -189,7 +189,8 @@ impl Reading<'_> {
 
     /// A handle is compared only together with its network, on both sides.
     fn handle_with_network(&mut self, identity: &Field, customer: &Field, sides: Sides<'_>, span: Span) {
-        let with_network = |field: &Field| field.extract == Extract::Clean(Cleaner::NetworkHandle);
+        let with_network =
+            |field: &Field| matches!(field.extract, Extract::Clean(Cleaner::NetworkHandle) | Extract::Find(Finder::NetworkHandle));
         let bare = |field: &Field, sources: &[Arc<str>]| {
             !with_network(field) && field.from.iter().filter_map(|i| sources.get(*i)).any(|s| &**s == "actor.preferredUsername")
         };

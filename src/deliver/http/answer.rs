@@ -1,17 +1,17 @@
 //! What an answer means: the rules of the file in their order, then the built-in ones. Pure.
 
-use super::pace;
 use crate::declare::connector::http::{AnswerRule, Meaning};
 use crate::deliver::DeliveryError;
 use crate::diagnose::Code;
 use crate::model::{WriteEffect, WriteIntent};
 use crate::wire::http::{Extent, Reply};
+use crate::wire::pace;
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
 /// What an answer is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct About {
+pub(in crate::deliver) struct About {
     pub intent: WriteIntent,
     /// The same request again changes nothing where it had arrived.
     pub repeatable: bool,
@@ -22,7 +22,7 @@ pub(super) struct About {
 
 /// One answer: of a request, or of a record within a batch.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Said<'a> {
+pub(in crate::deliver) struct Said<'a> {
     /// `None`: a result of a batch that has no status.
     pub status: Option<u16>,
     /// `None` where it is no JSON, or not all of it came.
@@ -66,7 +66,7 @@ pub(super) fn outcome(rules: [&[AnswerRule]; 2], said: Said<'_>, about: About) -
 }
 
 /// What is asked of a server besides: nothing is left of a window.
-pub(super) fn pause(reply: &Reply, now: Timestamp) -> Option<pace::Asked> {
+pub(in crate::deliver) fn pause(reply: &Reply, now: Timestamp) -> Option<pace::Asked> {
     pace::exhausted(&reply.headers, now)
 }
 
@@ -80,13 +80,17 @@ fn effect(status: Option<u16>, about: About) -> WriteEffect {
     }
 }
 
-enum Built {
+/// What the built-in rules say about a status.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::deliver) enum Built {
+    /// It means this.
     Is(Meaning),
     /// The record may be written, and may not.
     Unclear(&'static str),
 }
 
-fn built_in(status: u16, reply: &Reply, about: About) -> Built {
+/// What a status means where no rule of the file says.
+pub(in crate::deliver) fn built_in(status: u16, reply: &Reply, about: About) -> Built {
     use Meaning::{BatchRefused, Delivered, Failed, LoginExpired, Refused, Throttled, Unavailable, Unchanged};
     let refused = if about.batch { BatchRefused } else { Refused };
     let asked_to_wait =
@@ -151,7 +155,8 @@ fn failed(message: String, asked: Option<pace::Asked>) -> DeliveryError {
     DeliveryError::Failed { code: Code("KITH-D017"), message: message.into(), retry_after: asked.map(|asked| asked.wait) }
 }
 
-fn error(meaning: Meaning, said: Said<'_>, about: About) -> DeliveryError {
+/// The error of a meaning that is no success.
+pub(in crate::deliver) fn error(meaning: Meaning, said: Said<'_>, about: About) -> DeliveryError {
     let label = label(said.status);
     let asked = || pace::retry_after(&said.reply.headers, said.now);
     match meaning {

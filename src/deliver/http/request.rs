@@ -5,6 +5,7 @@ use crate::declare::connector::{TargetField, WriteMode};
 use crate::deliver::DeliveryError;
 use crate::deliver::record::Prepared;
 use crate::model::{Delivery, Digest, Value, WriteIntent};
+use crate::wire::session::encoded;
 use serde_json::{Map, Value as Json};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
@@ -91,7 +92,7 @@ impl<'a> Ready<'a> {
                 let what = if text.is_empty() { "is empty" } else { "is `.` or `..`" };
                 return Err(DeliveryError::refused("KITH-D020", format!("`{name}` {what} and can't stand in an address")));
             }
-            encode(&text, &mut path);
+            path.push_str(&encoded(&text));
         }
         Ok(path)
     }
@@ -160,26 +161,8 @@ pub(super) fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// Percent-encodes everything but the unreserved characters of RFC 3986.
-fn encode(text: &str, into: &mut String) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            into.push(char::from(byte));
-        } else {
-            // Writing into a String can't fail.
-            let _written = write!(into, "%{byte:02X}");
-        }
-    }
-}
-
-/// The text, percent-encoded.
-pub(super) fn encoded(text: &str) -> String {
-    let mut out = String::new();
-    encode(text, &mut out);
-    out
-}
-
-pub(super) fn hex(digest: &Digest) -> String {
+/// A digest in hex.
+pub(in crate::deliver) fn hex(digest: &Digest) -> String {
     let mut text = String::with_capacity(64);
     for byte in digest.0 {
         let _written = write!(text, "{byte:02x}");

@@ -322,6 +322,7 @@ mod tests {
             quotas: crate::declare::connector::Quotas::default(),
             fields: vec![field("Id"), field("Body")],
             http: None,
+            soap: None,
             sql: None,
         };
         let source = Arc::new(SourceFile { name: String::new(), text: String::new() });
@@ -331,6 +332,7 @@ mod tests {
             operations: vec![operation],
             rules: crate::declare::connector::DeliveryRules::usual(crate::declare::connector::Counted::Records),
             http: None,
+            soap: None,
             sql: None,
             digest: Digest([0; 32]),
             source,

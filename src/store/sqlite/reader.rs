@@ -6,7 +6,7 @@ use super::evidence;
 use super::intake::{ACTIVITY_BINDING, LINE_BINDING, hex, line_field};
 use super::names::{Numbered, by_from, timestamp};
 use super::readers::Readers;
-use super::work::{CURRENT_COLUMNS, RawDecision, SealedProfile, digest, unseal};
+use super::work::{self, CURRENT_COLUMNS, RawDecision, SealedProfile, digest, unseal};
 use super::{Options, dead_letters, endpoint, keys, oldest, open, outbox, page, sequence, totals};
 use crate::audit::{HashKey, KeyId, MasterKey, PersonKey};
 use crate::model::{
@@ -15,7 +15,8 @@ use crate::model::{
 };
 use crate::store::ring::KeyRing;
 use crate::store::{
-    CurrentDecision, EndpointState, IdentityRow, Letter, LetterFilter, LetterId, LetterRow, OutboxRow, Spent, StoreError, Totals,
+    CurrentDecision, EndpointState, IdentityRow, Letter, LetterFilter, LetterId, LetterRow, OutboxRow, Spent, StoreError, StoredProfile,
+    Totals,
 };
 use rusqlite::{OptionalExtension, Row};
 use std::collections::BTreeMap;
@@ -325,6 +326,15 @@ impl SqliteReader {
             evidence,
             earlier: earlier.into_iter().map(RawDecision::decision).collect::<Result<_, _>>()?,
         }))
+    }
+
+    /// Profiles, in the order of their rows, after this one; pages end where there are no more.
+    ///
+    /// # Errors
+    /// What the database says; [`StoreError::Damaged`] where something sealed does not open although its key is there.
+    pub fn profiles(&self, after: Option<IdentityRow>, limit: usize) -> Result<Vec<StoredProfile>, StoreError> {
+        let raw = self.readers.read_here(|conn| work::read_profiles(conn, after, page(limit)))?;
+        work::open_profiles(&self.ring, raw)
     }
 
     /// Lines that stand aside, oldest first, after this number.

@@ -12,18 +12,19 @@ const CUT: &str = "… (cut)";
 /// What travelled about one record. `content` is the part of the request that concerns it; `answered` the part of the answer, or why there
 /// is none.
 pub(super) fn exchange(request: &Request, content: Option<&str>, reply: Option<&Reply>, answered: &str) -> Exchange {
-    let hide = |text: String| request.authorization.as_ref().map_or_else(|| text.clone(), |secret| secret.hide(&text));
-    let mut sent = format!("{} {}\n", request.method, request.url);
-    lines(&request.headers, &mut sent);
-    if request.authorization.is_some() {
-        sent.push_str("authorization: ");
-        sent.push_str(HIDDEN);
-        sent.push('\n');
-    }
-    if let Some(content) = content {
-        sent.push('\n');
-        sent.push_str(content);
-    }
+    let hide = |text: &str| request.authorization.as_ref().map_or_else(|| text.to_owned(), |secret| secret.hide(text));
+    hidden(request, content, reply, answered, &hide)
+}
+
+/// The same, where more than the login must be hidden.
+pub(super) fn hidden(
+    request: &Request,
+    content: Option<&str>,
+    reply: Option<&Reply>,
+    answered: &str,
+    hide: &dyn Fn(&str) -> String,
+) -> Exchange {
+    let sent = sent(request, content, request.authorization.is_some());
     let mut came = String::new();
     if let Some(reply) = reply {
         came = format!("HTTP {}\n", reply.status);
@@ -37,7 +38,23 @@ pub(super) fn exchange(request: &Request, content: Option<&str>, reply: Option<&
         Some(Extent::Whole) | None => {}
     }
     // Masked first: a secret that is cut in two would not be found.
-    Exchange { request: Personal::new(cut(hide(sent))), answer: Personal::new(cut(hide(came))) }
+    Exchange { request: Personal::new(cut(hide(&sent))), answer: Personal::new(cut(hide(&came))) }
+}
+
+/// A request as text, with the login masked where it has one.
+pub(super) fn sent(request: &Request, content: Option<&str>, login: bool) -> String {
+    let mut sent = format!("{} {}\n", request.method, request.url);
+    lines(&request.headers, &mut sent);
+    if login {
+        sent.push_str("authorization: ");
+        sent.push_str(HIDDEN);
+        sent.push('\n');
+    }
+    if let Some(content) = content {
+        sent.push('\n');
+        sent.push_str(content);
+    }
+    sent
 }
 
 /// The content of an answer as text.

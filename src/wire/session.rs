@@ -1,13 +1,12 @@
-//! The connection to a service: the client, made when it is first needed, and the login.
+//! A session with a service: its client, made when it is first needed, and the login over HTTP (Basic, bearer, OAuth 2 client credentials).
 
+use super::http::{Authorization, Client, Connection, Extent, Reply, Request, SendError, secret};
 use super::pace;
-use super::request::encoded;
-use crate::declare::config::{GivenSecret, Login, Secret, ServiceSpec};
-use crate::deliver::DeliveryError;
+use crate::declare::config::{Login, Secret, ServiceSpec};
 use crate::diagnose::Code;
-use crate::wire::http::{Authorization, Client, Connection, Extent, Proxy, Reply, Request, SendError};
 use jiff::Timestamp;
-use std::sync::{Mutex, PoisonError};
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -24,58 +23,75 @@ struct Token {
     accepted: bool,
 }
 
+/// Why there is no answer. The texts hold no address and nothing personal.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The service can't be asked now; nothing left this machine, or nothing came of it.
+    #[error("{message}")]
+    Unavailable {
+        /// The page that explains it.
+        code: Code,
+        /// Why.
+        message: Arc<str>,
+        /// How long it asks to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// It asks to wait.
+    #[error("{message}")]
+    Throttled {
+        /// The page that explains it.
+        code: Code,
+        /// What it says.
+        message: Arc<str>,
+        /// How long.
+        wait: Option<Duration>,
+    },
+    /// The request may have arrived.
+    #[error("{message}")]
+    Unanswered {
+        /// What happened.
+        message: Arc<str>,
+    },
+}
+
+impl SessionError {
+    /// The service can't be asked now.
+    pub fn unavailable(code: &'static str, message: impl Into<Arc<str>>) -> Self {
+        Self::Unavailable { code: Code(code), message: message.into(), retry_after: None }
+    }
+}
+
+/// A session.
 #[derive(Debug)]
-pub(super) struct Session {
+pub struct Session {
+    /// The service.
     pub spec: ServiceSpec,
+    longest_body: usize,
     client: Mutex<Option<Client>>,
     token: tokio::sync::Mutex<Option<Token>>,
 }
 
 impl Session {
-    pub(super) fn new(spec: ServiceSpec) -> Self {
-        Self { spec, client: Mutex::new(None), token: tokio::sync::Mutex::new(None) }
+    /// A session that takes answers of so many bytes; nothing is connected.
+    pub fn new(spec: ServiceSpec, longest_body: usize) -> Self {
+        Self { spec, longest_body, client: Mutex::new(None), token: tokio::sync::Mutex::new(None) }
     }
 
     /// The client; what hinders it (a CA file that is not there yet) is tried again with each call.
-    fn client(&self) -> Result<Client, DeliveryError> {
+    fn client(&self) -> Result<Client, SessionError> {
         let mut slot = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = &*slot {
             return Ok(client.clone());
         }
-        let spec = &self.spec;
-        let proxy = match &spec.proxy {
-            None => None,
-            Some(proxy) => {
-                let login = match &proxy.login {
-                    None => None,
-                    Some((user, password)) => Some((user.to_string(), read(password)?)),
-                };
-                Some(Proxy { url: proxy.url.clone(), login })
-            }
-        };
-        let token_url = match &spec.login {
-            Login::ClientCredentials { token_url, .. } => Some(token_url),
-            Login::None | Login::Basic { .. } | Login::Bearer { .. } => None,
-        };
-        let addresses = [Some(&spec.url), spec.proxy.as_ref().map(|p| &p.url), token_url];
-        let connection = Connection {
-            ca_file: spec.ca_file.clone(),
-            proxy,
-            connect: spec.connect,
-            whole: spec.timeout,
-            tls: addresses.into_iter().flatten().any(|url| url.starts_with("https:")),
-        };
-        let client = Client::new(&connection).map_err(|error| {
-            let cause = std::error::Error::source(&error).map_or_else(String::new, |source| format!(": {source}"));
-            DeliveryError::unavailable("KITH-D022", format!("{error}{cause}"))
-        })?;
+        let connection = Connection { longest_body: self.longest_body, ..Connection::of(&self.spec).map_err(|error| unusable(&error))? };
+        let client = Client::new(&connection).map_err(|error| unusable(&error))?;
         *slot = Some(client.clone());
         Ok(client)
     }
 
     /// What authorises the next request; a token is asked for where there is none that lasts.
-    pub(super) async fn authorization(&self) -> Result<Option<Authorization>, DeliveryError> {
-        let unusable = |error| DeliveryError::unavailable("KITH-D022", format!("{error}"));
+    pub async fn authorization(&self) -> Result<Option<Authorization>, SessionError> {
+        let unusable = |error| SessionError::unavailable("KITH-D022", format!("{error}"));
         match &self.spec.login {
             Login::None => Ok(None),
             Login::Basic { user, password } => Authorization::basic(user, &read(password)?).map(Some).map_err(unusable),
@@ -97,10 +113,10 @@ impl Session {
     }
 
     /// Logs in again.
-    pub(super) async fn login(&self) -> Result<(), DeliveryError> {
+    pub async fn login(&self) -> Result<(), SessionError> {
         if !matches!(self.spec.login, Login::ClientCredentials { .. }) {
             // What stands in the configuration can't be renewed from here.
-            return Err(DeliveryError::unavailable("KITH-D016", "the service does not take the login that the configuration gives"));
+            return Err(SessionError::unavailable("KITH-D016", "the service does not take the login that the configuration gives"));
         }
         let mut slot = self.token.lock().await;
         *slot = None;
@@ -109,7 +125,7 @@ impl Session {
     }
 
     /// Told about every answer. A token that was never taken is not renewed at once: it would go on for ever.
-    pub(super) async fn heard(&self, wants_login: bool) -> Result<(), DeliveryError> {
+    pub async fn heard(&self, wants_login: bool) -> Result<(), SessionError> {
         if !matches!(self.spec.login, Login::ClientCredentials { .. }) {
             return Ok(());
         }
@@ -122,31 +138,31 @@ impl Session {
         }
         match slot.take() {
             Some(token) if !token.accepted => {
-                Err(DeliveryError::unavailable("KITH-D016", "the service does not take a token that was made for it just now"))
+                Err(SessionError::unavailable("KITH-D016", "the service does not take a token that was made for it just now"))
             }
             Some(_) | None => Ok(()),
         }
     }
 
     /// Sends a request.
-    pub(super) async fn send(&self, request: Request) -> Result<Reply, DeliveryError> {
+    pub async fn send(&self, request: Request) -> Result<Reply, SessionError> {
         let client = self.client()?;
         client.send(request).await.map_err(|error| match error {
-            SendError::NotSent(why) => DeliveryError::unavailable("KITH-D012", format!("the service can't be reached: {why}")),
-            SendError::Unanswered(why) => DeliveryError::unknown(format!("the request was sent and no answer came: {why}")),
-            SendError::Unsendable(why) => DeliveryError::unavailable("KITH-D022", format!("no request can be made: {why}")),
+            SendError::NotSent(why) => SessionError::unavailable("KITH-D012", format!("the service can't be reached: {why}")),
+            SendError::Unanswered(why) => SessionError::Unanswered { message: format!("the request was sent and no answer came: {why}").into() },
+            SendError::Unsendable(why) => SessionError::unavailable("KITH-D022", format!("no request can be made: {why}")),
         })
     }
 
-    async fn new_token(&self) -> Result<Token, DeliveryError> {
+    async fn new_token(&self) -> Result<Token, SessionError> {
         let Login::ClientCredentials { token_url, client_id, client_secret, scope } = &self.spec.login else {
-            return Err(DeliveryError::unavailable("KITH-D016", "there is no login"));
+            return Err(SessionError::unavailable("KITH-D016", "there is no login"));
         };
         // RFC 6749 §2.3.1: both are encoded before they become user and password.
         let secret = Secret::from_bytes(encoded(read(client_secret)?.expose()).into_bytes());
-        let secret = secret.map_err(|error| DeliveryError::unavailable("KITH-D022", error.to_string()))?;
+        let secret = secret.map_err(|error| SessionError::unavailable("KITH-D022", error.to_string()))?;
         let authorization = Authorization::basic(&encoded(client_id), &secret);
-        let authorization = authorization.map_err(|error| DeliveryError::unavailable("KITH-D022", error.to_string()))?;
+        let authorization = authorization.map_err(|error| SessionError::unavailable("KITH-D022", error.to_string()))?;
         let scope = scope.as_ref().map_or_else(String::new, |scope| format!("&scope={}", encoded(scope)));
         let request = Request {
             method: "POST",
@@ -162,8 +178,8 @@ impl Session {
         let reply = match self.send(request).await {
             Ok(reply) => reply,
             // A token that was made and got lost is nobody's loss: nothing is unknown.
-            Err(DeliveryError::OutcomeUnknown { message }) => {
-                return Err(DeliveryError::unavailable("KITH-D012", format!("the token endpoint: {message}")));
+            Err(SessionError::Unanswered { message }) => {
+                return Err(SessionError::unavailable("KITH-D012", format!("the token endpoint: {message}")));
             }
             Err(error) => return Err(error),
         };
@@ -178,10 +194,10 @@ struct TokenAnswer {
     expires_in: Option<serde_json::Value>,
 }
 
-fn token(reply: &Reply, asked: Instant) -> Result<Token, DeliveryError> {
+fn token(reply: &Reply, asked: Instant) -> Result<Token, SessionError> {
     let retry_after = pace::retry_after(&reply.headers, Timestamp::UNIX_EPOCH).map(|asked| asked.wait);
     let status = reply.status;
-    let unavailable = |code, what: &str| DeliveryError::Unavailable {
+    let unavailable = |code, what: &str| SessionError::Unavailable {
         code: Code(code),
         message: format!("the token endpoint answers HTTP {status}: {what}").into(),
         retry_after,
@@ -190,7 +206,7 @@ fn token(reply: &Reply, asked: Instant) -> Result<Token, DeliveryError> {
         200..=299 if reply.extent == Extent::Whole => {}
         429 => {
             let message = "HTTP 429: the token endpoint asks to wait".into();
-            return Err(DeliveryError::Throttled { code: Code("KITH-D015"), message, wait: retry_after });
+            return Err(SessionError::Throttled { code: Code("KITH-D015"), message, wait: retry_after });
         }
         400..=499 => return Err(unavailable("KITH-D016", "it refuses the client")),
         _ => return Err(unavailable("KITH-D018", "it gives no token now")),
@@ -206,7 +222,25 @@ fn token(reply: &Reply, asked: Instant) -> Result<Token, DeliveryError> {
     Ok(Token { authorization, renewed_at, accepted: false })
 }
 
+fn unusable(error: &dyn std::error::Error) -> SessionError {
+    let cause = error.source().map_or_else(String::new, |source| format!(": {source}"));
+    SessionError::unavailable("KITH-D022", format!("{error}{cause}"))
+}
+
 /// A secret that those who started the service have read.
-fn read(given: &GivenSecret) -> Result<Secret, DeliveryError> {
-    given.value.clone().ok_or_else(|| DeliveryError::unavailable("KITH-D022", format!("the secret from {} was not read", given.source)))
+fn read(given: &crate::declare::config::GivenSecret) -> Result<Secret, SessionError> {
+    secret(given).map_err(|error| unusable(&error))
+}
+
+/// The text, percent-encoded but for the unreserved characters of RFC 3986.
+pub fn encoded(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing into a String can't fail.
+            let _written = write!(out, "%{byte:02X}");
+        }
+        out
+    })
 }

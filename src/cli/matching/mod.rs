@@ -1,0 +1,32 @@
+//! `kith match`: scoring, explaining, and what tells whether matching is right.
+
+mod calibration_plot;
+mod evaluate;
+mod explain;
+mod score;
+mod waterfall;
+mod train;
+
+use super::{Exit, Session};
+
+/// What `match` does.
+#[derive(clap::Subcommand, Debug)]
+pub enum Command {
+    /// Score tables by a Splink model: the same pairs, gammas, term frequencies and weights as Splink
+    Score(score::Arguments),
+    /// Why an identity is linked, or not: the evidence step by step
+    Explain(explain::Arguments),
+    /// How right the mapping is against labelled identities
+    Evaluate(evaluate::Arguments),
+    /// Train a mapping's model without labels, and write it with its provenance
+    Train(train::Arguments),
+}
+
+pub(super) fn run(command: &Command, session: &mut Session) -> Exit {
+    match command {
+        Command::Score(arguments) => score::run(arguments, session),
+        Command::Explain(arguments) => explain::run(arguments, session),
+        Command::Evaluate(arguments) => evaluate::run(arguments, session),
+        Command::Train(arguments) => train::run(arguments, session),
+    }
+}

@@ -1,0 +1,112 @@
+//! A model as Splink's settings JSON, where Splink can say the same.
+
+use crate::resolve::{Compared, KeyForm, KeyPart, LevelTest, Model, Prior};
+use serde_json::{Value as Json, json};
+
+/// The settings JSON for `link_only` between identities and customers with columns of the fields' names; or what Splink can't say, each in words.
+///
+/// # Errors
+/// Every comparison, level, rule or prior that has no like in SQL.
+pub fn splink(model: &Model, customers: u64) -> Result<Json, Vec<String>> {
+    let mut cannot = Vec::new();
+    let mut comparisons = Vec::new();
+    for comparison in &model.comparisons {
+        let Compared::Field { identity, customer } = &comparison.compared else {
+            cannot.push(format!("the comparison `{}` looks at several fields", comparison.name));
+            continue;
+        };
+        if identity != customer {
+            cannot.push(format!("the comparison `{}` compares `{identity}` with `{customer}`: Splink wants one name", comparison.name));
+            continue;
+        }
+        let (l, r) = (format!("\"{identity}_l\""), format!("\"{identity}_r\""));
+        let mut levels = vec![json!({ "sql_condition": format!("{l} IS NULL OR {r} IS NULL"), "label_for_charts": "missing", "is_null_level": true })];
+        for level in &comparison.levels {
+            let condition = match &level.test {
+                LevelTest::Exact => format!("{l} = {r}"),
+                LevelTest::JaroWinkler(least) => format!("jaro_winkler_similarity({l}, {r}) >= {least:?}"),
+                LevelTest::Levenshtein(most) => format!("levenshtein({l}, {r}) <= {most}"),
+                LevelTest::StartsWith => format!("starts_with({l} || ' ', {r} || ' ') OR starts_with({r} || ' ', {l} || ' ')"),
+                LevelTest::SameLocalPart => format!("regexp_extract({l}, '^[^@]*', 0) = regexp_extract({r}, '^[^@]*', 0)"),
+                LevelTest::Else => "ELSE".to_owned(),
+                _ => {
+                    cannot.push(format!("the level `{}` of `{}` has no like in SQL", level.label, comparison.name));
+                    continue;
+                }
+            };
+            if level.term_frequency.is_some() {
+                cannot.push(format!("the level `{}` of `{}` counts frequencies among customers; Splink counts both sides", level.label, comparison.name));
+            }
+            levels.push(json!({ "sql_condition": condition, "label_for_charts": &*level.label, "m_probability": level.m, "u_probability": level.u }));
+        }
+        comparisons.push(json!({ "output_column_name": &*comparison.name, "comparison_levels": levels }));
+    }
+    let mut rules = Vec::new();
+    for rule in &model.blocking {
+        let parts: Vec<Option<String>> = rule.parts.iter().map(sql_of).collect();
+        match parts.into_iter().collect::<Option<Vec<_>>>() {
+            Some(parts) => rules.push(json!({ "blocking_rule": parts.join(" AND "), "sql_dialect": "duckdb" })),
+            None => cannot.push(format!("the blocking rule `{}` has no like in SQL", rule.id)),
+        }
+    }
+    if !cannot.is_empty() {
+        return Err(cannot);
+    }
+    let prior = match model.prior {
+        Prior::Pair(pair) => pair,
+        // Odds of one customer against none of them, as a probability.
+        Prior::Share { share, .. } => {
+            let odds = share / (1.0 - share) / f64::from(u32::try_from(customers.max(1)).unwrap_or(u32::MAX));
+            odds / (1.0 + odds)
+        }
+    };
+    Ok(json!({
+        "link_type": "link_only",
+        "probability_two_random_records_match": prior,
+        "sql_dialect": "duckdb",
+        "unique_id_column_name": "unique_id",
+        "source_dataset_column_name": "source_dataset",
+        "retain_intermediate_calculation_columns": true,
+        "blocking_rules_to_generate_predictions": rules,
+        "comparisons": comparisons,
+    }))
+}
+
+fn sql_of(part: &KeyPart) -> Option<String> {
+    let KeyPart::Field { identity, identity_form, customer, customer_form } = part else { return None };
+    let side = |table: &str, field: &str, form: KeyForm| {
+        let column = format!("{table}.\"{field}\"");
+        match form {
+            KeyForm::Whole => Some(column),
+            KeyForm::Initial => Some(format!("substring({column}, 1, 1)")),
+            _ => None,
+        }
+    };
+    Some(format!("{} = {}", side("l", identity, *identity_form)?, side("r", customer, *customer_form)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::declare::model::read;
+    use crate::diagnose::SourceFile;
+    use crate::splink::{Settings, Side};
+    use std::sync::Arc;
+
+    #[test]
+    fn what_is_written_reads_back_with_the_same_levels_and_weights() {
+        let text = "kith: 1\nmodel: m\nprior: { pair: 0.001 }\nblocking: [{ id: a, same: [city, { initial: name }], cut_above: 9 }]\ncomparisons:\n  - comparison: name\n    compare: name\n    levels:\n      - { level: same, when: exact, m: 0.7, u: 0.01 }\n      - { level: starts, when: starts_with, m: 0.1, u: 0.02 }\n      - { level: alike, when: { jaro_winkler: 0.9 }, m: 0.1, u: 0.03 }\n      - { level: other, when: else, m: 0.1, u: 0.94 }\n";
+        let model = read(&Arc::new(SourceFile { name: "m.yaml".into(), text: text.into() }), None).value.unwrap();
+        let json = splink(&model, 100).unwrap();
+        let file = Arc::new(SourceFile { name: "out.json".into(), text: json.to_string() });
+        let checked = Settings::read(&file);
+        let settings = checked.value.unwrap_or_else(|| panic!("{:?}", checked.problems));
+        for (a, b, gamma) in [("ann", "ann", 3), ("ann", "ann marie", 2), ("martha", "marhta", 1), ("ann", "zoe", 0)] {
+            let cells = |side: Side, _: &str| Some(if side == Side::Left { a } else { b });
+            assert_eq!(settings.gamma(0, &cells), gamma, "{a} {b}");
+        }
+        assert_eq!(settings.gamma(0, &|_, _| None), -1);
+        let levels: Vec<(f64, f64)> = settings.comparisons[0].levels.iter().map(|l| (l.m, l.u)).collect();
+        assert_eq!(levels, model.comparisons[0].levels.iter().map(|l| (l.m, l.u)).collect::<Vec<_>>());
+    }
+}

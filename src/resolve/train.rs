@@ -1,0 +1,449 @@
+//! Training without labels: u from random pairs and from counted values, m by expectation maximisation (EM) in one session a blocking rule,
+//! the prior from the exact rules and a stated recall. Pure and on one thread: the same seed gives the same bits.
+
+use super::cell::{cell, each};
+use super::decide::by_rules;
+use super::frequency::count;
+use super::postings::Row;
+use super::{Compared, Comparison, Index, KeyPart, LevelTest, Model, Prior};
+use crate::model::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// The null level in a pattern; a comparison has at most 64 levels.
+const NULL: u8 = u8::MAX;
+
+/// Most patterns of agreement that a session tells apart: 2¹⁶ of some 80 bytes are 5 MB. Further ones are not counted, and said.
+const MOST_PATTERNS: usize = 1 << 16;
+
+/// Rounds of EM at most, and the change of every m below which it has converged, as in Splink.
+const MOST_ROUNDS: usize = 25;
+const CONVERGED: f64 = 1e-4;
+
+/// A key is near-unique where at least this share of its values stands at one customer only.
+const NEAR_UNIQUE: f64 = 0.5;
+
+/// No m is nearer to 0 or 1 than this: one pair in a million.
+const LEAST: f64 = 1e-6;
+
+/// What training is told.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct TrainOptions {
+    /// Where the random pairs and the order of identities come from.
+    pub seed: u64,
+    /// Random pairs for u, and pairs of one session at most.
+    pub pairs: u64,
+    /// The share of the true links that the exact rules find, above 0, at most 1.
+    pub recall: f64,
+}
+
+/// A trained level; `None` where nothing was seen that could train it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct TrainedLevel {
+    /// The level's label.
+    pub label: Arc<str>,
+    /// Its m.
+    pub m: Option<f64>,
+    /// Its u.
+    pub u: Option<f64>,
+    /// Whether u was counted and not sampled.
+    pub exact: bool,
+}
+
+/// A trained comparison.
+#[derive(Clone, PartialEq, Debug)]
+pub struct TrainedComparison {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its levels in the model's order.
+    pub levels: Vec<TrainedLevel>,
+}
+
+/// A session of EM.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Session {
+    /// The blocking rule.
+    pub rule: Arc<str>,
+    /// Pairs that were compared.
+    pub pairs: u64,
+    /// Patterns of agreement among them.
+    pub patterns: usize,
+    /// The largest change of an m in each round.
+    pub changes: Vec<f64>,
+    /// Whether the last change was below 1e-4.
+    pub converged: bool,
+    /// The comparisons that it trained: those that share no field with the rule.
+    pub trained: Vec<Arc<str>>,
+    /// The share of its pairs that match.
+    pub share: f64,
+}
+
+/// What training gives.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Trained {
+    /// The comparisons in the model's order.
+    pub comparisons: Vec<TrainedComparison>,
+    /// The sessions in the order of the blocking rules.
+    pub sessions: Vec<Session>,
+    /// The share of identities that belong to some customer; `None` where no exact rule found anybody.
+    pub share: Option<f64>,
+    /// Identities and customers.
+    pub seen: (usize, usize),
+}
+
+/// splitmix64 (Steele, Lea, Flood 2014).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        super::block::mix(self.0)
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        let n = u64::try_from(n.max(1)).unwrap_or(1);
+        usize::try_from(self.next() % n).unwrap_or(0)
+    }
+}
+
+/// Trains the model of an index. `identities` are what [`crate::normalize::clean_identity`] gave for the index's fields.
+///
+/// `None` where the mapping has no model, or there is nobody on one side.
+pub fn train(index: &Index, identities: &[Vec<Value>], options: TrainOptions) -> Option<Trained> {
+    let model = index.matching.model.clone()?;
+    let plan = index.plan.as_ref()?;
+    let rows = index.live();
+    if rows.is_empty() || identities.is_empty() {
+        return None;
+    }
+    let cells: Vec<Vec<Option<String>>> = identities.iter().map(|values| values.iter().map(cell).collect()).collect();
+    let trainer = Trainer { index, model: &model, plan, cells: &cells, rows: &rows, options };
+    let u = trainer.u();
+    let sessions: Vec<(Session, Vec<Option<Vec<f64>>>)> = (0..model.blocking.len()).filter_map(|rule| trainer.session(rule, &u)).collect();
+    let comparisons = model
+        .comparisons
+        .iter()
+        .enumerate()
+        .map(|(number, comparison)| {
+            let m = medians(&sessions.iter().filter_map(|(_, m)| m.get(number)?.as_deref()).collect::<Vec<_>>());
+            let levels = comparison.levels.iter().enumerate().map(|(at, level)| {
+                let (of, exact) = u.get(number).and_then(|of| of.get(at)).copied().unwrap_or((None, false));
+                TrainedLevel { label: level.label.clone(), m: m.as_ref().and_then(|m| m.get(at)).copied(), u: of, exact }
+            });
+            TrainedComparison { name: comparison.name.clone(), levels: levels.collect() }
+        })
+        .collect();
+    Some(Trained {
+        comparisons,
+        sessions: sessions.into_iter().map(|(session, _)| session).collect(),
+        share: trainer.share(),
+        seen: (identities.len(), rows.len()),
+    })
+}
+
+struct Trainer<'a> {
+    index: &'a Index,
+    model: &'a Model,
+    plan: &'a super::compare::Plan,
+    cells: &'a [Vec<Option<String>>],
+    rows: &'a [Row],
+    options: TrainOptions,
+}
+
+/// u of each level of each comparison, and whether it was counted.
+type AllU = Vec<Vec<(Option<f64>, bool)>>;
+
+impl Trainer<'_> {
+    fn pattern(&self, identity: &super::compare::Subject, row: Row) -> Vec<u8> {
+        let mut cells = Vec::new();
+        self.index.cells_of(row, &mut cells);
+        let level = |(number, comparison): (usize, &Comparison)| {
+            self.plan.level(number, comparison, identity, &cells).and_then(|at| u8::try_from(at).ok()).unwrap_or(NULL)
+        };
+        self.model.comparisons.iter().enumerate().map(level).collect()
+    }
+
+    fn u(&self) -> AllU {
+        let mut counts: Vec<Vec<u64>> = self.model.comparisons.iter().map(|c| vec![0; c.levels.len()]).collect();
+        let mut random = Random(self.options.seed);
+        for _ in 0..self.options.pairs {
+            let (identity, row) = (random.below(self.cells.len()), random.below(self.rows.len()));
+            let (Some(cells), Some(row)) = (self.cells.get(identity), self.rows.get(row)) else { continue };
+            let subject = self.plan.subject(cells.clone());
+            for (counts, level) in counts.iter_mut().zip(self.pattern(&subject, *row)) {
+                if let Some(slot) = counts.get_mut(usize::from(level)) {
+                    *slot += 1;
+                }
+            }
+        }
+        let of = |(comparison, counts): (&Comparison, &Vec<u64>)| {
+            let total = count(counts.iter().sum());
+            let mut u: Vec<(Option<f64>, bool)> =
+                counts.iter().map(|n| ((*n > 0 && total > 0.0).then(|| count(*n) / total), false)).collect();
+            let sampled = u.first().and_then(|(u, _)| *u).unwrap_or(0.0);
+            if let Some(exact) = self.counted(comparison) {
+                for (other, _) in u.iter_mut().skip(1) {
+                    *other = other.map(|u| u * (1.0 - exact) / (1.0 - sampled).max(LEAST));
+                }
+                if let Some(first) = u.first_mut() {
+                    *first = (Some(exact), true);
+                }
+            }
+            u
+        };
+        self.model.comparisons.iter().zip(&counts).map(of).collect()
+    }
+
+    /// How often two different customers share a value of a near-unique key: random pairs never see it.
+    fn counted(&self, comparison: &Comparison) -> Option<f64> {
+        let Compared::Field { customer, .. } = &comparison.compared else { return None };
+        if comparison.levels.first()?.test != LevelTest::Exact {
+            return None;
+        }
+        let at = super::compare::position(&self.index.customer_names, customer)?;
+        let (mut values, mut total): (HashMap<&str, u64>, u64) = (HashMap::new(), 0);
+        for row in self.rows {
+            for value in self.index.cell(*row, at).into_iter().flat_map(each).take(1) {
+                *values.entry(value).or_default() += 1;
+                total += 1;
+            }
+        }
+        let single = u64::try_from(values.values().filter(|n| **n == 1).count()).unwrap_or(0);
+        if total < 2 || count(single) < NEAR_UNIQUE * count(total) {
+            return None;
+        }
+        let agreeing: u64 = values.values().map(|n| n * (n - 1)).sum();
+        Some(count(agreeing.max(1)) / (count(total) * count(total - 1)))
+    }
+
+    fn session(&self, rule: usize, u: &AllU) -> Option<(Session, Vec<Option<Vec<f64>>>)> {
+        let blocking = self.model.blocking.get(rule)?;
+        let fields: BTreeSet<&str> = blocking.parts.iter().flat_map(fields_of_part).collect();
+        let kept: Vec<bool> = self.model.comparisons.iter().map(|c| !fields_of(c).iter().any(|field| fields.contains(field))).collect();
+        let (patterns, pairs) = self.patterns(rule, blocking.cut_above, &kept);
+        if pairs == 0 || !kept.contains(&true) {
+            return None;
+        }
+        let start: Vec<Vec<f64>> = self.model.comparisons.iter().map(|c| c.levels.iter().map(|l| l.m).collect()).collect();
+        let current: Vec<Vec<f64>> = self
+            .model
+            .comparisons
+            .iter()
+            .zip(u)
+            .map(|(c, u)| c.levels.iter().zip(u).map(|(level, (u, _))| u.unwrap_or(level.u)).collect())
+            .collect();
+        // Pairs of a block agree on what the rule asks for: the prior is raised by the best levels of the comparisons left out.
+        let raised: f64 = self.model.comparisons.iter().zip(&kept).filter(|(_, kept)| !**kept).filter_map(|(c, _)| c.levels.first()).map(super::score::bits).sum();
+        let odds = super::score::odds(self.index.prior_bits() + raised);
+        let mut em = Em { m: start, u: current, share: odds / (1.0 + odds) };
+        let (mut changes, mut converged) = (Vec::new(), false);
+        for _ in 0..MOST_ROUNDS {
+            let change = em.round(&patterns);
+            changes.push(change);
+            if change < CONVERGED {
+                converged = true;
+                break;
+            }
+        }
+        let named = self.model.comparisons.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(c, _)| c.name.clone()).collect();
+        let session =
+            Session { rule: blocking.id.clone(), pairs, patterns: patterns.len(), changes, converged, trained: named, share: em.share };
+        Some((session, em.m.into_iter().zip(kept).map(|(m, kept)| kept.then_some(m)).collect()))
+    }
+
+    /// The patterns of a rule's pairs and how often each came. Identities are taken in an order that the seed gives until there are pairs enough.
+    fn patterns(&self, rule: usize, cut_above: u32, kept: &[bool]) -> (BTreeMap<Vec<u8>, u64>, u64) {
+        let mut order: Vec<(u64, usize)> = (0..self.cells.len())
+            .map(|at| (super::block::mix(self.options.seed ^ u64::try_from(at).unwrap_or(0).wrapping_mul(0x9e37_79b9_7f4a_7c15)), at))
+            .collect();
+        order.sort_unstable();
+        let (mut patterns, mut pairs) = (BTreeMap::new(), 0_u64);
+        for (_, at) in order {
+            if pairs >= self.options.pairs {
+                break;
+            }
+            let Some(cells) = self.cells.get(at) else { continue };
+            let get = |field: usize| cells.get(field).and_then(Option::as_deref);
+            let mut rows: Vec<Row> = Vec::new();
+            for key in self.index.keys.of_identity(rule, &get) {
+                let block = self.index.rows(key);
+                if u32::try_from(block.len()).is_ok_and(|size| size <= cut_above) {
+                    rows.extend(block);
+                }
+            }
+            rows.sort_unstable_by(|a, b| self.index.id_text(*a).cmp(self.index.id_text(*b)));
+            rows.dedup();
+            if rows.is_empty() {
+                continue;
+            }
+            let subject = self.plan.subject(cells.clone());
+            for row in rows {
+                let mut pattern = self.pattern(&subject, row);
+                for (level, kept) in pattern.iter_mut().zip(kept) {
+                    if !kept {
+                        *level = NULL;
+                    }
+                }
+                if patterns.len() < MOST_PATTERNS || patterns.contains_key(&pattern) {
+                    *patterns.entry(pattern).or_insert(0) += 1;
+                    pairs += 1;
+                }
+            }
+        }
+        (patterns, pairs)
+    }
+
+    /// Identities that an exact rule gives to one customer, by the recall.
+    fn share(&self) -> Option<f64> {
+        let found = self.cells.iter().filter(|cells| {
+            by_rules(self.index, cells, &self.index.matching).1.iter().any(|(_, hit)| hit.customers == 1 && hit.set_aside.is_none())
+        });
+        let found = u64::try_from(found.count()).unwrap_or(0);
+        let all = u64::try_from(self.cells.len()).unwrap_or(0);
+        (found > 0).then(|| (count(found) / self.options.recall / count(all)).clamp(LEAST, 0.99))
+    }
+}
+
+/// The state of EM.
+struct Em {
+    m: Vec<Vec<f64>>,
+    u: Vec<Vec<f64>>,
+    share: f64,
+}
+
+impl Em {
+    /// One round; the largest change of an m.
+    fn round(&mut self, patterns: &BTreeMap<Vec<u8>, u64>) -> f64 {
+        let mut sums: Vec<Vec<f64>> = self.m.iter().map(|m| vec![0.0; m.len()]).collect();
+        let (mut matching, mut all) = (0.0, 0.0);
+        for (pattern, times) in patterns {
+            let (mut m, mut u) = (self.share, 1.0 - self.share);
+            for ((level, of_m), of_u) in pattern.iter().zip(&self.m).zip(&self.u) {
+                let at = usize::from(*level);
+                m *= of_m.get(at).copied().unwrap_or(1.0);
+                u *= of_u.get(at).copied().unwrap_or(1.0);
+            }
+            let sum = m + u;
+            let weight = if sum > 0.0 { m / sum * count(*times) } else { 0.0 };
+            matching += weight;
+            all += count(*times);
+            for (level, sums) in pattern.iter().zip(&mut sums) {
+                if let Some(slot) = sums.get_mut(usize::from(*level)) {
+                    *slot += weight;
+                }
+            }
+        }
+        let mut change: f64 = 0.0;
+        for (m, sums) in self.m.iter_mut().zip(&sums) {
+            let total: f64 = sums.iter().sum();
+            if total <= 0.0 {
+                continue;
+            }
+            for (m, sum) in m.iter_mut().zip(sums) {
+                let next = (sum / total).clamp(LEAST, 1.0 - LEAST);
+                change = change.max((next - *m).abs());
+                *m = next;
+            }
+        }
+        self.share = (matching / all).clamp(LEAST * LEAST, 1.0 - LEAST);
+        change
+    }
+}
+
+/// The median of each level over the sessions, made to sum to 1.
+fn medians(sessions: &[&[f64]]) -> Option<Vec<f64>> {
+    let levels = sessions.first()?.len();
+    let median = |at: usize| {
+        let mut values: Vec<f64> = sessions.iter().filter_map(|m| m.get(at).copied()).collect();
+        values.sort_by(f64::total_cmp);
+        let middle = values.len() / 2;
+        let upper = values.get(middle).copied().unwrap_or(0.0);
+        if values.len() % 2 == 1 { upper } else { f64::midpoint(upper, values.get(middle.wrapping_sub(1)).copied().unwrap_or(upper)) }
+    };
+    let all: Vec<f64> = (0..levels).map(median).collect();
+    let sum: f64 = all.iter().sum();
+    (sum > 0.0).then(|| all.iter().map(|m| m / sum).collect())
+}
+
+fn fields_of_part(part: &KeyPart) -> Vec<&str> {
+    match part {
+        KeyPart::Field { identity, customer, .. } => vec![identity, customer],
+        KeyPart::SpelledInHandle { handle, given, family } => vec![handle, given, family],
+    }
+}
+
+fn fields_of(comparison: &Comparison) -> Vec<&str> {
+    match &comparison.compared {
+        Compared::Field { identity, customer } => vec![identity, customer],
+        Compared::NameAndHandle { given, family, handle } => vec![given, family, handle],
+        Compared::HandleReuse { handle, handles, email, birth_date, .. } => {
+            let mut fields: Vec<&str> = vec![handle];
+            fields.extend([handles, email, birth_date].into_iter().flatten().map(|f| &**f));
+            fields
+        }
+    }
+}
+
+/// The prior with a trained share.
+pub(super) fn prior(model: &Model, trained: &Trained) -> Prior {
+    match (model.prior, trained.share) {
+        (Prior::Share { .. }, Some(share)) => Prior::Share { share, customers: u64::try_from(trained.seen.1).unwrap_or(u64::MAX) },
+        (Prior::Pair(_), Some(share)) => Prior::Pair(share / count(u64::try_from(trained.seen.1.max(2)).unwrap_or(u64::MAX))),
+        (prior, None) => prior,
+    }
+}
+
+impl Trained {
+    /// The prior that the model gets.
+    pub fn prior(&self, model: &Model) -> Prior {
+        prior(model, self)
+    }
+
+    /// Levels whose m or u nothing trained, as `comparison: level (m)`.
+    pub fn untrained(&self) -> Vec<String> {
+        let mut out = Vec::new();
+        for comparison in &self.comparisons {
+            for level in &comparison.levels {
+                for (letter, value) in [("m", level.m), ("u", level.u)] {
+                    if value.is_none() {
+                        out.push(format!("{}: {} ({letter})", comparison.name, level.label));
+                    }
+                }
+            }
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn em_finds_the_shares_that_made_the_patterns() {
+        // 1,000 of 10,000 pairs match; three comparisons of two levels, independent within each class.
+        let (m, u) = ([0.9, 0.8, 0.7], [0.1, 0.2, 0.05]);
+        let mut patterns = BTreeMap::new();
+        for bits in 0_u8..8 {
+            let level = |at: usize| u8::from(bits & (1 << at) == 0);
+            let of = |p: &[f64; 3]| (0..3).map(|at| if level(at) == 0 { p[at] } else { 1.0 - p[at] }).product::<f64>();
+            let times = 100_000.0 * of(&m) + 900_000.0 * of(&u);
+            patterns.insert((0..3).map(level).collect::<Vec<u8>>(), times.round() as u64);
+        }
+        let mut em = Em { m: vec![vec![0.6, 0.4]; 3], u: u.iter().map(|u| vec![*u, 1.0 - u]).collect(), share: 0.3 };
+        for _ in 0..500 {
+            em.round(&patterns);
+        }
+        for (found, expected) in em.m.iter().zip(m) {
+            assert!((found[0] - expected).abs() < 0.01, "{found:?} {expected}");
+        }
+        assert!((em.share - 0.1).abs() < 0.005, "{}", em.share);
+    }
+
+    #[test]
+    fn the_median_of_sessions_sums_to_one() {
+        let all = medians(&[&[0.9, 0.1], &[0.5, 0.5], &[0.8, 0.2]]).unwrap();
+        assert!((all[0] - 0.8).abs() < 1e-12 && (all.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        assert_eq!(medians(&[]), None);
+    }
+}

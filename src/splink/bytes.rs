@@ -1,0 +1,231 @@
+//! String distances on UTF-8 bytes, as `DuckDB` up to 2.0.0 has them: `levenshtein('e', 'é')` is 2.
+
+/// Bytes of a pattern that fit into the words of the fast ways.
+const WORD: usize = 64;
+
+/// Exact for every length that a cell can have (2¹⁵ bytes).
+pub(super) fn number(n: usize) -> f64 {
+    u32::try_from(n).map_or(f64::MAX, f64::from)
+}
+
+/// Without the common start and end, which change no edit distance.
+fn differing<'a>(a: &'a [u8], b: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+    let start = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+    let (a, b) = (a.get(start..).unwrap_or_default(), b.get(start..).unwrap_or_default());
+    let end = a.iter().rev().zip(b.iter().rev()).take_while(|(x, y)| x == y).count();
+    (a.get(..a.len() - end).unwrap_or_default(), b.get(..b.len() - end).unwrap_or_default())
+}
+
+/// Insertions, deletions and substitutions, each 1.
+pub(super) fn levenshtein(a: &[u8], b: &[u8]) -> usize {
+    let (a, b) = differing(a, b);
+    let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
+    if short.is_empty() {
+        return long.len();
+    }
+    let mut small = [0_usize; WORD + 1];
+    let mut large = Vec::new();
+    let row: &mut [usize] = if let Some(row) = small.get_mut(..=short.len()) {
+        row
+    } else {
+        large.resize(short.len() + 1, 0);
+        &mut large
+    };
+    for (at, slot) in row.iter_mut().enumerate() {
+        *slot = at;
+    }
+    for (i, x) in long.iter().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        if let Some(first) = row.first_mut() {
+            *first = left;
+        }
+        for (slot, y) in row.iter_mut().skip(1).zip(short) {
+            let up = *slot;
+            left = (diagonal + usize::from(x != y)).min(up + 1).min(left + 1);
+            diagonal = up;
+            *slot = left;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+/// Levenshtein with exchanges of neighbours, whatever was edited between (Lowrance and Wagner 1975): `('ca', 'abc')` is 2.
+pub(super) fn damerau_levenshtein(a: &[u8], b: &[u8]) -> usize {
+    let (a, b) = differing(a, b);
+    if a.is_empty() || b.is_empty() {
+        return a.len().max(b.len());
+    }
+    let width = b.len() + 2;
+    let far = a.len() + b.len();
+    let mut table = vec![0_usize; (a.len() + 2) * width];
+    let at = |i: usize, j: usize| i * width + j;
+    let set = |table: &mut Vec<usize>, i: usize, j: usize, value: usize| {
+        if let Some(slot) = table.get_mut(at(i, j)) {
+            *slot = value;
+        }
+    };
+    let get = |table: &[usize], i: usize, j: usize| table.get(at(i, j)).copied().unwrap_or(far);
+    set(&mut table, 0, 0, far);
+    for i in 0..=a.len() {
+        set(&mut table, i + 1, 0, far);
+        set(&mut table, i + 1, 1, i);
+    }
+    for j in 0..=b.len() {
+        set(&mut table, 0, j + 1, far);
+        set(&mut table, 1, j + 1, j);
+    }
+    let mut last_row = [0_usize; 256];
+    for (i, x) in (1..).zip(a) {
+        let mut last_column = 0;
+        for (j, y) in (1..).zip(b) {
+            let (row, column) = (last_row.get(usize::from(*y)).copied().unwrap_or(0), last_column);
+            let equal = x == y;
+            let exchanged = get(&table, row, column) + (i - row - 1) + 1 + (j - column - 1);
+            let best = (get(&table, i, j) + usize::from(!equal)).min(get(&table, i + 1, j) + 1).min(get(&table, i, j + 1) + 1).min(exchanged);
+            set(&mut table, i + 1, j + 1, best);
+            if equal {
+                last_column = j;
+            }
+        }
+        if let Some(slot) = last_row.get_mut(usize::from(*x)) {
+            *slot = i;
+        }
+    }
+    get(&table, a.len() + 1, b.len() + 1)
+}
+
+/// Jaro similarity; 0 where either is empty.
+pub(super) fn jaro(a: &[u8], b: &[u8]) -> f64 {
+    if a.is_empty() || b.is_empty() {
+        return 0.0;
+    }
+    if a == b {
+        return 1.0;
+    }
+    if a.len() <= WORD && b.len() <= WORD { jaro_words(a, b) } else { jaro_lists(a, b) }
+}
+
+fn of_parts(a: usize, b: usize, matches: usize, exchanged: usize) -> f64 {
+    if matches == 0 {
+        return 0.0;
+    }
+    let (m, t) = (number(matches), number(exchanged));
+    (m / number(a) + m / number(b) + (m - t) / m) / 3.0
+}
+
+fn window(a: &[u8], b: &[u8]) -> usize {
+    (a.len().max(b.len()) / 2).saturating_sub(1)
+}
+
+fn jaro_words(a: &[u8], b: &[u8]) -> f64 {
+    let window = window(a, b);
+    let (mut taken_a, mut taken_b) = (0_u64, 0_u64);
+    for (i, x) in a.iter().enumerate() {
+        let from = i.saturating_sub(window);
+        for (j, y) in b.iter().enumerate().take(i + window + 1).skip(from) {
+            if x == y && taken_b & (1 << j) == 0 {
+                taken_a |= 1 << i;
+                taken_b |= 1 << j;
+                break;
+            }
+        }
+    }
+    let matches = usize::try_from(taken_a.count_ones()).unwrap_or(0);
+    let (mut left, mut right, mut out_of_order) = (taken_a, taken_b, 0_usize);
+    while left != 0 {
+        let (i, j) = (usize::try_from(left.trailing_zeros()).unwrap_or(0), usize::try_from(right.trailing_zeros()).unwrap_or(0));
+        out_of_order += usize::from(a.get(i) != b.get(j));
+        left &= left - 1;
+        right &= right.wrapping_sub(1);
+    }
+    of_parts(a.len(), b.len(), matches, out_of_order / 2)
+}
+
+fn jaro_lists(a: &[u8], b: &[u8]) -> f64 {
+    let window = window(a, b);
+    let (mut of_a, mut free) = (Vec::new(), vec![true; b.len()]);
+    for (i, x) in a.iter().enumerate() {
+        let from = i.saturating_sub(window);
+        let found = b.iter().zip(free.iter_mut()).take(i + window + 1).skip(from).find(|(y, free)| **free && *y == x);
+        if let Some((_, free)) = found {
+            *free = false;
+            of_a.push(*x);
+        }
+    }
+    let of_b = b.iter().zip(&free).filter(|(_, free)| !**free).map(|(y, _)| *y);
+    let out_of_order = of_a.iter().zip(of_b).filter(|(x, y)| **x != *y).count();
+    of_parts(a.len(), b.len(), of_a.len(), out_of_order / 2)
+}
+
+/// Jaro similarity, raised by a common start of up to four bytes where it is at least 0.7 (Winkler 1990).
+pub(super) fn jaro_winkler(a: &[u8], b: &[u8]) -> f64 {
+    let jaro = jaro(a, b);
+    if jaro < 0.7 {
+        return jaro;
+    }
+    let start = a.iter().zip(b).take(4).take_while(|(x, y)| x == y).count();
+    jaro + number(start) * 0.1 * (1.0 - jaro)
+}
+
+/// Shared distinct bytes ÷ all distinct bytes; `None` where either is empty.
+pub(super) fn jaccard(a: &[u8], b: &[u8]) -> Option<f64> {
+    if a.is_empty() || b.is_empty() {
+        return None;
+    }
+    let set = |text: &[u8]| {
+        text.iter().fold([0_u128; 2], |[low, high], byte| {
+            let bit = 1_u128 << (byte & 127);
+            if *byte < 128 { [low | bit, high] } else { [low, high | bit] }
+        })
+    };
+    let ([a, b], [c, d]) = (set(a), set(b));
+    let both = (a & c).count_ones() + (b & d).count_ones();
+    let any = (a | c).count_ones() + (b | d).count_ones();
+    Some(f64::from(both) / f64::from(any))
+}
+
+/// Places where two texts of one length differ; `None` where their lengths differ.
+pub(super) fn hamming(a: &[u8], b: &[u8]) -> Option<usize> {
+    (a.len() == b.len()).then(|| a.iter().zip(b).filter(|(x, y)| x != y).count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn bytes_count_and_published_examples_come_out() {
+        assert_eq!(levenshtein("e".as_bytes(), "é".as_bytes()), 2);
+        assert_eq!(levenshtein(b"kitten", b"sitting"), 3);
+        assert_eq!(damerau_levenshtein(b"ca", b"abc"), 2);
+        assert_eq!(damerau_levenshtein(b"1971-06-24", b"1971-06-42"), 1);
+        for (a, b, expected) in [("martha", "marhta", 0.961_111_111), ("dwayne", "duane", 0.84), ("", "", 0.0), ("é", "è", 0.666_666_667)] {
+            assert!((jaro_winkler(a.as_bytes(), b.as_bytes()) - expected).abs() < 1e-8, "{a} {b}");
+        }
+        assert!((jaro_winkler(b"abcdefghij", b"abcdefghik") - 0.96).abs() < 1e-12);
+        assert_eq!(jaccard(b"abc", b"cd"), Some(0.25));
+        assert_eq!(hamming(b"ab", b"ac"), Some(1));
+        assert_eq!(hamming(b"a", b"ac"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn both_ways_of_jaro_agree(a in proptest::collection::vec(97_u8..101, 1..64), b in proptest::collection::vec(97_u8..101, 1..64)) {
+            prop_assert_eq!(jaro_words(&a, &b).to_bits(), jaro_lists(&a, &b).to_bits());
+        }
+
+        #[test]
+        fn distances_are_symmetric_and_an_exchange_is_never_dearer(a in ".{0,90}", b in ".{0,90}") {
+            let (a, b) = (a.as_bytes(), b.as_bytes());
+            prop_assert_eq!(levenshtein(a, b), levenshtein(b, a));
+            prop_assert_eq!(damerau_levenshtein(a, b), damerau_levenshtein(b, a));
+            prop_assert!(damerau_levenshtein(a, b) <= levenshtein(a, b));
+            prop_assert!(levenshtein(a, b) <= a.len().max(b.len()));
+            prop_assert_eq!(levenshtein(a, b) == 0, a == b);
+            let similarity = jaro_winkler(a, b);
+            prop_assert!((0.0..=1.0).contains(&similarity));
+        }
+    }
+}

@@ -1,0 +1,427 @@
+//! A model made ready for a frame: classes of equal inputs, computed columns, scores of candidate pairs.
+
+use super::block::{Joined, Ranks, Rule, of_row};
+use super::condition::{Node, Pair, evaluate};
+use super::frame::Frame;
+use super::sql::Side;
+use super::value::Val;
+use super::{Settings, bytes};
+use std::sync::Arc;
+
+/// Candidates of one task: enough to pay for handing it out, few enough that a block of 100,000 is shared among threads.
+const TASK: u64 = 1 << 17;
+
+/// Places of a worker's memory of levels, for each comparison: 2¹⁴ × 9 bytes = 144 KiB stay in the second-level cache.
+const MEMORY: usize = 1 << 14;
+
+/// A Bayes factor is kept between 1e−300 and 1e300, as Splink 4 keeps it: in bits.
+const MOST_BITS: f64 = 996.578_428_466_209;
+
+/// A shared number of the pair at hand.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) enum Shared {
+    Unknown,
+    Null,
+    Number(f64),
+}
+
+/// Records of a side by what a comparison reads of them: records of one class are compared alike.
+#[derive(Clone, Debug)]
+struct Classes {
+    of: Arc<Vec<u32>>,
+    /// A record of each class.
+    example: Arc<Vec<u32>>,
+}
+
+impl Classes {
+    fn new(columns: &[usize], frame: &Frame) -> Self {
+        let of = match columns {
+            [] => Arc::new(vec![0; frame.rows]),
+            [one] => Arc::new(frame.columns.get(*one).map(|c| c.ids.clone()).unwrap_or_default()),
+            [first, rest @ ..] => {
+                let mut of = frame.columns.get(*first).map(|c| c.ids.clone()).unwrap_or_default();
+                for column in rest {
+                    let mut joined = Joined::new();
+                    let ids = frame.columns.get(*column).map(|c| &*c.ids).unwrap_or_default();
+                    of = of.iter().zip(ids).map(|(a, b)| joined.number(*a, *b)).collect();
+                }
+                Arc::new(of)
+            }
+        };
+        let most = of.iter().copied().max().unwrap_or(0);
+        let mut example = vec![u32::MAX; usize::try_from(most).unwrap_or(0) + 1];
+        for (row, class) in (0_u32..).zip(of.iter()) {
+            if let Some(slot) = usize::try_from(*class).ok().and_then(|class| example.get_mut(class)).filter(|slot| **slot == u32::MAX) {
+                *slot = row;
+            }
+        }
+        Self { of, example: Arc::new(example) }
+    }
+
+    fn class(&self, row: u32) -> u32 {
+        usize::try_from(row).ok().and_then(|row| self.of.get(row)).copied().unwrap_or(0)
+    }
+}
+
+/// Values of a computed column by class.
+type Computed<'f> = Arc<Vec<Val<'f>>>;
+
+/// Conditions made ready for a frame.
+#[derive(Debug)]
+pub(super) struct Compiled<'f> {
+    left: Classes,
+    right: Classes,
+    computed: [Vec<Computed<'f>>; 2],
+    shared: Vec<Node>,
+    conditions: Vec<Node>,
+}
+
+impl<'f> Compiled<'f> {
+    pub(super) fn new(nodes: &[Node], frame: &'f Frame) -> Self {
+        let columns = |side: Side| {
+            let mut all: Vec<usize> = nodes.iter().flat_map(|node| node.columns(side)).collect();
+            all.sort_unstable();
+            all.dedup();
+            all
+        };
+        let (of_left, of_right) = (columns(Side::Left), columns(Side::Right));
+        let left = Classes::new(&of_left, frame);
+        let right = if of_left == of_right { left.clone() } else { Classes::new(&of_right, frame) };
+        let numeric = |at: usize| frame.columns.get(at).is_some_and(|column| column.numeric);
+        let (mut one_sided, mut shared, mut conditions) = ([Vec::new(), Vec::new()], Vec::new(), Vec::new());
+        for node in nodes {
+            conditions.push(node.clone().typed(&numeric).hoisted(&mut one_sided).with_shared(&mut shared));
+        }
+        let [nodes_left, nodes_right] = one_sided;
+        let compute = |node: &Node, classes: &Classes| -> Computed<'f> {
+            let value = |row: &u32| {
+                let row = usize::try_from(*row).unwrap_or(usize::MAX);
+                match node {
+                    _ if row >= frame.rows => Val::Null,
+                    // A column as it is stays in the frame.
+                    Node::Column(_, at) => frame.columns.get(*at).and_then(|column| column.cell(row)).map_or(Val::Null, Val::text),
+                    node => of_row(node, frame, row).owned(),
+                }
+            };
+            Arc::new(classes.example.iter().map(value).collect())
+        };
+        let computed_left: Vec<Computed<'f>> = nodes_left.iter().map(|node| compute(node, &left)).collect();
+        let computed_right = nodes_right
+            .iter()
+            .map(|node| {
+                let twin = nodes_left.iter().position(|other| of_left == of_right && other.mirrored() == *node);
+                twin.and_then(|at| computed_left.get(at)).cloned().unwrap_or_else(|| compute(node, &right))
+            })
+            .collect();
+        Self { left, right, computed: [computed_left, computed_right], shared, conditions }
+    }
+
+    /// The first condition that holds for two records.
+    pub(super) fn first(&self, left: u32, right: u32, shared: &mut Vec<Shared>) -> Option<usize> {
+        self.first_of_classes(self.left.class(left), self.right.class(right), shared)
+    }
+
+    fn first_of_classes(&self, left: u32, right: u32, shared: &mut Vec<Shared>) -> Option<usize> {
+        shared.clear();
+        shared.resize(self.shared.len(), Shared::Unknown);
+        let class = |class: u32| usize::try_from(class).unwrap_or(usize::MAX);
+        let mut live = Live { compiled: self, left: class(left), right: class(right), shared };
+        self.conditions.iter().position(|node| evaluate(node, &mut live, &[]).truth() == Some(true))
+    }
+}
+
+/// One pair of classes at a time.
+struct Live<'v, 'f> {
+    compiled: &'v Compiled<'f>,
+    left: usize,
+    right: usize,
+    shared: &'v mut Vec<Shared>,
+}
+
+impl<'v> Pair<'v> for Live<'v, '_> {
+    fn column(&self, side: Side, at: usize) -> Val<'v> {
+        let [left, right] = &self.compiled.computed;
+        let (computed, class) = if side == Side::Left { (left, self.left) } else { (right, self.right) };
+        computed.get(at).and_then(|values| values.get(class)).map_or(Val::Null, Val::view)
+    }
+
+    fn shared(&mut self, at: usize) -> Option<f64> {
+        match self.shared.get(at) {
+            Some(Shared::Null) => return None,
+            Some(Shared::Number(n)) => return Some(*n),
+            Some(Shared::Unknown) | None => {}
+        }
+        let compiled = self.compiled;
+        let number = compiled.shared.get(at).and_then(|node| evaluate(node, self, &[]).number());
+        if let Some(slot) = self.shared.get_mut(at) {
+            *slot = number.map_or(Shared::Null, Shared::Number);
+        }
+        number
+    }
+}
+
+/// The term-frequency part of a level.
+#[derive(Clone, Copy, Debug)]
+struct Term {
+    /// Which table of frequencies.
+    table: usize,
+    weight: f64,
+    u_bits: f64,
+    least_bits: f64,
+}
+
+/// What a level adds.
+#[derive(Clone, Copy, Debug)]
+struct Weight {
+    bits: f64,
+    term: Option<Term>,
+}
+
+/// A comparison made ready.
+#[derive(Debug)]
+struct Ready<'f> {
+    compiled: Compiled<'f>,
+    /// Gamma by the position of the condition.
+    gammas: Vec<i8>,
+    /// By gamma; the null level adds nothing.
+    weights: Vec<Weight>,
+}
+
+/// Frequencies of a column's values, by the numbers of its texts.
+#[derive(Debug)]
+struct Frequencies {
+    column: usize,
+    of: Vec<f64>,
+    bits: Vec<f64>,
+}
+
+/// A model made ready for a frame.
+#[derive(Debug)]
+pub struct Linker<'f> {
+    settings: &'f Settings,
+    frame: &'f Frame,
+    ranks: Ranks,
+    rules: Vec<Rule<'f>>,
+    comparisons: Vec<Ready<'f>>,
+    frequencies: Vec<Frequencies>,
+    prior_bits: f64,
+}
+
+/// Candidates of one rule that are scored together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Task {
+    /// The blocking rule.
+    pub rule: usize,
+    from: u64,
+    to: u64,
+}
+
+/// Scored pairs, in columns.
+#[derive(Clone, Default, PartialEq, Debug)]
+pub struct Scores {
+    /// The left record, by row.
+    pub left: Vec<u32>,
+    /// The right record, by row.
+    pub right: Vec<u32>,
+    /// For each comparison the gamma of each pair, −1 for null.
+    pub gammas: Vec<Vec<i8>>,
+    /// log2 of the odds.
+    pub weights: Vec<f64>,
+    /// The probability.
+    pub probabilities: Vec<f64>,
+}
+
+/// A worker's memory of what it has compared.
+#[derive(Debug)]
+pub struct Worker {
+    seen: Vec<Vec<(u64, i8)>>,
+    shared: Vec<Shared>,
+}
+
+fn at(row: u32) -> usize {
+    usize::try_from(row).unwrap_or(usize::MAX)
+}
+
+impl<'f> Linker<'f> {
+    /// Makes a model ready: keys, classes, computed columns and term frequencies.
+    pub fn new(settings: &'f Settings, frame: &'f Frame) -> Self {
+        let ranks = Ranks::new(frame, settings.link_type);
+        let everybody;
+        let blocking = if settings.blocking.is_empty() {
+            everybody = [super::BlockingRule { sql: "1=1".into(), equalities: Vec::new(), rest: Vec::new(), exploded: Vec::new() }];
+            &everybody
+        } else {
+            &*settings.blocking
+        };
+        let rules = blocking.iter().map(|rule| Rule::new(rule, frame, &ranks)).collect();
+        let mut frequencies: Vec<Frequencies> = Vec::new();
+        let mut comparisons = Vec::new();
+        for comparison in &settings.comparisons {
+            let nodes: Vec<Node> = comparison.order.iter().map(|(node, _)| node.clone()).collect();
+            let level = |level: &Option<usize>| level.and_then(|level| comparison.levels.get(level)).map_or(-1, |level| level.gamma);
+            let mut weights = vec![Weight { bits: 0.0, term: None }; comparison.levels.len()];
+            for level in &comparison.levels {
+                let term = level.term.as_ref().map(|term| {
+                    let table = frequencies.iter().position(|f| f.column == term.number).unwrap_or_else(|| {
+                        frequencies.push(Frequencies::new(term.number, frame));
+                        frequencies.len() - 1
+                    });
+                    Term { table, weight: term.weight, u_bits: libm::log2(term.u), least_bits: libm::log2(term.least) }
+                });
+                if let Some(slot) = usize::try_from(level.gamma).ok().and_then(|gamma| weights.get_mut(gamma)) {
+                    *slot = Weight { bits: libm::log2(level.m / level.u), term };
+                }
+            }
+            let gammas = comparison.order.iter().map(|(_, of)| level(of)).collect();
+            comparisons.push(Ready { compiled: Compiled::new(&nodes, frame), gammas, weights });
+        }
+        let prior_bits = libm::log2(settings.prior / (1.0 - settings.prior));
+        Self { settings, frame, ranks, rules, comparisons, frequencies, prior_bits }
+    }
+
+    /// The model.
+    pub fn settings(&self) -> &'f Settings {
+        self.settings
+    }
+
+    /// The records.
+    pub fn frame(&self) -> &'f Frame {
+        self.frame
+    }
+
+    /// For each rule, how many candidates it has (those of earlier rules included) and how many records its largest block has.
+    pub fn blocks(&self) -> Vec<(u64, usize)> {
+        self.rules.iter().map(|rule| (rule.total(), rule.largest())).collect()
+    }
+
+    /// All work, in the order of the result.
+    pub fn tasks(&self) -> Vec<Task> {
+        let mut tasks = Vec::new();
+        for (number, rule) in self.rules.iter().enumerate() {
+            let mut from = 0;
+            while from < rule.total() {
+                let to = (from + TASK).min(rule.total());
+                tasks.push(Task { rule: number, from, to });
+                from = to;
+            }
+        }
+        tasks
+    }
+
+    /// A worker without memories.
+    pub fn worker(&self) -> Worker {
+        Worker { seen: self.comparisons.iter().map(|_| vec![(u64::MAX, 0); MEMORY]).collect(), shared: Vec::new() }
+    }
+
+    /// Scores the pairs of a task into `scores`, which is emptied first. The same on any thread and after any other task.
+    pub fn score(&self, task: Task, worker: &mut Worker, scores: &mut Scores) {
+        let Worker { seen, shared } = worker;
+        scores.left.clear();
+        scores.right.clear();
+        let Some((rule, earlier)) = self.rules.get(..=task.rule).and_then(|rules| rules.split_last()) else { return };
+        rule.each(task.from, task.to, &self.ranks, earlier, shared, &mut |left, right| {
+            scores.left.push(left);
+            scores.right.push(right);
+        });
+        let count = scores.left.len();
+        scores.weights.clear();
+        scores.weights.resize(count, self.prior_bits);
+        scores.gammas.resize_with(self.comparisons.len(), Vec::new);
+        for ((ready, seen), gammas) in self.comparisons.iter().zip(seen).zip(&mut scores.gammas) {
+            gammas.clear();
+            gammas.reserve(count);
+            for ((left, right), weight) in scores.left.iter().zip(&scores.right).zip(&mut scores.weights) {
+                let (of_left, of_right) = (ready.compiled.left.class(*left), ready.compiled.right.class(*right));
+                let key = u64::from(of_left) << 32 | u64::from(of_right);
+                let place = usize::try_from(super::frame::mix(key) % MEMORY_U64).unwrap_or(0);
+                let gamma = match seen.get(place) {
+                    Some((known, gamma)) if *known == key => *gamma,
+                    _ => {
+                        let first = ready.compiled.first_of_classes(of_left, of_right, shared);
+                        let gamma = first.and_then(|first| ready.gammas.get(first)).copied().unwrap_or(0);
+                        if let Some(slot) = seen.get_mut(place) {
+                            *slot = (key, gamma);
+                        }
+                        gamma
+                    }
+                };
+                gammas.push(gamma);
+                if let Some(level) = usize::try_from(gamma).ok().and_then(|gamma| ready.weights.get(gamma)) {
+                    *weight += level.bits;
+                    if let Some(term) = level.term {
+                        *weight += self.term_bits(term, *left, *right);
+                    }
+                }
+            }
+        }
+        scores.probabilities.clear();
+        scores.probabilities.extend(scores.weights.iter_mut().map(|weight| {
+            if *weight == f64::INFINITY || self.prior_bits == f64::INFINITY {
+                *weight = if self.prior_bits == f64::INFINITY { f64::INFINITY } else { MOST_BITS };
+                return 1.0;
+            }
+            // A level that can't be a match beside one that can't be anything else gives NaN in logarithms, and in Splink 1e-300.
+            *weight = if weight.is_nan() { -MOST_BITS } else { weight.clamp(-MOST_BITS, MOST_BITS) };
+            let odds = libm::exp2(*weight);
+            odds / (1.0 + odds)
+        }));
+    }
+
+    fn term_bits(&self, term: Term, left: u32, right: u32) -> f64 {
+        let Some(table) = self.frequencies.get(term.table) else { return 0.0 };
+        let bits = |row: u32| table.bits.get(at(self.id(table.column, row))).copied().unwrap_or(f64::NAN);
+        // The more common of the two; where one is missing the other. `max` passes over a NaN.
+        let common = bits(left).max(bits(right));
+        if common.is_nan() { 0.0 } else { term.weight * (term.u_bits - common.max(term.least_bits)) }
+    }
+
+    fn id(&self, column: usize, row: u32) -> u32 {
+        self.frame.columns.get(column).and_then(|column| column.ids.get(at(row))).copied().unwrap_or(0)
+    }
+
+    /// log2 of the Bayes factor of a comparison's gamma.
+    pub fn bits(&self, comparison: usize, gamma: i8) -> f64 {
+        let ready = self.comparisons.get(comparison);
+        ready.zip(usize::try_from(gamma).ok()).and_then(|(ready, gamma)| ready.weights.get(gamma)).map_or(0.0, |weight| weight.bits)
+    }
+
+    /// log2 of the term-frequency adjustment of a comparison at a gamma for a pair.
+    pub fn adjustment(&self, comparison: usize, gamma: i8, left: u32, right: u32) -> f64 {
+        let ready = self.comparisons.get(comparison);
+        let weight = ready.zip(usize::try_from(gamma).ok()).and_then(|(ready, gamma)| ready.weights.get(gamma));
+        weight.and_then(|weight| weight.term).map_or(0.0, |term| self.term_bits(term, left, right))
+    }
+
+    /// The term frequencies of records' values in a column that some level counts; `None` for null.
+    pub fn frequencies(&self, column: &str, rows: &[u32]) -> Vec<Option<f64>> {
+        let number = self.settings.columns.names.iter().position(|name| name.eq_ignore_ascii_case(column));
+        let table = number.and_then(|number| self.frequencies.iter().find(|f| f.column == number));
+        let Some(table) = table else { return vec![None; rows.len()] };
+        let of = |row: &u32| match self.id(table.column, *row) {
+            0 => None,
+            id => table.of.get(at(id)).copied(),
+        };
+        rows.iter().map(of).collect()
+    }
+}
+
+/// [`MEMORY`] for a remainder.
+const MEMORY_U64: u64 = 1 << 14;
+
+impl Frequencies {
+    fn new(column: usize, frame: &Frame) -> Self {
+        let (mut counts, mut total) = (Vec::new(), 0_usize);
+        if let Some(of) = frame.columns.get(column) {
+            counts.resize(of.texts.len() + 1, 0_usize);
+            for id in of.ids.iter().filter(|id| **id != 0) {
+                total += 1;
+                if let Some(count) = counts.get_mut(at(*id)) {
+                    *count += 1;
+                }
+            }
+        }
+        let of: Vec<f64> = counts.iter().enumerate().map(|(id, n)| if id == 0 { f64::NAN } else { bytes::number(*n) / bytes::number(total) }).collect();
+        let bits = of.iter().map(|f| libm::log2(*f)).collect();
+        Self { column, of, bits }
+    }
+}

@@ -1,0 +1,28 @@
+//! Rank 1, models that Splink wrote: settings as JSON, SQL conditions compiled to columns, candidate pairs, scores.
+//!
+//! The meaning is Splink 4's on `DuckDB` up to 2.0.0, which both read the same file as Splink 5: three-valued logic, string distances on
+//! UTF-8 bytes, the first level that holds wins, each pair is charged to the first blocking rule that yields it.
+
+mod block;
+mod bytes;
+mod condition;
+mod frame;
+mod function;
+mod linker;
+mod locate;
+mod moment;
+mod pattern;
+mod settings;
+mod sql;
+mod value;
+
+pub use condition::{Cells, Predicate};
+pub use frame::{Frame, FrameBuilder, FrameError};
+pub use linker::{Linker, Scores, Task, Worker};
+pub use settings::{BlockingRule, Comparison, Level, LinkType, Settings, TermAdjustment};
+pub use sql::{Equality, Side};
+
+#[cfg(test)]
+mod parity_tests;
+#[cfg(test)]
+mod tests;
