@@ -90,6 +90,9 @@ impl Session {
     }
 
     /// What authorises the next request; a token is asked for where there is none that lasts.
+    ///
+    /// # Errors
+    /// The login can't be read from where the configuration says, or no token was given.
     pub async fn authorization(&self) -> Result<Option<Authorization>, SessionError> {
         let unusable = |error| SessionError::unavailable("KITH-D022", format!("{error}"));
         match &self.spec.login {
@@ -113,6 +116,9 @@ impl Session {
     }
 
     /// Logs in again.
+    ///
+    /// # Errors
+    /// The configuration's login can't be renewed, or no token was given.
     pub async fn login(&self) -> Result<(), SessionError> {
         if !matches!(self.spec.login, Login::ClientCredentials { .. }) {
             // What stands in the configuration can't be renewed from here.
@@ -125,6 +131,9 @@ impl Session {
     }
 
     /// Told about every answer. A token that was never taken is not renewed at once: it would go on for ever.
+    ///
+    /// # Errors
+    /// `KITH-D016`: the service refuses a token that was made for it just now.
     pub async fn heard(&self, wants_login: bool) -> Result<(), SessionError> {
         if !matches!(self.spec.login, Login::ClientCredentials { .. }) {
             return Ok(());
@@ -145,11 +154,16 @@ impl Session {
     }
 
     /// Sends a request.
+    ///
+    /// # Errors
+    /// The service can't be reached, no request can be made, or no answer came.
     pub async fn send(&self, request: Request) -> Result<Reply, SessionError> {
         let client = self.client()?;
         client.send(request).await.map_err(|error| match error {
             SendError::NotSent(why) => SessionError::unavailable("KITH-D012", format!("the service can't be reached: {why}")),
-            SendError::Unanswered(why) => SessionError::Unanswered { message: format!("the request was sent and no answer came: {why}").into() },
+            SendError::Unanswered(why) => {
+                SessionError::Unanswered { message: format!("the request was sent and no answer came: {why}").into() }
+            }
             SendError::Unsendable(why) => SessionError::unavailable("KITH-D022", format!("no request can be made: {why}")),
         })
     }

@@ -166,7 +166,12 @@ async fn the_same_requests(stack: Stack) {
             ("Seen", Value::Time("2026-11-27T10:00:00.5Z".parse().unwrap())),
             ("Tier", "gold".into()),
         ];
-        assert_eq!(one(&target, &delivery(&id(1), 1, WriteIntent::Write, &whole)).await, "inserted", "{stack:?} {version}: {}", server.log());
+        assert_eq!(
+            one(&target, &delivery(&id(1), 1, WriteIntent::Write, &whole)).await,
+            "inserted",
+            "{stack:?} {version}: {}",
+            server.log()
+        );
         assert_eq!(one(&target, &said(&id(1), 2, "Other")).await, "updated", "{stack:?} {version}");
         let blank = delivery(&id(1), 3, WriteIntent::Blank, &[("First", Value::Missing), ("Name", "Other".into())]);
         assert_eq!(one(&target, &blank).await, "refused KITH-D006", "{stack:?}: a blank without the name that the service wants");
@@ -210,7 +215,11 @@ async fn what_a_server_refuses_for_its_type_or_name_is_refused_and_nothing_else(
     let text = std::fs::read_to_string(wsdl()).unwrap();
     // A WSDL that is older than the service: another word, and an operation that is gone.
     let looser = folder.path().join("looser.wsdl");
-    std::fs::write(&looser, text.replace("<xsd:enumeration value=\"gold\"/>", "<xsd:enumeration value=\"gold\"/><xsd:enumeration value=\"copper\"/>")).unwrap();
+    std::fs::write(
+        &looser,
+        text.replace("<xsd:enumeration value=\"gold\"/>", "<xsd:enumeration value=\"gold\"/><xsd:enumeration value=\"copper\"/>"),
+    )
+    .unwrap();
     let gone = folder.path().join("gone.wsdl");
     std::fs::write(&gone, text.replace("UpsertContact", "UpdateContact")).unwrap();
     let unknown = |file: Arc<TargetFile>| {
@@ -231,7 +240,10 @@ async fn what_a_server_refuses_for_its_type_or_name_is_refused_and_nothing_else(
         let target = SoapTarget::new(spec.clone(), file_at(&looser, "CrmSoap11", "/crm", login, "")).unwrap();
         let copper = delivery("t", 1, WriteIntent::Write, &[("Name", "A".into()), ("Tier", "copper".into())]);
         assert_eq!(one(&target, &copper).await, bad_type, "{stack:?}");
-        let plain = file_at(&wsdl(), "CrmSoap11", "/crm", login, "").source.text.replace(&wsdl().display().to_string(), &gone.display().to_string());
+        let plain = file_at(&wsdl(), "CrmSoap11", "/crm", login, "")
+            .source
+            .text
+            .replace(&wsdl().display().to_string(), &gone.display().to_string());
         let plain = Arc::new(connector::read(&Arc::new(SourceFile { name: "t.yaml".into(), text: plain })).value.unwrap());
         let target = SoapTarget::new(spec, unknown(plain)).unwrap();
         let told = one(&target, &said("u", 1, "A")).await;

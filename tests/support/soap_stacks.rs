@@ -89,11 +89,13 @@ fn jaxws() -> Option<PathBuf> {
             let wsdl = making.path().join("META-INF/wsdl");
             std::fs::create_dir_all(&wsdl).unwrap();
             std::fs::copy(folder().join("stack.wsdl"), wsdl.join("stack.wsdl")).unwrap();
-            let import = ["-keep", "-quiet", "-Xnocompile", "-p", "stack", "-wsdllocation", "META-INF/wsdl/stack.wsdl", "META-INF/wsdl/stack.wsdl"];
+            let import =
+                ["-keep", "-quiet", "-Xnocompile", "-p", "stack", "-wsdllocation", "META-INF/wsdl/stack.wsdl", "META-INF/wsdl/stack.wsdl"];
             if !ran(Command::new("wsimport").current_dir(making.path()).args(import)) {
                 return None;
             }
-            let mut sources: Vec<PathBuf> = std::fs::read_dir(making.path().join("stack")).unwrap().map(|entry| entry.unwrap().path()).collect();
+            let mut sources: Vec<PathBuf> =
+                std::fs::read_dir(making.path().join("stack")).unwrap().map(|entry| entry.unwrap().path()).collect();
             sources.push(folder().join("Stack.java"));
             if !ran(Command::new("javac").current_dir(making.path()).args(["-nowarn", "-d", ".", "-cp", &class_path()]).args(&sources)) {
                 return None;
@@ -138,24 +140,22 @@ impl Server {
             }
         };
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
-        let child = command
-            .env("KITH_STORE", dir.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .process_group(0)
-            .spawn()
-            .unwrap();
+        let child =
+            command.env("KITH_STORE", dir.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).process_group(0).spawn().unwrap();
         let server = Self { stack, port, dir, child };
         // A Java machine on a busy computer takes its time.
         assert!((0..4).any(|_| wait_for(port)), "{stack:?} does not start:\n{}", server.log());
         if stack == Stack::JaxWs {
             // The second endpoint comes after the first.
             let url = format!("http://127.0.0.1:{port}/crm12?wsdl");
-            assert!((0..200).any(|_| {
-                std::thread::sleep(std::time::Duration::from_millis(100));
-                Command::new("curl").args(["-sf", "-o", "/dev/null", &url]).status().is_ok_and(|s| s.success())
-            }), "{}", server.log());
+            assert!(
+                (0..200).any(|_| {
+                    std::thread::sleep(std::time::Duration::from_millis(100));
+                    Command::new("curl").args(["-sf", "-o", "/dev/null", &url]).status().is_ok_and(|s| s.success())
+                }),
+                "{}",
+                server.log()
+            );
         }
         Some(server)
     }

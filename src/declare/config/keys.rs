@@ -295,10 +295,8 @@ pub(super) const ROWS: Key = only(
     "soap",
     key("rows", Form::Text(LONGEST_WORD), Need::Required, "The query of that target file that is read (`soap: queries`).", "\"contacts\""),
 );
-pub(super) const READ_MINUTES: Key = only(
-    "soap",
-    key("read_minutes", Form::Count(1, 10_080), Need::Default("60"), "It is read again after so many minutes.", "60"),
-);
+pub(super) const READ_MINUTES: Key =
+    only("soap", key("read_minutes", Form::Count(1, 10_080), Need::Default("60"), "It is read again after so many minutes.", "60"));
 
 pub(super) const CONNECTOR: Key = key(
     "connector",

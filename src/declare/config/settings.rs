@@ -235,7 +235,7 @@ pub struct ServiceSpec {
     pub login: Login,
     /// How user and password travel; `None`: as the target file says.
     pub auth: Option<Auth>,
-    /// How a UsernameToken is made.
+    /// How a `UsernameToken` is made.
     pub token_time: TokenTime,
     /// What Kith shows of itself in TLS.
     pub certificate: Option<ClientCertificate>,
@@ -277,9 +277,9 @@ pub struct ProxySpec {
 pub enum Auth {
     /// HTTP Basic (RFC 7617).
     Basic,
-    /// WS-Security UsernameToken with the password itself (OASIS UsernameToken Profile 1.0).
+    /// WS-Security `UsernameToken` with the password itself (OASIS `UsernameToken` Profile 1.0).
     WsseText,
-    /// WS-Security UsernameToken with a digest of nonce, time and password.
+    /// WS-Security `UsernameToken` with a digest of nonce, time and password.
     WsseDigest,
     /// The login operation of the target file.
     Session,
@@ -306,7 +306,7 @@ impl Auth {
     }
 }
 
-/// How a UsernameToken is made.
+/// How a `UsernameToken` is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TokenTime {
     /// Whether `Created` is in the server's time, as its last answer told it.
