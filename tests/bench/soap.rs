@@ -32,7 +32,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         use rustix::process::{Pid, Signal, kill_process_group};
         if let Some(group) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
-            drop(kill_process_group(group, Signal::TERM));
+            let _ended = kill_process_group(group, Signal::TERM);
         }
         drop(self.0.wait());
     }

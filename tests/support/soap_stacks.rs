@@ -1,4 +1,5 @@
-//! Servers of SOAP stacks that nobody here wrote, all from one WSDL: PHP's `SoapServer`, node `soap`, JAX-WS RI.
+//! Servers of SOAP stacks that nobody here wrote, from one WSDL: PHP's `SoapServer`, node `soap`, JAX-WS RI, gSOAP; and Apache Axis 1.4 with a
+//! WSDL of its own.
 
 use super::{free_port, have, root, wait_for};
 use serde_json::Value as Json;
@@ -12,6 +13,10 @@ pub enum Stack {
     Php,
     Node,
     JaxWs,
+    /// C; with `KITH_TEST_FULL`.
+    Gsoap,
+    /// rpc/encoded, by the WSDL that it makes itself; with `KITH_TEST_FULL`.
+    Axis,
 }
 
 /// Stopped when dropped.
@@ -57,6 +62,76 @@ fn node_soap() -> Option<PathBuf> {
                 }
             }
             Some(place)
+        })
+        .clone()
+}
+
+/// Only the long run of CI has these.
+fn full(tools: &[&str]) -> bool {
+    if std::env::var_os("KITH_TEST_FULL").is_none() {
+        eprintln!("SKIPPED: a slow stack; KITH_TEST_FULL=1 runs it");
+        return false;
+    }
+    tools.iter().all(|tool| have(tool))
+}
+
+/// The gSOAP server, compiled once.
+fn gsoap() -> Option<PathBuf> {
+    static PLACE: OnceLock<Option<PathBuf>> = OnceLock::new();
+    PLACE
+        .get_or_init(|| {
+            if !full(&["wsdl2h", "soapcpp2", "cc"]) {
+                return None;
+            }
+            let place = built("soap-gsoap");
+            if place.join("gsoap").exists() {
+                return Some(place);
+            }
+            let making = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+            for name in ["stack.wsdl", "gsoap.c"] {
+                std::fs::copy(folder().join(name), making.path().join(name)).unwrap();
+            }
+            let import =
+                ["/usr/share/gsoap/import", "/usr/include/gsoap/import"].into_iter().find(|path| std::path::Path::new(path).exists());
+            let steps: [(&str, &[&str]); 3] = [
+                ("wsdl2h", &["-c", "-o", "stack.h", "stack.wsdl"]),
+                ("soapcpp2", &["-c", "-S", "-L", "-x", "-I", import.unwrap_or("."), "stack.h"]),
+                ("cc", &["-O1", "-w", "-o", "gsoap", "gsoap.c", "soapC.c", "soapServer.c", "-lgsoap"]),
+            ];
+            if !steps.iter().all(|(tool, arguments)| ran(Command::new(tool).current_dir(making.path()).args(*arguments))) {
+                return None;
+            }
+            drop(std::fs::remove_dir_all(&place));
+            std::fs::rename(making.keep(), &place).unwrap();
+            Some(place)
+        })
+        .clone()
+}
+
+/// The Axis server, compiled once, and its class path.
+fn axis() -> Option<(PathBuf, String)> {
+    static PLACE: OnceLock<Option<(PathBuf, String)>> = OnceLock::new();
+    PLACE
+        .get_or_init(|| {
+            if !full(&["javac"]) {
+                return None;
+            }
+            let own = ["axis.jar", "axis-jaxrpc.jar", "axis-saaj.jar"].map(|jar| format!("/usr/share/java/{jar}")).join(":");
+            let path = format!(".:{own}:{}", class_path());
+            let place = built("soap-axis");
+            if place.join("Legacy.class").exists() {
+                return Some((place, path));
+            }
+            let making = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+            std::fs::copy(folder().join("legacy.wsdd"), making.path().join("server-config.wsdd")).unwrap();
+            let mut compile = Command::new("javac");
+            compile.current_dir(making.path()).args(["--release", "8", "-nowarn", "-g", "-d", ".", "-cp", &path]);
+            if !ran(compile.arg(folder().join("Legacy.java"))) {
+                return None;
+            }
+            drop(std::fs::remove_dir_all(&place));
+            std::fs::rename(making.keep(), &place).unwrap();
+            Some((place, path))
         })
         .clone()
 }
@@ -138,6 +213,17 @@ impl Server {
                 command.args(["-Xmx96m", "-XX:+UseSerialGC", "-cp", &path, "Stack", &port.to_string()]).current_dir(place);
                 command
             }
+            Stack::Gsoap => {
+                let mut command = Command::new(gsoap()?.join("gsoap"));
+                command.arg(port.to_string());
+                command
+            }
+            Stack::Axis => {
+                let (place, path) = axis()?;
+                let mut command = Command::new("java");
+                command.args(["-Xmx96m", "-XX:+UseSerialGC", "-cp", &path, "Legacy", &port.to_string()]).current_dir(place);
+                command
+            }
         };
         let log = std::fs::File::create(dir.path().join("log")).unwrap();
         let child =
@@ -186,7 +272,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         let group = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
         if let Some(group) = group {
-            drop(rustix::process::kill_process_group(group, rustix::process::Signal::TERM));
+            let _ended = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
         }
         drop(self.child.kill());
         drop(self.child.wait());

@@ -283,9 +283,9 @@ pub enum Auth {
     WsseDigest,
     /// The login operation of the target file.
     Session,
-    /// NTLM.
+    /// NTLM version 2 (MS-NLMP), of each connection.
     Ntlm,
-    /// Negotiate: Kerberos.
+    /// Negotiate (RFC 4559): Kerberos, with the tickets of the system.
     Negotiate,
 }
 
@@ -302,6 +302,24 @@ impl Auth {
             Self::Session => "session",
             Self::Ntlm => "ntlm",
             Self::Negotiate => "negotiate",
+        }
+    }
+
+    /// The feature of the build that it needs; `None` where it is always there.
+    pub const fn feature(self) -> Option<&'static str> {
+        match self {
+            Self::Basic | Self::WsseText | Self::WsseDigest | Self::Session => None,
+            Self::Ntlm => Some("ntlm"),
+            Self::Negotiate => Some("kerberos"),
+        }
+    }
+
+    /// Whether this build has it.
+    pub const fn is_built(self) -> bool {
+        match self {
+            Self::Basic | Self::WsseText | Self::WsseDigest | Self::Session => true,
+            Self::Ntlm => cfg!(feature = "ntlm"),
+            Self::Negotiate => cfg!(feature = "kerberos"),
         }
     }
 }
