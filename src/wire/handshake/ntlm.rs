@@ -3,8 +3,8 @@
 use super::Exchange;
 use crate::declare::config::Secret;
 use sspi::{
-    AuthIdentity, AuthIdentityBuffers, BufferType, ClientRequestFlags, CredentialUse, DataRepresentation, Ntlm, SecurityBuffer, SecurityStatus,
-    Sspi as _, SspiImpl as _, Username,
+    AuthIdentity, AuthIdentityBuffers, BufferType, ClientRequestFlags, CredentialUse, DataRepresentation, Ntlm, SecurityBuffer,
+    SecurityStatus, Sspi as _, SspiImpl as _, Username,
 };
 
 /// The client's side of one login.
