@@ -23,6 +23,8 @@ mod customers;
 mod dead_letters;
 mod doctor;
 mod fuzz;
+#[cfg(feature = "ntlm")]
+mod handshake;
 mod http_target;
 mod kills;
 mod limits;

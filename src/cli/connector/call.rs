@@ -8,9 +8,7 @@ use crate::declare::connector::soap::ElementPath;
 use crate::declare::connector::{FieldKind, Operation, TargetFile};
 use crate::deliver::{Answer, AnyTarget, DeliveryError, Exchange};
 use crate::diagnose::{Code, Diagnostic, Place, nearest};
-use crate::model::{
-    Delivery, DeliveryId, Digest, IdempotencyKey, OperationId, Personal, RecordKey, TargetId, Value, WriteIntent,
-};
+use crate::model::{Delivery, DeliveryId, Digest, IdempotencyKey, OperationId, Personal, RecordKey, TargetId, Value, WriteIntent};
 use crate::pipeline::{CallTold, Parts, SystemClock, record_call};
 use crate::wire::caller::outline;
 use crate::wire::soap::{self, Reading};
@@ -140,7 +138,12 @@ fn wanted(arguments: &Arguments, spec: &TargetSpec, file: &TargetFile, session: 
             match ElementPath::parse(&name, &|_| None) {
                 Ok(path) => paths.push((path, value)),
                 Err(error) => {
-                    return Err(wrong(session, "--field", format!("`{name}` is no element path: {error}"), "for instance --field Contact/LastName=Rossi"));
+                    return Err(wrong(
+                        session,
+                        "--field",
+                        format!("`{name}` is no element path: {error}"),
+                        "for instance --field Contact/LastName=Rossi",
+                    ));
                 }
             }
         }
@@ -150,7 +153,10 @@ fn wanted(arguments: &Arguments, spec: &TargetSpec, file: &TargetFile, session: 
     for (name, text) in given {
         let Some(field) = operation.field(&name) else {
             let near = nearest(&name, operation.fields.iter().map(|f| &*f.name));
-            let remedy = near.map_or_else(|| "`kith connector check FILE --format json` lists them".to_owned(), |near| format!("did you mean `{near}`?"));
+            let remedy = near.map_or_else(
+                || "`kith connector check FILE --format json` lists them".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
             return Err(wrong(session, "--field", format!("the operation has no field `{name}`"), remedy));
         };
         let Some(value) = typed(field.kind, &text) else {
@@ -278,7 +284,8 @@ fn send(arguments: &Arguments, spec: &TargetSpec, file: &Arc<TargetFile>, parts:
         match (&wanted, &target) {
             (Wanted::Operation(delivery), target) => {
                 let mut written = target.by_hand(delivery).await.unwrap_or_default();
-                let answer = written.answers.pop().unwrap_or_else(|| Err(DeliveryError::OutcomeUnknown { message: "there is no answer".into() }));
+                let answer =
+                    written.answers.pop().unwrap_or_else(|| Err(DeliveryError::OutcomeUnknown { message: "there is no answer".into() }));
                 came(&answer, written.exchanges.pop().flatten().as_ref())
             }
             (Wanted::Plain(values), AnyTarget::Soap(target)) => match target.call(&arguments.operation, values).await {
@@ -358,6 +365,15 @@ fn parsed(answered: &str) -> Option<String> {
             let subcodes = if subcodes.is_empty() { String::new() } else { format!("subcodes: {}\n", subcodes.join(", ")) };
             Some(format!("fault: {}\n{subcodes}reason: {}\n{detail}", fault.code_written, fault.reason))
         }
-        _ => None,
+        Reading::Empty
+        | Reading::Html { .. }
+        | Reading::Text
+        | Reading::CutOff
+        | Reading::NotAnEnvelope(_)
+        | Reading::UnknownVersion(_)
+        | Reading::Broken(_)
+        | Reading::Malformed(_)
+        | Reading::TooLarge(_)
+        | Reading::Parts => None,
     }
 }
