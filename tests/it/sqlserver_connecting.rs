@@ -15,7 +15,7 @@ fn row(id: &str) -> Delivery {
 }
 
 /// A peer that encrypts as it is told, with the usual tables.
-async fn server(encryption: Offers, names: &str) -> Server {
+fn server(encryption: Offers, names: &str) -> Server {
     let server = Server::of(TdsPeer::with(Options { encryption, names: names.to_owned(), ..Options::default() }));
     for sql in server.ddl("") {
         server.peer.as_ref().unwrap().sql(&sql);
@@ -47,7 +47,7 @@ async fn a_certificate_is_believed_for_its_authority_and_its_name() {
     if !have("openssl") {
         return;
     }
-    let server = server(Offers::Required, "DNS:crm.example").await;
+    let server = server(Offers::Required, "DNS:crm.example");
     let stranger = TdsPeer::tls();
     let base = ServerSpec { encryption: Encryption::Required, ..server.spec.clone() };
     for encryption in [Encryption::Required, Encryption::Strict] {
@@ -84,8 +84,7 @@ async fn encryption_is_what_the_configuration_says_or_there_is_no_login() {
         return;
     }
     let names = "DNS:localhost,IP:127.0.0.1";
-    let (never, offered, required) =
-        (server(Offers::NotSupported, names).await, server(Offers::Offered, names).await, server(Offers::Required, names).await);
+    let (never, offered, required) = (server(Offers::NotSupported, names), server(Offers::Offered, names), server(Offers::Required, names));
     let with = |server: &Server, encryption| {
         // Where the server has no certificate, its authority does not matter.
         let ca_file = ca(server).filter(|path| path.exists()).or_else(|| ca(&offered));

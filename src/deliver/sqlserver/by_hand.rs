@@ -2,6 +2,7 @@
 
 use super::batch::{COMMIT, Job, Plan, Standing, begin, plan};
 use super::conflict::Base;
+use super::fault::not_written;
 use super::pool::Connected;
 use super::preview::{base, look};
 use super::procedure::Call;
@@ -68,8 +69,7 @@ impl Inner {
         let Some(found) = self.found(&delivery.operation.0) else {
             return Err(DeliveryError::unavailable("KITH-D008", "the operation is no SQL Server's"));
         };
-        let faulty = |fault: &tds::TdsFault| super::fault::not_written(fault);
-        let recorded = ledger::recorded(connected, &self.objects, delivery.idempotency).await.map_err(|fault| faulty(&fault))?;
+        let recorded = ledger::recorded(connected, &self.objects, delivery.idempotency).await.map_err(|fault| not_written(&fault))?;
         if recorded.is_some() {
             return Ok(vec![format!("-- nothing: {} holds this very delivery", self.objects.ledger)]);
         }
@@ -82,43 +82,11 @@ impl Inner {
         };
         let bound = self.bound(connected, &found, write).await?;
         let row = Row::new(0, delivery, prepared, &bound)?;
-        let standing = look(connected, &bound, &row).await.map_err(|fault| faulty(&fault))?;
-        let base = if write.compare == Compare::Off { None } else { base(connected, self, &row).await.map_err(|fault| faulty(&fault))? };
+        let standing = look(connected, &bound, &row).await.map_err(|fault| not_written(&fault))?;
+        let base =
+            if write.compare == Compare::Off { None } else { base(connected, self, &row).await.map_err(|fault| not_written(&fault))? };
         let job = Job { place: found.place, bound: &bound, write, objects: &self.objects, conflicts: &self.conflicts };
-        self.draft_table(connected, &job, row, standing, base.as_ref())
-    }
-
-    /// The steps of `batch::run`, written down.
-    fn draft_table(
-        &self,
-        connected: &Connected,
-        job: &Job<'_>,
-        row: Row<'_>,
-        standing: Option<Standing>,
-        base: Option<&Base>,
-    ) -> Result<Vec<String>, DeliveryError> {
-        let plan = match plan(job, &row, standing.as_ref(), base) {
-            Plan::Refused(error) => return Err(error),
-            plan @ Plan::Write { .. } => plan,
-        };
-        let group = Group { intent: row.delivery.intent, spoken: row.spoken(), rows: vec![row] };
-        let stages = Stages::new(job, &group);
-        let mut steps: Vec<String> = stages.all().map(|stage| stage.create(connected.stage_collation.as_deref())).collect();
-        steps.extend(loaded(stages.first(), &stages.first_rows(&group)));
-        steps.push(begin(&stages));
-        let standing: BTreeMap<usize, Standing> = standing.into_iter().map(|standing| (0, standing)).collect();
-        let plans = [plan];
-        if let Some(keys) = &stages.keys {
-            steps.push(keys.look_at_records(job.objects));
-            steps.extend(loaded(&stages.rows, &stages.compared_rows(job.bound, &group, &plans, &standing)));
-        }
-        let script = Script::new(job, &group, &stages, &plans, &BTreeMap::new());
-        if let Some(seen) = &stages.seen {
-            steps.extend(loaded(seen, &stages.seen_rows(job.bound, script.rows(act::UPDATE), &standing)));
-        }
-        steps.push(script.text());
-        steps.push(COMMIT.to_owned());
-        Ok(steps)
+        draft_table(connected, &job, row, standing, base.as_ref())
     }
 
     /// The steps of `procedure::write`, written down.
@@ -136,6 +104,38 @@ impl Inner {
             COMMIT.to_owned(),
         ]
     }
+}
+
+/// The steps of `batch::run`, written down.
+fn draft_table(
+    connected: &Connected,
+    job: &Job<'_>,
+    row: Row<'_>,
+    standing: Option<Standing>,
+    base: Option<&Base>,
+) -> Result<Vec<String>, DeliveryError> {
+    let plan = match plan(job, &row, standing.as_ref(), base) {
+        Plan::Refused(error) => return Err(error),
+        plan @ Plan::Write { .. } => plan,
+    };
+    let group = Group { intent: row.delivery.intent, spoken: row.spoken(), rows: vec![row] };
+    let stages = Stages::new(job, &group);
+    let mut steps: Vec<String> = stages.all().map(|stage| stage.create(connected.stage_collation.as_deref())).collect();
+    steps.extend(loaded(stages.first(), &stages.first_rows(&group)));
+    steps.push(begin(&stages));
+    let standing: BTreeMap<usize, Standing> = standing.into_iter().map(|standing| (0, standing)).collect();
+    let plans = [plan];
+    if let Some(keys) = &stages.keys {
+        steps.push(keys.look_at_records(job.objects));
+        steps.extend(loaded(&stages.rows, &stages.compared_rows(job.bound, &group, &plans, &standing)));
+    }
+    let script = Script::new(job, &group, &stages, &plans, &BTreeMap::new());
+    if let Some(seen) = &stages.seen {
+        steps.extend(loaded(seen, &stages.seen_rows(job.bound, script.rows(act::UPDATE), &standing)));
+    }
+    steps.push(script.text());
+    steps.push(COMMIT.to_owned());
+    Ok(steps)
 }
 
 /// Rows that are loaded into a stage.
