@@ -75,7 +75,8 @@ fn lines(headers: &[(String, String)], into: &mut String) {
     }
 }
 
-fn cut(mut text: String) -> String {
+/// At most as long as an exchange may be.
+pub(super) fn cut(mut text: String) -> String {
     if text.len() > Exchange::LONGEST {
         text.truncate(text.floor_char_boundary(Exchange::LONGEST - CUT.len()));
         text.push_str(CUT);

@@ -3,7 +3,7 @@
 use crate::audit::EntryOutcome;
 use crate::cli::opened::{Keys, parts, runtime, who};
 use crate::cli::{Exit, Session};
-use crate::declare::config::{Secret, TargetSpec};
+use crate::declare::config::{Secret, TargetPlace, TargetSpec};
 use crate::declare::connector::soap::ElementPath;
 use crate::declare::connector::{FieldKind, Operation, TargetFile};
 use crate::deliver::{Answer, AnyTarget, DeliveryError, Exchange};
@@ -33,7 +33,8 @@ pub struct Arguments {
     /// What is done with the record
     #[arg(long, value_enum, default_value_t = Intent::Write)]
     pub intent: Intent,
-    /// Print the exact request, secrets masked; nothing is sent and no secret is read
+    /// Print the exact request, secrets masked; nothing is sent and no secret is read. Of a SQL Server: the statements and typed values, as its
+    /// catalogue and the record want them; it is read for that, and nothing is written
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -79,9 +80,17 @@ fn called(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
         let found = project.config.targets.iter().zip(&project.targets).find(|(spec, _)| *spec.name == *arguments.target);
         let Some((spec, file)) = found else { return Err(no_target(session, arguments, project.config.targets.iter().map(|t| &*t.name))) };
         let mut spec = spec.clone();
-        // No secret is read: none can be shown.
+        let is_server = matches!(spec.place, TargetPlace::Server(_));
         for secret in spec.place.secrets_mut() {
-            secret.value = Secret::from_bytes("‹hidden›".into()).ok();
+            // A SQL Server is asked for its catalogue, and what is printed holds no login; of the others no secret is read: none can be shown.
+            secret.value = if is_server {
+                Some(session.environment.secret(&secret.source).map_err(|problem| {
+                    session.terminal.problem(&problem);
+                    Exit::Failed
+                })?)
+            } else {
+                Secret::from_bytes("‹hidden›".into()).ok()
+            };
         }
         return dry_run(arguments, &spec, file, session);
     }
@@ -207,7 +216,7 @@ fn delivery(arguments: &Arguments, spec: &TargetSpec, operation: &Operation, pay
 fn dry_run(arguments: &Arguments, spec: &TargetSpec, file: &Arc<TargetFile>, session: &mut Session) -> Result<Exit, Exit> {
     let target = AnyTarget::new(spec, file.clone(), &[]);
     let drafts = match (wanted(arguments, spec, file, session)?, &target) {
-        (Wanted::Operation(delivery), target) => target.draft(&delivery),
+        (Wanted::Operation(delivery), target) => runtime(session)?.block_on(target.draft(&delivery)),
         (Wanted::Plain(values), AnyTarget::Soap(target)) => {
             Some(target.draft_call(&arguments.operation, &values).map(|request| vec![request]))
         }
@@ -223,7 +232,12 @@ fn dry_run(arguments: &Arguments, spec: &TargetSpec, file: &Arc<TargetFile>, ses
     } else {
         session.terminal.data(&drafts.join("\n\n"));
     }
-    session.terminal.note("nothing was sent; ‹…› stands for what only a login or a look-up gives");
+    session.terminal.note(match &target {
+        AnyTarget::SqlServer(_) => "nothing was written: the server was asked for its catalogue and for what stands",
+        AnyTarget::Sqlite(_) | AnyTarget::Ndjson(_) | AnyTarget::Http(_) | AnyTarget::Soap(_) => {
+            "nothing was sent; ‹…› stands for what only a login or a look-up gives"
+        }
+    });
     Ok(Exit::Fine)
 }
 
@@ -243,7 +257,7 @@ struct Came {
 fn send(arguments: &Arguments, spec: &TargetSpec, file: &Arc<TargetFile>, parts: &Parts, session: &mut Session) -> Result<Exit, Exit> {
     let target = AnyTarget::new(spec, file.clone(), &[]);
     let wanted = wanted(arguments, spec, file, session)?;
-    if matches!(target, AnyTarget::Sqlite(_) | AnyTarget::Ndjson(_) | AnyTarget::SqlServer(_)) {
+    if matches!(target, AnyTarget::Sqlite(_) | AnyTarget::Ndjson(_)) {
         return Err(no_requests(session, file));
     }
     let (intent, record) = match &wanted {

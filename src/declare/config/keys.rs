@@ -248,13 +248,13 @@ pub(super) const MULTI_SUBNET: Key = key(
     "With `server`: the name has an address in each subnet (an availability group's listener); all are tried at once.",
     "true",
 );
-pub(super) const ENCRYPTIONS: &[&str] = &["required", "login", "off"];
+pub(super) const ENCRYPTIONS: &[&str] = &["required", "strict", "login", "off"];
 pub(super) const ENCRYPT: Key = key(
     "encrypt",
     Form::Words(ENCRYPTIONS),
     Need::Default("required"),
-    "With `server`: `required`: everything travels in TLS and the server's certificate is checked. `login`: only the login does. `off`: nothing does, \
-     which is for a server on this machine.",
+    "With `server`: `required`: everything travels in TLS and the server's certificate is checked. `strict`: the same by TDS 8.0, TLS before \
+     everything else, as SQL Server 2022 and later may want it. `login`: only the login does. `off`: nothing does, which is for a server on this machine.",
     "\"required\"",
 );
 pub(super) const TRUST_ANY_CERTIFICATE: Key = key(
