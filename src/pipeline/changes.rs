@@ -162,6 +162,7 @@ fn change(
     evidence: Option<&Evidence>,
     now: &Decision,
 ) -> Change {
+    let model = rulebook.matching.model.as_ref().map_or(Digest([0; 32]), |model| model.digest);
     Change {
         identity,
         before: Verdict {
@@ -171,7 +172,7 @@ fn change(
             by: before.by.clone(),
         },
         now: Verdict { outcome: now.outcome, customer: now.customer.clone(), probability: now.probability, by: now.by.clone() },
-        other_mapping: mapping != rulebook.digest,
+        other_mapping: mapping != rulebook.digest || evidence.is_some_and(|evidence| evidence.model != model),
         why: why(before, evidence, now),
     }
 }
@@ -179,9 +180,10 @@ fn change(
 /// What led to another decision, said by rules, candidates and bits.
 fn why(before: &CurrentDecision, evidence: Option<&Evidence>, now: &Decision) -> Vec<String> {
     let mut said = Vec::new();
-    let name = |by: &Option<LinkedBy>| by.as_ref().map_or("nothing".to_owned(), |by| format!("`{}`", by.name()));
-    if before.by != now.by {
-        said.push(format!("{} decides, not {}", name(&now.by), name(&before.by)));
+    match (&before.by, &now.by) {
+        (Some(was), Some(is)) if was != is => said.push(format!("`{}` decides, not `{}`", is.name(), was.name())),
+        (Some(was), None) => said.push(format!("`{}` decides no more", was.name())),
+        _ => {}
     }
     if now.outcome == Outcome::NotPermitted || before.outcome == Outcome::NotPermitted {
         said.push("the lawful basis differs".to_owned());
@@ -217,6 +219,9 @@ fn why(before: &CurrentDecision, evidence: Option<&Evidence>, now: &Decision) ->
         (None, Some(is)) => said.push(format!("{} was no candidate before", is.customer.as_str())),
         (Some(was), None) => said.push(format!("{} is no candidate any more", was.customer.as_str())),
         (None, None) => {}
+    }
+    if old.lookups != new.lookups {
+        said.push("Kith's own tables of names and places are others".to_owned());
     }
     if said.is_empty() {
         said.push("the evidence is the same: what `decide` asks for differs".to_owned());

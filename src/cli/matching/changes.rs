@@ -121,7 +121,7 @@ fn one(out: &mut String, change: &Change) {
     line(out, format_args!("    was   {}", verdict(&change.before)));
     line(out, format_args!("    now   {}", verdict(&change.now)));
     if !change.other_mapping {
-        line(out, format_args!("    this mapping decided before: the CRM changed since, and the next run decides again"));
+        line(out, format_args!("    this mapping decided before: the CRM, the profile or this version of Kith is another"));
     }
     for why in &change.why {
         line(out, format_args!("    why   {why}"));

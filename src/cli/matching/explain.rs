@@ -175,7 +175,7 @@ fn rest(out: &mut String, evidence: &Evidence) {
         line(
             out,
             format_args!(
-                "\n  {} more candidates below the floor, all of them together with odds {:.2e}",
+                "\n  {} more below the floor of odds 1 in 1,024, all of them together with odds {:.2e}",
                 evidence.rest_count, evidence.rest_odds
             ),
         );

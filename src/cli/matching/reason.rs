@@ -33,9 +33,9 @@ pub(super) fn reason(decision: &CurrentDecision, evidence: &Evidence, matching: 
             Some(format!("no link: the best is {ahead:.1} times as likely as the next, and {} times are asked for", decide.ahead_of_next))
         }
         (Outcome::Review, None) => Some(format!(
-            "no link below {}; a person is asked since all candidates together have {}, at least {}",
+            "no link: {:.3} % is below {}; a person is asked since all candidates together have at least {}",
+            decision.probability * 100.0,
             percent(decide.link_from),
-            percent(sum),
             percent(decide.ask_a_person_from)
         )),
         (Outcome::NotLinked, _) if evidence.candidates.is_empty() => {
