@@ -20,6 +20,7 @@ mod strings;
 mod train;
 
 pub use decide::{BasisOf, CustomerView, Digests, Permit, decide};
+pub use distance::{jaro_winkler, levenshtein_at_most};
 pub use evaluate::{Bin, Evaluation, Judged, Links, Suggestion, Threshold, evaluate};
 pub use evidence::recompute;
 pub use index::{Index, PreparedCustomer, Preparer, Upsert};
@@ -28,9 +29,9 @@ pub use model::{
     Reuse, TermFrequency,
 };
 pub use reach::{Reach, reach};
-pub use train::{Session, TrainOptions, Trained, TrainedComparison, TrainedLevel, train};
 pub use rulebook::{Decide, Matching, Rule, RuleVerdict};
 pub use standing::{Standing, standing};
+pub use train::{Session, TrainOptions, Trained, TrainedComparison, TrainedLevel, train};
 
 #[cfg(test)]
 mod tests;

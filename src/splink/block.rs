@@ -325,7 +325,15 @@ impl<'f> Rule<'f> {
     }
 
     /// Gives the candidates with these numbers, those of `earlier` rules left out.
-    pub(super) fn each(&self, from: u64, to: u64, ranks: &Ranks, earlier: &[Self], shared: &mut Vec<Shared>, give: &mut dyn FnMut(u32, u32)) {
+    pub(super) fn each(
+        &self,
+        from: u64,
+        to: u64,
+        ranks: &Ranks,
+        earlier: &[Self],
+        shared: &mut Vec<Shared>,
+        give: &mut dyn FnMut(u32, u32),
+    ) {
         let mut entry = self.before.partition_point(|before| *before <= from).saturating_sub(1);
         let mut number = from;
         while number < to {

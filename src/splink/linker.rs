@@ -96,12 +96,12 @@ impl<'f> Compiled<'f> {
         let compute = |node: &Node, classes: &Classes| -> Computed<'f> {
             let value = |row: &u32| {
                 let row = usize::try_from(*row).unwrap_or(usize::MAX);
-                match node {
-                    _ if row >= frame.rows => Val::Null,
-                    // A column as it is stays in the frame.
-                    Node::Column(_, at) => frame.columns.get(*at).and_then(|column| column.cell(row)).map_or(Val::Null, Val::text),
-                    node => of_row(node, frame, row).owned(),
+                if row >= frame.rows {
+                    return Val::Null;
                 }
+                // A column as it is stays in the frame.
+                let Node::Column(_, at) = node else { return of_row(node, frame, row).owned() };
+                frame.columns.get(*at).and_then(|column| column.cell(row)).map_or(Val::Null, Val::text)
             };
             Arc::new(classes.example.iter().map(value).collect())
         };
@@ -420,7 +420,8 @@ impl Frequencies {
                 }
             }
         }
-        let of: Vec<f64> = counts.iter().enumerate().map(|(id, n)| if id == 0 { f64::NAN } else { bytes::number(*n) / bytes::number(total) }).collect();
+        let of: Vec<f64> =
+            counts.iter().enumerate().map(|(id, n)| if id == 0 { f64::NAN } else { bytes::number(*n) / bytes::number(total) }).collect();
         let bits = of.iter().map(|f| libm::log2(*f)).collect();
         Self { column, of, bits }
     }

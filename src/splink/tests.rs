@@ -12,7 +12,7 @@ fn read(json: &str) -> Result<Settings, String> {
     let told = checked.problems.0.iter().map(|p| {
         let at = match &p.place {
             Place::InFile(file, span) => file.text.get(span.start..span.end).unwrap_or_default().to_owned(),
-            other => other.to_string(),
+            Place::Path(_) | Place::Line(..) | Place::Named(_) => p.place.to_string(),
         };
         format!("{} at `{at}`: {}", p.code, p.message)
     });
@@ -114,7 +114,7 @@ fn the_comparison_library_runs() {
             let frame = frame(&settings, &["unique_id", "a"], &[&[&["1", left]], &[&["2", right]]]);
             let found = all(&settings, &frame);
             assert_eq!(found.values().next().map(|(_, gammas, _)| gammas[0]), Some(expected), "{condition} {left} {right}");
-            let cells = |side: Side, _: &str| Some(if side == Side::Left { left } else { right });
+            let cells = |side: Side, _: usize| Some(if side == Side::Left { left } else { right });
             assert_eq!(settings.gamma(0, &cells), expected, "one pair at a time: {condition} {left} {right}");
         }
     }
@@ -122,8 +122,10 @@ fn the_comparison_library_runs() {
 
 #[test]
 fn a_distance_in_km_is_splinks() {
-    let inner = r#"sin( radians("a_l") ) * sin( radians("a_r") ) + cos( radians("a_l") ) * cos( radians("a_r") ) * cos( radians("b_r" - "b_l") )"#;
-    let condition = format!("cast( acos( case when ({inner}) > 1 then 1 when ({inner}) < -1 then -1 else ({inner}) end ) * 6371 as float ) <= 344");
+    let inner =
+        r#"sin( radians("a_l") ) * sin( radians("a_r") ) + cos( radians("a_l") ) * cos( radians("a_r") ) * cos( radians("b_r" - "b_l") )"#;
+    let condition =
+        format!("cast( acos( case when ({inner}) > 1 then 1 when ({inner}) < -1 then -1 else ({inner}) end ) * 6371 as float ) <= 344");
     let settings = model(&condition, &["1=1"], "link_only").unwrap();
     for (paris, expected) in [(["48.8566", "2.3522"], 1), (["48.8", "2.3522"], 0)] {
         let frame = frame(&settings, &["unique_id", "a", "b"], &[&[&["1", "51.5074", "-0.1278"]], &[&["2", paris[0], paris[1]]]]);
@@ -150,7 +152,8 @@ fn what_is_not_understood_is_told_at_its_place() {
 
 #[test]
 fn each_pair_is_charged_to_the_first_rule_and_the_lesser_id_is_left() {
-    let settings = model(r#""a_l" = "a_r""#, &[r#"l."a" = r."a""#, r#"substr(l.b, 1, 1) = substr(r.b, 1, 1) AND l.b <> r.b"#], "dedupe_only").unwrap();
+    let settings =
+        model(r#""a_l" = "a_r""#, &[r#"l."a" = r."a""#, "substr(l.b, 1, 1) = substr(r.b, 1, 1) AND l.b <> r.b"], "dedupe_only").unwrap();
     let frame = frame(&settings, &["unique_id", "a", "b"], &[&[&["10", "x", "p1"], &["9", "x", "p2"], &["8", "", "p3"], &["7", "y", "q"]]]);
     let found = all(&settings, &frame);
     let pairs: Vec<(&str, &str, usize)> = found.iter().map(|((l, r), (rule, ..))| (&**l, &**r, *rule)).collect();

@@ -34,6 +34,7 @@ mod soap_connectors;
 mod soap_contract;
 mod soap_target;
 mod sources;
+mod splink_peer;
 mod sqlserver_conflicts;
 mod sqlserver_customers;
 mod sqlserver_target;
@@ -41,6 +42,7 @@ mod store;
 mod targets;
 mod tds_peer;
 mod tidy;
+mod training;
 
 #[path = "../support/mod.rs"]
 mod support;

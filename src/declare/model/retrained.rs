@@ -98,12 +98,22 @@ mod tests {
         let model = read(&file, None).value.unwrap();
         let level = |label: &str, m, u| TrainedLevel { label: label.into(), m, u, exact: false };
         let trained = Trained {
-            comparisons: vec![TrainedComparison { name: "city".into(), levels: vec![level("same", Some(0.75), Some(0.000_000_2)), level("other", Some(0.25), None)] }],
+            comparisons: vec![TrainedComparison {
+                name: "city".into(),
+                levels: vec![level("same", Some(0.75), Some(0.000_000_2)), level("other", Some(0.25), None)],
+            }],
             sessions: Vec::new(),
             share: Some(0.5),
             seen: (10, 200),
         };
-        let from = Provenance { date: "2026-11-27".into(), seed: 7, data: "ab".into(), recall: "0.8".into(), seen: (10, 200), untrained: trained.untrained() };
+        let from = Provenance {
+            date: "2026-11-27".into(),
+            seed: 7,
+            data: "ab".into(),
+            recall: "0.8".into(),
+            seen: (10, 200),
+            untrained: trained.untrained(),
+        };
         let again = retrained(&file, &model, &trained, &from).unwrap();
         assert!(again.contains("# weights of ours\n") && again.contains("# guessed") && again.contains("# best"), "{again}");
         assert!(again.starts_with("# trained: by kith match train on 2026-11-27, seed 7"), "{again}");
