@@ -363,6 +363,10 @@ impl<'f> Rule<'f> {
     }
 
     fn holds(&self, left: u32, right: u32, shared: &mut Vec<Shared>) -> bool {
-        self.common(left, right).is_some() && self.rest_holds(left, right, shared)
+        let common = match (&self.left, &self.right) {
+            (Keys::One(ours), Keys::One(theirs)) => ours.get(at(left)).is_some_and(|key| *key != 0 && theirs.get(at(right)) == Some(key)),
+            _ => self.common(left, right).is_some(),
+        };
+        common && self.rest_holds(left, right, shared)
     }
 }

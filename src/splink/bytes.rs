@@ -9,7 +9,7 @@ pub(super) fn number(n: usize) -> f64 {
 }
 
 /// Without the common start and end, which change no edit distance.
-fn differing<'a>(a: &'a [u8], b: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+pub(super) fn differing<'a>(a: &'a [u8], b: &'a [u8]) -> (&'a [u8], &'a [u8]) {
     let start = a.iter().zip(b).take_while(|(x, y)| x == y).count();
     let (a, b) = (a.get(start..).unwrap_or_default(), b.get(start..).unwrap_or_default());
     let end = a.iter().rev().zip(b.iter().rev()).take_while(|(x, y)| x == y).count();

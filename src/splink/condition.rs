@@ -66,7 +66,8 @@ pub(super) enum Node {
     Shared(usize),
 }
 
-fn bit(order: Ordering) -> u8 {
+/// The bit of [`Node::Compare`] for an order.
+pub(super) fn bit(order: Ordering) -> u8 {
     match order {
         Ordering::Less => 1,
         Ordering::Equal => 2,

@@ -8,6 +8,7 @@ pub mod bytes;
 mod condition;
 mod frame;
 mod function;
+mod ladder;
 mod linker;
 mod locate;
 mod moment;

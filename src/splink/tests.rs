@@ -1,5 +1,6 @@
 //! Promises of the whole: a model and records in, scores out.
 
+use super::linker::Compiled;
 use super::{Frame, FrameBuilder, Linker, Scores, Settings, Side};
 use crate::diagnose::{Place, SourceFile};
 use proptest::prelude::*;
@@ -184,6 +185,32 @@ fn missing_probabilities_are_splinks_defaults() {
     }
 }
 
+/// Levels in the forms that run as steps, and some whose parts are swapped, exchanged or of two columns.
+const LADDERS: [&[&str]; 6] = [
+    &[
+        "a_l IS NULL OR a_r IS NULL",
+        "a_l = a_r",
+        "jaro_winkler_similarity(a_l, a_r) >= 0.92",
+        "jaro_winkler_similarity(a_l, a_r) > 0.7",
+        "jaro_similarity(a_r, a_l) >= 0.4",
+    ],
+    &["a_l = b_r AND b_l = a_r", "a_l = a_r", "levenshtein(a_l, a_r) <= 1", "levenshtein(a_l, a_r) < 3", "levenshtein(a_l, b_r) >= 4"],
+    &[
+        "a_l IS NULL",
+        "damerau_levenshtein(a_l, a_r) <= 0",
+        "damerau_levenshtein(a_l, a_r) <= 1.5",
+        "damerau_levenshtein(a_l, a_r) <= 2",
+        "jaccard(a_l, a_r) >= 0.5",
+    ],
+    &[
+        "try_strptime(a_l, '%d') IS NULL OR a_r IS NULL",
+        "abs(epoch(try_strptime(a_l, '%d')) - epoch(try_strptime(a_r, '%d'))) <= 86400",
+        "lower(a_l) = b_r OR b_l = 'ab'",
+    ],
+    &["substr(a_l, 1, 1) = substr(b_r, 1, 1) AND levenshtein(a_l, b_r) = 1", "a_r = lower(a_l)", "length(a_l) = length(b_r)"],
+    &["nullif(a_l, 'a') = nullif(a_r, 'b')", "jaro_winkler_similarity(nullif(a_l, ''), lower(b_r)) >= 0.5", "a_r = 'ab' AND a_l = b_r"],
+];
+
 const TEXTS: &str = "[ab]{0,3}";
 
 proptest! {
@@ -208,6 +235,28 @@ proptest! {
                 let same = |x: &str, y: &str| !x.is_empty() && x == y;
                 let rule = [same(a, c), same(b, d), same(a, d) && same(b, c)].iter().position(|holds| *holds);
                 prop_assert_eq!(first.get(&(n.to_string(), m.to_string())).map(|(rule, ..)| *rule), rule);
+            }
+        }
+    }
+
+    #[test]
+    fn steps_hold_where_the_conditions_do(rows in proptest::collection::vec(("[ab1é]{0,5}", "[ab1é]{0,5}"), 1..9), which in 0..LADDERS.len()) {
+        let mut levels: Vec<_> = LADDERS[which].iter().map(|sql| serde_json::json!({ "sql_condition": sql })).collect();
+        levels.push(serde_json::json!({ "sql_condition": "ELSE" }));
+        let comparison = serde_json::json!({ "output_column_name": "x", "comparison_levels": levels });
+        let settings = read(&serde_json::json!({ "link_type": "dedupe_only", "comparisons": [comparison] }).to_string()).unwrap();
+        let ids: Vec<String> = (0..rows.len()).map(|n| n.to_string()).collect();
+        let cells: Vec<Vec<&str>> = rows.iter().zip(&ids).map(|((a, b), id)| vec![&**id, &**a, &**b]).collect();
+        let cells: Vec<&[&str]> = cells.iter().map(Vec::as_slice).collect();
+        let frame = frame(&settings, &["unique_id", "a", "b"], &[&cells]);
+        let nodes: Vec<_> = settings.comparisons[0].order.iter().map(|(node, _)| node.clone()).collect();
+        let compiled = Compiled::new(&nodes, &frame);
+        for left in 0..u32::try_from(rows.len()).unwrap() {
+            for right in 0..u32::try_from(rows.len()).unwrap() {
+                let (evaluated, steps) = compiled.first_evaluated(left, right);
+                // Columns of digits alone, or of mixed kinds, are evaluated.
+                prop_assert!(steps || rows.iter().any(|(a, b)| format!("{a}{b}").contains('1')), "{:?} has no steps", LADDERS[which]);
+                prop_assert_eq!(compiled.first(left, right, &mut Vec::new()), evaluated, "{:?} {:?} {:?}", LADDERS[which], rows[left as usize], rows[right as usize]);
             }
         }
     }

@@ -29,6 +29,7 @@ mod limits;
 mod linkage;
 mod main_job;
 mod matching;
+mod scoring;
 mod service;
 mod soap_connectors;
 mod soap_contract;

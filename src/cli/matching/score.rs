@@ -85,7 +85,7 @@ fn unwritable(path: &Path, error: &TableError) -> Failure {
 fn scored(arguments: &Arguments) -> Result<Report, Failure> {
     let file = read_text(&arguments.model).map_err(|problem| wrong(problem.into()))?;
     let (settings, warnings) = Settings::read(&file).into_result().map_err(wrong)?;
-    let tables: Vec<(&str, &Path)> = match (&arguments.dedupe, &arguments.left, &arguments.right) {
+    let mut tables: Vec<(&str, &Path)> = match (&arguments.dedupe, &arguments.left, &arguments.right) {
         (Some(one), _, _) => vec![(&*arguments.left_name, one)],
         (None, Some(left), Some(right)) => vec![(&*arguments.left_name, left), (&*arguments.right_name, right)],
         (None, ..) => Vec::new(),
@@ -104,6 +104,12 @@ fn scored(arguments: &Arguments) -> Result<Report, Failure> {
         );
         return Err(wrong(problem.into()));
     }
+    if tables.len() == 2 && arguments.left_name == arguments.right_name {
+        let place = Place::Named("argument --right-name".into());
+        return Err(wrong(Diagnostic::error(ARGUMENT, place, "both tables have one name", "Give each its own").into()));
+    }
+    // Of two tables that are only linked, Splink takes the one whose name comes first as the left side.
+    tables.sort_by_key(|(name, _)| *name);
     let frame = read_tables(&settings, &tables).map_err(wrong)?;
     let linker = Linker::new(&settings, &frame);
     let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);

@@ -72,14 +72,12 @@ fn trained(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
     let named = yaml::read(&source).value.and_then(|tree| tree.get("match")?.get("model")?.shared_text());
     let (Some(name), Some(model)) = (named, parts.rulebook.matching.model.clone()) else {
         let place = Place::Path(arguments.mapping.display().to_string());
-        return Err(problem(
-            session,
-            ARGUMENT,
-            place,
-            "the mapping names no model that could be trained",
-            "Name one under `match`",
-            Exit::Wrong,
-        ));
+        let (message, remedy) = if parts.rulebook.matching.model.is_some() {
+            ("the mapping names a model of Splink's, which Splink trains", "Train it there, or name a model of Kith's")
+        } else {
+            ("the mapping names no model that could be trained", "Name one under `match`")
+        };
+        return Err(problem(session, ARGUMENT, place, message, remedy, Exit::Wrong));
     };
     let path = arguments.mapping.parent().unwrap_or(Path::new("")).join(&*name);
     let file = yaml_at(&path, None).map_err(|p| told(session, p))?;

@@ -43,7 +43,7 @@ pub fn splink(model: &Model, customers: u64) -> Result<Json, Vec<String>> {
             }
             levels.push(json!({ "sql_condition": condition, "label_for_charts": &*level.label, "m_probability": level.m, "u_probability": level.u }));
         }
-        comparisons.push(json!({ "output_column_name": &*comparison.name, "comparison_levels": levels }));
+        comparisons.push(json!({ "output_column_name": column_name(&comparison.name, &comparisons), "comparison_levels": levels }));
     }
     let mut rules = Vec::new();
     for rule in &model.blocking {
@@ -74,6 +74,17 @@ pub fn splink(model: &Model, customers: u64) -> Result<Json, Vec<String>> {
         "blocking_rules_to_generate_predictions": rules,
         "comparisons": comparisons,
     }))
+}
+
+/// A comparison's name as Splink puts it behind `gamma_` without quotes: letters, digits and underscores, none twice.
+fn column_name(name: &str, earlier: &[Json]) -> String {
+    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let taken = |name: &str| {
+        let same = |other: &Json| other.get("output_column_name").and_then(Json::as_str).is_some_and(|o| o.eq_ignore_ascii_case(name));
+        earlier.iter().any(same)
+    };
+    let numbered = (2_u32..).map(|n| format!("{plain}_{n}"));
+    std::iter::once(plain.clone()).chain(numbered).find(|name| !taken(name)).unwrap_or_default()
 }
 
 fn sql_of(part: &KeyPart) -> Option<String> {
