@@ -92,20 +92,20 @@ impl<'f> Ladder<'f> {
     }
 }
 
+/// A computed column of each side, whichever comes first.
+fn sides(a: &Node, b: &Node) -> Option<[usize; 2]> {
+    match (a, b) {
+        (Node::Column(Side::Left, l), Node::Column(Side::Right, r)) | (Node::Column(Side::Right, r), Node::Column(Side::Left, l)) => {
+            Some([*l, *r])
+        }
+        _ => None,
+    }
+}
+
 impl<'f> Parts<'_, 'f> {
     fn values(&self, side: Side, number: usize) -> Option<&Computed<'f>> {
         let [left, right] = self.computed;
         (if side == Side::Left { left } else { right }).get(number)
-    }
-
-    /// A computed column of each side, whichever comes first.
-    fn sides(&self, a: &Node, b: &Node) -> Option<[usize; 2]> {
-        match (a, b) {
-            (Node::Column(Side::Left, l), Node::Column(Side::Right, r)) | (Node::Column(Side::Right, r), Node::Column(Side::Left, l)) => {
-                Some([*l, *r])
-            }
-            _ => None,
-        }
     }
 
     fn step(&self, node: &Node) -> Option<Step<'f>> {
@@ -118,12 +118,12 @@ impl<'f> Parts<'_, 'f> {
                 one_sided.or_else(|| Some(Step::Any(nodes.iter().map(|node| self.step(node)).collect::<Option<_>>()?)))
             }
             Node::Compare(how, a, b) => match (&**a, &**b) {
-                (Node::Column(..), Node::Column(..)) if *how == bit(std::cmp::Ordering::Equal) => self.equal(self.sides(a, b)?),
+                (Node::Column(..), Node::Column(..)) if *how == bit(std::cmp::Ordering::Equal) => self.equal(sides(a, b)?),
                 (Node::Shared(number), Node::Literal(Val::Number(limit))) => self.alike(*number, *how, *limit),
                 (Node::Call(abs, inner), Node::Literal(Val::Number(limit))) if abs.name == "abs" => {
                     let [Node::Call(minus, ends)] = &**inner else { return None };
                     let [x, y] = &**ends else { return None };
-                    (minus.name == "-").then(|| self.sides(x, y)).flatten().and_then(|sides| self.apart(sides, *how, *limit))
+                    (minus.name == "-").then(|| sides(x, y)).flatten().and_then(|sides| self.apart(sides, *how, *limit))
                 }
                 _ => None,
             },
@@ -210,7 +210,7 @@ impl<'f> Parts<'_, 'f> {
             _ => return None,
         };
         let [a, b] = &**arguments else { return None };
-        let [l, r] = self.sides(a, b)?;
+        let [l, r] = sides(a, b)?;
         let texts = [self.values(Side::Left, l)?.clone(), self.values(Side::Right, r)?.clone()];
         let are_texts = |values: &Computed<'f>| matches!(kind(values), Some(Some(Kind::Text | Kind::Null)));
         texts.iter().all(are_texts).then_some(Step::Alike { distance, texts, how, limit })

@@ -41,7 +41,7 @@ fn pairs(count: usize) -> Vec<[String; 2]> {
     let mut out = Vec::new();
     for _ in 0..count {
         let alphabet: Vec<char> = if below(3) == 0 { "aeéèñß李王ø ".chars().collect() } else { "abcdef".chars().collect() };
-        let mut letter = |below: &mut dyn FnMut(u64) -> u64| alphabet[usize::try_from(below(alphabet.len() as u64)).unwrap()];
+        let letter = |below: &mut dyn FnMut(u64) -> u64| alphabet[usize::try_from(below(alphabet.len() as u64)).unwrap()];
         let most = [4, 12, 80][usize::try_from(below(3)).unwrap()];
         let a: Vec<char> = (0..below(most)).map(|_| letter(&mut below)).collect();
         let mut b = a.clone();
