@@ -1,10 +1,11 @@
 //! Blocking keys and rule keys as hashes: records that agree on a rule's parts share a key.
 
 use super::cell::{each, first};
-use super::compare::position;
+use super::compare::{places, position};
 use super::handle::{Handle, bare, local_part, spelled};
 use super::{CountedPart, KeyForm, KeyPart, Matching};
 use crate::normalize::formal_names;
+use crate::splink::KeyOf;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
@@ -68,6 +69,11 @@ enum Part {
         given: Option<usize>,
         family: Option<usize>,
     },
+    /// One side of an equality of a Splink model's rule, and where its columns stand.
+    Sql {
+        key: KeyOf,
+        places: Vec<Option<usize>>,
+    },
 }
 
 /// A rule's parts on one side.
@@ -99,6 +105,10 @@ impl Keys {
                     KeyPart::SpelledInHandle { handle, given, family } => (
                         Part::Handle { at: position(identity, handle) },
                         Part::Spellings { given: position(customer, given), family: position(customer, family) },
+                    ),
+                    KeyPart::Sql { settings, identity: of_identity, customer: of_customer } => (
+                        Part::Sql { key: of_identity.clone(), places: places(settings, identity) },
+                        Part::Sql { key: of_customer.clone(), places: places(settings, customer) },
                     ),
                 })
                 .unzip();
@@ -171,6 +181,7 @@ fn of_part(part: &Part, cells: &Cells<'_>) -> Vec<String> {
             (Some(given), Some(family)) => spellings(first(given), first(family)),
             _ => Vec::new(),
         },
+        Part::Sql { key, places } => key.key(&|column| cell(places.get(column)?)).into_iter().collect(),
     }
 }
 

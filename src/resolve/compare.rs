@@ -5,6 +5,7 @@ use super::distance::{jaro_winkler, levenshtein_at_most};
 use super::handle::{Handle, local_part, spelled};
 use super::{Compared, Comparison, HandleAgreement, LevelTest, Model, NameAgreement};
 use crate::normalize::same_given_name;
+use crate::splink::{Settings, Side};
 use std::sync::Arc;
 
 /// Where a model's fields stand in the cells of both sides; `None` where the mapping does not declare the field.
@@ -20,9 +21,28 @@ pub(super) struct Plan {
 /// Positions of one comparison's fields.
 #[derive(Clone, Debug)]
 enum Columns {
-    Field { identity: Option<usize>, customer: Option<usize> },
-    NameAndHandle { identity: [Option<usize>; 3], customer: [Option<usize>; 2] },
-    HandleReuse { handle: Option<usize>, handles: Option<usize>, email: Option<usize>, birth_date: Option<usize>, name: [Option<usize>; 2] },
+    Field {
+        identity: Option<usize>,
+        customer: Option<usize>,
+    },
+    NameAndHandle {
+        identity: [Option<usize>; 3],
+        customer: [Option<usize>; 2],
+    },
+    HandleReuse {
+        handle: Option<usize>,
+        handles: Option<usize>,
+        email: Option<usize>,
+        birth_date: Option<usize>,
+        name: [Option<usize>; 2],
+    },
+    /// By the number of the Splink model's column.
+    Sql {
+        settings: Arc<Settings>,
+        comparison: usize,
+        identity: Vec<Option<usize>>,
+        customer: Vec<Option<usize>>,
+    },
 }
 
 impl Columns {
@@ -34,6 +54,7 @@ impl Columns {
             Self::HandleReuse { handles, email, birth_date, name, .. } => {
                 [handles, email, birth_date].into_iter().chain(name).flatten().copied().collect()
             }
+            Self::Sql { customer, .. } => customer.iter().flatten().copied().collect(),
         }
     }
 }
@@ -49,6 +70,11 @@ pub(super) struct Subject {
 
 pub(super) fn position(names: &[Arc<str>], name: &str) -> Option<usize> {
     names.iter().position(|n| &**n == name)
+}
+
+/// Where the columns of a Splink model stand, by their number.
+pub(super) fn places(settings: &Settings, names: &[Arc<str>]) -> Vec<Option<usize>> {
+    settings.columns().map(|column| names.iter().position(|name| name.eq_ignore_ascii_case(column))).collect()
 }
 
 impl Plan {
@@ -71,6 +97,12 @@ impl Plan {
                     name: [of(name.as_ref().map(|(given, _)| given)), of(name.as_ref().map(|(_, family)| family))],
                 }
             }
+            Compared::Sql { settings, comparison } => Columns::Sql {
+                settings: settings.clone(),
+                comparison: *comparison,
+                identity: places(settings, identity),
+                customer: places(settings, customer),
+            },
         };
         let comparisons: Vec<Columns> = model.comparisons.iter().map(columns).collect();
         let counted = model.term_frequencies.iter().flat_map(|frequency| &frequency.of).filter_map(|part| position(customer, &part.field));
@@ -100,7 +132,7 @@ impl Plan {
                 Columns::NameAndHandle { identity: [_, _, handle], .. } | Columns::HandleReuse { handle, .. } => {
                     at(handle).map(|h| Handle::new(first(h)))
                 }
-                Columns::Field { .. } => None,
+                Columns::Field { .. } | Columns::Sql { .. } => None,
             })
             .collect();
         Subject { cells, handles }
@@ -142,6 +174,14 @@ impl Plan {
                     if let LevelTest::Reuse(kinds) = &level.test { kinds.contains(&reuse) } else { level.test == LevelTest::Else }
                 })
             }
+            Columns::Sql { settings, comparison: number, identity, customer } => {
+                let cells = |side: Side, column: usize| match side {
+                    Side::Left => left(identity.get(column)?),
+                    Side::Right => right(customer.get(column)?),
+                };
+                let gamma = settings.gamma(*number, &cells);
+                comparison.levels.iter().position(|level| level.test == LevelTest::Gamma(gamma))
+            }
         }
     }
 }
@@ -157,7 +197,7 @@ fn field_test(test: &LevelTest, a: &str, b: &str) -> bool {
         LevelTest::StartsWith => any(&starts_with_words),
         LevelTest::SameLocalPart => any(&|x, y| local_part(x) == local_part(y)),
         LevelTest::Else => true,
-        LevelTest::NameAndHandle { .. } | LevelTest::Reuse(_) => false,
+        LevelTest::NameAndHandle { .. } | LevelTest::Reuse(_) | LevelTest::Gamma(_) => false,
     }
 }
 

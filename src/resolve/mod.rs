@@ -23,6 +23,7 @@ mod train;
 
 pub use blocks::{Blocks, blocks};
 pub use decide::{BasisOf, CustomerView, Digests, Permit, decide};
+pub use distance::{jaro_winkler, levenshtein_at_most};
 pub use evaluate::{Bin, Evaluation, Judged, Links, Suggestion, Threshold, evaluate};
 pub use evidence::recompute;
 pub use index::{Index, PreparedCustomer, Preparer, Upsert};

@@ -74,6 +74,8 @@ fn model() -> Model {
             name: "whole".into(),
             of: ["given_name", "family_name"].map(|f| CountedPart { field: f.into(), form: KeyForm::Whole }).to_vec(),
             u: 3e-6,
+            weight: 1.0,
+            least: 0.0,
             shape: Some(3.0),
             together: 2.0,
             typical: 1e-4,

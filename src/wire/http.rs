@@ -357,7 +357,10 @@ impl Client {
                 SendError::Unanswered(chain(&error))
             }
         })?;
-        let over = response.extensions().get::<hyper_util::client::legacy::connect::HttpInfo>().map(|info| info.local_addr());
+        let over = response
+            .extensions()
+            .get::<hyper_util::client::legacy::connect::HttpInfo>()
+            .map(hyper_util::client::legacy::connect::HttpInfo::local_addr);
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
         let (mut body, mut extent) = (Vec::new(), Extent::Whole);

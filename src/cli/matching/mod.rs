@@ -7,8 +7,8 @@ mod evaluate;
 mod explain;
 mod reason;
 mod score;
-mod waterfall;
 mod train;
+mod waterfall;
 
 use super::{Exit, Session};
 

@@ -224,7 +224,7 @@ static MATCH: Record = Record {
             "- { id: same-email, same: [email], decide: link }",
             "Exact evidence, in order.",
         ),
-        Key::optional("model", Shape::Text, "models/retail.yaml", "The linkage model, relative to this file."),
+        Key::optional("model", MODEL, "models/retail.yaml", "The linkage model, relative to this file; or one that Splink saved."),
         Key::required(
             "decide",
             Shape::Record(&DECIDE),
@@ -276,6 +276,23 @@ static RULE: Shape = Shape::Record(&Record {
     ],
     others: None,
 });
+
+const MODEL: Shape = Shape::OneOf(&[
+    Shape::Text,
+    Shape::Record(&Record {
+        doc: "A model that Splink saved, over fields of the names of its columns.",
+        keys: &[
+            Key::required("splink", Shape::Text, "models/splink.json", "The settings JSON, relative to this file."),
+            Key::optional(
+                "cut_above",
+                Shape::Whole { min: 1, max: 1_000_000 },
+                "1000",
+                "A blocking key that more customers share is not followed; 1,000 where nothing is said.",
+            ),
+        ],
+        others: None,
+    }),
+]);
 
 static SAME: Shape = Shape::OneOf(&[
     Shape::Name,

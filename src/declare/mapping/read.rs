@@ -203,10 +203,15 @@ fn matching(
 }
 
 fn read_model(reading: &mut Reading<'_>, node: &Node, models: &ModelText<'_>, sides: Option<Sides<'_>>) -> Option<Model> {
-    let path = node.text()?;
+    let splink = node.get("splink");
+    let path = splink.unwrap_or(node).text()?;
+    let fields = sides.map(|s| model::Fields { identities: s.identities, customers: s.customers });
     match models(path) {
         Ok(file) => {
-            let checked = model::read(&file, sides.map(|s| model::Fields { identities: s.identities, customers: s.customers }));
+            let checked = match splink {
+                None => model::read(&file, fields),
+                Some(_) => model::splink_import(&file, fields, node.get("cut_above").and_then(Node::whole)),
+            };
             if checked.problems.has_errors() {
                 let errors = checked.problems.counts().0;
                 let mut told = Diagnostic::error(

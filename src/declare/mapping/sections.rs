@@ -9,6 +9,7 @@ use crate::model::{Audience, AudienceSet};
 use crate::normalize::{Cleaner, CustomerFields, Extract, Field, Finder, IdentityFields};
 use crate::policy::{Basis, Retain};
 use crate::resolve::{Compared, Decide, KeyPart, Model, OnePerson, Rule, RuleVerdict};
+use crate::splink::Settings;
 use std::sync::Arc;
 
 /// How often a link by an exact rule is right, where the mapping does not say.
@@ -267,6 +268,10 @@ pub(super) fn model_fields(model: &Model) -> (Vec<Arc<str>>, Vec<Arc<str>>) {
                 identity.push(handle.clone());
                 customer.extend([given.clone(), family.clone()]);
             }
+            KeyPart::Sql { settings, identity: left, customer: right } => {
+                identity.extend(columns(settings, &left.columns()));
+                customer.extend(columns(settings, &right.columns()));
+            }
         }
     }
     customer.extend(model.term_frequencies.iter().flat_map(|t| &t.of).map(|p| p.field.clone()));
@@ -285,9 +290,19 @@ pub(super) fn model_fields(model: &Model) -> (Vec<Arc<str>>, Vec<Arc<str>>) {
                 customer.extend([handles, email, birth_date].into_iter().flatten().cloned());
                 customer.extend(name.iter().flat_map(|(given, family)| [given.clone(), family.clone()]));
             }
+            Compared::Sql { settings, comparison } => {
+                let read: Vec<Arc<str>> = columns(settings, &settings.compared(*comparison)).collect();
+                identity.extend(read.iter().cloned());
+                customer.extend(read);
+            }
         }
     }
     (identity, customer)
+}
+
+/// The fields that a Splink model's columns are, by their numbers: names of fields are in lower case.
+fn columns<'s>(settings: &'s Settings, numbers: &'s [usize]) -> impl Iterator<Item = Arc<str>> + 's {
+    settings.columns().enumerate().filter(|(number, _)| numbers.contains(number)).map(|(_, name)| name.to_ascii_lowercase().into())
 }
 
 fn same_pairs(left: &[(usize, usize)], right: &[(usize, usize)]) -> bool {

@@ -40,7 +40,8 @@ use super::lock::FolderLock;
 use super::ring::KeyRing;
 use super::{
     CustomersStep, DecideStep, DropStep, Due, EndpointState, IdentityRow, IdentityWork, IntakeBatch, IntakeOutcome, KnownCustomers, Letter,
-    LetterId, LetterOutcome, LinkedAccount, OutboxRow, ReceiptBatch, ReplayStep, SendBatch, Spent, Store, StoreError, StoredProfile, Totals,
+    LetterId, LetterOutcome, LinkedAccount, OutboxRow, ReceiptBatch, ReplayStep, SendBatch, Spent, Store, StoreError, StoredProfile,
+    Totals,
 };
 use crate::audit::{HashKey, MasterKey};
 use crate::model::{CustomerId, DeliveryId, Digest, Intended, TargetId, Timestamp};
