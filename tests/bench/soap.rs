@@ -177,7 +177,7 @@ async fn bare(url: String, session: String, at_once: u32) -> Result<f64, Failure
     .await
 }
 
-const ZEEP: &str = r#"
+const ZEEP: &str = r"
 import sys, time, zeep
 from zeep import xsd
 wsdl, url, session, calls = sys.argv[1:5]
@@ -190,7 +190,7 @@ one(0)
 started = time.time()
 for n in range(int(calls)): one(n)
 print(int(calls) / (time.time() - started))
-"#;
+";
 
 fn zeep(folder: &Path, url: &str, session: &str) -> Option<f64> {
     let output = Command::new("python3")
