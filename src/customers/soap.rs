@@ -29,7 +29,7 @@ const MOST_ROWS: u64 = 200_000_000;
 /// Columns of a row: `SugarCRM`'s widest modules have some hundred.
 const MOST_COLUMNS: usize = 2_000;
 
-/// A query with its first page, from which the columns are known.
+/// A query with its first page: what stands there, and what the WSDL declares, are the columns.
 pub(super) struct Soap {
     source: Source,
     page: Option<Page>,
@@ -87,11 +87,17 @@ impl Soap {
             Caller::new((*rows.service).clone(), Arc::new(file)).ok_or_else(|| fail("its target file is not of kind `soap`".into()))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| fail(format!("no runtime can be had: {error}")))?;
-        let source = Source { caller, query, runtime, name };
+        let source = Source { caller, query, runtime, name: name.clone() };
         let page = source.page(&From::Start, 0)?;
         let mut header: Vec<Arc<str>> = source.query.columns.iter().map(|(name, _)| name.clone()).collect();
+        // An element that nobody on the first page has is a column all the same, where the WSDL declares it.
+        let declared = if source.query.entries.is_none() {
+            source.caller.answer_names(&source.query.call.operation, &source.query.rows).map_err(|error| fail(error.to_string()))?
+        } else {
+            Vec::new()
+        };
         let mut seen: std::collections::HashSet<Arc<str>> = header.iter().cloned().collect();
-        for (name, _) in page.rows.iter().flatten() {
+        for name in page.rows.iter().flatten().map(|(name, _)| name).chain(&declared) {
             if header.len() < MOST_COLUMNS && seen.insert(name.clone()) {
                 header.push(name.clone());
             }

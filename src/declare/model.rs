@@ -5,11 +5,13 @@ mod format;
 mod read;
 mod retrained;
 mod splink_export;
+mod splink_import;
 
 pub use format::{SHAPE, schema};
 pub use read::{Fields, read};
 pub use retrained::{Provenance, retrained};
 pub use splink_export::splink;
+pub use splink_import::splink_import;
 
 #[cfg(test)]
 mod tests;

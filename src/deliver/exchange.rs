@@ -105,6 +105,7 @@ mod tests {
             headers: vec![("set-cookie".into(), "sid=k2".into())],
             body: format!("you sent Bearer s3cr3t-t0ken{}", "ä".repeat(Exchange::LONGEST)).into_bytes(),
             extent: Extent::Whole,
+            over: None,
         };
         let kept = exchange(&request, Some("{}"), Some(&reply), &content(&reply));
         let (sent, came) = (kept.request.reveal(), kept.answer.reveal());

@@ -137,6 +137,7 @@ pages! {
     "KITH-L023" "a column that a table lacks"
     "KITH-L024" "a table that can't be scored"
     "KITH-L025" "a model that Splink can't say"
+    "KITH-L026" "a Splink model that a mapping can't use"
     "KITH-M001" "the file is not YAML as Kith reads it"
     "KITH-M002" "a YAML feature that Kith refuses"
     "KITH-M003" "a file that is too large, too deep or not text"

@@ -28,14 +28,19 @@ pub fn read_tables(settings: &Settings, tables: &[(&str, &Path)]) -> Result<Fram
 
 fn read_table(builder: &mut FrameBuilder, settings: &Settings, name: &str, path: &Path) -> Result<(), Problems> {
     let shown = path.display().to_string();
-    let unreadable = |why: String| Problems::from(Diagnostic::error(UNREADABLE, Place::Path(shown.clone()), why, "Give a CSV file in UTF-8, plain or gzip"));
+    let unreadable = |why: String| {
+        Problems::from(Diagnostic::error(UNREADABLE, Place::Path(shown.clone()), why, "Give a CSV file in UTF-8, plain or gzip"))
+    };
     let file = Watched::open(path).map_err(|error| unreadable(error.to_string()))?;
     let mut reader = csv::ReaderBuilder::new().has_headers(true).flexible(false).buffer_capacity(1 << 18).from_reader(file);
     let header = reader.headers().map_err(|_csv| unreadable("the header can't be read".into()))?.clone();
     let header: Vec<&str> = header.iter().map(|name| name.trim_start_matches('\u{feff}')).collect();
     let refused = |error: FrameError, line: u64| match error {
         FrameError::Columns(problems) => problems,
-        other => Diagnostic::error(BAD_TABLE, Place::Line(shown.clone(), line), other.to_string(), "Correct the row, or leave the column out").into(),
+        FrameError::LongCell { .. } | FrameError::NoId { .. } | FrameError::TooMany => {
+            Diagnostic::error(BAD_TABLE, Place::Line(shown.clone(), line), error.to_string(), "Correct the row, or leave the column out")
+                .into()
+        }
     };
     builder.table(settings, name, &header).map_err(|error| refused(error, 1))?;
     let mut record = csv::StringRecord::new();
@@ -45,12 +50,20 @@ fn read_table(builder: &mut FrameBuilder, settings: &Settings, name: &str, path:
             Ok(false) => return Ok(()),
             Err(error) => {
                 let line = error.position().map_or(0, csv::Position::line);
-                let what = match error.kind() {
-                    csv::ErrorKind::Utf8 { .. } => "the row is not UTF-8",
-                    csv::ErrorKind::UnequalLengths { .. } => "the row has another number of cells than the header",
-                    _ => "the row can't be read",
+                let what = if matches!(error.kind(), csv::ErrorKind::Utf8 { .. }) {
+                    "the row is not UTF-8"
+                } else if matches!(error.kind(), csv::ErrorKind::UnequalLengths { .. }) {
+                    "the row has another number of cells than the header"
+                } else {
+                    "the row can't be read"
                 };
-                return Err(Diagnostic::error(BAD_TABLE, Place::Line(shown.clone(), line), what, "Write the file again as RFC 4180 has it").into());
+                return Err(Diagnostic::error(
+                    BAD_TABLE,
+                    Place::Line(shown.clone(), line),
+                    what,
+                    "Write the file again as RFC 4180 has it",
+                )
+                .into());
             }
         }
         let line = record.position().map_or(0, csv::Position::line);
@@ -155,7 +168,7 @@ impl<'l, 'f> PairWriter<'l, 'f> {
             }
             columns.push((format!("{factor}{}", comparison.name).into(), Column::Factor(number)));
             if comparison.levels.iter().any(|level| level.term.is_some()) {
-                columns.push((format!("{factor}tf_adj_{}", comparison.name).into(), Column::Adjustment(number)));
+                columns.push((format!("{factor}{frequency}adj_{}", comparison.name).into(), Column::Adjustment(number)));
             }
         }
         columns.push(("match_key".into(), Column::Rule));

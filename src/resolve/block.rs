@@ -1,10 +1,11 @@
 //! Blocking keys and rule keys as hashes: records that agree on a rule's parts share a key.
 
 use super::cell::{each, first};
-use super::compare::position;
+use super::compare::{places, position};
 use super::handle::{Handle, bare, local_part, spelled};
 use super::{CountedPart, KeyForm, KeyPart, Matching};
 use crate::normalize::formal_names;
+use crate::splink::KeyOf;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
@@ -68,6 +69,11 @@ enum Part {
         given: Option<usize>,
         family: Option<usize>,
     },
+    /// One side of an equality of a Splink model's rule, and where its columns stand.
+    Sql {
+        key: KeyOf,
+        places: Vec<Option<usize>>,
+    },
 }
 
 /// A rule's parts on one side.
@@ -100,6 +106,10 @@ impl Keys {
                         Part::Handle { at: position(identity, handle) },
                         Part::Spellings { given: position(customer, given), family: position(customer, family) },
                     ),
+                    KeyPart::Sql { settings, identity: of_identity, customer: of_customer } => (
+                        Part::Sql { key: of_identity.clone(), places: places(settings, identity) },
+                        Part::Sql { key: of_customer.clone(), places: places(settings, customer) },
+                    ),
                 })
                 .unzip();
             keys.identity.push(left);
@@ -122,6 +132,14 @@ impl Keys {
     /// All keys of a customer, sorted, each once.
     pub(super) fn of_customer(&self, cells: &Cells<'_>) -> Vec<u64> {
         let mut keys: Vec<u64> = self.customer.iter().enumerate().flat_map(|(rule, parts)| of_parts(rule, parts, cells)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    /// The keys of a customer for one rule, sorted, each once.
+    pub(super) fn of_customer_by(&self, rule: usize, cells: &Cells<'_>) -> Vec<u64> {
+        let mut keys = self.customer.get(rule).map(|parts| of_parts(rule, parts, cells)).unwrap_or_default();
         keys.sort_unstable();
         keys.dedup();
         keys
@@ -163,6 +181,7 @@ fn of_part(part: &Part, cells: &Cells<'_>) -> Vec<String> {
             (Some(given), Some(family)) => spellings(first(given), first(family)),
             _ => Vec::new(),
         },
+        Part::Sql { key, places } => key.key(&|column| cell(places.get(column)?)).into_iter().collect(),
     }
 }
 

@@ -5,20 +5,58 @@ use super::distance::{jaro_winkler, levenshtein_at_most};
 use super::handle::{Handle, local_part, spelled};
 use super::{Compared, Comparison, HandleAgreement, LevelTest, Model, NameAgreement};
 use crate::normalize::same_given_name;
+use crate::splink::{Settings, Side};
 use std::sync::Arc;
 
 /// Where a model's fields stand in the cells of both sides; `None` where the mapping does not declare the field.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     comparisons: Vec<Columns>,
+    /// Positions of the customer's fields that are read, each once.
+    reads: Vec<usize>,
+    /// log2(m/u) by comparison and level.
+    bits: Vec<Vec<f64>>,
 }
 
 /// Positions of one comparison's fields.
 #[derive(Clone, Debug)]
 enum Columns {
-    Field { identity: Option<usize>, customer: Option<usize> },
-    NameAndHandle { identity: [Option<usize>; 3], customer: [Option<usize>; 2] },
-    HandleReuse { handle: Option<usize>, handles: Option<usize>, email: Option<usize>, birth_date: Option<usize>, name: [Option<usize>; 2] },
+    Field {
+        identity: Option<usize>,
+        customer: Option<usize>,
+    },
+    NameAndHandle {
+        identity: [Option<usize>; 3],
+        customer: [Option<usize>; 2],
+    },
+    HandleReuse {
+        handle: Option<usize>,
+        handles: Option<usize>,
+        email: Option<usize>,
+        birth_date: Option<usize>,
+        name: [Option<usize>; 2],
+    },
+    /// By the number of the Splink model's column.
+    Sql {
+        settings: Arc<Settings>,
+        comparison: usize,
+        identity: Vec<Option<usize>>,
+        customer: Vec<Option<usize>>,
+    },
+}
+
+impl Columns {
+    /// Positions in the customer's cells.
+    fn of_customer(&self) -> Vec<usize> {
+        match self {
+            Self::Field { customer, .. } => customer.iter().copied().collect(),
+            Self::NameAndHandle { customer, .. } => customer.iter().flatten().copied().collect(),
+            Self::HandleReuse { handles, email, birth_date, name, .. } => {
+                [handles, email, birth_date].into_iter().chain(name).flatten().copied().collect()
+            }
+            Self::Sql { customer, .. } => customer.iter().flatten().copied().collect(),
+        }
+    }
 }
 
 /// The identity's side, taken apart once.
@@ -32,6 +70,11 @@ pub(super) struct Subject {
 
 pub(super) fn position(names: &[Arc<str>], name: &str) -> Option<usize> {
     names.iter().position(|n| &**n == name)
+}
+
+/// Where the columns of a Splink model stand, by their number.
+pub(super) fn places(settings: &Settings, names: &[Arc<str>]) -> Vec<Option<usize>> {
+    settings.columns().map(|column| names.iter().position(|name| name.eq_ignore_ascii_case(column))).collect()
 }
 
 impl Plan {
@@ -54,8 +97,30 @@ impl Plan {
                     name: [of(name.as_ref().map(|(given, _)| given)), of(name.as_ref().map(|(_, family)| family))],
                 }
             }
+            Compared::Sql { settings, comparison } => Columns::Sql {
+                settings: settings.clone(),
+                comparison: *comparison,
+                identity: places(settings, identity),
+                customer: places(settings, customer),
+            },
         };
-        Self { comparisons: model.comparisons.iter().map(columns).collect() }
+        let comparisons: Vec<Columns> = model.comparisons.iter().map(columns).collect();
+        let counted = model.term_frequencies.iter().flat_map(|frequency| &frequency.of).filter_map(|part| position(customer, &part.field));
+        let mut reads: Vec<usize> = comparisons.iter().flat_map(Columns::of_customer).chain(counted).collect();
+        reads.sort_unstable();
+        reads.dedup();
+        let bits = model.comparisons.iter().map(|comparison| comparison.levels.iter().map(super::score::bits).collect()).collect();
+        Self { comparisons, reads, bits }
+    }
+
+    /// Positions of the customer's fields that comparing reads, term frequencies included.
+    pub(super) fn reads(&self) -> &[usize] {
+        &self.reads
+    }
+
+    /// log2(m/u) of a level.
+    pub(super) fn bits(&self, comparison: usize, level: usize) -> f64 {
+        self.bits.get(comparison).and_then(|levels| levels.get(level)).copied().unwrap_or(0.0)
     }
 
     pub(super) fn subject(&self, cells: Vec<Option<String>>) -> Subject {
@@ -67,7 +132,7 @@ impl Plan {
                 Columns::NameAndHandle { identity: [_, _, handle], .. } | Columns::HandleReuse { handle, .. } => {
                     at(handle).map(|h| Handle::new(first(h)))
                 }
-                Columns::Field { .. } => None,
+                Columns::Field { .. } | Columns::Sql { .. } => None,
             })
             .collect();
         Subject { cells, handles }
@@ -109,6 +174,14 @@ impl Plan {
                     if let LevelTest::Reuse(kinds) = &level.test { kinds.contains(&reuse) } else { level.test == LevelTest::Else }
                 })
             }
+            Columns::Sql { settings, comparison: number, identity, customer } => {
+                let cells = |side: Side, column: usize| match side {
+                    Side::Left => left(identity.get(column)?),
+                    Side::Right => right(customer.get(column)?),
+                };
+                let gamma = settings.gamma(*number, &cells);
+                comparison.levels.iter().position(|level| level.test == LevelTest::Gamma(gamma))
+            }
         }
     }
 }
@@ -124,7 +197,7 @@ fn field_test(test: &LevelTest, a: &str, b: &str) -> bool {
         LevelTest::StartsWith => any(&starts_with_words),
         LevelTest::SameLocalPart => any(&|x, y| local_part(x) == local_part(y)),
         LevelTest::Else => true,
-        LevelTest::NameAndHandle { .. } | LevelTest::Reuse(_) => false,
+        LevelTest::NameAndHandle { .. } | LevelTest::Reuse(_) | LevelTest::Gamma(_) => false,
     }
 }
 

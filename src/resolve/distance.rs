@@ -14,7 +14,7 @@ fn plain<'a>(a: &'a str, b: &'a str) -> Option<(&'a [u8], &'a [u8])> {
 }
 
 /// Whether the Levenshtein distance (insert, delete, substitute, each 1) is at most `most`.
-pub(super) fn levenshtein_at_most(a: &str, b: &str, most: u32) -> bool {
+pub fn levenshtein_at_most(a: &str, b: &str, most: u32) -> bool {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     match plain(a, b) {
         Some((a, b)) => within(a, b, most),
@@ -51,7 +51,7 @@ fn levenshtein<T: PartialEq>(a: &[T], b: &[T]) -> usize {
 
 /// Jaro similarity, raised by a common start of up to four characters (weight 0.1) where it is at least 0.7 (Winkler 1990). Two empty
 /// strings are 0, as in `DuckDB`.
-pub(super) fn jaro_winkler(a: &str, b: &str) -> f64 {
+pub fn jaro_winkler(a: &str, b: &str) -> f64 {
     match plain(a, b) {
         Some((a, b)) => winkler(a, b),
         None => winkler(&characters(a), &characters(b)),

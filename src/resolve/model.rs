@@ -4,6 +4,7 @@
 //! recomputed from names and values alone.
 
 use crate::model::Digest;
+use crate::splink::{KeyOf, Settings};
 use std::sync::Arc;
 
 /// A Fellegi–Sunter linkage model.
@@ -80,6 +81,15 @@ pub enum KeyPart {
         /// The customer's family name.
         family: Arc<str>,
     },
+    /// An equality of a Splink model's blocking rule: the identity is its left side, the customer its right side.
+    Sql {
+        /// The model.
+        settings: Arc<Settings>,
+        /// What it asks of the identity.
+        identity: KeyOf,
+        /// What it asks of the customer.
+        customer: KeyOf,
+    },
 }
 
 /// A blocking rule: records that agree on every part are compared.
@@ -111,6 +121,10 @@ pub struct TermFrequency {
     pub of: Vec<CountedPart>,
     /// The probability that two random records agree on it: the `u` that the frequency replaces.
     pub u: f64,
+    /// How much of the adjustment counts, 0 to 1; 1 but in Splink's models.
+    pub weight: f64,
+    /// Frequencies below this count as this; 0 but in Splink's models.
+    pub least: f64,
     /// With several parts: how much the product of the parts' own frequencies counts against the count of the whole, in
     /// pseudo-observations (the shape of a gamma prior). A name that stands once in the CRM is not as common as 1 ÷ customers suggests; its parts tell.
     pub shape: Option<f64>,
@@ -153,6 +167,13 @@ pub enum Compared {
         birth_date: Option<Arc<str>>,
         /// The customer's given and family name: a handle that spells them says less than a made-up one.
         name: Option<(Arc<str>, Arc<str>)>,
+    },
+    /// A comparison of a Splink model, over fields of the names of its columns: the identity is its left side, the customer its right side.
+    Sql {
+        /// The model.
+        settings: Arc<Settings>,
+        /// The comparison's number in it.
+        comparison: usize,
     },
 }
 
@@ -317,6 +338,8 @@ pub enum LevelTest {
     },
     /// What of the handle comes back.
     Reuse(Vec<Reuse>),
+    /// The level of a Splink comparison that has this `comparison_vector_value`.
+    Gamma(i8),
     /// Always: the last level.
     Else,
 }

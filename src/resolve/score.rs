@@ -1,7 +1,7 @@
 //! Fellegi–Sunter weights: log2 Bayes factors of levels, term-frequency adjustments, posteriors over all rivals.
 
 use super::compare::{Plan, Subject};
-use super::{Level, Model};
+use super::{Level, Model, TermFrequency};
 use crate::model::ComparisonOutcome;
 
 /// Least term frequency: a rarer value counts as this rare, so that one typing error can't weigh like a fingerprint. One in a hundred
@@ -16,9 +16,9 @@ pub(super) fn bits(level: &Level) -> f64 {
     libm::log2(level.m / level.u)
 }
 
-/// log2(u / term frequency): rarer than average counts more.
-pub(super) fn frequency_bits(u: f64, frequency: f64) -> f64 {
-    libm::log2(u / frequency.max(LEAST_FREQUENCY))
+/// log2(u / term frequency), times its weight: rarer than average counts more.
+pub(super) fn frequency_bits(of: &TermFrequency, frequency: f64) -> f64 {
+    of.weight * libm::log2(of.u / frequency.max(of.least).max(LEAST_FREQUENCY))
 }
 
 /// 2^bits.
@@ -51,12 +51,12 @@ pub(super) fn parts(
             parts.push(Part { level: None, bits: 0.0, frequency: None, frequency_bits: 0.0 });
             continue;
         };
-        let adjusted = level.term_frequency.and_then(|table| Some((model.term_frequencies.get(table)?.u, frequency(number, table)?)));
+        let adjusted = level.term_frequency.and_then(|table| Some((model.term_frequencies.get(table)?, frequency(number, table)?)));
         parts.push(Part {
             level: at,
-            bits: bits(level),
+            bits: plan.bits(number, at.unwrap_or(usize::MAX)),
             frequency: adjusted.map(|(_, frequency)| frequency),
-            frequency_bits: adjusted.map_or(0.0, |(u, frequency)| frequency_bits(u, frequency)),
+            frequency_bits: adjusted.map_or(0.0, |(of, frequency)| frequency_bits(of, frequency)),
         });
     }
 }

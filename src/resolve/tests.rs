@@ -74,6 +74,8 @@ fn model() -> Model {
             name: "whole".into(),
             of: ["given_name", "family_name"].map(|f| CountedPart { field: f.into(), form: KeyForm::Whole }).to_vec(),
             u: 3e-6,
+            weight: 1.0,
+            least: 0.0,
             shape: Some(3.0),
             together: 2.0,
             typical: 1e-4,
@@ -113,6 +115,7 @@ fn matching() -> Arc<Matching> {
         rules: vec![rule("handle-on-file", &[(4, 4)], None), rule("same-email", &[(2, 2)], Some(2))],
         model: Some(Arc::new(model())),
         decide: Decide { link_from: 0.995, ask_a_person_from: 0.6, ahead_of_next: 200.0 },
+        one_person: OnePerson::default(),
         customer_fields: customer_fields().fields.iter().map(|f| f.name.clone()).collect(),
     })
 }

@@ -7,6 +7,7 @@ use super::frequency::count;
 use super::postings::Row;
 use super::{Compared, Comparison, Index, KeyPart, LevelTest, Model, Prior};
 use crate::model::Value;
+use crate::splink::Settings;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -233,7 +234,15 @@ impl Trainer<'_> {
             .map(|(c, u)| c.levels.iter().zip(u).map(|(level, (u, _))| u.unwrap_or(level.u)).collect())
             .collect();
         // Pairs of a block agree on what the rule asks for: the prior is raised by the best levels of the comparisons left out.
-        let raised: f64 = self.model.comparisons.iter().zip(&kept).filter(|(_, kept)| !**kept).filter_map(|(c, _)| c.levels.first()).map(super::score::bits).sum();
+        let raised: f64 = self
+            .model
+            .comparisons
+            .iter()
+            .zip(&kept)
+            .filter(|(_, kept)| !**kept)
+            .filter_map(|(c, _)| c.levels.first())
+            .map(super::score::bits)
+            .sum();
         let odds = super::score::odds(self.index.prior_bits() + raised);
         let mut em = Em { m: start, u: current, share: odds / (1.0 + odds) };
         let (mut changes, mut converged) = (Vec::new(), false);
@@ -369,7 +378,13 @@ fn fields_of_part(part: &KeyPart) -> Vec<&str> {
     match part {
         KeyPart::Field { identity, customer, .. } => vec![identity, customer],
         KeyPart::SpelledInHandle { handle, given, family } => vec![handle, given, family],
+        KeyPart::Sql { settings, identity, customer } => names(settings, &[identity.columns(), customer.columns()].concat()),
     }
+}
+
+/// The names of a Splink model's columns by their numbers.
+fn names<'s>(settings: &'s Settings, columns: &[usize]) -> Vec<&'s str> {
+    settings.columns().enumerate().filter(|(number, _)| columns.contains(number)).map(|(_, name)| &**name).collect()
 }
 
 fn fields_of(comparison: &Comparison) -> Vec<&str> {
@@ -381,6 +396,7 @@ fn fields_of(comparison: &Comparison) -> Vec<&str> {
             fields.extend([handles, email, birth_date].into_iter().flatten().map(|f| &**f));
             fields
         }
+        Compared::Sql { settings, comparison } => names(settings, &settings.compared(*comparison)),
     }
 }
 
@@ -427,8 +443,9 @@ mod tests {
         for bits in 0_u8..8 {
             let level = |at: usize| u8::from(bits & (1 << at) == 0);
             let of = |p: &[f64; 3]| (0..3).map(|at| if level(at) == 0 { p[at] } else { 1.0 - p[at] }).product::<f64>();
-            let times = 100_000.0 * of(&m) + 900_000.0 * of(&u);
-            patterns.insert((0..3).map(level).collect::<Vec<u8>>(), times.round() as u64);
+            let expected = 100_000.0 * of(&m) + 900_000.0 * of(&u);
+            let times = (0_u64..1_000_000).find(|n| count(*n) + 0.5 > expected).unwrap();
+            patterns.insert((0..3).map(level).collect::<Vec<u8>>(), times);
         }
         let mut em = Em { m: vec![vec![0.6, 0.4]; 3], u: u.iter().map(|u| vec![*u, 1.0 - u]).collect(), share: 0.3 };
         for _ in 0..500 {

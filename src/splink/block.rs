@@ -325,7 +325,15 @@ impl<'f> Rule<'f> {
     }
 
     /// Gives the candidates with these numbers, those of `earlier` rules left out.
-    pub(super) fn each(&self, from: u64, to: u64, ranks: &Ranks, earlier: &[Self], shared: &mut Vec<Shared>, give: &mut dyn FnMut(u32, u32)) {
+    pub(super) fn each(
+        &self,
+        from: u64,
+        to: u64,
+        ranks: &Ranks,
+        earlier: &[Self],
+        shared: &mut Vec<Shared>,
+        give: &mut dyn FnMut(u32, u32),
+    ) {
         let mut entry = self.before.partition_point(|before| *before <= from).saturating_sub(1);
         let mut number = from;
         while number < to {
@@ -355,6 +363,10 @@ impl<'f> Rule<'f> {
     }
 
     fn holds(&self, left: u32, right: u32, shared: &mut Vec<Shared>) -> bool {
-        self.common(left, right).is_some() && self.rest_holds(left, right, shared)
+        let common = match (&self.left, &self.right) {
+            (Keys::One(ours), Keys::One(theirs)) => ours.get(at(left)).is_some_and(|key| *key != 0 && theirs.get(at(right)) == Some(key)),
+            _ => self.common(left, right).is_some(),
+        };
+        common && self.rest_holds(left, right, shared)
     }
 }

@@ -9,7 +9,7 @@ pub(super) fn number(n: usize) -> f64 {
 }
 
 /// Without the common start and end, which change no edit distance.
-fn differing<'a>(a: &'a [u8], b: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+pub(super) fn differing<'a>(a: &'a [u8], b: &'a [u8]) -> (&'a [u8], &'a [u8]) {
     let start = a.iter().zip(b).take_while(|(x, y)| x == y).count();
     let (a, b) = (a.get(start..).unwrap_or_default(), b.get(start..).unwrap_or_default());
     let end = a.iter().rev().zip(b.iter().rev()).take_while(|(x, y)| x == y).count();
@@ -17,7 +17,7 @@ fn differing<'a>(a: &'a [u8], b: &'a [u8]) -> (&'a [u8], &'a [u8]) {
 }
 
 /// Insertions, deletions and substitutions, each 1.
-pub(super) fn levenshtein(a: &[u8], b: &[u8]) -> usize {
+pub fn levenshtein(a: &[u8], b: &[u8]) -> usize {
     let (a, b) = differing(a, b);
     let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
     if short.is_empty() {
@@ -51,7 +51,7 @@ pub(super) fn levenshtein(a: &[u8], b: &[u8]) -> usize {
 }
 
 /// Levenshtein with exchanges of neighbours, whatever was edited between (Lowrance and Wagner 1975): `('ca', 'abc')` is 2.
-pub(super) fn damerau_levenshtein(a: &[u8], b: &[u8]) -> usize {
+pub fn damerau_levenshtein(a: &[u8], b: &[u8]) -> usize {
     let (a, b) = differing(a, b);
     if a.is_empty() || b.is_empty() {
         return a.len().max(b.len());
@@ -82,7 +82,8 @@ pub(super) fn damerau_levenshtein(a: &[u8], b: &[u8]) -> usize {
             let (row, column) = (last_row.get(usize::from(*y)).copied().unwrap_or(0), last_column);
             let equal = x == y;
             let exchanged = get(&table, row, column) + (i - row - 1) + 1 + (j - column - 1);
-            let best = (get(&table, i, j) + usize::from(!equal)).min(get(&table, i + 1, j) + 1).min(get(&table, i, j + 1) + 1).min(exchanged);
+            let best =
+                (get(&table, i, j) + usize::from(!equal)).min(get(&table, i + 1, j) + 1).min(get(&table, i, j + 1) + 1).min(exchanged);
             set(&mut table, i + 1, j + 1, best);
             if equal {
                 last_column = j;
@@ -96,7 +97,7 @@ pub(super) fn damerau_levenshtein(a: &[u8], b: &[u8]) -> usize {
 }
 
 /// Jaro similarity; 0 where either is empty.
-pub(super) fn jaro(a: &[u8], b: &[u8]) -> f64 {
+pub fn jaro(a: &[u8], b: &[u8]) -> f64 {
     if a.is_empty() || b.is_empty() {
         return 0.0;
     }
@@ -159,7 +160,7 @@ fn jaro_lists(a: &[u8], b: &[u8]) -> f64 {
 }
 
 /// Jaro similarity, raised by a common start of up to four bytes where it is at least 0.7 (Winkler 1990).
-pub(super) fn jaro_winkler(a: &[u8], b: &[u8]) -> f64 {
+pub fn jaro_winkler(a: &[u8], b: &[u8]) -> f64 {
     let jaro = jaro(a, b);
     if jaro < 0.7 {
         return jaro;
@@ -169,7 +170,7 @@ pub(super) fn jaro_winkler(a: &[u8], b: &[u8]) -> f64 {
 }
 
 /// Shared distinct bytes ÷ all distinct bytes; `None` where either is empty.
-pub(super) fn jaccard(a: &[u8], b: &[u8]) -> Option<f64> {
+pub fn jaccard(a: &[u8], b: &[u8]) -> Option<f64> {
     if a.is_empty() || b.is_empty() {
         return None;
     }
@@ -186,7 +187,7 @@ pub(super) fn jaccard(a: &[u8], b: &[u8]) -> Option<f64> {
 }
 
 /// Places where two texts of one length differ; `None` where their lengths differ.
-pub(super) fn hamming(a: &[u8], b: &[u8]) -> Option<usize> {
+pub fn hamming(a: &[u8], b: &[u8]) -> Option<usize> {
     (a.len() == b.len()).then(|| a.iter().zip(b).filter(|(x, y)| x != y).count())
 }
 
@@ -201,7 +202,8 @@ mod tests {
         assert_eq!(levenshtein(b"kitten", b"sitting"), 3);
         assert_eq!(damerau_levenshtein(b"ca", b"abc"), 2);
         assert_eq!(damerau_levenshtein(b"1971-06-24", b"1971-06-42"), 1);
-        for (a, b, expected) in [("martha", "marhta", 0.961_111_111), ("dwayne", "duane", 0.84), ("", "", 0.0), ("é", "è", 0.666_666_667)] {
+        for (a, b, expected) in [("martha", "marhta", 0.961_111_111), ("dwayne", "duane", 0.84), ("", "", 0.0), ("é", "è", 0.666_666_667)]
+        {
             assert!((jaro_winkler(a.as_bytes(), b.as_bytes()) - expected).abs() < 1e-8, "{a} {b}");
         }
         assert!((jaro_winkler(b"abcdefghij", b"abcdefghik") - 0.96).abs() < 1e-12);

@@ -1,9 +1,9 @@
 //! Compiled conditions: what only one side decides is computed once a distinct value, what both sides share once a pair.
 
 use super::function::Known;
+use super::sql;
 use super::sql::Side;
 use super::value::Val;
-use super::sql;
 use regex::Regex;
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -66,7 +66,8 @@ pub(super) enum Node {
     Shared(usize),
 }
 
-fn bit(order: Ordering) -> u8 {
+/// The bit of [`Node::Compare`] for an order.
+pub(super) fn bit(order: Ordering) -> u8 {
     match order {
         Ordering::Less => 1,
         Ordering::Equal => 2,
@@ -81,10 +82,7 @@ impl Node {
 
     /// The equality that this is, where it is one.
     pub(super) fn as_equality(&self) -> Option<(&Self, &Self)> {
-        match self {
-            Self::Compare(2, a, b) => Some((a, b)),
-            _ => None,
-        }
+        if let Self::Compare(2, a, b) = self { Some((a, b)) } else { None }
     }
 
     fn each(&self, visit: &mut dyn FnMut(&Self)) {
@@ -92,13 +90,17 @@ impl Node {
         match self {
             Self::Literal(_) | Self::Column(..) | Self::Parameter(_) | Self::Shared(_) => {}
             Self::Call(_, nodes) | Self::And(nodes) | Self::Or(nodes) | Self::Coalesce(nodes) | Self::List(nodes) => {
-                nodes.iter().for_each(|n| n.each(visit));
+                for node in nodes {
+                    node.each(visit);
+                }
             }
             Self::Compare(_, a, b) | Self::Transform(a, b) | Self::Filter(a, b) => {
                 a.each(visit);
                 b.each(visit);
             }
-            Self::Not(a) | Self::IsNull(a) | Self::Cast(_, a) | Self::Extract(a, ..) | Self::Matches(a, _) | Self::Replace(a, ..) => a.each(visit),
+            Self::Not(a) | Self::IsNull(a) | Self::Cast(_, a) | Self::Extract(a, ..) | Self::Matches(a, _) | Self::Replace(a, ..) => {
+                a.each(visit);
+            }
             Self::Case(arms, otherwise) => {
                 for (condition, result) in arms {
                     condition.each(visit);
@@ -153,11 +155,10 @@ impl Node {
     /// The one side whose columns it reads; `None` where it reads both or none, or stands inside a lambda.
     pub(super) fn side(&self) -> Option<Side> {
         let (mut left, mut right, mut parameter) = (false, false, false);
-        self.each(&mut |node| match node {
-            Self::Column(Side::Left, _) => left = true,
-            Self::Column(Side::Right, _) => right = true,
-            Self::Parameter(_) => parameter = true,
-            _ => {}
+        self.each(&mut |node| {
+            left |= matches!(node, Self::Column(Side::Left, _));
+            right |= matches!(node, Self::Column(Side::Right, _));
+            parameter |= matches!(node, Self::Parameter(_));
         });
         match (left, right, parameter) {
             (true, false, false) => Some(Side::Left),
@@ -169,11 +170,8 @@ impl Node {
     /// The same of the other side.
     pub(super) fn mirrored(&self) -> Self {
         fn turned(node: Node) -> Node {
-            match node {
-                Node::Column(Side::Left, at) => Node::Column(Side::Right, at),
-                Node::Column(Side::Right, at) => Node::Column(Side::Left, at),
-                other => other.map(&mut turned),
-            }
+            let Node::Column(side, at) = node else { return node.map(&mut turned) };
+            Node::Column(if side == Side::Left { Side::Right } else { Side::Left }, at)
         }
         turned(self.clone())
     }
@@ -183,12 +181,10 @@ impl Node {
         let node = self.map(&mut |node| node.typed(numeric));
         let Self::Compare(how, a, b) = node else { return node };
         let is_number = |node: &Self| matches!(node, Self::Column(_, at) if numeric(*at));
-        let is_text = |node: &Self| match node {
-            Self::Column(_, at) => !numeric(*at),
-            Self::Call(known, _) => known.text,
-            Self::Cast(kind, _) => *kind == Kind::Text,
-            Self::Extract(..) | Self::Replace(..) => true,
-            _ => false,
+        let is_text = |node: &Self| {
+            matches!(node, Self::Column(_, at) if !numeric(*at))
+                || matches!(node, Self::Call(known, _) if known.text)
+                || matches!(node, Self::Cast(Kind::Text, _) | Self::Extract(..) | Self::Replace(..))
         };
         if (is_number(&a) && !is_text(&b)) || (is_number(&b) && !is_text(&a)) {
             let wrap = |node: Box<Self>| if is_number(&node) { Box::new(Self::Cast(Kind::Double, node)) } else { node };
@@ -283,9 +279,7 @@ pub(super) fn evaluate<'v, P: Pair<'v>>(node: &'v Node, pair: &mut P, parameters
             }
             evaluate(otherwise, pair, parameters)
         }
-        Node::Coalesce(nodes) => {
-            nodes.iter().map(|n| evaluate(n, pair, parameters)).find(|value| !value.is_null()).unwrap_or(Val::Null)
-        }
+        Node::Coalesce(nodes) => nodes.iter().map(|n| evaluate(n, pair, parameters)).find(|value| !value.is_null()).unwrap_or(Val::Null),
         Node::Cast(kind, a) => cast(*kind, evaluate(a, pair, parameters)),
         Node::List(nodes) => Val::List(nodes.iter().map(|n| evaluate(n, pair, parameters)).collect()),
         Node::Transform(list, body) => lambda(list, pair, parameters, &mut |pair, inner, _| Some(evaluate(body, pair, inner))),
@@ -297,7 +291,9 @@ pub(super) fn evaluate<'v, P: Pair<'v>>(node: &'v Node, pair: &mut P, parameters
             // A text without a match gives an empty text, as in DuckDB.
             Some(text) => Val::Text(Cow::Owned(regex.0.captures(&text).and_then(|c| c.get(*group)).map_or("", |m| m.as_str()).to_owned())),
         },
-        Node::Matches(text, regex) => evaluate(text, pair, parameters).string().map_or(Val::Null, |text| Val::Bool(regex.0.is_match(&text))),
+        Node::Matches(text, regex) => {
+            evaluate(text, pair, parameters).string().map_or(Val::Null, |text| Val::Bool(regex.0.is_match(&text)))
+        }
         Node::Replace(text, regex, by, all) => match evaluate(text, pair, parameters).string() {
             None => Val::Null,
             Some(text) => Val::Text(Cow::Owned(regex.0.replacen(&text, usize::from(!all), &**by).into_owned())),
@@ -325,11 +321,15 @@ fn cast(kind: Kind, value: Val<'_>) -> Val<'_> {
     match kind {
         Kind::Text => match value {
             Val::Text(_) => value,
-            other => other.string().map_or(Val::Null, |text| Val::Text(Cow::Owned(text.into_owned()))),
+            Val::Null | Val::Bool(_) | Val::Number(_) | Val::Time(_) | Val::List(_) => {
+                value.string().map_or(Val::Null, |text| Val::Text(Cow::Owned(text.into_owned())))
+            }
         },
         Kind::Single => value.number().map_or(Val::Null, |n| Val::Number(f64::from(n as f32))),
         Kind::Double => value.number().map_or(Val::Null, Val::Number),
-        Kind::Whole => value.number().map_or(Val::Null, |n| Val::Number(if matches!(value, Val::Text(_)) { libm::round(n) } else { libm::rint(n) })),
+        Kind::Whole => {
+            value.number().map_or(Val::Null, |n| Val::Number(if matches!(value, Val::Text(_)) { libm::round(n) } else { libm::rint(n) }))
+        }
         Kind::Bool => value.truth().map_or(Val::Null, Val::Bool),
         Kind::Date => value.time().map_or(Val::Null, |at| Val::Time(at - at.rem_euclid(86_400_000_000))),
         Kind::Time => value.time().map_or(Val::Null, Val::Time),
@@ -337,24 +337,21 @@ fn cast(kind: Kind, value: Val<'_>) -> Val<'_> {
     }
 }
 
-/// Cells of a pair by column name, for one pair at a time.
-pub type Cells<'a> = dyn Fn(Side, &str) -> Option<&'a str> + 'a;
+/// Cells of one pair, by side and by the column's number among [`Settings::columns`](super::Settings::columns).
+pub type Cells<'a, 'v> = dyn Fn(Side, usize) -> Option<&'v str> + 'a;
 
-/// A condition or key over named columns, for pairs that come one by one.
+/// What one side of a blocking rule's equality asks of a record: its key.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Predicate {
+pub struct KeyOf {
     node: Node,
-    columns: Arc<[Arc<str>]>,
+    side: Side,
 }
 
-struct Named<'a, 'v> {
-    cells: &'a dyn Fn(Side, &str) -> Option<&'v str>,
-    columns: &'a [Arc<str>],
-}
+struct Alone<'a, 'v>(&'a Cells<'a, 'v>);
 
-impl<'v> Pair<'v> for Named<'_, 'v> {
+impl<'v> Pair<'v> for Alone<'_, 'v> {
     fn column(&self, side: Side, at: usize) -> Val<'v> {
-        self.columns.get(at).and_then(|name| (self.cells)(side, name)).map_or(Val::Null, Val::text)
+        (self.0)(side, at).map_or(Val::Null, Val::text)
     }
 
     fn shared(&mut self, _: usize) -> Option<f64> {
@@ -362,24 +359,20 @@ impl<'v> Pair<'v> for Named<'_, 'v> {
     }
 }
 
-impl Predicate {
-    pub(super) fn new(node: Node, columns: Arc<[Arc<str>]>) -> Self {
-        Self { node, columns }
+impl KeyOf {
+    pub(super) fn new(node: Node, side: Side) -> Self {
+        Self { node, side }
     }
 
-    /// Whether it holds for a pair; unknown is no.
-    pub fn holds<'v>(&'v self, cells: &dyn Fn(Side, &str) -> Option<&'v str>) -> bool {
-        evaluate(&self.node, &mut Named { cells, columns: &self.columns }, &[]).truth() == Some(true)
-    }
-
-    /// Its value as a key: equal exactly where the values are; `None` for null.
-    pub fn key<'v>(&'v self, cells: &dyn Fn(Side, &str) -> Option<&'v str>) -> Option<String> {
-        match evaluate(&self.node, &mut Named { cells, columns: &self.columns }, &[]) {
+    /// The key of a record whose cells are given by column number: equal exactly where the values are; `None` for null.
+    pub fn key<'v>(&'v self, cells: &dyn Fn(usize) -> Option<&'v str>) -> Option<String> {
+        let value = evaluate(&self.node, &mut Alone(&|_, at| cells(at)), &[]);
+        match value {
             Val::Null => None,
             Val::Text(text) => Some(text.into_owned()),
-            other => {
+            Val::Bool(_) | Val::Number(_) | Val::Time(_) | Val::List(_) => {
                 let mut key = Vec::new();
-                other.key(&mut key);
+                value.key(&mut key);
                 Some(key.iter().fold(String::from("\u{1}"), |mut out, byte| {
                     out.push(char::from(*byte));
                     out
@@ -388,9 +381,9 @@ impl Predicate {
         }
     }
 
-    /// The columns that it reads on a side.
-    pub fn columns(&self, side: Side) -> Vec<Arc<str>> {
-        self.node.columns(side).into_iter().filter_map(|at| self.columns.get(at).cloned()).collect()
+    /// The numbers of the columns that it reads.
+    pub fn columns(&self) -> Vec<usize> {
+        self.node.columns(self.side)
     }
 }
 
@@ -403,8 +396,7 @@ pub(super) fn exact_column(node: &Node, columns: &sql::Columns) -> Option<Arc<st
     }
 }
 
-
-/// Whether a condition over named columns holds for one pair.
-pub(super) fn holds<'v>(node: &'v Node, columns: &[Arc<str>], cells: &dyn Fn(Side, &str) -> Option<&'v str>) -> bool {
-    evaluate(node, &mut Named { cells, columns }, &[]).truth() == Some(true)
+/// Whether a condition holds for one pair; unknown is no.
+pub(super) fn holds<'v>(node: &'v Node, cells: &Cells<'_, 'v>) -> bool {
+    evaluate(node, &mut Alone(cells), &[]).truth() == Some(true)
 }

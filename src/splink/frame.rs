@@ -175,17 +175,16 @@ impl FrameBuilder {
         self.picks.clear();
         let mut problems = Problems::default();
         for column in &self.names {
-            match header.iter().position(|h| h.eq_ignore_ascii_case(column)) {
-                Some(at) => self.picks.push(at),
-                None => {
-                    let message = format!("`{name}` has no column `{column}`");
-                    let remedy = match crate::diagnose::nearest(column, header.iter().copied()) {
-                        Some(close) => format!("Did you mean `{close}`?"),
-                        None => "Give a table that has the columns that the model reads".into(),
-                    };
-                    problems.push(Diagnostic::error(NO_COLUMN, settings.place_of(column), message, remedy));
-                }
+            if let Some(at) = header.iter().position(|h| h.eq_ignore_ascii_case(column)) {
+                self.picks.push(at);
+                continue;
             }
+            let message = format!("`{name}` has no column `{column}`");
+            let remedy = match crate::diagnose::nearest(column, header.iter().copied()) {
+                Some(close) => format!("Did you mean `{close}`?"),
+                None => "Give a table that has the columns that the model reads".into(),
+            };
+            problems.push(Diagnostic::error(NO_COLUMN, settings.place_of(column), message, remedy));
         }
         if problems.has_errors() { Err(FrameError::Columns(problems)) } else { Ok(()) }
     }
@@ -292,9 +291,16 @@ mod tests {
 
     #[test]
     fn only_plain_numbers_are_numbers() {
-        for (text, expected) in
-            [("0", true), ("-12.5", true), ("007", false), ("1.", false), ("", false), ("1e5", true), ("+1", false), ("1234567890123456", false)]
-        {
+        for (text, expected) in [
+            ("0", true),
+            ("-12.5", true),
+            ("007", false),
+            ("1.", false),
+            ("", false),
+            ("1e5", true),
+            ("+1", false),
+            ("1234567890123456", false),
+        ] {
             assert_eq!(is_number(text.as_bytes()), expected, "{text}");
         }
     }

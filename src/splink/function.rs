@@ -78,10 +78,10 @@ static FUNCTIONS: &[Known] = &[
     distance("array_distance", |a| vectors(a, |x, y| x.iter().zip(y).fold(0.0, |sum, (a, b)| sum + (a - b) * (a - b)).sqrt())),
     distance("list_distance", |a| vectors(a, |x, y| x.iter().zip(y).fold(0.0, |sum, (a, b)| sum + (a - b) * (a - b)).sqrt())),
     distance("array_inner_product", |a| vectors(a, |x, y| x.iter().zip(y).fold(0.0, |sum, (a, b)| sum + a * b))),
-    text("lower", 1, 1, |a| one(a, |t| t.to_lowercase())),
-    text("lcase", 1, 1, |a| one(a, |t| t.to_lowercase())),
-    text("upper", 1, 1, |a| one(a, |t| t.to_uppercase())),
-    text("ucase", 1, 1, |a| one(a, |t| t.to_uppercase())),
+    text("lower", 1, 1, |a| one(a, str::to_lowercase)),
+    text("lcase", 1, 1, |a| one(a, str::to_lowercase)),
+    text("upper", 1, 1, |a| one(a, str::to_uppercase)),
+    text("ucase", 1, 1, |a| one(a, str::to_uppercase)),
     text("trim", 1, 2, |a| trimmed(a, true, true)),
     text("ltrim", 1, 2, |a| trimmed(a, true, false)),
     text("rtrim", 1, 2, |a| trimmed(a, false, true)),
@@ -96,7 +96,15 @@ static FUNCTIONS: &[Known] = &[
     text("lpad", 3, 3, |a| padded(a, true)),
     text("rpad", 3, 3, |a| padded(a, false)),
     text("split_part", 3, 3, split_part),
-    Known { name: "concat", least: 1, most: MANY, nulls: true, distance: false, text: true, apply: |a| Val::Text(Cow::Owned(a.iter().filter_map(Val::string).collect::<String>())) },
+    Known {
+        name: "concat",
+        least: 1,
+        most: MANY,
+        nulls: true,
+        distance: false,
+        text: true,
+        apply: |a| Val::Text(Cow::Owned(a.iter().filter_map(Val::string).collect::<String>())),
+    },
     Known { name: "concat_ws", least: 2, most: MANY, nulls: true, distance: false, text: true, apply: concat_ws },
     text("||", 2, 2, |a| Val::Text(Cow::Owned(a.iter().filter_map(Val::string).collect::<String>()))),
     plain("length", 1, 1, length),
@@ -126,7 +134,9 @@ static FUNCTIONS: &[Known] = &[
     plain("list_distinct", 1, 1, |a| list(a, 0).map_or(Val::Null, |l| Val::List(distinct(&l)))),
     plain("array_distinct", 1, 1, |a| list(a, 0).map_or(Val::Null, |l| Val::List(distinct(&l)))),
     plain("list_concat", 2, 2, |a| lists(a, |x, y| Val::List(x.iter().chain(y).cloned().collect()))),
-    plain("flatten", 1, 1, |a| list(a, 0).map_or(Val::Null, |l| Val::List(l.iter().filter_map(Val::list).flat_map(|inner| inner.to_vec()).collect()))),
+    plain("flatten", 1, 1, |a| {
+        list(a, 0).map_or(Val::Null, |l| Val::List(l.iter().filter_map(Val::list).flat_map(|inner| inner.to_vec()).collect()))
+    }),
     plain("list_min", 1, 1, |a| extreme(&list(a, 0).unwrap_or_default(), Ordering::Less)),
     plain("array_min", 1, 1, |a| extreme(&list(a, 0).unwrap_or_default(), Ordering::Less)),
     plain("list_max", 1, 1, |a| extreme(&list(a, 0).unwrap_or_default(), Ordering::Greater)),
@@ -433,10 +443,11 @@ fn difference<'v>(a: &[Val<'v>]) -> Val<'v> {
 
 fn strptime<'v>(a: &[Val<'v>]) -> Val<'v> {
     let (Some(text), Some(format)) = (a.first().and_then(Val::string), a.get(1)) else { return Val::Null };
-    let read = match format {
+    let read = if let Val::List(formats) = format {
         // Several formats: the first that fits.
-        Val::List(formats) => formats.iter().filter_map(Val::string).find_map(|format| moment::strptime(&text, &format)),
-        format => format.string().and_then(|format| moment::strptime(&text, &format)),
+        formats.iter().filter_map(Val::string).find_map(|format| moment::strptime(&text, &format))
+    } else {
+        format.string().and_then(|format| moment::strptime(&text, &format))
     };
     read.map_or(Val::Null, Val::Time)
 }
@@ -449,7 +460,8 @@ fn of_date<'v>(a: &[Val<'v>], part: impl Fn((i64, i64, i64)) -> i64) -> Val<'v> 
 
 /// Borders of a unit between two points in time (`date_diff`), or whole units (`date_sub`).
 fn date_diff<'v>(a: &[Val<'v>], whole_units: bool) -> Val<'v> {
-    let (Some(unit), Some(from), Some(to)) = (a.first().and_then(Val::string), a.get(1).and_then(Val::time), a.get(2).and_then(Val::time)) else {
+    let (Some(unit), Some(from), Some(to)) = (a.first().and_then(Val::string), a.get(1).and_then(Val::time), a.get(2).and_then(Val::time))
+    else {
         return Val::Null;
     };
     let unit = unit.to_ascii_lowercase();
@@ -539,7 +551,16 @@ mod tests {
 
     #[test]
     fn every_function_takes_anything_without_a_panic() {
-        let values = [Val::Null, Val::Bool(true), Val::Number(f64::NAN), Val::Number(-1e300), Val::Time(i64::MIN / 4), Val::text("é"), Val::text("[1, x]"), Val::text("")];
+        let values = [
+            Val::Null,
+            Val::Bool(true),
+            Val::Number(f64::NAN),
+            Val::Number(-1e300),
+            Val::Time(i64::MIN / 4),
+            Val::text("é"),
+            Val::text("[1, x]"),
+            Val::text(""),
+        ];
         for known in FUNCTIONS {
             for count in known.least..=known.most.min(3) {
                 for a in &values {

@@ -3,6 +3,7 @@
 use super::block::{Joined, Ranks, Rule, of_row};
 use super::condition::{Node, Pair, evaluate};
 use super::frame::Frame;
+use super::ladder::{Computed, Ladder, Parts};
 use super::sql::Side;
 use super::value::Val;
 use super::{Settings, bytes};
@@ -11,7 +12,7 @@ use std::sync::Arc;
 /// Candidates of one task: enough to pay for handing it out, few enough that a block of 100,000 is shared among threads.
 const TASK: u64 = 1 << 17;
 
-/// Places of a worker's memory of levels, for each comparison: 2¹⁴ × 9 bytes = 144 KiB stay in the second-level cache.
+/// Places of a worker's memory of levels, for each comparison: 2¹⁴ × 16 bytes = 256 KiB stay in the second-level cache.
 const MEMORY: usize = 1 << 14;
 
 /// A Bayes factor is kept between 1e−300 and 1e300, as Splink 4 keeps it: in bits.
@@ -63,9 +64,6 @@ impl Classes {
     }
 }
 
-/// Values of a computed column by class.
-type Computed<'f> = Arc<Vec<Val<'f>>>;
-
 /// Conditions made ready for a frame.
 #[derive(Debug)]
 pub(super) struct Compiled<'f> {
@@ -74,6 +72,8 @@ pub(super) struct Compiled<'f> {
     computed: [Vec<Computed<'f>>; 2],
     shared: Vec<Node>,
     conditions: Vec<Node>,
+    /// The conditions as steps, where all have a common form.
+    ladder: Option<Ladder<'f>>,
 }
 
 impl<'f> Compiled<'f> {
@@ -96,12 +96,12 @@ impl<'f> Compiled<'f> {
         let compute = |node: &Node, classes: &Classes| -> Computed<'f> {
             let value = |row: &u32| {
                 let row = usize::try_from(*row).unwrap_or(usize::MAX);
-                match node {
-                    _ if row >= frame.rows => Val::Null,
-                    // A column as it is stays in the frame.
-                    Node::Column(_, at) => frame.columns.get(*at).and_then(|column| column.cell(row)).map_or(Val::Null, Val::text),
-                    node => of_row(node, frame, row).owned(),
+                if row >= frame.rows {
+                    return Val::Null;
                 }
+                // A column as it is stays in the frame.
+                let Node::Column(_, at) = node else { return of_row(node, frame, row).owned() };
+                frame.columns.get(*at).and_then(|column| column.cell(row)).map_or(Val::Null, Val::text)
             };
             Arc::new(classes.example.iter().map(value).collect())
         };
@@ -113,7 +113,21 @@ impl<'f> Compiled<'f> {
                 twin.and_then(|at| computed_left.get(at)).cloned().unwrap_or_else(|| compute(node, &right))
             })
             .collect();
-        Self { left, right, computed: [computed_left, computed_right], shared, conditions }
+        let computed = [computed_left, computed_right];
+        let raw = [nodes_left, nodes_right].map(|nodes| {
+            let column = |node: &Node| if let Node::Column(_, at) = node { Some(*at) } else { None };
+            nodes.iter().map(column).collect::<Vec<_>>()
+        });
+        let single = |columns: &[usize]| if let [one] = columns { Some(*one) } else { None };
+        let parts = Parts { computed: &computed, shared: &shared, single: [single(&of_left), single(&of_right)], raw: &raw };
+        let ladder = Ladder::new(&conditions, &parts);
+        Self { left, right, computed, shared, conditions, ladder }
+    }
+
+    /// The first condition that holds for two records, every expression evaluated: what the steps must agree with. Says too whether there are steps.
+    #[cfg(test)]
+    pub(super) fn first_evaluated(&self, left: u32, right: u32) -> (Option<usize>, bool) {
+        (self.evaluated(self.left.class(left), self.right.class(right), &mut Vec::new()), self.ladder.is_some())
     }
 
     /// The first condition that holds for two records.
@@ -121,7 +135,20 @@ impl<'f> Compiled<'f> {
         self.first_of_classes(self.left.class(left), self.right.class(right), shared)
     }
 
+    /// The first condition that holds, where it can be told without a distance and without evaluating anything.
+    fn at_once(&self, left: u32, right: u32) -> Option<usize> {
+        self.ladder.as_ref()?.cheap(left, right)
+    }
+
     fn first_of_classes(&self, left: u32, right: u32, shared: &mut Vec<Shared>) -> Option<usize> {
+        match &self.ladder {
+            Some(ladder) => ladder.cheap(left, right).or_else(|| ladder.dear(left, right)),
+            None => self.evaluated(left, right, shared),
+        }
+    }
+
+    /// The first condition that holds, every expression evaluated.
+    fn evaluated(&self, left: u32, right: u32, shared: &mut Vec<Shared>) -> Option<usize> {
         shared.clear();
         shared.resize(self.shared.len(), Shared::Unknown);
         let class = |class: u32| usize::try_from(class).unwrap_or(usize::MAX);
@@ -185,6 +212,29 @@ struct Ready<'f> {
     gammas: Vec<i8>,
     /// By gamma; the null level adds nothing.
     weights: Vec<Weight>,
+}
+
+impl Ready<'_> {
+    /// The gamma of the first condition that holds.
+    fn gamma(&self, first: Option<usize>) -> i8 {
+        first.and_then(|first| self.gammas.get(first)).copied().unwrap_or(0)
+    }
+
+    /// The gamma of two classes, from memory where this worker has compared them lately.
+    fn remembered(&self, left: u32, right: u32, seen: &mut [(u64, i8)], shared: &mut Vec<Shared>) -> i8 {
+        let key = u64::from(left) << 32 | u64::from(right);
+        let place = usize::try_from(super::frame::mix(key) % MEMORY_U64).unwrap_or(0);
+        if let Some((known, gamma)) = seen.get(place)
+            && *known == key
+        {
+            return *gamma;
+        }
+        let gamma = self.gamma(self.compiled.first_of_classes(left, right, shared));
+        if let Some(slot) = seen.get_mut(place) {
+            *slot = (key, gamma);
+        }
+        gamma
+    }
 }
 
 /// Frequencies of a column's values, by the numbers of its texts.
@@ -332,18 +382,9 @@ impl<'f> Linker<'f> {
             gammas.reserve(count);
             for ((left, right), weight) in scores.left.iter().zip(&scores.right).zip(&mut scores.weights) {
                 let (of_left, of_right) = (ready.compiled.left.class(*left), ready.compiled.right.class(*right));
-                let key = u64::from(of_left) << 32 | u64::from(of_right);
-                let place = usize::try_from(super::frame::mix(key) % MEMORY_U64).unwrap_or(0);
-                let gamma = match seen.get(place) {
-                    Some((known, gamma)) if *known == key => *gamma,
-                    _ => {
-                        let first = ready.compiled.first_of_classes(of_left, of_right, shared);
-                        let gamma = first.and_then(|first| ready.gammas.get(first)).copied().unwrap_or(0);
-                        if let Some(slot) = seen.get_mut(place) {
-                            *slot = (key, gamma);
-                        }
-                        gamma
-                    }
+                let gamma = match ready.compiled.at_once(of_left, of_right) {
+                    Some(first) => ready.gamma(Some(first)),
+                    None => ready.remembered(of_left, of_right, seen, shared),
                 };
                 gammas.push(gamma);
                 if let Some(level) = usize::try_from(gamma).ok().and_then(|gamma| ready.weights.get(gamma)) {
@@ -420,7 +461,8 @@ impl Frequencies {
                 }
             }
         }
-        let of: Vec<f64> = counts.iter().enumerate().map(|(id, n)| if id == 0 { f64::NAN } else { bytes::number(*n) / bytes::number(total) }).collect();
+        let of: Vec<f64> =
+            counts.iter().enumerate().map(|(id, n)| if id == 0 { f64::NAN } else { bytes::number(*n) / bytes::number(total) }).collect();
         let bits = of.iter().map(|f| libm::log2(*f)).collect();
         Self { column, of, bits }
     }

@@ -4,10 +4,11 @@
 //! UTF-8 bytes, the first level that holds wins, each pair is charged to the first blocking rule that yields it.
 
 mod block;
-mod bytes;
+pub mod bytes;
 mod condition;
 mod frame;
 mod function;
+mod ladder;
 mod linker;
 mod locate;
 mod moment;
@@ -16,7 +17,7 @@ mod settings;
 mod sql;
 mod value;
 
-pub use condition::{Cells, Predicate};
+pub use condition::{Cells, KeyOf};
 pub use frame::{Frame, FrameBuilder, FrameError};
 pub use linker::{Linker, Scores, Task, Worker};
 pub use settings::{BlockingRule, Comparison, Level, LinkType, Settings, TermAdjustment};

@@ -75,7 +75,7 @@ const MONTHS: [&str; 12] =
 const WEEKDAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
 /// At most `most` digits from the front, at least one.
-fn digits<'a>(text: &'a str, most: usize) -> Option<(i64, &'a str)> {
+fn digits(text: &str, most: usize) -> Option<(i64, &str)> {
     let count = text.bytes().take(most).take_while(u8::is_ascii_digit).count();
     let (number, rest) = text.split_at_checked(count)?;
     Some((number.parse().ok()?, rest))
@@ -199,9 +199,20 @@ fn offset(text: &str) -> Option<(i64, &str)> {
 pub(super) fn iso(text: &str) -> Option<i64> {
     let text = text.trim_ascii();
     let text = text.strip_suffix('Z').unwrap_or(text);
-    ["%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%d %H:%M:%S%z", "%Y-%m-%dT%H:%M:%S%z", "%Y/%m/%d"]
-        .into_iter()
-        .find_map(|format| strptime(text, format))
+    [
+        "%Y-%m-%d",
+        "%Y-%m-%d %H:%M:%S",
+        "%Y-%m-%dT%H:%M:%S",
+        "%Y-%m-%d %H:%M",
+        "%Y-%m-%dT%H:%M",
+        "%Y-%m-%d %H:%M:%S.%f",
+        "%Y-%m-%dT%H:%M:%S.%f",
+        "%Y-%m-%d %H:%M:%S%z",
+        "%Y-%m-%dT%H:%M:%S%z",
+        "%Y/%m/%d",
+    ]
+    .into_iter()
+    .find_map(|format| strptime(text, format))
 }
 
 /// Seconds since 1970. Microseconds are exact in an `f64` for 285 years on either side of 1970; beyond, one in 2⁵³.

@@ -77,7 +77,7 @@ fn parity(name: &str) {
                     wrong.push(format!("{key:?} {what}: {ours:?}, Splink {theirs:?}"));
                 }
             };
-            check("match_key", Some(task.rule as f64), number("match_key"));
+            check("match_key", u32::try_from(task.rule).ok().map(f64::from), number("match_key"));
             check("match_weight", Some(scores.weights[at]), number("match_weight"));
             check("match_probability", Some(scores.probabilities[at]), number("match_probability"));
             for (n, comparison) in settings.comparisons.iter().enumerate() {

@@ -26,9 +26,9 @@ pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
             None => out.push('\\'),
         }
     }
-    RegexBuilder::new(&out).size_limit(MOST_BYTES).build().map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => "the pattern is too large".to_owned(),
-        _ => "the pattern is not one that Kith can run".to_owned(),
+    RegexBuilder::new(&out).size_limit(MOST_BYTES).build().map_err(|error| {
+        let too_large = matches!(error, regex::Error::CompiledTooBig(_));
+        (if too_large { "the pattern is too large" } else { "the pattern is not one that Kith can run" }).to_owned()
     })
 }
 

@@ -1,6 +1,6 @@
 //! Splink's settings JSON, versions 4 and 5, to a checked model: every complaint with its place in the file and inside the SQL.
 
-use super::condition::{Node, Predicate, exact_column};
+use super::condition::{Cells, KeyOf, Node, exact_column};
 use super::locate::{Step, span, within};
 use super::sql::{self, Columns, Equality, Fault, Naming, Side};
 use crate::diagnose::{Checked, Code, Diagnostic, Place, Problems, SourceFile, Span};
@@ -13,6 +13,9 @@ const LEVELS: Code = Code("KITH-L022");
 
 /// Largest model file: 4 MiB. The largest that we know of has 100 KiB.
 const MOST_BYTES: usize = 4 << 20;
+
+/// The m or u of a level that training never saw, as Splink has it.
+const NOT_OBSERVED: f64 = 1e-6;
 
 /// Most comparisons, levels of one, and blocking rules: a gamma and a match key are bytes.
 const MOST: usize = 100;
@@ -147,32 +150,59 @@ impl Settings {
         at.and_then(|at| self.places.get(at)).cloned().unwrap_or_else(|| Place::Path(self.file.name.clone()))
     }
 
+    /// The place of a key of the model.
+    pub fn place_of_key(&self, key: &str) -> Place {
+        Place::InFile(self.file.clone(), span(&self.file.text, &[Step::Key(key)]))
+    }
+
+    /// The columns that blocking rules, comparisons and term frequencies read on a side, in the order of the model's columns.
+    pub fn read_on(&self, side: Side) -> Vec<Arc<str>> {
+        let of_rule = |rule: &BlockingRule| {
+            let ends = rule.equalities.iter().flat_map(|e| [&e.left, &e.right]);
+            ends.chain(&rule.rest).flat_map(|node| node.columns(side)).collect::<Vec<usize>>()
+        };
+        let mut numbers: Vec<usize> = self.blocking.iter().flat_map(of_rule).collect();
+        for comparison in &self.comparisons {
+            numbers.extend(comparison.order.iter().flat_map(|(node, _)| node.columns(side)));
+            numbers.extend(comparison.levels.iter().filter_map(|level| level.term.as_ref()).map(|term| term.number));
+        }
+        let names = self.columns.names.iter().enumerate();
+        names.filter(|(number, _)| numbers.contains(number)).map(|(_, name)| name.clone()).collect()
+    }
+
     /// The place of a blocking rule.
     pub fn place_of_rule(&self, rule: usize) -> Place {
         let path = [Step::Key("blocking_rules_to_generate_predictions"), Step::Item(rule)];
         Place::InFile(self.file.clone(), span(&self.file.text, &path))
     }
 
-    /// Gives the gamma of a comparison for one pair, −1 for null. `cells` gives a cell by side and column.
-    pub fn gamma<'v>(&'v self, comparison: usize, cells: &dyn Fn(Side, &str) -> Option<&'v str>) -> i8 {
+    /// The gamma of a comparison for one pair, −1 for null.
+    pub fn gamma<'v>(&'v self, comparison: usize, cells: &Cells<'_, 'v>) -> i8 {
         let Some(comparison) = self.comparisons.get(comparison) else { return -1 };
         for (node, level) in &comparison.order {
-            if super::condition::holds(node, &self.columns.names, cells) {
+            if super::condition::holds(node, cells) {
                 return level.and_then(|at| comparison.levels.get(at)).map_or(-1, |level| level.gamma);
             }
         }
         0
     }
 
-    /// The equalities of a rule as keys of either side; `None` where the rule asks for more than equalities.
-    pub fn keys(&self, rule: usize) -> Option<Vec<(Predicate, Predicate)>> {
+    /// The numbers of the columns that a comparison reads on either side.
+    pub fn compared(&self, comparison: usize) -> Vec<usize> {
+        let nodes = self.comparisons.get(comparison).into_iter().flat_map(|comparison| &comparison.order);
+        let mut all: Vec<usize> = nodes.flat_map(|(node, _)| [Side::Left, Side::Right].map(|side| node.columns(side))).flatten().collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// The equalities of a rule as keys of the left and of the right side; `None` where the rule asks for more than equalities.
+    pub fn keys(&self, rule: usize) -> Option<Vec<(KeyOf, KeyOf)>> {
         let rule = self.blocking.get(rule)?;
         if !rule.rest.is_empty() || !rule.exploded.is_empty() || rule.equalities.is_empty() {
             return None;
         }
-        let columns: Arc<[Arc<str>]> = self.columns.names.clone().into();
-        let predicate = |node: &Node| Predicate::new(node.clone(), columns.clone());
-        Some(rule.equalities.iter().map(|e| (predicate(&e.left), predicate(&e.right))).collect())
+        Some(rule.equalities.iter().map(|e| (KeyOf::new(e.left.clone(), Side::Left), KeyOf::new(e.right.clone(), Side::Right))).collect())
     }
 }
 
@@ -199,7 +229,12 @@ impl Reader<'_> {
                 let at = (line_start + error.column().saturating_sub(1)).min(file.text.len());
                 let at = (0..=at).rev().find(|at| file.text.is_char_boundary(*at)).unwrap_or(0);
                 let place = Place::InFile(file.clone(), Span { start: at, end: at });
-                self.problems.push(Diagnostic::error(NO_MODEL, place, "the model is no valid JSON", "Save it again with `save_model_to_json`"));
+                self.problems.push(Diagnostic::error(
+                    NO_MODEL,
+                    place,
+                    "the model is no valid JSON",
+                    "Save it again with `save_model_to_json`",
+                ));
                 return None;
             }
         };
@@ -209,7 +244,12 @@ impl Reader<'_> {
             Some("link_only") => Some(LinkType::LinkOnly),
             Some("link_and_dedupe") => Some(LinkType::LinkAndDedupe),
             _ => {
-                self.error(NO_MODEL, &[Step::Key("link_type")], "a model names a `link_type`", "Write dedupe_only, link_only or link_and_dedupe");
+                self.error(
+                    NO_MODEL,
+                    &[Step::Key("link_type")],
+                    "a model names a `link_type`",
+                    "Write dedupe_only, link_only or link_and_dedupe",
+                );
                 None
             }
         };
@@ -230,15 +270,31 @@ impl Reader<'_> {
         match json.get("comparisons").and_then(Json::as_array) {
             Some(items) if (1..=MOST).contains(&items.len()) => {
                 for (at, item) in items.iter().enumerate() {
-                    comparisons.extend(self.comparison(at, item));
+                    let Some(comparison) = self.comparison(at, item) else { continue };
+                    if comparisons.iter().any(|other: &Comparison| other.name.eq_ignore_ascii_case(&comparison.name)) {
+                        let path = [Step::Key("comparisons"), Step::Item(at), Step::Key("output_column_name")];
+                        let message = format!("two comparisons are named `{}`: their columns in the result would be one", comparison.name);
+                        self.error(LEVELS, &path, message, "Give each comparison an `output_column_name` of its own");
+                    }
+                    comparisons.push(comparison);
                 }
             }
-            _ => self.error(NO_MODEL, &[Step::Key("comparisons")], "a model has 1 to 100 `comparisons`", "Give the settings that Splink saved"),
+            _ => self.error(
+                NO_MODEL,
+                &[Step::Key("comparisons")],
+                "a model has 1 to 100 `comparisons`",
+                "Give the settings that Splink saved",
+            ),
         }
         let mut blocking = Vec::new();
         let rules = json.get("blocking_rules_to_generate_predictions").and_then(Json::as_array).cloned().unwrap_or_default();
         if rules.len() > MOST {
-            self.error(NO_MODEL, &[Step::Key("blocking_rules_to_generate_predictions")], "there are more than 100 blocking rules", "Remove some");
+            self.error(
+                NO_MODEL,
+                &[Step::Key("blocking_rules_to_generate_predictions")],
+                "there are more than 100 blocking rules",
+                "Remove some",
+            );
         }
         for (at, item) in rules.iter().take(MOST).enumerate() {
             blocking.extend(self.rule(at, item));
@@ -298,10 +354,15 @@ impl Reader<'_> {
             };
             let is_else = text.trim().eq_ignore_ascii_case("else");
             if is_else != (position + 1 == items.len()) {
-                let message = if is_else { "ELSE must be the last level" } else { "the last level must be ELSE: a pair that fits no level would have no weight" };
+                let message = if is_else {
+                    "ELSE must be the last level"
+                } else {
+                    "the last level must be ELSE: a pair that fits no level would have no weight"
+                };
                 self.error(LEVELS, &condition_path, message, "Put one level with the condition ELSE at the end");
             }
-            let node = if is_else { Some(Node::Literal(super::value::Val::Bool(true))) } else { self.sql(text, Naming::Suffix, &condition_path) };
+            let node =
+                if is_else { Some(Node::Literal(super::value::Val::Bool(true))) } else { self.sql(text, Naming::Suffix, &condition_path) };
             if is_null(item) {
                 order.extend(node.map(|node| (node, None)));
                 continue;
@@ -312,15 +373,18 @@ impl Reader<'_> {
             order.extend(node.map(|node| (node, Some(levels.len() - 1))));
         }
         self.exact(&path, &mut levels);
-        let name = json.get("output_column_name").and_then(Json::as_str).map_or_else(|| format!("comparison_{at}"), |name| name.replace(' ', "_"));
+        let name =
+            json.get("output_column_name").and_then(Json::as_str).map_or_else(|| format!("comparison_{at}"), |name| name.replace(' ', "_"));
         Some(Comparison { name: name.into(), levels, order })
     }
 
     fn level(&mut self, json: &Json, node: Option<Node>, gamma: usize, count: usize, position: usize, path: &[Step<'_>]) -> Level {
-        let read = |key: &str| json.get(key).and_then(Json::as_f64).filter(|p| (0.0..=1.0).contains(p));
+        // Splink 3 wrote a sentence where a level had not been seen, and all versions take it as one in a million; 0 they take as missing.
+        let unseen = |key: &str| json.get(key).and_then(Json::as_str).is_some_and(|text| text.starts_with("level not observed"));
+        let given = |key: &str| json.get(key).and_then(Json::as_f64).filter(|p| *p > 0.0 && *p <= 1.0);
+        let read = |key: &str| if unseen(key) { Some(NOT_OBSERVED) } else { given(key) };
         for key in ["m_probability", "u_probability"] {
-            // Splink 3 wrote a sentence where a level had not been seen; that is as good as nothing.
-            if json.get(key).is_some_and(Json::is_number) && read(key).is_none() {
+            if json.get(key).and_then(Json::as_f64).is_some_and(|p| !(0.0..=1.0).contains(&p)) {
                 self.error(LEVELS, &[path, &[Step::Key(key)]].concat(), "a probability lies between 0 and 1", "Train the model again");
             }
         }
@@ -339,10 +403,15 @@ impl Reader<'_> {
             TermAdjustment { column: column.into(), number, weight, least, u: if own { u.unwrap_or(default_u) } else { f64::NAN } }
         });
         Level {
-            label: json.get("label_for_charts").and_then(Json::as_str).or_else(|| json.get("sql_condition")?.as_str()).unwrap_or_default().into(),
-            m: m.filter(|m| *m > 0.0).unwrap_or(default_m),
+            label: json
+                .get("label_for_charts")
+                .and_then(Json::as_str)
+                .or_else(|| json.get("sql_condition")?.as_str())
+                .unwrap_or_default()
+                .into(),
+            m: m.unwrap_or(default_m),
             u: u.unwrap_or(default_u),
-            m_missing: m.is_none_or(|m| m <= 0.0),
+            m_missing: m.is_none(),
             u_missing: u.is_none(),
             gamma: i8::try_from(gamma).unwrap_or(i8::MAX),
             term,
@@ -357,35 +426,29 @@ impl Reader<'_> {
             levels.iter().filter_map(|level| Some((exact_column(level.node.as_ref()?, &self.columns)?, level.u))).collect();
         for level in levels {
             let Some(term) = level.term.as_mut().filter(|term| term.u.is_nan()) else { continue };
-            match exact.iter().find(|(column, _)| column.eq_ignore_ascii_case(&term.column)) {
-                Some((_, u)) => term.u = *u,
-                None => {
-                    let path = [path, &[Step::Key("comparison_levels"), Step::Item(level.position), Step::Key("tf_adjustment_column")]].concat();
-                    let message = format!("no level of this comparison compares `{}` alone and exactly", term.column);
-                    self.error(LEVELS, &path, message, "Add such a level, or set `disable_tf_exact_match_detection`");
-                    term.u = 1.0;
-                }
+            if let Some((_, u)) = exact.iter().find(|(column, _)| column.eq_ignore_ascii_case(&term.column)) {
+                term.u = *u;
+                continue;
             }
+            let path = [path, &[Step::Key("comparison_levels"), Step::Item(level.position), Step::Key("tf_adjustment_column")]].concat();
+            let message = format!("no level of this comparison compares `{}` alone and exactly", term.column);
+            self.error(LEVELS, &path, message, "Add such a level, or set `disable_tf_exact_match_detection`");
+            term.u = 1.0;
         }
     }
 
     fn rule(&mut self, at: usize, json: &Json) -> Option<BlockingRule> {
         let path = [Step::Key("blocking_rules_to_generate_predictions"), Step::Item(at)];
-        let (text, path) = match json {
-            Json::String(text) => (&**text, path.to_vec()),
-            _ => match json.get("blocking_rule").and_then(Json::as_str) {
-                Some(text) => (text, [path.as_slice(), &[Step::Key("blocking_rule")]].concat()),
-                None => {
-                    self.error(SQL, &path, "a blocking rule has a `blocking_rule`", "Give the settings that Splink saved");
-                    return None;
-                }
-            },
+        let (text, path) = if let Some(text) = json.as_str() {
+            (text, path.to_vec())
+        } else if let Some(text) = json.get("blocking_rule").and_then(Json::as_str) {
+            (text, [path.as_slice(), &[Step::Key("blocking_rule")]].concat())
+        } else {
+            self.error(SQL, &path, "a blocking rule has a `blocking_rule`", "Give the settings that Splink saved");
+            return None;
         };
         let node = self.sql(text, Naming::Table, &path)?;
-        let parts = match node {
-            Node::And(parts) => parts,
-            one => vec![one],
-        };
+        let parts = if let Node::And(parts) = node { parts } else { vec![node] };
         let (mut equalities, mut rest) = (Vec::new(), Vec::new());
         for part in parts {
             match part.as_equality().map(|(a, b)| (a.side(), b.side(), a, b)) {
@@ -401,7 +464,8 @@ impl Reader<'_> {
             self.places.resize(self.columns.names.len(), place);
             exploded.push(number);
         }
-        let in_rest = rest.iter().any(|node| [Side::Left, Side::Right].iter().any(|s| node.columns(*s).iter().any(|c| exploded.contains(c))));
+        let in_rest =
+            rest.iter().any(|node| [Side::Left, Side::Right].iter().any(|s| node.columns(*s).iter().any(|c| exploded.contains(c))));
         if in_rest {
             let message = "a rule that takes arrays apart compares them by equality only";
             self.error(SQL, &path, message, "Write l.\"column\" = r.\"column\" for the arrays that are taken apart");

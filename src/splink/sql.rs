@@ -5,7 +5,7 @@ use super::value::Val;
 use super::{function, moment, pattern};
 use crate::diagnose::nearest;
 use sqlparser::ast::{
-    AccessExpr, BinaryOperator as Op, CastKind, CeilFloorKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
+    AccessExpr, BinaryOperator as Op, CeilFloorKind, DataType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArguments, ObjectNamePart, OneOrManyWithParens, Spanned as _, Subscript, TrimWhereField, UnaryOperator, Value,
 };
 use sqlparser::dialect::DuckDbDialect;
@@ -106,7 +106,12 @@ fn reader_fault(sql: &str, error: &ParserError) -> Fault {
         }
         None => (text, 0),
     };
-    Fault { message: format!("the SQL can't be read: {message}"), remedy: "Write a SQL expression as DuckDB reads it".into(), from: at, to: at }
+    Fault {
+        message: format!("the SQL can't be read: {message}"),
+        remedy: "Write a SQL expression as DuckDB reads it".into(),
+        from: at,
+        to: at,
+    }
 }
 
 /// The byte of a place: lines and columns (in characters) count from 1.
@@ -218,9 +223,9 @@ impl Reader<'_> {
             }
             Expr::Like { negated, any: false, expr, pattern, escape_char: None } => self.like(expr, pattern, *negated, false, depth)?,
             Expr::ILike { negated, any: false, expr, pattern, escape_char: None } => self.like(expr, pattern, *negated, true, depth)?,
-            Expr::Cast { kind, expr, data_type, format: None } => {
+            // CAST, TRY_CAST and `::` are one: where DuckDB would end the run, the value is null.
+            Expr::Cast { expr, data_type, format: None, .. } => {
                 let inner = self.node(expr, depth)?;
-                let _try_or_not_is_the_same: &CastKind = kind;
                 cast(data_type, inner).ok_or_else(|| self.unknown(expression, "this type"))?
             }
             Expr::Substring { expr, substring_from: Some(from), substring_for, .. } => {
@@ -240,7 +245,9 @@ impl Reader<'_> {
                 self.call(name, &arguments, depth, expression)?
             }
             Expr::Position { expr, r#in } => self.call("instr", &[r#in, expr], depth, expression)?,
-            Expr::Ceil { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) } => self.call("ceil", &[expr], depth, expression)?,
+            Expr::Ceil { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) } => {
+                self.call("ceil", &[expr], depth, expression)?
+            }
             Expr::Floor { expr, field: CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) } => {
                 self.call("floor", &[expr], depth, expression)?
             }
@@ -349,7 +356,9 @@ impl Reader<'_> {
         };
         let Some((side, name)) = found else {
             let (message, remedy) = match self.naming {
-                Naming::Suffix => ("this names no column of a side", "A condition names columns with the ending _l or _r: \"first_name_l\""),
+                Naming::Suffix => {
+                    ("this names no column of a side", "A condition names columns with the ending _l or _r: \"first_name_l\"")
+                }
                 Naming::Table => ("this names no column of a side", "A blocking rule names columns of l and r: l.\"first_name\""),
             };
             return Err(self.fault(of.span(), message, remedy));
@@ -393,10 +402,11 @@ impl Reader<'_> {
             ("regexp_extract" | "regexp_matches" | "regexp_full_match" | "regexp_replace", [text, wanted, rest @ ..]) => {
                 self.regular(&lower, text, wanted, rest, depth, of)
             }
-            ("date_part" | "datepart", [part, date]) => match self.node(part, depth)? {
-                Node::Literal(Val::Text(part)) if ["year", "month", "day", "epoch"].contains(&&*part) => self.call(&part, &[date], depth, of),
-                _ => Err(self.unknown(of, "this part of a date")),
-            },
+            ("date_part" | "datepart", [part, date]) => {
+                let part = self.node(part, depth)?;
+                let known = ["year", "month", "day", "epoch"].into_iter().find(|known| part == Node::Literal(Val::text(*known)));
+                self.call(known.ok_or_else(|| self.unknown(of, "this part of a date"))?, &[date], depth, of)
+            }
             _ => self.known(&lower, name.span, &arguments, depth),
         }
     }
@@ -428,13 +438,16 @@ impl Reader<'_> {
         Ok(Node::Call(known, nodes))
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the parser knows all of SQL; what is not listed is not supported")]
     fn lambda(&mut self, lambda: &Expr, depth: usize) -> Result<Node, Fault> {
         let (name, body) = match lambda {
             Expr::Lambda(lambda) => {
                 let name = match &lambda.params {
                     OneOrManyWithParens::One(one) => one.name.value.clone(),
                     OneOrManyWithParens::Many(many) if many.len() == 1 => many.first().map(|p| p.name.value.clone()).unwrap_or_default(),
-                    OneOrManyWithParens::Many(_) => return Err(self.fault(lambda.body.span(), "a lambda takes one parameter here", "Write `x -> …`")),
+                    OneOrManyWithParens::Many(_) => {
+                        return Err(self.fault(lambda.body.span(), "a lambda takes one parameter here", "Write `x -> …`"));
+                    }
                 };
                 (name, &lambda.body)
             }
@@ -462,8 +475,7 @@ impl Reader<'_> {
         };
         let unsupported = |reader: &Self| reader.unknown(of, "this form of a regular expression");
         let at = match name {
-            "regexp_extract" => 1,
-            "regexp_replace" => 1,
+            "regexp_extract" | "regexp_replace" => 1,
             _ => 0,
         };
         let options = options(at).ok_or_else(|| unsupported(self))?;
@@ -483,7 +495,9 @@ impl Reader<'_> {
             "regexp_extract" => {
                 let group = match rest.first() {
                     None => 0,
-                    Some(Node::Literal(Val::Number(n))) if (0.0..10.0).contains(n) => (0_u8..10).find(|g| f64::from(*g) + 0.5 > *n).map_or(0, usize::from),
+                    Some(Node::Literal(Val::Number(n))) if (0.0..10.0).contains(n) => {
+                        (0_u8..10).find(|g| f64::from(*g) + 0.5 > *n).map_or(0, usize::from)
+                    }
                     Some(_) => return Err(unsupported(self)),
                 };
                 Node::Extract(text, regex, group)
@@ -505,7 +519,7 @@ fn replacement(by: &str) -> String {
         match letter {
             '$' => out.push_str("$$"),
             '\\' => match letters.next() {
-                Some(digit) if digit.is_ascii_digit() => out.push_str(&format!("${{{digit}}}")),
+                Some(digit) if digit.is_ascii_digit() => out.extend(['$', '{', digit, '}']),
                 Some(other) => out.push(other),
                 None => out.push('\\'),
             },
@@ -519,10 +533,10 @@ fn replacement(by: &str) -> String {
 fn flat(a: Node, b: Node, and: bool) -> Vec<Node> {
     let mut out = Vec::new();
     for node in [a, b] {
-        match node {
-            Node::And(inner) if and => out.extend(inner),
-            Node::Or(inner) if !and => out.extend(inner),
-            other => out.push(other),
+        if let (Node::And(inner), true) | (Node::Or(inner), false) = (&node, and) {
+            out.extend(inner.iter().cloned());
+        } else {
+            out.push(node);
         }
     }
     out
@@ -534,7 +548,12 @@ fn cast(to: &DataType, node: Node) -> Option<Node> {
     let kind = match to {
         DataType::Text | DataType::Varchar(_) | DataType::String(_) | DataType::Char(_) | DataType::CharVarying(_) => Kind::Text,
         DataType::Float(_) | DataType::Real | DataType::Float4 => Kind::Single,
-        DataType::Double(_) | DataType::DoublePrecision | DataType::Float8 | DataType::Float64 | DataType::Decimal(_) | DataType::Numeric(_) => Kind::Double,
+        DataType::Double(_)
+        | DataType::DoublePrecision
+        | DataType::Float8
+        | DataType::Float64
+        | DataType::Decimal(_)
+        | DataType::Numeric(_) => Kind::Double,
         DataType::Int(_)
         | DataType::Integer(_)
         | DataType::BigInt(_)

@@ -126,9 +126,7 @@ impl<'v> Val<'v> {
                 }
                 Some(a.len().cmp(&b.len()))
             }
-            (Self::List(_), Self::Text(_)) | (Self::Text(_), Self::List(_)) => {
-                Val::List(self.list()?).order(&Val::List(other.list()?))
-            }
+            (Self::List(_), Self::Text(_)) | (Self::Text(_), Self::List(_)) => Val::List(self.list()?).order(&Val::List(other.list()?)),
             (Self::Bool(a), Self::Bool(b)) => Some(a.cmp(b)),
             (Self::Number(_) | Self::Bool(_), _) | (_, Self::Number(_) | Self::Bool(_)) => {
                 // NaN is equal to itself and greater than anything, as in DuckDB.
@@ -173,7 +171,13 @@ fn timestamp(micros: i64) -> String {
     format!("{year:04}-{month:02}-{of_month:02} {:02}:{:02}:{:02}", rest / 3_600, rest / 60 % 60, rest % 60)
 }
 
+/// What stands behind each member of a list that a mapping's cleaner gave: the ASCII unit separator, which no cleaner lets through.
+const SEPARATOR: char = '\u{1f}';
+
 fn of_text(text: &str) -> Option<Arc<[Val<'static>]>> {
+    if let Some(members) = text.strip_suffix(SEPARATOR) {
+        return Some(members.split(SEPARATOR).take(MOST_MEMBERS).map(|member| Val::Text(Cow::Owned(member.to_owned()))).collect());
+    }
     let inner = text.trim().strip_prefix('[')?.strip_suffix(']')?;
     if let Ok(serde_json::Value::Array(items)) = serde_json::from_str(text) {
         return Some(items.iter().take(MOST_MEMBERS).map(of_json).collect());
@@ -206,10 +210,13 @@ mod tests {
 
     #[test]
     fn lists_are_read_from_cells() {
-        let list = |text: &'static str| Val::text(text).list().map(|l| l.iter().filter_map(|v| v.string().map(Cow::into_owned)).collect::<Vec<_>>());
+        let list = |text: &'static str| {
+            Val::text(text).list().map(|l| l.iter().filter_map(|v| v.string().map(Cow::into_owned)).collect::<Vec<_>>())
+        };
         for text in [r#"["a", "b"]"#, "[a, b]", "['a', 'b']", "[a,b]"] {
             assert_eq!(list(text), Some(vec!["a".to_owned(), "b".into()]), "{text}");
         }
+        assert_eq!(list("a\u{1f}b\u{1f}"), Some(vec!["a".to_owned(), "b".into()]));
         assert_eq!(list("[]"), Some(vec![]));
         assert_eq!(list("a"), None);
     }

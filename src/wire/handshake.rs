@@ -11,12 +11,19 @@ use crate::declare::config::{Auth, Login, ServiceSpec};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Messages of ours in one login: NTLM has two, Negotiate two or three.
 const LONGEST: usize = 4;
 
 /// A message of a server: NTLM's challenge is under 1 KiB, a Kerberos token with a large PAC up to 48 KiB, as base64.
 const LONGEST_TOKEN: usize = 64 * 1024;
+
+/// How often a login begins anew whose connection was closed between question and answer.
+const MOVED: usize = 4;
+
+/// The client's pool has a connection back a moment after the answer was read.
+const RETURNED: Duration = Duration::from_millis(1);
 
 /// Idle connections that are kept; more senders at once make more, which end with their request.
 const KEPT: usize = 16;
@@ -114,9 +121,21 @@ impl Handshake {
             // The connection that the server knew is gone. A 401 has done nothing.
             lane.known = false;
         }
+        for _ in 0..MOVED {
+            if let Some(reply) = self.log_in(lane, &request).await? {
+                return Ok(reply);
+            }
+        }
+        Err(HandshakeError::NotAsked { scheme: self.scheme, why: "no connection lasts from the question to the answer".to_owned() })
+    }
+
+    /// The conversation, and the request with its last message. `None`: it was taken up on another connection, where it means nothing; the
+    /// request was not looked at.
+    async fn log_in(&self, lane: &mut Lane, request: &Request) -> Result<Option<Reply>, HandshakeError> {
         let nothing = |why| HandshakeError::Nothing { scheme: self.scheme, why };
         let mut exchange = begin(&self.spec).map_err(nothing)?;
         let mut heard: Option<Vec<u8>> = None;
+        let mut over = None;
         // NTLM's first message can't be enough, so the call's content waits; a Kerberos ticket mostly is.
         let mut whole = self.scheme != "NTLM";
         for _ in 0..LONGEST {
@@ -136,18 +155,22 @@ impl Handshake {
                 Err(SendError::Unanswered(why)) if !whole => return Err(HandshakeError::NotAsked { scheme: self.scheme, why }),
                 Err(error) => return Err(error.into()),
             };
+            let moved = over.is_some() && reply.over != over;
             match (reply.status, challenge(&reply, self.scheme)) {
+                (401, _) if moved => return Ok(None),
                 (401, Some(token)) if !token.is_empty() => {
                     heard = Some(token);
+                    over = reply.over;
                     whole = true;
+                    tokio::time::sleep(RETURNED).await;
                 }
-                (401 | 407, _) => return Ok(reply),
+                (401 | 407, _) => return Ok(Some(reply)),
                 _ if whole => {
                     lane.known = self.scheme == "NTLM";
-                    return Ok(reply);
+                    return Ok(Some(reply));
                 }
                 // The server took an empty request: it asks nobody who they are. The call goes as it is.
-                _ => return Ok(lane.client.send(request).await?),
+                _ => return Ok(Some(lane.client.send(request.clone()).await?)),
             }
         }
         Err(nothing("the server asks for ever".to_owned()))
@@ -200,7 +223,7 @@ mod tests {
 
     fn reply(values: &[&str]) -> Reply {
         let headers = values.iter().map(|value| ("www-authenticate".to_owned(), (*value).to_owned())).collect();
-        Reply { status: 401, headers, body: Vec::new(), extent: Extent::Whole }
+        Reply { status: 401, headers, body: Vec::new(), extent: Extent::Whole, over: None }
     }
 
     #[test]

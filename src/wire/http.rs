@@ -204,6 +204,8 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// How much of it came.
     pub extent: Extent,
+    /// This side's end of the connection that it came over, where it is known.
+    pub over: Option<std::net::SocketAddr>,
 }
 
 impl fmt::Debug for Reply {
@@ -355,6 +357,10 @@ impl Client {
                 SendError::Unanswered(chain(&error))
             }
         })?;
+        let over = response
+            .extensions()
+            .get::<hyper_util::client::legacy::connect::HttpInfo>()
+            .map(hyper_util::client::legacy::connect::HttpInfo::local_addr);
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
         let (mut body, mut extent) = (Vec::new(), Extent::Whole);
@@ -375,7 +381,7 @@ impl Client {
                 }
             }
         }
-        Ok(Reply { status: response.status().as_u16(), headers, body, extent })
+        Ok(Reply { status: response.status().as_u16(), headers, body, extent, over })
     }
 }
 

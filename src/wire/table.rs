@@ -130,10 +130,11 @@ fn csv_rows(writer: &mut csv::Writer<File>, cells: &[Cells<'_>]) -> Result<(), T
                 Cells::Text(cells) => text.extend_from_slice(cells.get(row).map_or(b"", |cell| cell.as_bytes())),
                 Cells::Small(cells) => write!(text, "{}", cells.get(row).copied().unwrap_or(0))?,
                 // The shortest digits that give the same number again.
-                Cells::Number(cells) => match cells.get(row) {
-                    Some(Some(number)) => write!(text, "{number:?}")?,
-                    _ => {}
-                },
+                Cells::Number(cells) => {
+                    if let Some(Some(number)) = cells.get(row) {
+                        write!(text, "{number:?}")?;
+                    }
+                }
             }
             writer.write_field(&text)?;
         }

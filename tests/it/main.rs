@@ -31,11 +31,13 @@ mod limits;
 mod linkage;
 mod main_job;
 mod matching;
+mod scoring;
 mod service;
 mod soap_connectors;
 mod soap_contract;
 mod soap_target;
 mod sources;
+mod splink_peer;
 mod sqlserver_by_hand;
 mod sqlserver_conflicts;
 mod sqlserver_connecting;
@@ -50,6 +52,7 @@ mod store;
 mod targets;
 mod tds_peer;
 mod tidy;
+mod training;
 
 #[path = "../support/mod.rs"]
 mod support;

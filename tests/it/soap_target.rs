@@ -218,7 +218,8 @@ async fn gsoap_is_understood() {
 fn legacy_file(server: &Server, folder: &Path) -> Arc<TargetFile> {
     let wsdl = folder.join("legacy.wsdl");
     let address = format!("{}/axis/services/Legacy?wsdl", server.url());
-    let fetched = std::process::Command::new("curl").args(["-sf", "--retry", "5", "--retry-all-errors", "-o"]).arg(&wsdl).arg(address).status();
+    let fetched =
+        std::process::Command::new("curl").args(["-sf", "--retry", "5", "--retry-all-errors", "-o"]).arg(&wsdl).arg(address).status();
     assert!(fetched.unwrap().success(), "{}", server.log());
     let text = format!(
         "kith: 1
@@ -280,7 +281,7 @@ async fn axis_is_understood_by_its_own_wsdl_with_multi_refs_and_stack_traces() {
     let whole: [(&str, Value); 5] = [
         ("Name", name.clone()),
         ("First", "J\u{1F600}".into()),
-        ("Email", Value::List(Arc::from([Value::from("a@b.example"), Value::from("c@d.example")]))),
+        ("Email", "a@b.example".into()),
         ("Score", Value::Number(1.5)),
         ("Seen", Value::Time("2026-11-27T10:00:00.5Z".parse().unwrap())),
     ];

@@ -7,6 +7,7 @@ pub mod contract;
 pub mod crm;
 pub mod cutting_proxy;
 pub mod nginx;
+pub mod python;
 pub mod scripted;
 pub mod soap_stacks;
 pub mod sqlserver;

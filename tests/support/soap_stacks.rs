@@ -141,7 +141,7 @@ fn class_path() -> String {
     let jars = std::fs::read_dir("/usr/share/java").into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
     let fits = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        name.ends_with(".jar") && !name.starts_with("axis")
+        path.extension().is_some_and(|kind| kind == "jar") && !name.starts_with("axis")
     };
     let mut jars: Vec<String> = jars.filter(fits).map(|path| path.display().to_string()).collect();
     jars.sort();

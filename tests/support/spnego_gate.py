@@ -61,7 +61,7 @@ class Gate(http.server.BaseHTTPRequestHandler):
                 said = self.context.step(base64.b64decode(token))
             except Exception as error:  # whatever it is: the login is refused
                 self.context, self.user = None, None
-                return self.say(401, {"refused": type(error).__name__}, SCHEME)
+                return self.say(401, {"refused": f"{type(error).__name__}: {error}"}, SCHEME)
             if not self.context.complete:
                 return self.say(401, {}, f"{SCHEME} {base64.b64encode(said).decode()}", close=MODE == "deaf")
             self.user = str(self.context.client_principal)

@@ -35,7 +35,7 @@ pub struct Arguments {
     /// Threads; without it, as many as there are cores. The result is the same
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
-    /// The first table's name in the result, as Splink's input_table_aliases
+    /// The first table's name in the result, as Splink's `input_table_aliases`
     #[arg(long, value_name = "NAME", default_value = "__splink__input_table_0")]
     pub left_name: String,
     /// The second table's name in the result
@@ -85,7 +85,7 @@ fn unwritable(path: &Path, error: &TableError) -> Failure {
 fn scored(arguments: &Arguments) -> Result<Report, Failure> {
     let file = read_text(&arguments.model).map_err(|problem| wrong(problem.into()))?;
     let (settings, warnings) = Settings::read(&file).into_result().map_err(wrong)?;
-    let tables: Vec<(&str, &Path)> = match (&arguments.dedupe, &arguments.left, &arguments.right) {
+    let mut tables: Vec<(&str, &Path)> = match (&arguments.dedupe, &arguments.left, &arguments.right) {
         (Some(one), _, _) => vec![(&*arguments.left_name, one)],
         (None, Some(left), Some(right)) => vec![(&*arguments.left_name, left), (&*arguments.right_name, right)],
         (None, ..) => Vec::new(),
@@ -96,14 +96,26 @@ fn scored(arguments: &Arguments) -> Result<Report, Failure> {
     };
     if !fits {
         let remedy = if tables.len() == 1 { "Give two tables with --left and --right" } else { "Give one table with --dedupe" };
-        let problem = Diagnostic::error(ARGUMENT, Place::Named("argument --model".into()), "the model's `link_type` asks for another number of tables", remedy);
+        let problem = Diagnostic::error(
+            ARGUMENT,
+            Place::Named("argument --model".into()),
+            "the model's `link_type` asks for another number of tables",
+            remedy,
+        );
         return Err(wrong(problem.into()));
     }
+    if tables.len() == 2 && arguments.left_name == arguments.right_name {
+        let place = Place::Named("argument --right-name".into());
+        return Err(wrong(Diagnostic::error(ARGUMENT, place, "both tables have one name", "Give each its own").into()));
+    }
+    // Of two tables that are only linked, Splink takes the one whose name comes first as the left side.
+    tables.sort_by_key(|(name, _)| *name);
     let frame = read_tables(&settings, &tables).map_err(wrong)?;
     let linker = Linker::new(&settings, &frame);
     let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let mut writer = PairWriter::create(&linker, &arguments.out).map_err(|error| unwritable(&arguments.out, &error))?;
-    let scored = score_all(&linker, threads, |task, scores| writer.write(task, scores)).map_err(|error| unwritable(&arguments.out, &error))?;
+    let scored =
+        score_all(&linker, threads, |task, scores| writer.write(task, scores)).map_err(|error| unwritable(&arguments.out, &error))?;
     writer.finish().map_err(|error| unwritable(&arguments.out, &error))?;
     let rules = linker.blocks().into_iter().enumerate().map(|(at, (candidates, largest))| {
         (settings.blocking.get(at).map_or_else(|| "1=1".to_owned(), |rule| rule.sql.to_string()), candidates, largest)
@@ -121,7 +133,9 @@ fn told(arguments: &Arguments, report: &Report, session: &mut Session) {
         let rules: Vec<_> = rules
             .map(|((sql, candidates, largest), pairs)| json!({ "rule": sql, "pairs": pairs, "candidates": candidates, "largest_block": largest }))
             .collect();
-        session.terminal.json(&json!({ "records": report.records, "pairs": total, "rules": rules, "out": arguments.out.display().to_string() }));
+        session
+            .terminal
+            .json(&json!({ "records": report.records, "pairs": total, "rules": rules, "out": arguments.out.display().to_string() }));
         return;
     }
     let mut page = String::new();

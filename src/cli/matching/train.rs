@@ -72,7 +72,12 @@ fn trained(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
     let named = yaml::read(&source).value.and_then(|tree| tree.get("match")?.get("model")?.shared_text());
     let (Some(name), Some(model)) = (named, parts.rulebook.matching.model.clone()) else {
         let place = Place::Path(arguments.mapping.display().to_string());
-        return Err(problem(session, ARGUMENT, place, "the mapping names no model that could be trained", "Name one under `match`", Exit::Wrong));
+        let (message, remedy) = if parts.rulebook.matching.model.is_some() {
+            ("the mapping names a model of Splink's, which Splink trains", "Train it there, or name a model of Kith's")
+        } else {
+            ("the mapping names no model that could be trained", "Name one under `match`")
+        };
+        return Err(problem(session, ARGUMENT, place, message, remedy, Exit::Wrong));
     };
     let path = arguments.mapping.parent().unwrap_or(Path::new("")).join(&*name);
     let file = yaml_at(&path, None).map_err(|p| told(session, p))?;
@@ -85,7 +90,14 @@ fn trained(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
     })?;
     let Some(training) = training else {
         let place = Place::Path(arguments.mapping.display().to_string());
-        return Err(problem(session, ARGUMENT, place, "there is nobody to train on", "Give sources and customers with records", Exit::Failed));
+        return Err(problem(
+            session,
+            ARGUMENT,
+            place,
+            "there is nobody to train on",
+            "Give sources and customers with records",
+            Exit::Failed,
+        ));
     };
     let date = arguments.date.clone().unwrap_or_else(|| SystemClock.now().to_string().chars().take(10).collect());
     let from = Provenance {
@@ -133,7 +145,14 @@ fn export(session: &mut Session, model: &Model, customers: u64, to: &Path) -> Re
 fn write(session: &mut Session, to: &Path, bytes: &[u8]) -> Result<(), Exit> {
     std::fs::write(to, bytes).map_err(|error| {
         let place = Place::Path(to.display().to_string());
-        problem(session, UNWRITABLE, place, format!("the file can't be written: {}", error.kind()), "Give a path in a folder that you may write", Exit::Failed)
+        problem(
+            session,
+            UNWRITABLE,
+            place,
+            format!("the file can't be written: {}", error.kind()),
+            "Give a path in a folder that you may write",
+            Exit::Failed,
+        )
     })
 }
 
@@ -160,7 +179,17 @@ fn report(session: &mut Session, training: &Training, model: &Model, out: &Path)
     for s in &trained.sessions {
         let how = if s.converged { "converged" } else { "NOT converged" };
         let last = s.changes.last().copied().unwrap_or(0.0);
-        line(&mut page, format_args!("\nblocked on {}: {} pairs, {} patterns, {how} after {} rounds (last change {last:.6}), {:.2} % match", s.rule, grouped(s.pairs), number(s.patterns), s.changes.len(), s.share * 100.0));
+        line(
+            &mut page,
+            format_args!(
+                "\nblocked on {}: {} pairs, {} patterns, {how} after {} rounds (last change {last:.6}), {:.2} % match",
+                s.rule,
+                grouped(s.pairs),
+                number(s.patterns),
+                s.changes.len(),
+                s.share * 100.0
+            ),
+        );
         let changes: Vec<String> = s.changes.iter().map(|change| format!("{change:.4}")).collect();
         line(&mut page, format_args!("  changes  {}", changes.join(" ")));
         line(&mut page, format_args!("  trained  {}", s.trained.iter().map(|t| &**t).collect::<Vec<_>>().join(", ")));
@@ -174,7 +203,10 @@ fn report(session: &mut Session, training: &Training, model: &Model, out: &Path)
         }
     }
     if let Some(share) = trained.share {
-        line(&mut page, format_args!("\n{:.1} % of the identities belong to a customer, by the exact rules and the stated recall", share * 100.0));
+        line(
+            &mut page,
+            format_args!("\n{:.1} % of the identities belong to a customer, by the exact rules and the stated recall", share * 100.0),
+        );
     }
     if !untrained.is_empty() {
         line(&mut page, format_args!("\nnot trained, kept as they were:\n  {}", untrained.join("\n  ")));

@@ -439,8 +439,8 @@ pub(super) const AUTH: Key = key(
     "auth",
     Form::Words(AUTH_WORDS),
     Need::Optional("`session` where the target file (kind `soap`) has a login operation, else `basic`."),
-    "With `user`: how the login travels. Kind `http` takes `basic` alone; kind `soap` also a WS-Security UsernameToken (`wsse_text`, `wsse_digest`), \
-     and the login operation of its file (`session`); `ntlm` and `negotiate` where Kith was built with them.",
+    "With `user`: how the login travels. Kind `http` takes `basic`; kind `soap` also a WS-Security UsernameToken (`wsse_text`, `wsse_digest`), \
+     and the login operation of its file (`session`); both take `ntlm` (user `DOMAIN\\name`) and `negotiate` (Kerberos, without `user`) where Kith was built with the features `ntlm` and `kerberos`.",
     "\"wsse_digest\"",
 );
 pub(super) const CLOCK_WORDS: &[&str] = &["own", "server"];

@@ -175,9 +175,10 @@ impl TargetFile {
                 format!("`auth = \"{}\"` belongs to kind `soap`", auth.name()),
                 "remove `auth`, or write `basic`, `ntlm` or `negotiate`".to_owned(),
             ),
-            (TargetKind::Soap, Some(Auth::Session)) if session.is_none() => {
-                ("the target file has no login operation".to_owned(), "add `soap: session` to the target file, or write another `auth`".to_owned())
-            }
+            (TargetKind::Soap, Some(Auth::Session)) if session.is_none() => (
+                "the target file has no login operation".to_owned(),
+                "add `soap: session` to the target file, or write another `auth`".to_owned(),
+            ),
             (_, Some(auth)) if !auth.is_built() => (
                 format!("this Kith was built without `{}`", auth.name()),
                 format!(

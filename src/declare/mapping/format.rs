@@ -224,12 +224,37 @@ static MATCH: Record = Record {
             "- { id: same-email, same: [email], decide: link }",
             "Exact evidence, in order.",
         ),
-        Key::optional("model", Shape::Text, "models/retail.yaml", "The linkage model, relative to this file."),
+        Key::optional("model", MODEL, "models/retail.yaml", "The linkage model, relative to this file; or one that Splink saved."),
         Key::required(
             "decide",
             Shape::Record(&DECIDE),
             "{ link_from: 99.5 %, ask_a_person_from: 60 %, ahead_of_next: 200 times }",
             "Thresholds of the posterior over all rivals.",
+        ),
+        Key::optional(
+            "one_person",
+            Shape::Record(&ONE_PERSON),
+            "{ accounts_of_a_network: 2, agree_on: [birth_date] }",
+            "What keeps accounts of several people off one customer: a link that it holds back waits for a person.",
+        ),
+    ],
+    others: None,
+};
+
+static ONE_PERSON: Record = Record {
+    doc: "What keeps accounts of several people off one customer.",
+    keys: &[
+        Key::optional(
+            "accounts_of_a_network",
+            Shape::Whole { min: 1, max: 50 },
+            "2",
+            "Most accounts of one network that are linked to one customer without a person's word.",
+        ),
+        Key::optional(
+            "agree_on",
+            Shape::List { of: &Shape::Name, min: 1, max: 10 },
+            "[birth_date]",
+            "Fields of identities: accounts that differ in one that both show are not one person's.",
         ),
     ],
     others: None,
@@ -251,6 +276,23 @@ static RULE: Shape = Shape::Record(&Record {
     ],
     others: None,
 });
+
+const MODEL: Shape = Shape::OneOf(&[
+    Shape::Text,
+    Shape::Record(&Record {
+        doc: "A model that Splink saved, over fields of the names of its columns.",
+        keys: &[
+            Key::required("splink", Shape::Text, "models/splink.json", "The settings JSON, relative to this file."),
+            Key::optional(
+                "cut_above",
+                Shape::Whole { min: 1, max: 1_000_000 },
+                "1000",
+                "A blocking key that more customers share is not followed; 1,000 where nothing is said.",
+            ),
+        ],
+        others: None,
+    }),
+]);
 
 static SAME: Shape = Shape::OneOf(&[
     Shape::Name,

@@ -8,7 +8,8 @@ use crate::diagnose::Span;
 use crate::model::{Audience, AudienceSet};
 use crate::normalize::{Cleaner, CustomerFields, Extract, Field, Finder, IdentityFields};
 use crate::policy::{Basis, Retain};
-use crate::resolve::{Compared, Decide, KeyPart, Model, Rule, RuleVerdict};
+use crate::resolve::{Compared, Decide, KeyPart, Model, OnePerson, Rule, RuleVerdict};
+use crate::splink::Settings;
 use std::sync::Arc;
 
 /// How often a link by an exact rule is right, where the mapping does not say.
@@ -235,6 +236,23 @@ impl Reading<'_> {
         }
         Some(Decide { link_from, ask_a_person_from, ahead_of_next })
     }
+
+    /// `match.one_person`.
+    pub(super) fn one_person(&mut self, node: Option<&Node>, identities: &IdentityFields) -> OnePerson {
+        let Some(node) = node else { return OnePerson::default() };
+        let mut agree_on = Vec::new();
+        for field in node.get("agree_on").map(Node::list).unwrap_or_default() {
+            let Some(name) = field.text() else { continue };
+            let Some(at) = position(&identities.fields, name) else {
+                let known = identities.fields.iter().map(|f| &*f.name);
+                let remedy = format!("Declare it under `identities.fields`. {}", meant(name, known));
+                self.error(FIELD_LACKING, field.span, format!("`identities` has no field `{name}`"), remedy);
+                continue;
+            };
+            agree_on.push((at, name.into()));
+        }
+        OnePerson { accounts_of_a_network: node.get("accounts_of_a_network").and_then(Node::whole), agree_on }
+    }
 }
 
 /// The fields that a model reads: the identities' and the customers'.
@@ -249,6 +267,10 @@ pub(super) fn model_fields(model: &Model) -> (Vec<Arc<str>>, Vec<Arc<str>>) {
             KeyPart::SpelledInHandle { handle, given, family } => {
                 identity.push(handle.clone());
                 customer.extend([given.clone(), family.clone()]);
+            }
+            KeyPart::Sql { settings, identity: left, customer: right } => {
+                identity.extend(columns(settings, &left.columns()));
+                customer.extend(columns(settings, &right.columns()));
             }
         }
     }
@@ -268,9 +290,19 @@ pub(super) fn model_fields(model: &Model) -> (Vec<Arc<str>>, Vec<Arc<str>>) {
                 customer.extend([handles, email, birth_date].into_iter().flatten().cloned());
                 customer.extend(name.iter().flat_map(|(given, family)| [given.clone(), family.clone()]));
             }
+            Compared::Sql { settings, comparison } => {
+                let read: Vec<Arc<str>> = columns(settings, &settings.compared(*comparison)).collect();
+                identity.extend(read.iter().cloned());
+                customer.extend(read);
+            }
         }
     }
     (identity, customer)
+}
+
+/// The fields that a Splink model's columns are, by their numbers: names of fields are in lower case.
+fn columns<'s>(settings: &'s Settings, numbers: &'s [usize]) -> impl Iterator<Item = Arc<str>> + 's {
+    settings.columns().enumerate().filter(|(number, _)| numbers.contains(number)).map(|(_, name)| name.to_ascii_lowercase().into())
 }
 
 fn same_pairs(left: &[(usize, usize)], right: &[(usize, usize)]) -> bool {

@@ -203,6 +203,8 @@ impl Reader<'_> {
                 u: u.unwrap_or(0.5),
                 shape: node.get("shape").and_then(Node::decimal),
                 together: node.get("together").and_then(Node::times).unwrap_or(1.0),
+                weight: 1.0,
+                least: 0.0,
                 typical: typical.unwrap_or(0.5),
                 table,
             });
@@ -319,8 +321,9 @@ impl Reader<'_> {
         let (fits, may) = match compared? {
             Compared::NameAndHandle { .. } => (matches!(test, LevelTest::NameAndHandle { .. }), "`{ name: …, handle: … }`"),
             Compared::HandleReuse { .. } => (matches!(test, LevelTest::Reuse(_)), "`{ again: … }`"),
+            Compared::Sql { .. } => (matches!(test, LevelTest::Gamma(_)), "what its SQL says"),
             Compared::Field { .. } => (
-                !matches!(test, LevelTest::NameAndHandle { .. } | LevelTest::Reuse(_)),
+                !matches!(test, LevelTest::NameAndHandle { .. } | LevelTest::Reuse(_) | LevelTest::Gamma(_)),
                 "`exact`, `nickname`, `{ jaro_winkler: … }` and the like",
             ),
         };
@@ -393,10 +396,10 @@ fn covered(test: &LevelTest, earlier: &[&LevelTest]) -> bool {
     let exists = |holds: &dyn Fn(&LevelTest) -> bool| earlier.iter().any(|e| **e == LevelTest::Else || holds(e));
     match test {
         LevelTest::Else => exists(&|_| false),
-        LevelTest::Exact => exists(&|e| !matches!(e, LevelTest::NameAndHandle { .. } | LevelTest::Reuse(_))),
+        LevelTest::Exact => exists(&|e| !matches!(e, LevelTest::NameAndHandle { .. } | LevelTest::Reuse(_) | LevelTest::Gamma(_))),
         LevelTest::JaroWinkler(least) => exists(&|e| matches!(e, LevelTest::JaroWinkler(looser) if looser <= least)),
         LevelTest::Levenshtein(most) => exists(&|e| matches!(e, LevelTest::Levenshtein(looser) if looser >= most)),
-        LevelTest::Nickname | LevelTest::StartsWith | LevelTest::SameLocalPart => exists(&|e| e == test),
+        LevelTest::Nickname | LevelTest::StartsWith | LevelTest::SameLocalPart | LevelTest::Gamma(_) => exists(&|e| e == test),
         LevelTest::Reuse(kinds) => {
             exists(&|_| false) || kinds.iter().all(|k| earlier.iter().any(|e| matches!(e, LevelTest::Reuse(taken) if taken.contains(k))))
         }
@@ -430,6 +433,8 @@ fn digest(model: &Model) -> Digest {
         KeyPart::SpelledInHandle { handle, given, family } => {
             json!({ "spelled_in_handle": &**handle, "given": &**given, "family": &**family })
         }
+        // A Splink model's digest is over its own JSON (`splink_import`).
+        KeyPart::Sql { .. } => Json::Null,
     };
     let prior = match model.prior {
         Prior::Pair(pair) => json!({ "pair": pair }),
@@ -446,6 +451,7 @@ fn digest(model: &Model) -> Digest {
             let name = name.as_ref().map(|(given, family)| json!([&**given, &**family]));
             json!({ "reused_handle": &**handle, "handles": handles.as_deref(), "email": email.as_deref(), "birth_date": birth_date.as_deref(), "name": name })
         }
+        Compared::Sql { comparison, .. } => json!({ "sql": comparison }),
     };
     let test = |test: &LevelTest| match test {
         LevelTest::Exact => json!("exact"),
@@ -455,6 +461,7 @@ fn digest(model: &Model) -> Digest {
         LevelTest::Else => json!("else"),
         LevelTest::JaroWinkler(least) => json!({ "jaro_winkler": least }),
         LevelTest::Levenshtein(most) => json!({ "levenshtein": most }),
+        LevelTest::Gamma(gamma) => json!({ "gamma": gamma }),
         LevelTest::Reuse(kinds) => json!({ "again": kinds.iter().map(|k| k.name()).collect::<Vec<_>>() }),
         LevelTest::NameAndHandle { name, handle } => {
             json!({ "name": name.iter().map(|n| n.name()).collect::<Vec<_>>(), "handle": handle.iter().map(|h| h.name()).collect::<Vec<_>>() })

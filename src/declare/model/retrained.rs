@@ -2,7 +2,7 @@
 
 use crate::declare::yaml::{self, Node};
 use crate::diagnose::{SourceFile, Span};
-use crate::resolve::{Model, Prior, Trained};
+use crate::resolve::{Compared, CountedPart, KeyForm, LevelTest, Model, Prior, TermFrequency, Trained};
 use std::sync::Arc;
 
 /// Where a trained model is from, for the lines above it.
@@ -38,6 +38,18 @@ pub fn retrained(file: &Arc<SourceFile>, model: &Model, trained: &Trained, from:
         for (node, level) in node.get("levels").map(Node::list).unwrap_or_default().iter().zip(&comparison.levels) {
             put(node.get("m"), level.m);
             put(node.get("u"), level.u);
+        }
+    }
+    // What a frequency replaces is the u of agreeing exactly, which was trained too.
+    for (comparison, of) in model.comparisons.iter().zip(&trained.comparisons) {
+        let Compared::Field { customer, .. } = &comparison.compared else { continue };
+        for (level, trained) in comparison.levels.iter().zip(&of.levels).filter(|(level, _)| level.test == LevelTest::Exact) {
+            let frequency = level.term_frequency.and_then(|number| model.term_frequencies.get(number));
+            let counts_it = |f: &&TermFrequency| f.of == [CountedPart { field: customer.clone(), form: KeyForm::Whole }];
+            if let Some(frequency) = frequency.filter(counts_it) {
+                let entries = tree.get("term_frequencies").map(Node::entries).unwrap_or_default();
+                put(entries.iter().find(|e| e.key == frequency.name).and_then(|e| e.value.get("u")), trained.u);
+            }
         }
     }
     match (tree.get("prior"), trained.prior(model)) {
@@ -93,17 +105,27 @@ mod tests {
 
     #[test]
     fn only_numbers_change_and_the_file_reads_as_trained() {
-        let text = "# weights of ours\nkith: 1\nmodel: m\nprior: { share: 60 %, customers: 100 } # guessed\nblocking: [{ id: a, same: [city], cut_above: 9 }]\ncomparisons:\n  - comparison: city\n    compare: city\n    levels:\n      - { level: same, when: exact, m: 0.9, u: 1 in 25 } # best\n      - { level: other, when: else, m: 10 %, u: 0.96 }\n";
+        let text = "# weights of ours\nkith: 1\nmodel: m\nprior: { share: 60 %, customers: 100 } # guessed\nblocking: [{ id: a, same: [city], cut_above: 9 }]\nterm_frequencies: { city: { of: [city], u: 1 in 30, typical: 0.01 } }\ncomparisons:\n  - comparison: city\n    compare: city\n    levels:\n      - { level: same, when: exact, m: 0.9, u: 1 in 25, term_frequency: city } # best\n      - { level: other, when: else, m: 10 %, u: 0.96 }\n";
         let file = Arc::new(SourceFile { name: "m.yaml".into(), text: text.into() });
         let model = read(&file, None).value.unwrap();
         let level = |label: &str, m, u| TrainedLevel { label: label.into(), m, u, exact: false };
         let trained = Trained {
-            comparisons: vec![TrainedComparison { name: "city".into(), levels: vec![level("same", Some(0.75), Some(0.000_000_2)), level("other", Some(0.25), None)] }],
+            comparisons: vec![TrainedComparison {
+                name: "city".into(),
+                levels: vec![level("same", Some(0.75), Some(0.000_000_2)), level("other", Some(0.25), None)],
+            }],
             sessions: Vec::new(),
             share: Some(0.5),
             seen: (10, 200),
         };
-        let from = Provenance { date: "2026-11-27".into(), seed: 7, data: "ab".into(), recall: "0.8".into(), seen: (10, 200), untrained: trained.untrained() };
+        let from = Provenance {
+            date: "2026-11-27".into(),
+            seed: 7,
+            data: "ab".into(),
+            recall: "0.8".into(),
+            seen: (10, 200),
+            untrained: trained.untrained(),
+        };
         let again = retrained(&file, &model, &trained, &from).unwrap();
         assert!(again.contains("# weights of ours\n") && again.contains("# guessed") && again.contains("# best"), "{again}");
         assert!(again.starts_with("# trained: by kith match train on 2026-11-27, seed 7"), "{again}");
@@ -112,6 +134,7 @@ mod tests {
         let levels = &read_again.comparisons[0].levels;
         assert_eq!((levels[0].m, levels[1].m, levels[1].u), (0.75, 0.25, 0.96));
         assert!((levels[0].u - 2e-7).abs() < 1e-15);
+        assert_eq!(read_again.term_frequencies[0].u.to_bits(), levels[0].u.to_bits(), "the frequency replaces the trained u");
         assert_eq!(read_again.prior, Prior::Share { share: 0.5, customers: 200 });
         let third = retrained(&second, &read_again, &trained, &from).unwrap();
         assert_eq!(third.matches("# trained: by").count(), 1, "an earlier training's lines are replaced");

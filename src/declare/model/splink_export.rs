@@ -20,7 +20,8 @@ pub fn splink(model: &Model, customers: u64) -> Result<Json, Vec<String>> {
             continue;
         }
         let (l, r) = (format!("\"{identity}_l\""), format!("\"{identity}_r\""));
-        let mut levels = vec![json!({ "sql_condition": format!("{l} IS NULL OR {r} IS NULL"), "label_for_charts": "missing", "is_null_level": true })];
+        let mut levels =
+            vec![json!({ "sql_condition": format!("{l} IS NULL OR {r} IS NULL"), "label_for_charts": "missing", "is_null_level": true })];
         for level in &comparison.levels {
             let condition = match &level.test {
                 LevelTest::Exact => format!("{l} = {r}"),
@@ -29,17 +30,20 @@ pub fn splink(model: &Model, customers: u64) -> Result<Json, Vec<String>> {
                 LevelTest::StartsWith => format!("starts_with({l} || ' ', {r} || ' ') OR starts_with({r} || ' ', {l} || ' ')"),
                 LevelTest::SameLocalPart => format!("regexp_extract({l}, '^[^@]*', 0) = regexp_extract({r}, '^[^@]*', 0)"),
                 LevelTest::Else => "ELSE".to_owned(),
-                _ => {
+                LevelTest::Nickname | LevelTest::NameAndHandle { .. } | LevelTest::Reuse(_) | LevelTest::Gamma(_) => {
                     cannot.push(format!("the level `{}` of `{}` has no like in SQL", level.label, comparison.name));
                     continue;
                 }
             };
             if level.term_frequency.is_some() {
-                cannot.push(format!("the level `{}` of `{}` counts frequencies among customers; Splink counts both sides", level.label, comparison.name));
+                cannot.push(format!(
+                    "the level `{}` of `{}` counts frequencies among customers; Splink counts both sides",
+                    level.label, comparison.name
+                ));
             }
             levels.push(json!({ "sql_condition": condition, "label_for_charts": &*level.label, "m_probability": level.m, "u_probability": level.u }));
         }
-        comparisons.push(json!({ "output_column_name": &*comparison.name, "comparison_levels": levels }));
+        comparisons.push(json!({ "output_column_name": column_name(&comparison.name, &comparisons), "comparison_levels": levels }));
     }
     let mut rules = Vec::new();
     for rule in &model.blocking {
@@ -72,6 +76,17 @@ pub fn splink(model: &Model, customers: u64) -> Result<Json, Vec<String>> {
     }))
 }
 
+/// A comparison's name as Splink puts it behind `gamma_` without quotes: letters, digits and underscores, none twice.
+fn column_name(name: &str, earlier: &[Json]) -> String {
+    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let taken = |name: &str| {
+        let same = |other: &Json| other.get("output_column_name").and_then(Json::as_str).is_some_and(|o| o.eq_ignore_ascii_case(name));
+        earlier.iter().any(same)
+    };
+    let numbered = (2_u32..).map(|n| format!("{plain}_{n}"));
+    std::iter::once(plain.clone()).chain(numbered).find(|name| !taken(name)).unwrap_or_default()
+}
+
 fn sql_of(part: &KeyPart) -> Option<String> {
     let KeyPart::Field { identity, identity_form, customer, customer_form } = part else { return None };
     let side = |table: &str, field: &str, form: KeyForm| {
@@ -79,7 +94,7 @@ fn sql_of(part: &KeyPart) -> Option<String> {
         match form {
             KeyForm::Whole => Some(column),
             KeyForm::Initial => Some(format!("substring({column}, 1, 1)")),
-            _ => None,
+            KeyForm::Nickname | KeyForm::FirstThree | KeyForm::LastThree | KeyForm::Handle | KeyForm::LocalPart => None,
         }
     };
     Some(format!("{} = {}", side("l", identity, *identity_form)?, side("r", customer, *customer_form)?))
@@ -102,7 +117,7 @@ mod tests {
         let checked = Settings::read(&file);
         let settings = checked.value.unwrap_or_else(|| panic!("{:?}", checked.problems));
         for (a, b, gamma) in [("ann", "ann", 3), ("ann", "ann marie", 2), ("martha", "marhta", 1), ("ann", "zoe", 0)] {
-            let cells = |side: Side, _: &str| Some(if side == Side::Left { a } else { b });
+            let cells = |side: Side, _: usize| Some(if side == Side::Left { a } else { b });
             assert_eq!(settings.gamma(0, &cells), gamma, "{a} {b}");
         }
         assert_eq!(settings.gamma(0, &|_, _| None), -1);

@@ -29,7 +29,7 @@ use super::wsdl::{self, Contract, OperationRef, Version};
 use super::xml::{Limits, Name, Tree, Uncarried};
 use crate::declare::config::{Auth, Secret, ServiceSpec};
 use crate::declare::connector::TargetFile;
-use crate::declare::connector::soap::{BadCharacters, Call, Placed, Slot, SoapService, SoapVersion};
+use crate::declare::connector::soap::{BadCharacters, Call, ElementPath, Placed, Slot, SoapService, SoapVersion};
 use crate::diagnose::Problems;
 use jiff::{SignedDuration, Timestamp};
 use login::LoginSlot;
@@ -214,6 +214,22 @@ impl Caller {
         let contract = Arc::new(contract);
         *slot = Some(contract.clone());
         Ok(contract)
+    }
+
+    /// The names that the contract declares for what stands at a path of an operation's answer; none where it leaves them open.
+    ///
+    /// # Errors
+    /// The WSDL can't be read.
+    pub fn answer_names(&self, operation_name: &str, path: &ElementPath) -> Result<Vec<Arc<str>>, CallError> {
+        let contract = self.contract()?;
+        let operation = operation(&contract, &self.service, operation_name)?;
+        let Some(Ok(output)) = &operation.operation.output else { return Ok(Vec::new()) };
+        let [root] = output.roots.as_slice() else { return Ok(Vec::new()) };
+        let Some(root) = contract.schemas.element(*root) else { return Ok(Vec::new()) };
+        Ok(match declared::at(&contract.schemas, root.kind, path, &|_| None) {
+            Ok(declared::Inside::Element(found)) => declared::names(&contract.schemas, found.kind),
+            Ok(declared::Inside::Attribute(_) | declared::Inside::Open) | Err(_) => Vec::new(),
+        })
     }
 
     /// Where calls go.

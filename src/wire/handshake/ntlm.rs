@@ -3,8 +3,8 @@
 use super::Exchange;
 use crate::declare::config::Secret;
 use sspi::{
-    AuthIdentity, AuthIdentityBuffers, BufferType, ClientRequestFlags, CredentialUse, DataRepresentation, Ntlm, SecurityBuffer, SecurityStatus,
-    Sspi as _, SspiImpl as _, Username,
+    AuthIdentity, AuthIdentityBuffers, BufferType, ClientRequestFlags, CredentialUse, DataRepresentation, Ntlm, SecurityBuffer,
+    SecurityStatus, Sspi as _, SspiImpl as _, Username,
 };
 
 /// The client's side of one login.
@@ -43,7 +43,6 @@ impl Exchange for Client {
             let mut result = self.ntlm.initialize_security_context_impl(&mut builder).map_err(|error| error.description)?;
             result.resolve_to_result().map_err(|error| error.description)?.status
         };
-        drop(builder);
         if matches!(status, SecurityStatus::CompleteAndContinue | SecurityStatus::CompleteNeeded) {
             self.ntlm.complete_auth_token(&mut output).map_err(|error| error.description)?;
         }
