@@ -107,12 +107,12 @@ fn killed(make: impl Fn() -> Option<Site>, kills: u64, seed: u64) {
 
 #[test]
 fn killed_and_cut_at_any_moment_the_peer_ends_with_the_same_rows() {
-    let slice = slice(300);
+    let slice = slice(200);
     killed(|| Some(Site::peer(&slice)), number("KITH_TEST_KILLS", 6), number("KITH_TEST_SEED", 17));
 }
 
 #[test]
 fn killed_and_cut_at_any_moment_a_real_server_ends_with_the_same_rows() {
-    let slice = slice(300);
+    let slice = slice(200);
     killed(|| Site::real(&slice), number("KITH_TEST_KILLS", 6), number("KITH_TEST_SEED", 19));
 }

@@ -821,3 +821,16 @@ with pytds.connect(dsn="127.0.0.1", port={port}, user=sys.argv[1], password=sys.
     assert_eq!(peer.value("SELECT COUNT(*) FROM dbo.Seen"), 3.into());
     assert!(peer.recorded().contains(&Request::Transaction("commit".to_owned())));
 }
+
+/// A peer for other programs, at `KITH_TEST_PEER_PORT`, until it is stopped: the contract tests and the benchmark can be run against it as against a
+/// server (`KITH_TEST_SQLSERVER_URL=mssql://kith:peer@127.0.0.1:PORT/kith`). What needs procedures fails there: the peer has them as closures.
+#[test]
+#[ignore = "a server, not a test: `KITH_TEST_PEER_PORT=14330 cargo nextest run --run-ignored only -E 'test(a_peer_that_stays)' --no-capture`"]
+fn a_peer_that_stays() {
+    let port = std::env::var("KITH_TEST_PEER_PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(14_330);
+    let peer = TdsPeer::with(Options { user: "kith".to_owned(), password: "peer".to_owned(), port, ..Options::default() });
+    eprintln!("mssql://kith:peer@127.0.0.1:{}/kith", peer.port());
+    loop {
+        std::thread::sleep(Duration::from_mins(1));
+    }
+}

@@ -169,7 +169,7 @@ impl SqlType {
             Self::Decimal { .. } | Self::Money | Self::SmallMoney => text(41),
             Self::Time { .. } | Self::SmallDateTime => text(20),
             Self::DateTimeOffset { .. } => text(40),
-            // Between 2,001 and 4,000 the driver announces `nvarchar(max)` and sends rows of a limited length: SQL Server refuses that (4816).
+            // Of 2,001 to 4,000 units the driver announces `nvarchar(max)` and sends rows of a limited length, which SQL Server refuses (4816).
             Self::NVarChar { length: Length::Most(2_001..), .. } | Self::Xml | Self::Other => {
                 Self::NVarChar { length: Length::Max, fixed: false }
             }
