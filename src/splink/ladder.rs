@@ -373,7 +373,7 @@ impl Distance {
         }
         // Both ends differ: one edit makes them equal only where one letter is left, or two that are exchanged.
         if limit < 2.0 {
-            let exchanged = matches!((a, b), ([p, q], [r, s]) if p == s && q == r);
+            let exchanged = matches!((a, b), ([one, two], [three, four]) if one == four && two == three);
             return Some(limit >= 1.0 && self == Self::DamerauLevenshtein && exchanged);
         }
         None
