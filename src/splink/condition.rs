@@ -99,7 +99,7 @@ impl Node {
                 b.each(visit);
             }
             Self::Not(a) | Self::IsNull(a) | Self::Cast(_, a) | Self::Extract(a, ..) | Self::Matches(a, _) | Self::Replace(a, ..) => {
-                a.each(visit)
+                a.each(visit);
             }
             Self::Case(arms, otherwise) => {
                 for (condition, result) in arms {
