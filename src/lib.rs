@@ -9,9 +9,9 @@ pub mod expr;
 pub mod audit;
 pub mod enrich;
 pub mod normalize;
-pub mod splink;
 pub mod policy;
 pub mod resolve;
+pub mod splink;
 
 pub mod declare;
 

@@ -18,8 +18,9 @@ IF NOT EXISTS (SELECT 1 FROM sys.tables AS t JOIN sys.schemas AS s ON s.schema_i
     );
 GO
 
--- For the clean-up (clean-up.sql) alone: Kith itself looks by key.
-IF NOT EXISTS (SELECT 1 FROM sys.indexes WHERE object_id = OBJECT_ID(N'kith.DeliveryLedger') AND name = N'IX_DeliveryLedger_written_at')
+-- For the clean-up (clean-up.sql) alone: Kith itself looks by key. Found by its column: not every engine keeps an index's name as it was given.
+IF NOT EXISTS (SELECT 1 FROM sys.index_columns AS i JOIN sys.columns AS c ON c.object_id = i.object_id AND c.column_id = i.column_id
+               WHERE i.object_id = OBJECT_ID(N'kith.DeliveryLedger') AND c.name = N'written_at')
     CREATE INDEX IX_DeliveryLedger_written_at ON kith.DeliveryLedger (written_at);
 GO
 

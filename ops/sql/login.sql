@@ -3,6 +3,7 @@
 --
 --   sqlcmd -S crm.example -d Crm -v login="kith_writer_login" password="…" -i ops/sql/login.sql
 --
+-- Neither name nor password may hold an apostrophe or a closing bracket: sqlcmd puts them in as they are.
 -- The password stands in a file or credential of the machine that runs Kith (`password = { credential = "crm-password" }`), nowhere else.
 -- With Kerberos (`windows_login = "kerberos"`) there is no password: CREATE LOGIN [EXAMPLE\svc-kith] FROM WINDOWS in place of the first batch.
 

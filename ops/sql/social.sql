@@ -41,8 +41,9 @@ IF NOT EXISTS (SELECT 1 FROM sys.tables AS t JOIN sys.schemas AS s ON s.schema_i
     );
 GO
 
--- How the CRM finds a customer's interactions, newest first.
-IF NOT EXISTS (SELECT 1 FROM sys.indexes WHERE object_id = OBJECT_ID(N'dbo.SocialInteraction') AND name = N'IX_SocialInteraction_Customer')
+-- How the CRM finds a customer's interactions, newest first. Where an index begins with the customer already, it is enough.
+IF NOT EXISTS (SELECT 1 FROM sys.index_columns AS i JOIN sys.columns AS c ON c.object_id = i.object_id AND c.column_id = i.column_id
+               WHERE i.object_id = OBJECT_ID(N'dbo.SocialInteraction') AND c.name = N'CustomerID' AND i.index_column_id = 1)
     CREATE INDEX IX_SocialInteraction_Customer ON dbo.SocialInteraction (CustomerID, PostedAt);
 GO
 

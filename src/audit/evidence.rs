@@ -155,6 +155,10 @@ impl SealedEvidence {
             prior_bits: number("prior_bits")?,
             rules: list(members, "rules", read_rule)?,
             cuts: list(members, "cuts", read_cut)?,
+            held: match members.get("held") {
+                None => None,
+                Some(held) => Some(held.as_str().ok_or(NotEvidence::Form("held"))?.into()),
+            },
             mapping: digest("mapping")?,
             model: digest("model")?,
             lookups: digest("lookups")?,
@@ -248,6 +252,10 @@ fn render<E>(
             out.end_array();
         }
         out.end_array();
+    }
+    if let Some(held) = &evidence.held {
+        out.key("held");
+        out.string(held);
     }
     out.key("identity");
     out.begin_object();

@@ -58,6 +58,7 @@ pub(in crate::audit) fn evidence_of(candidates: usize) -> Evidence {
         prior_bits: -16.609_640_474_436_81,
         rules: vec![RuleHit { rule: "handle-on-file".into(), customers: 1, set_aside: None }],
         cuts: vec![BlockCut { rule: "city".into(), size: 40_123 }],
+        held: None,
         mapping: Digest([0x3a; 32]),
         model: Digest([0x5b; 32]),
         lookups: Digest([0x6c; 32]),
@@ -113,10 +114,10 @@ pub(in crate::audit) fn any_evidence() -> impl Strategy<Value = Evidence> {
         proptest::collection::vec(any_candidate(), 0..4),
         (0..1_000_u64, any_double(), any_double()),
         proptest::collection::vec(rule, 0..3),
-        proptest::collection::vec(cut, 0..3),
+        (proptest::collection::vec(cut, 0..3), proptest::option::of("[a-z ]{1,9}")),
         any::<[u8; 32]>(),
     )
-        .prop_map(|(identity, candidates, (rest_count, rest_odds, prior_bits), rules, cuts, mapping)| Evidence {
+        .prop_map(|(identity, candidates, (rest_count, rest_odds, prior_bits), rules, (cuts, held), mapping)| Evidence {
             identity,
             candidates,
             rest_count,
@@ -124,6 +125,7 @@ pub(in crate::audit) fn any_evidence() -> impl Strategy<Value = Evidence> {
             prior_bits,
             rules,
             cuts,
+            held: held.map(Into::into),
             mapping: Digest(mapping),
             model: Digest([2; 32]),
             lookups: Digest([3; 32]),

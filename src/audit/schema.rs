@@ -111,6 +111,7 @@ fn evidence_schema() -> Value {
             } },
             "customer_names": texts,
             "cuts": { "type": "array", "items": { "type": "array", "minItems": 2, "maxItems": 2, "prefixItems": [text, count] } },
+            "held": text,
             "identity": {
                 "type": "object", "additionalProperties": false, "required": ["names"],
                 "properties": { "names": texts, "sealed": { "$ref": "#/$defs/box" } },

@@ -219,6 +219,7 @@ fn show_json(id: &IdentityId, shown: &DecisionShown) -> Json {
             "identity": values(e.identity.reveal()), "prior_bits": e.prior_bits, "candidates": candidates(e), "rest_count": e.rest_count,
             "rest_odds": e.rest_odds, "model": e.model.to_string(), "lookups": e.lookups.to_string(),
             "rules": e.rules.iter().map(|r| json!({ "rule": &*r.rule, "customers": r.customers, "set_aside": r.set_aside.as_deref() })).collect::<Vec<_>>(),
+            "held": e.held.as_deref(),
             "cuts": e.cuts.iter().map(|c| json!({ "rule": &*c.rule, "size": c.size })).collect::<Vec<_>>(),
         })),
     })
@@ -252,6 +253,9 @@ fn show_page(id: &IdentityId, shown: &DecisionShown) -> String {
     for hit in &evidence.rules {
         let note = hit.set_aside.as_ref().map_or(String::new(), |why| format!(", set aside: {why}"));
         line(&mut out, format_args!("  rule {:<16} names {} customer(s){note}", hit.rule, hit.customers));
+    }
+    if let Some(held) = &evidence.held {
+        line(&mut out, format_args!("  held back for a person: {held}"));
     }
     for cut in &evidence.cuts {
         line(&mut out, format_args!("  block {:<15} was cut: {} customers share the key", cut.rule, cut.size));

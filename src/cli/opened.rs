@@ -140,6 +140,18 @@ pub(super) fn reader(session: &mut Session) -> Result<(Parts, SqliteReader), Exi
     }
 }
 
+/// As [`reader`], for whoever reads the CRM's customers as well: with the logins of their servers.
+pub(super) fn reader_and_customers(session: &mut Session) -> Result<(Parts, SqliteReader), Exit> {
+    let (mut parts, reader) = reader(session)?;
+    match borrow_secrets(&mut parts.config, &session.environment) {
+        Ok(()) => Ok((parts, reader)),
+        Err(problem) => {
+            session.terminal.problem(&problem);
+            Err(Exit::Failed)
+        }
+    }
+}
+
 /// What [`config_and_reader`] finds: target files in the configuration's order, `None` where one has errors.
 pub(super) type Looked = (Config, Vec<Option<Arc<TargetFile>>>, SqliteReader);
 

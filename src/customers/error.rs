@@ -125,6 +125,7 @@ pub enum CustomersError {
 /// The page for what a server says.
 const fn server_code(fault: &TdsFault) -> &'static str {
     match fault {
+        TdsFault::NoTicket { .. } => "KITH-U012",
         TdsFault::Unreachable { .. } | TdsFault::Tls { .. } | TdsFault::Lost { .. } | TdsFault::NotUnderstood { .. } => "KITH-U011",
         TdsFault::Server { number, .. } => match (*number, meaning(*number).policy) {
             (_, Policy::Login) => "KITH-U012",

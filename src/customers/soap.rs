@@ -23,13 +23,13 @@ const ATTEMPTS: u32 = 4;
 /// Before the second attempt; doubled for each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// A service that asks to wait longer is read another time.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// Rows of one read: far above the customers of any CRM, and an end to a service that pages for ever.
 const MOST_ROWS: u64 = 200_000_000;
-/// Columns of a row: SugarCRM's widest modules have some hundred.
+/// Columns of a row: `SugarCRM`'s widest modules have some hundred.
 const MOST_COLUMNS: usize = 2_000;
 
-/// A query with its first page, from which the columns are known.
+/// A query with its first page: what stands there, and what the WSDL declares, are the columns.
 pub(super) struct Soap {
     source: Source,
     page: Option<Page>,
@@ -78,16 +78,26 @@ impl Soap {
         let service = file.soap.as_ref().ok_or_else(|| fail("its target file is not of kind `soap`".into()))?;
         let query = service.query(&rows.query).cloned().ok_or_else(|| {
             let near = crate::diagnose::nearest(&rows.query, service.queries.iter().map(|q| &*q.name));
-            fail(near.map_or_else(|| "the target file has no such query".to_owned(), |n| format!("the target file has no such query; `{n}` is near")))
+            fail(near.map_or_else(
+                || "the target file has no such query".to_owned(),
+                |n| format!("the target file has no such query; `{n}` is near"),
+            ))
         })?;
-        let caller = Caller::new((*rows.service).clone(), Arc::new(file)).ok_or_else(|| fail("its target file is not of kind `soap`".into()))?;
+        let caller =
+            Caller::new((*rows.service).clone(), Arc::new(file)).ok_or_else(|| fail("its target file is not of kind `soap`".into()))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| fail(format!("no runtime can be had: {error}")))?;
-        let source = Source { caller, query, runtime, name };
+        let source = Source { caller, query, runtime, name: name.clone() };
         let page = source.page(&From::Start, 0)?;
         let mut header: Vec<Arc<str>> = source.query.columns.iter().map(|(name, _)| name.clone()).collect();
+        // An element that nobody on the first page has is a column all the same, where the WSDL declares it.
+        let declared = if source.query.entries.is_none() {
+            source.caller.answer_names(&source.query.call.operation, &source.query.rows).map_err(|error| fail(error.to_string()))?
+        } else {
+            Vec::new()
+        };
         let mut seen: std::collections::HashSet<Arc<str>> = header.iter().cloned().collect();
-        for (name, _) in page.rows.iter().flatten() {
+        for name in page.rows.iter().flatten().map(|(name, _)| name).chain(&declared) {
             if header.len() < MOST_COLUMNS && seen.insert(name.clone()) {
                 header.push(name.clone());
             }
@@ -143,7 +153,7 @@ fn target_file(rows: &SoapRows) -> Result<TargetFile, String> {
     let text = std::fs::read_to_string(&rows.connector).map_err(|error| format!("its target file can't be read: {error}"))?;
     let source = Arc::new(SourceFile { name: rows.connector.display().to_string(), text });
     let checked = connector::read(&source);
-    let first = checked.problems.0.first().map(|problem| problem.to_string()).unwrap_or_default();
+    let first = checked.problems.0.first().map(std::string::ToString::to_string).unwrap_or_default();
     checked.value.ok_or_else(|| format!("its target file has errors: {first}"))
 }
 
@@ -231,7 +241,17 @@ impl Source {
                 Some(code) => format!("SOAP fault {code}, HTTP {status}"),
                 None => format!("SOAP fault, HTTP {status}"),
             },
-            _ => format!("HTTP {status}"),
+            Reading::Answer(_)
+            | Reading::Empty
+            | Reading::Html { .. }
+            | Reading::Text
+            | Reading::CutOff
+            | Reading::NotAnEnvelope(_)
+            | Reading::UnknownVersion(_)
+            | Reading::Broken(_)
+            | Reading::Malformed(_)
+            | Reading::TooLarge(_)
+            | Reading::Parts => format!("HTTP {status}"),
         };
         let asked = crate::wire::pace::throttled(&answered.reply.headers, jiff::Timestamp::UNIX_EPOCH).map(|asked| asked.wait);
         let meaning = self.caller.service.answers.iter().find(|rule| fits(&rule.when, heard)).map(|rule| rule.is);
@@ -262,7 +282,9 @@ impl Source {
                 PageError::Final(CustomersError::Service { name: self.name.clone(), message: refused.message.to_string() })
             }
             CallError::Session(SessionError::Throttled { message, wait, .. }) => PageError::Again(message.to_string(), wait),
-            CallError::Session(SessionError::Unavailable { message, retry_after, .. }) => PageError::Again(message.to_string(), retry_after),
+            CallError::Session(SessionError::Unavailable { message, retry_after, .. }) => {
+                PageError::Again(message.to_string(), retry_after)
+            }
             CallError::Session(SessionError::Unanswered { message }) => PageError::Again(message.to_string(), None),
         }
     }
@@ -316,7 +338,9 @@ impl Source {
             Paging::After(column) => {
                 let Some(last) = rows.last() else { return Ok(None) };
                 let key = last.iter().find(|(name, _)| name == column).and_then(|(_, text)| text.clone()).filter(|key| !key.is_empty());
-                let lacking = || PageError::Final(self.incomplete(format!("the last row of a page has no `{column}`, by which pages follow each other")));
+                let lacking = || {
+                    PageError::Final(self.incomplete(format!("the last row of a page has no `{column}`, by which pages follow each other")))
+                };
                 let key = key.ok_or_else(lacking)?;
                 if matches!(from, From::After(before) if *before == key) { Err(round()) } else { Ok(Some(From::After(key))) }
             }

@@ -91,7 +91,12 @@ impl DeliveryError {
     pub(super) fn of_reading(self) -> Self {
         match self {
             Self::OutcomeUnknown { message } => Self::unavailable("KITH-D018", message),
-            other => other,
+            other @ (Self::Refused { .. }
+            | Self::BatchRefused { .. }
+            | Self::Failed { .. }
+            | Self::Unavailable { .. }
+            | Self::Throttled { .. }
+            | Self::LoginExpired { .. }) => other,
         }
     }
 

@@ -75,7 +75,8 @@ fn lines(headers: &[(String, String)], into: &mut String) {
     }
 }
 
-fn cut(mut text: String) -> String {
+/// At most as long as an exchange may be.
+pub(super) fn cut(mut text: String) -> String {
     if text.len() > Exchange::LONGEST {
         text.truncate(text.floor_char_boundary(Exchange::LONGEST - CUT.len()));
         text.push_str(CUT);
@@ -104,6 +105,7 @@ mod tests {
             headers: vec![("set-cookie".into(), "sid=k2".into())],
             body: format!("you sent Bearer s3cr3t-t0ken{}", "ä".repeat(Exchange::LONGEST)).into_bytes(),
             extent: Extent::Whole,
+            over: None,
         };
         let kept = exchange(&request, Some("{}"), Some(&reply), &content(&reply));
         let (sent, came) = (kept.request.reveal(), kept.answer.reveal());

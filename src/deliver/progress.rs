@@ -22,7 +22,14 @@ pub(super) struct Progress {
 impl Progress {
     /// Nothing is known yet.
     pub(super) fn of(records: usize) -> Self {
-        Self { answers: vec![None; records], exchanges: vec![None; records], pause: None, stop: None, in_vain: Duration::ZERO, keeps_all: false }
+        Self {
+            answers: vec![None; records],
+            exchanges: vec![None; records],
+            pause: None,
+            stop: None,
+            in_vain: Duration::ZERO,
+            keeps_all: false,
+        }
     }
 
     /// For a call by hand: what travelled is shown, whatever comes of it.

@@ -60,7 +60,11 @@ impl SoapTarget {
             match inner.ready(delivery) {
                 Err(error) => progress.tell(at, Err(error), None),
                 Ok(_) if delivery.intent == WriteIntent::Keep => {
-                    progress.tell(at, Ok(Receipt { delivery: delivery.id, effect: WriteEffect::Kept, changes: Vec::new(), kept: Vec::new() }), None);
+                    progress.tell(
+                        at,
+                        Ok(Receipt { delivery: delivery.id, effect: WriteEffect::Kept, changes: Vec::new(), kept: Vec::new() }),
+                        None,
+                    );
                 }
                 Ok(ready) => waiting.push((at, ready)),
             }

@@ -10,14 +10,18 @@
 
 mod batch;
 mod bound;
+mod by_hand;
 mod check;
 mod conflict;
 mod fault;
 mod ledger;
+mod load;
 mod pool;
 mod preview;
 mod procedure;
 mod row;
+mod script;
+mod staged;
 mod starting;
 mod statements;
 

@@ -149,10 +149,12 @@ impl AnyTarget {
 }
 
 impl AnyTarget {
-    /// The requests that a delivery would send, as text with secrets masked; `None` for kinds that send none. Nothing is sent.
-    pub fn draft(&self, delivery: &Delivery) -> Option<Result<Vec<String>, DeliveryError>> {
+    /// The requests that a delivery would send, as text with secrets masked; `None` for kinds that send none. Nothing is written, and nothing is sent
+    /// but what a SQL Server is asked about its catalogue and the record.
+    pub async fn draft(&self, delivery: &Delivery) -> Option<Result<Vec<String>, DeliveryError>> {
         match self {
-            Self::Sqlite(_) | Self::Ndjson(_) | Self::SqlServer(_) => None,
+            Self::Sqlite(_) | Self::Ndjson(_) => None,
+            Self::SqlServer(target) => Some(target.draft(delivery).await),
             Self::Http(target) => Some(target.draft(delivery).map(|request| vec![request])),
             Self::Soap(target) => Some(target.draft(delivery)),
         }
@@ -162,7 +164,8 @@ impl AnyTarget {
     /// told the log.
     pub async fn by_hand(&self, delivery: &Delivery) -> Option<Written> {
         match self {
-            Self::Sqlite(_) | Self::Ndjson(_) | Self::SqlServer(_) => None,
+            Self::Sqlite(_) | Self::Ndjson(_) => None,
+            Self::SqlServer(target) => Some(target.by_hand(delivery).await),
             Self::Http(target) => Some(target.by_hand(delivery).await),
             Self::Soap(target) => Some(target.by_hand(delivery).await),
         }

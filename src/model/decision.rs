@@ -164,6 +164,8 @@ pub struct Evidence {
     pub rules: Vec<RuleHit>,
     /// Blocks that were cut.
     pub cuts: Vec<BlockCut>,
+    /// Why a link was held back for a person although the evidence would link: other accounts of the customer speak against it. No personal value.
+    pub held: Option<Arc<str>>,
     /// SHA-256 of the canonical form of the checked mapping.
     pub mapping: Digest,
     /// SHA-256 of the canonical form of the checked model; all zero where the mapping has none.

@@ -1,6 +1,6 @@
 //! E-mail addresses: trimmed, lower case; found in text even where `@` and dots are written out.
 
-use regex::Regex;
+use regex::{Captures, Regex};
 use std::sync::LazyLock;
 
 /// Longest address (RFC 5321: 64 + 1 + 255, less what a path needs).
@@ -29,17 +29,40 @@ pub(super) fn removed(raw: &str) -> String {
     }
 }
 
-/// `ada [dot] rossi [at] host (dot) it` as `ada.rossi@host.it`.
+/// `ada [dot] rossi [at] host (dot) it` and `ada dot rossi at host dot it` as `ada.rossi@host.it`.
+///
+/// Without brackets the whole must be spelled, dot and a usual ending included: `nurse at apple.com` is where somebody works.
 fn spelled_out(raw: &str) -> String {
-    let (Some(at), Some(dot)) = (pattern(&AT), pattern(&DOT)) else { return raw.to_owned() };
-    dot.replace_all(&at.replace_all(raw, "@"), ".").into_owned()
+    let (Some(at), Some(dot), Some(spelled), Some(word)) = (pattern(&AT), pattern(&DOT), pattern(&SPELLED), pattern(&DOT_WORD)) else {
+        return raw.to_owned();
+    };
+    let text = dot.replace_all(&at.replace_all(raw, "@"), ".").into_owned();
+    if !word.is_match(&text) {
+        return text;
+    }
+    let address = |found: &Captures<'_>| {
+        let part = |name: &str| word.replace_all(found.name(name).map_or("", |m| m.as_str()), ".").into_owned();
+        format!("{}@{}", part("local"), part("host"))
+    };
+    spelled.replace_all(&text, address).into_owned()
 }
 
 type Pattern = LazyLock<Option<Regex>>;
 
 static ADDRESS: Pattern = LazyLock::new(|| Regex::new(r"(?i)[\p{L}\p{N}._%+'-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+").ok());
-static AT: Pattern = LazyLock::new(|| Regex::new(r"(?i)\s*[\[({<]\s*(?:at|@|chiocciola)\s*[\])}>]\s*").ok());
-static DOT: Pattern = LazyLock::new(|| Regex::new(r"(?i)\s*[\[({<]\s*(?:dot|punto|\.)\s*[\])}>]\s*").ok());
+static AT: Pattern = LazyLock::new(|| Regex::new(r"(?i)\s*[\[({<]\s*(?:at|a|ät|@|chiocciola|arroba|arobase)\s*[\])}>]\s*").ok());
+static DOT: Pattern = LazyLock::new(|| Regex::new(r"(?i)\s*[\[({<]\s*(?:dot|d0t|punto|punkt|point|ponto|\.)\s*[\])}>]\s*").ok());
+static DOT_WORD: Pattern = LazyLock::new(|| Regex::new(r"(?i)[\s_]+(?:dot|punto|punkt|point|ponto)[\s_]+").ok());
+static SPELLED: Pattern = LazyLock::new(|| {
+    Regex::new(
+        r"(?ix)\b
+        (?<local> [\p{L}\p{N}.%+'-]+ (?: [\s_]+(?:dot|punto|punkt|point|ponto)[\s_]+ [\p{L}\p{N}.%+'-]+ )* )
+        [\s_]+ (?: at | ät | chiocciola | arroba | arobase ) [\s_]+
+        (?<host> (?: [\p{L}\p{N}-]+ [\s_]+(?:dot|punto|punkt|point|ponto)[\s_]+ )+ (?: com|net|org|info|edu|io|me|eu|uk|it|de|fr|es|pt|br|nl|ch|us|ie ) )
+        \b",
+    )
+    .ok()
+});
 
 fn pattern(pattern: &'static Pattern) -> Option<&'static Regex> {
     pattern.as_ref()
@@ -79,23 +102,42 @@ mod tests {
             "DM or ada [dot] rossi [at] libero [dot] it | chess",
             "ada(dot)rossi(at)libero(dot)it",
             "Barista, ADA.ROSSI@LIBERO.IT, yoga",
+            "write me: ada.rossi at libero dot it",
+            "Ada Dot Rossi AT Libero DOT It",
+            "ada punto rossi chiocciola libero punto it, ciao",
+            "ada_dot_rossi_at_libero_dot_it",
+            "ada.rossi {a} libero {d0t} it",
         ] {
             assert_eq!(find(bio).as_deref(), Some("ada.rossi@libero.it"), "{bio}");
         }
-        assert_eq!(find("@ Apex • gardening • ig: @ada"), None);
+        for bio in ["@ Apex • gardening • ig: @ada", "nurse at apple.com", "good at polka dot dresses", "Engineer at Apex dot, chess"] {
+            assert_eq!(find(bio), None, "{bio}");
+        }
+        assert_eq!(find("ada at bt dot co dot uk").as_deref(), Some("ada@bt.co.uk"));
         assert_eq!(removed("a ada@x.it b").split_whitespace().collect::<Vec<_>>(), ["a", "b"]);
     }
 
     #[test]
     fn every_pattern_compiles() {
-        assert!([&ADDRESS, &AT, &DOT].into_iter().all(|p| pattern(p).is_some()));
+        assert!([&ADDRESS, &AT, &DOT, &DOT_WORD, &SPELLED].into_iter().all(|p| pattern(p).is_some()));
     }
 
     proptest! {
         #[test]
+        fn however_an_address_is_hidden_it_is_the_same(
+            local in "[a-z]{1,8}(\\.[a-z]{1,8})?", host in "[a-z]{2,8}", how in 0_usize..6,
+        ) {
+            prop_assume!(!["at", "dot", "punto", "punkt", "point", "ponto"].iter().any(|word| local.split('.').any(|part| part == *word) || host == *word));
+            let address = format!("{local}@{host}.com");
+            let (at, dot) = [("@", "."), (" [at] ", " [dot] "), ("(at)", "(.)"), (" at ", " dot "), ("_at_", "_dot_"), (" chiocciola ", " punto ")][how];
+            let hidden = address.replace('.', dot).replace('@', at);
+            prop_assert_eq!(find(&format!("chess | {hidden} | art")), Some(address));
+        }
+
+        #[test]
         fn cleaning_twice_is_cleaning_once(raw in ".{0,40}", local in "[a-zA-Z.]{1,8}", host in "[a-z]{1,8}") {
             for text in [raw, format!("{local}@{host}.it")] {
-                drop(find(&text));
+                drop((find(&text), removed(&text)));
                 if let Some(once) = clean(&text) {
                     prop_assert_eq!(clean(&once), Some(once));
                 }

@@ -11,7 +11,7 @@ const MOST_NUMBERS: usize = 16;
 /// Each number that stands alone, without leading zeros, in order, each once. E-mail addresses, telephone numbers with `+`, links and parts
 /// of words are none.
 pub(super) fn find(raw: &str) -> Vec<String> {
-    let text = phone::without_addresses(&email::removed(raw));
+    let text = without_international(&phone::without_addresses(&email::removed(raw)));
     let mut found: Vec<String> = Vec::new();
     for word in text.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '+' | '-' | '/' | '.' | ':'))) {
         let word = word.trim_matches(|c: char| matches!(c, '.' | '-' | ':' | '/'));
@@ -24,6 +24,20 @@ pub(super) fn find(raw: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// The text without telephone numbers that begin with `+`, blanks and marks between their digits included.
+fn without_international(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        kept.push(c);
+        if c == '+' && chars.peek().is_some_and(char::is_ascii_digit) {
+            while chars.next_if(|c| c.is_ascii_digit() || matches!(c, ' ' | '(' | ')' | '.' | '-' | '/')).is_some() {}
+            kept.push(' ');
+        }
+    }
+    kept
 }
 
 #[cfg(test)]

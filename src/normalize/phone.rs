@@ -84,11 +84,76 @@ pub(super) fn e164(raw: &str, region: Option<&str>) -> Option<String> {
     Some(format!("+{}{national}", own.or_else(of_region)?))
 }
 
-/// The first telephone number in a text; addresses, links and handles are no numbers.
+/// The ten digits in English, Italian, Spanish, German and French; folded.
+const DIGIT_WORDS: [&[&str]; 10] = [
+    &["zero", "oh", "cero", "null"],
+    &["one", "uno", "eins", "un"],
+    &["two", "due", "dos", "zwei", "deux"],
+    &["three", "tre", "tres", "drei", "trois"],
+    &["four", "quattro", "cuatro", "vier", "quatre"],
+    &["five", "cinque", "cinco", "funf", "cinq"],
+    &["six", "sei", "seis", "sechs"],
+    &["seven", "sette", "siete", "sieben", "sept"],
+    &["eight", "otto", "ocho", "acht", "huit"],
+    &["nine", "nove", "nueve", "neun", "neuf"],
+];
+
+/// Fewest digits in a row that are written as words: fewer are a sentence.
+const FEWEST_WORDS: usize = 3;
+
+/// Numbers that people hide from machines: `zero seven five …`, and `O` and `l` between digits.
+fn in_digits(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    // Digits that are held until it is known whether they are a number that is written in words; and the text as it stood.
+    let (mut digits, mut as_written, mut words) = (String::new(), String::new(), 0);
+    let settle = |out: &mut String, digits: &mut String, as_written: &mut String, words: &mut usize| {
+        let number = *words >= FEWEST_WORDS && digits.len() >= FEWEST_FOUND;
+        if number {
+            out.push_str(digits);
+            out.push(' ');
+        } else {
+            out.push_str(as_written);
+        }
+        digits.clear();
+        as_written.clear();
+        *words = 0;
+    };
+    for token in text.split_inclusive(|c: char| c.is_whitespace() || c == ',' || c == '-') {
+        let word = token.trim_end_matches(|c: char| c.is_whitespace() || c == ',' || c == '-');
+        let folded = fold(word);
+        let digit = DIGIT_WORDS.iter().zip('0'..).find(|(words, _)| words.contains(&folded.as_str())).map(|(_, digit)| digit);
+        let plain = word.strip_prefix('+').unwrap_or(word);
+        if let Some(digit) = digit {
+            digits.push(digit);
+            words += 1;
+        } else if !plain.is_empty() && plain.bytes().all(|b| b.is_ascii_digit()) {
+            digits.push_str(if digits.is_empty() { word } else { plain });
+        } else if !word.is_empty() {
+            settle(&mut out, &mut digits, &mut as_written, &mut words);
+            out.push_str(&letters_as_digits(word));
+            out.push_str(token.get(word.len()..).unwrap_or_default());
+            continue;
+        }
+        as_written.push_str(token);
+    }
+    settle(&mut out, &mut digits, &mut as_written, &mut words);
+    out
+}
+
+/// `O7546` as `07546`: `O` and `o` for 0, `l` and `I` for 1, where nothing else stands beside them but two digits or more.
+fn letters_as_digits(word: &str) -> String {
+    let only = word.chars().all(|c| c.is_ascii_digit() || matches!(c, 'O' | 'o' | 'l' | 'I' | '+' | '(' | ')' | '.' | '/'));
+    if !only || word.chars().filter(char::is_ascii_digit).count() < 2 {
+        return word.to_owned();
+    }
+    word.replace(['O', 'o'], "0").replace(['l', 'I'], "1")
+}
+
+/// The first telephone number in a text, written out in words too; addresses, links and handles are no numbers.
 pub(super) fn find(raw: &str) -> Option<String> {
     let (Some(number), Some(address)) = (NUMBER.as_ref(), ADDRESS.as_ref()) else { return None };
     let text = super::email::removed(raw);
-    let text = address.replace_all(&text, " ");
+    let text = in_digits(&address.replace_all(&text, " "));
     number.find_iter(&text).find_map(|found| {
         let before = text.get(..found.start()).and_then(|t| t.chars().next_back());
         let after = text.get(found.end()..).and_then(|t| t.chars().next());
@@ -148,6 +213,9 @@ mod tests {
             ("WhatsApp 339/7969327, wine", "3397969327"),
             ("born 3 May 1990. 339 796 9327 • yoga", "3397969327"),
             ("0039 3397969327", "3397969327"),
+            ("call zero seven five four six, four four one zero one four now", "7546441014"),
+            ("tre tre nove 796 nove tre due sette | vino", "3397969327"),
+            ("O7546 44l O14", "7546441014"),
         ] {
             assert_eq!(find(bio).as_deref(), Some(number), "{bio}");
         }
@@ -157,6 +225,8 @@ mod tests {
             "ig: @ada6453004579",
             "2019-2020",
             "order 123456",
+            "one two three, four kids, zero regrets",
+            "two dogs one cat",
             "https://x.it/6453004579",
         ] {
             assert_eq!(find(bio), None, "{bio}");

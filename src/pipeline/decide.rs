@@ -1,6 +1,7 @@
 //! *Decide*: identities with work become decisions, links, planned deliveries and drops. Pure over a chunk, so that threads can share the work.
 
 use super::leaves::Scribe;
+use super::siblings::{Siblings, Stored};
 use crate::customers::Related;
 use crate::declare::mapping::Rulebook;
 use crate::enrich::{Decided, Due, Facts, OnDelete, Planned, Standing, Subject, Write, reconcile_link, reconcile_object};
@@ -63,39 +64,37 @@ impl<'a> Deciding<'a> {
         self.known.index.survivor(customer)
     }
 
-    /// Decides about each identity and plans what follows.
+    /// Decides about each identity and plans what follows, without looking at the customers' other accounts.
     ///
     /// # Errors
     /// When a person's key can't be had: then nothing of the chunk is stored, and the identities stay undetermined.
+    #[cfg(test)]
     pub fn chunk(&self, works: &[IdentityWork]) -> Result<Vec<DecideStep>, super::RunError> {
-        works.iter().map(|work| self.one(work)).collect()
+        works.iter().map(|work| self.follow(self.take(work))).collect()
     }
 
-    /// [`Deciding::chunk`] over several threads, in order.
+    /// Decides over several threads, holds back the links that a customer's other accounts speak against, and plans what follows over several
+    /// threads; in order.
     ///
     /// # Errors
-    /// As [`Deciding::chunk`].
-    pub fn spread(&self, works: Vec<IdentityWork>, threads: usize) -> Result<Vec<DecideStep>, super::RunError> {
+    /// As [`Deciding::chunk`], and when the store can't tell the other accounts.
+    pub(super) fn spread(
+        &self,
+        works: &[IdentityWork],
+        threads: usize,
+        siblings: &mut Siblings,
+        stored: &Stored<'_>,
+    ) -> Result<Vec<DecideStep>, super::RunError> {
         let size = works.len().div_ceil(threads.max(1)).max(1);
+        let mut taken = over_threads(works.chunks(size), |chunk| chunk.iter().map(|work| self.take(work)).collect());
+        siblings.hold(self.rulebook, &mut taken, stored)?;
         let mut chunks = Vec::new();
-        let mut rest = works;
-        while rest.len() > size {
-            let tail = rest.split_off(size);
-            chunks.push(std::mem::replace(&mut rest, tail));
+        while taken.len() > size {
+            let tail = taken.split_off(size);
+            chunks.push(std::mem::replace(&mut taken, tail));
         }
-        std::thread::scope(|scope| {
-            let others: Vec<_> = chunks.into_iter().map(|chunk| scope.spawn(move || self.chunk(&chunk))).collect();
-            let last = self.chunk(&rest);
-            let mut steps = Vec::new();
-            for other in others {
-                match other.join() {
-                    Ok(decided) => steps.extend(decided?),
-                    Err(panic) => std::panic::resume_unwind(panic),
-                }
-            }
-            steps.extend(last?);
-            Ok(steps)
-        })
+        chunks.push(taken);
+        over_threads(chunks.into_iter(), |chunk| chunk.into_iter().map(|taken| self.follow(taken)).collect()).into_iter().collect()
     }
 
     /// The decision about an identity as it stands now; nothing is stored.
@@ -107,10 +106,16 @@ impl<'a> Deciding<'a> {
         named(self.rulebook, cleaned)
     }
 
-    fn one(&self, work: &IdentityWork) -> Result<DecideStep, super::RunError> {
-        let Some(profile) = work.profile.clone() else { return Ok(Self::without_profile(work)) };
+    fn take<'w>(&self, work: &'w IdentityWork) -> Taken<'w> {
+        let Some(profile) = &work.profile else { return Taken { work, cleaned: Vec::new(), decision: None } };
         let cleaned = clean_identity(&self.rulebook.identities, work.id.network, profile.fields.reveal());
-        let taken = work.needs_decision.then(|| self.decision(&work.id, &profile, &cleaned));
+        let decision = work.needs_decision.then(|| self.decision(&work.id, profile, &cleaned));
+        Taken { work, cleaned, decision }
+    }
+
+    fn follow(&self, taken: Taken<'_>) -> Result<DecideStep, super::RunError> {
+        let Taken { work, cleaned, decision: taken } = taken;
+        let Some(profile) = work.profile.clone() else { return Ok(Self::without_profile(work)) };
         let digest = taken.as_ref().map_or(Digest([0; 32]), |decision| self.scribe.evidence_digest(decision));
         let decided = match (&taken, &work.current) {
             (Some(decision), _) => Standpoint::from_new(decision, self.reference(work, decision, digest)),
@@ -174,6 +179,32 @@ impl<'a> Deciding<'a> {
         let before = work.current.as_ref().map_or(Digest([0; 32]), |c| c.reference);
         self.scribe.decision_reference(&work.id, before, decision, evidence)
     }
+}
+
+/// An identity that was decided about, before what follows is planned.
+pub(super) struct Taken<'w> {
+    pub work: &'w IdentityWork,
+    /// Its cleaned values; none where nothing of it may be kept.
+    pub cleaned: Vec<Value>,
+    /// The new decision, where one was to be taken.
+    pub decision: Option<Decision>,
+}
+
+/// Each part on a thread of its own, the last one here; in order.
+fn over_threads<P: Send, T: Send>(parts: impl ExactSizeIterator<Item = P>, work: impl Fn(P) -> Vec<T> + Sync) -> Vec<T> {
+    let mut parts: Vec<P> = parts.collect();
+    let Some(last) = parts.pop() else { return Vec::new() };
+    std::thread::scope(|scope| {
+        let work = &work;
+        let others: Vec<_> = parts.into_iter().map(|part| scope.spawn(move || work(part))).collect();
+        let last = work(last);
+        let mut all = Vec::new();
+        for other in others {
+            all.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        all.extend(last);
+        all
+    })
 }
 
 /// The decision about an identity over one moment of the CRM's side; nothing is stored. `cleaned` is what [`clean_identity`] gave.

@@ -2,9 +2,10 @@
 
 use super::accuracy::Truth;
 use super::decide::{KnownSide, decision};
+use super::siblings::{ByCustomer, Siblings};
 use super::{Progress, RunError, Stage};
 use crate::declare::mapping::Rulebook;
-use crate::model::{Candidate, CustomerId, Decision, IdentityId, LinkedBy};
+use crate::model::{Candidate, CustomerId, Decision, IdentityId, LinkedBy, Value};
 use crate::normalize::clean_identity;
 use crate::resolve::{Evaluation, Judged, Reach, reach};
 use crate::store::StoredProfile;
@@ -81,9 +82,18 @@ pub struct Evaluated {
     pub unseen: u64,
 }
 
-/// What one thread found.
+/// A decision that was taken anew, and what it is compared with.
+struct Anew {
+    cleaned: Vec<Value>,
+    decision: Decision,
+    /// The true customer; `None`: none.
+    truth: Option<CustomerId>,
+    reached: Vec<Reach>,
+}
+
+/// What was found so far.
 #[derive(Default)]
-struct Part {
+struct Found {
     judged: Vec<Judged>,
     reached: u64,
     reachable: u64,
@@ -116,29 +126,29 @@ pub fn evaluate(
     progress: &dyn Progress,
 ) -> Result<Evaluated, RunError> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let mut all = Part::default();
+    let mut all = Found::default();
+    let mut siblings = Siblings::default();
     let mut after = None;
     loop {
         let page = reader.profiles(after, PAGE)?;
         let Some(last) = page.last() else { break };
         after = Some(last.row);
         let size = page.len().div_ceil(threads).max(1);
-        let parts: Vec<Part> = std::thread::scope(|scope| {
-            let working: Vec<_> = page.chunks(size).map(|chunk| scope.spawn(move || part(rulebook, known, truth, chunk))).collect();
-            working
-                .into_iter()
-                .map(|thread| match thread.join() {
-                    Ok(part) => part,
-                    Err(panic) => std::panic::resume_unwind(panic),
-                })
-                .collect()
+        let anew: Vec<Option<Anew>> = std::thread::scope(|scope| {
+            let working: Vec<_> = page.chunks(size).map(|chunk| scope.spawn(move || anew(rulebook, known, truth, chunk))).collect();
+            working.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
         });
-        for part in parts {
-            all.take(part, shown);
+        for (stored, anew) in page.iter().zip(anew) {
+            let Some(mut anew) = anew else { continue };
+            // Everybody is decided again, in their order: what is stored does not count.
+            let who = (stored.row, stored.id.network);
+            anew.decision = siblings.one(rulebook, who, &anew.cleaned, anew.decision, &ByCustomer::new());
+            all.take(stored, anew, shown);
         }
         progress.advance(Stage::Decide, page.len() as u64, None);
     }
     progress.finished(Stage::Decide);
+    all.worst(shown);
     let ids = rulebook.matching.model.iter().flat_map(|model| &model.blocking).map(|rule| rule.id.to_string());
     let evaluation = crate::resolve::evaluate(&all.judged, truth.customers(), wanted);
     Ok(Evaluated {
@@ -184,7 +194,7 @@ fn share(part: u64, whole: u64) -> f64 {
     counted(part) / counted(whole)
 }
 
-impl Part {
+impl Found {
     /// Counts a candidate's levels by its posterior, and once more where it is the true customer.
     fn weigh(&mut self, candidate: &Candidate, is_true: bool) {
         self.mass += candidate.posterior;
@@ -199,54 +209,28 @@ impl Part {
         }
     }
 
-    fn take(&mut self, other: Self, shown: usize) {
-        self.mass += other.mass;
-        self.levels.resize(self.levels.len().max(other.levels.len()), Vec::new());
-        for (mine, theirs) in self.levels.iter_mut().zip(other.levels) {
-            mine.resize(mine.len().max(theirs.len()), (0.0, 0.0));
-            for (a, b) in mine.iter_mut().zip(theirs) {
-                *a = (a.0 + b.0, a.1 + b.1);
-            }
+    fn take(&mut self, stored: &StoredProfile, anew: Anew, shown: usize) {
+        let Anew { decision, truth, reached, .. } = anew;
+        self.count(&reached, truth.is_some());
+        for candidate in decision.evidence.iter().flat_map(|e| &e.candidates) {
+            self.weigh(candidate, Some(&candidate.customer) == truth.as_ref());
         }
-        self.judged.extend(other.judged);
-        self.reached += other.reached;
-        self.reachable += other.reachable;
-        self.blocking.resize(self.blocking.len().max(other.blocking.len()), Tally::default());
-        for (mine, theirs) in self.blocking.iter_mut().zip(other.blocking) {
-            mine.pairs += theirs.pairs;
-            mine.found += theirs.found;
-            mine.alone += theirs.alone;
-            mine.cut += theirs.cut;
+        let judged = judge(&decision, truth.as_ref());
+        self.judged.push(judged);
+        if judged.probability.is_some() && !judged.right && decision.probability >= 0.5 {
+            self.mistakes.push(Mistake { identity: stored.id.clone(), truth, decision });
         }
-        self.mistakes.extend(other.mistakes);
+        if self.mistakes.len() >= shown.saturating_mul(2).max(64) {
+            self.worst(shown);
+        }
+    }
+
+    /// Keeps the worst mistakes only.
+    fn worst(&mut self, shown: usize) {
         self.mistakes.sort_by(|a, b| b.decision.probability.total_cmp(&a.decision.probability).then_with(|| a.identity.cmp(&b.identity)));
         self.mistakes.truncate(shown);
     }
-}
 
-fn part(rulebook: &Rulebook, known: &KnownSide, truth: &Truth, profiles: &[StoredProfile]) -> Part {
-    let mut part = Part::default();
-    for stored in profiles {
-        let Some(label) = truth.of(&stored.id.id) else { continue };
-        let cleaned = clean_identity(&rulebook.identities, stored.id.network, stored.profile.fields.reveal());
-        let decision = decision(rulebook, known, &stored.id, &stored.profile, &cleaned);
-        // A customer that was merged is right where its survivor is linked.
-        let truth = (!label.is_empty()).then(|| CustomerId::from(label)).map(|id| known.index.survivor(&id).unwrap_or(id));
-        let reached = reach(&known.index, &cleaned, &rulebook.matching, truth.as_ref());
-        part.count(&reached, truth.is_some());
-        for candidate in decision.evidence.iter().flat_map(|e| &e.candidates) {
-            part.weigh(candidate, Some(&candidate.customer) == truth.as_ref());
-        }
-        let judged = judge(&decision, truth.as_ref());
-        part.judged.push(judged);
-        if judged.probability.is_some() && !judged.right && decision.probability >= 0.5 {
-            part.mistakes.push(Mistake { identity: stored.id.clone(), truth, decision });
-        }
-    }
-    part
-}
-
-impl Part {
     fn count(&mut self, reached: &[Reach], is_customer: bool) {
         self.blocking.resize(self.blocking.len().max(reached.len()), Tally::default());
         let finds = reached.iter().filter(|r| r.finds).count();
@@ -259,6 +243,20 @@ impl Part {
         self.reachable += u64::from(is_customer);
         self.reached += u64::from(finds > 0);
     }
+}
+
+/// In order; `None` for whom there is no label.
+fn anew(rulebook: &Rulebook, known: &KnownSide, truth: &Truth, profiles: &[StoredProfile]) -> Vec<Option<Anew>> {
+    let one = |stored: &StoredProfile| {
+        let label = truth.of(&stored.id.id)?;
+        let cleaned = clean_identity(&rulebook.identities, stored.id.network, stored.profile.fields.reveal());
+        let decision = decision(rulebook, known, &stored.id, &stored.profile, &cleaned);
+        // A customer that was merged is right where its survivor is linked.
+        let truth = (!label.is_empty()).then(|| CustomerId::from(label)).map(|id| known.index.survivor(&id).unwrap_or(id));
+        let reached = reach(&known.index, &cleaned, &rulebook.matching, truth.as_ref());
+        Some(Anew { cleaned, decision, truth, reached })
+    };
+    profiles.iter().map(one).collect()
 }
 
 fn judge(decision: &Decision, truth: Option<&CustomerId>) -> Judged {

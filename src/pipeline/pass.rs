@@ -3,7 +3,9 @@
 use super::decide::{Deciding, KnownSide};
 use super::leaves::Scribe;
 use super::progress::Stage;
+use super::siblings::Siblings;
 use super::{Clock, Fault, Parts, RunError, RunOptions, Service, Stopwatch, intake};
+use crate::model::CustomerId;
 use crate::source::Access;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
@@ -112,6 +114,7 @@ pub(super) async fn decide_all(
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = parts.config.service.threads.map_or_else(cores, |t| usize::try_from(t.get()).unwrap_or(1));
     let mut decided = 0;
+    let mut siblings = Siblings::default();
     let mut writing: VecDeque<JoinHandle<Result<(), StoreError>>> = VecDeque::with_capacity(WRITING_AT_ONCE);
     let mut works = store.work(None, limit).await?;
     while let Some(last) = works.last() {
@@ -121,11 +124,19 @@ pub(super) async fn decide_all(
         let after = Some(last.row);
         let count = works.len() as u64;
         let (rulebook, known, writer, now) = (parts.rulebook.clone(), known.clone(), scribe.clone(), clock.now());
-        let deciding = tokio::task::spawn_blocking(move || Deciding::new(&rulebook, &known, &writer, now).spread(works, threads));
+        let (linked, runtime) = (store.clone(), tokio::runtime::Handle::current());
+        let deciding = tokio::task::spawn_blocking(move || {
+            let mut siblings = siblings;
+            let stored = |customers: Vec<CustomerId>| Ok(runtime.block_on(linked.linked_to(customers))?);
+            let steps = Deciding::new(&rulebook, &known, &writer, now).spread(&works, threads, &mut siblings, &stored);
+            (steps, siblings)
+        });
         // While this page is decided, the ones before it are sealed and written, and the next one read: deciding does not change the rows
         // after it.
         let (steps, next) = tokio::join!(deciding, store.work(after, limit));
-        let steps = steps.map_err(RunError::Task)??;
+        let (steps, after_page) = steps.map_err(RunError::Task)?;
+        let steps = steps?;
+        siblings = after_page;
         if writing.len() >= WRITING_AT_ONCE
             && let Some(oldest) = writing.pop_front()
         {

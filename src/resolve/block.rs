@@ -137,6 +137,14 @@ impl Keys {
         keys
     }
 
+    /// The keys of a customer for one rule, sorted, each once.
+    pub(super) fn of_customer_by(&self, rule: usize, cells: &Cells<'_>) -> Vec<u64> {
+        let mut keys = self.customer.get(rule).map(|parts| of_parts(rule, parts, cells)).unwrap_or_default();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
     /// The keys of an identity for one rule, sorted, each once.
     pub(super) fn of_identity(&self, rule: usize, cells: &Cells<'_>) -> Vec<u64> {
         let mut keys = self.identity.get(rule).map(|parts| of_parts(rule, parts, cells)).unwrap_or_default();

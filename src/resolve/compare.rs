@@ -12,6 +12,10 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     comparisons: Vec<Columns>,
+    /// Positions of the customer's fields that are read, each once.
+    reads: Vec<usize>,
+    /// log2(m/u) by comparison and level.
+    bits: Vec<Vec<f64>>,
 }
 
 /// Positions of one comparison's fields.
@@ -39,6 +43,20 @@ enum Columns {
         identity: Vec<Option<usize>>,
         customer: Vec<Option<usize>>,
     },
+}
+
+impl Columns {
+    /// Positions in the customer's cells.
+    fn of_customer(&self) -> Vec<usize> {
+        match self {
+            Self::Field { customer, .. } => customer.iter().copied().collect(),
+            Self::NameAndHandle { customer, .. } => customer.iter().flatten().copied().collect(),
+            Self::HandleReuse { handles, email, birth_date, name, .. } => {
+                [handles, email, birth_date].into_iter().chain(name).flatten().copied().collect()
+            }
+            Self::Sql { customer, .. } => customer.iter().flatten().copied().collect(),
+        }
+    }
 }
 
 /// The identity's side, taken apart once.
@@ -86,7 +104,23 @@ impl Plan {
                 customer: places(settings, customer),
             },
         };
-        Self { comparisons: model.comparisons.iter().map(columns).collect() }
+        let comparisons: Vec<Columns> = model.comparisons.iter().map(columns).collect();
+        let counted = model.term_frequencies.iter().flat_map(|frequency| &frequency.of).filter_map(|part| position(customer, &part.field));
+        let mut reads: Vec<usize> = comparisons.iter().flat_map(Columns::of_customer).chain(counted).collect();
+        reads.sort_unstable();
+        reads.dedup();
+        let bits = model.comparisons.iter().map(|comparison| comparison.levels.iter().map(super::score::bits).collect()).collect();
+        Self { comparisons, reads, bits }
+    }
+
+    /// Positions of the customer's fields that comparing reads, term frequencies included.
+    pub(super) fn reads(&self) -> &[usize] {
+        &self.reads
+    }
+
+    /// log2(m/u) of a level.
+    pub(super) fn bits(&self, comparison: usize, level: usize) -> f64 {
+        self.bits.get(comparison).and_then(|levels| levels.get(level)).copied().unwrap_or(0.0)
     }
 
     pub(super) fn subject(&self, cells: Vec<Option<String>>) -> Subject {

@@ -193,20 +193,26 @@ pub fn evaluate(judged: &[Judged], customers: u64, wanted: f64) -> Evaluation {
     }
 }
 
-/// Bins of equal count, ascending.
+/// Bins of equal count, ascending. Where a bin's edge parts candidates of one posterior, their right ones are shared out evenly: which of them
+/// stands first says nothing.
 fn bins(best: &[(f64, bool, f64)]) -> Vec<Bin> {
+    let mut shares: Vec<f64> = Vec::with_capacity(best.len());
+    for equal in best.chunk_by(|a, b| a.0.total_cmp(&b.0).is_eq()) {
+        let share = size(equal.iter().filter(|(_, right, _)| *right).count()) / size(equal.len());
+        shares.extend(equal.iter().map(|_| share));
+    }
     let mut out = Vec::new();
     for bin in 0..BINS {
         let (start, end) = (best.len() * bin / BINS, best.len() * (bin + 1) / BINS);
         let Some(members @ [first, ..]) = best.get(start..end) else { continue };
         let sum = members.iter().fold(0.0, |sum, (p, ..)| sum + p);
-        let right = members.iter().filter(|(_, right, _)| *right).count();
+        let right = shares.get(start..end).unwrap_or_default().iter().fold(0.0, |sum, share| sum + share);
         out.push(Bin {
             from: first.0,
             to: members.last().map_or(first.0, |last| last.0),
             count: u64::try_from(members.len()).unwrap_or(u64::MAX),
             announced: sum / size(members.len()),
-            right: size(right) / size(members.len()),
+            right: right / size(members.len()),
         });
     }
     out

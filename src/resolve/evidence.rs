@@ -41,7 +41,10 @@ fn rule_probability(precision: f64, candidate: &Candidate, prior_bits: f64) -> f
 
 /// The decision that evidence leads to, without the basis.
 pub(super) fn conclude(evidence: Evidence, matching: &Matching) -> Decision {
-    let verdict = by_rules(&evidence, matching).unwrap_or_else(|| by_model(&evidence, matching));
+    let mut verdict = by_rules(&evidence, matching).unwrap_or_else(|| by_model(&evidence, matching));
+    if verdict.outcome == Outcome::Linked && evidence.held.is_some() {
+        verdict.outcome = Outcome::Review;
+    }
     let best = verdict.candidate.and_then(|at| evidence.candidates.get(at));
     Decision {
         outcome: verdict.outcome,

@@ -1,6 +1,7 @@
 //! Rank 2, who is this: an identity, the index of customers and the linkage model give a Decision with Evidence (design §6).
 
 mod block;
+mod blocks;
 mod cell;
 mod compare;
 mod decide;
@@ -11,6 +12,7 @@ mod frequency;
 mod handle;
 mod index;
 mod model;
+mod one_person;
 mod postings;
 mod reach;
 mod rulebook;
@@ -19,6 +21,7 @@ mod standing;
 mod strings;
 mod train;
 
+pub use blocks::{Blocks, blocks};
 pub use decide::{BasisOf, CustomerView, Digests, Permit, decide};
 pub use distance::{jaro_winkler, levenshtein_at_most};
 pub use evaluate::{Bin, Evaluation, Judged, Links, Suggestion, Threshold, evaluate};
@@ -28,8 +31,9 @@ pub use model::{
     BlockingRule, Compared, Comparison, CountedPart, HandleAgreement, KeyForm, KeyPart, Level, LevelTest, Model, NameAgreement, Prior,
     Reuse, TermFrequency,
 };
+pub use one_person::{Sibling, hold};
 pub use reach::{Reach, reach};
-pub use rulebook::{Decide, Matching, Rule, RuleVerdict};
+pub use rulebook::{Decide, Matching, OnePerson, Rule, RuleVerdict};
 pub use standing::{Standing, standing};
 pub use train::{Session, TrainOptions, Trained, TrainedComparison, TrainedLevel, train};
 

@@ -38,6 +38,22 @@ pub struct Decide {
     pub ahead_of_next: f64,
 }
 
+/// What keeps accounts of several people off one customer.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct OnePerson {
+    /// Most accounts of one network that are linked to one customer without a person's word, 1 or more; `None`: any number.
+    pub accounts_of_a_network: Option<u32>,
+    /// Identity fields, by place and name: accounts that differ in one that both have are not one person's.
+    pub agree_on: Vec<(usize, Arc<str>)>,
+}
+
+impl OnePerson {
+    /// Whether it asks for nothing.
+    pub fn is_empty(&self) -> bool {
+        self.accounts_of_a_network.is_none() && self.agree_on.is_empty()
+    }
+}
+
 /// The checked `match` section.
 #[derive(Clone, Debug)]
 pub struct Matching {
@@ -47,6 +63,8 @@ pub struct Matching {
     pub model: Option<Arc<Model>>,
     /// Thresholds.
     pub decide: Decide,
+    /// What keeps accounts of several people off one customer.
+    pub one_person: OnePerson,
     /// Names of the customers' declared fields, in order: what the rules' numbers mean.
     pub customer_fields: Arc<[Arc<str>]>,
 }

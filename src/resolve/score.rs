@@ -54,7 +54,7 @@ pub(super) fn parts(
         let adjusted = level.term_frequency.and_then(|table| Some((model.term_frequencies.get(table)?, frequency(number, table)?)));
         parts.push(Part {
             level: at,
-            bits: bits(level),
+            bits: plan.bits(number, at.unwrap_or(usize::MAX)),
             frequency: adjusted.map(|(_, frequency)| frequency),
             frequency_bits: adjusted.map_or(0.0, |(of, frequency)| frequency_bits(of, frequency)),
         });

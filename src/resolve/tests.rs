@@ -115,6 +115,7 @@ fn matching() -> Arc<Matching> {
         rules: vec![rule("handle-on-file", &[(4, 4)], None), rule("same-email", &[(2, 2)], Some(2))],
         model: Some(Arc::new(model())),
         decide: Decide { link_from: 0.995, ask_a_person_from: 0.6, ahead_of_next: 200.0 },
+        one_person: OnePerson::default(),
         customer_fields: customer_fields().fields.iter().map(|f| f.name.clone()).collect(),
     })
 }

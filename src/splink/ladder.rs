@@ -373,7 +373,7 @@ impl Distance {
         }
         // Both ends differ: one edit makes them equal only where one letter is left, or two that are exchanged.
         if limit < 2.0 {
-            let exchanged = matches!((a, b), ([one, two], [three, four]) if one == four && two == three);
+            let exchanged = matches!((a, b), ([first, second], [third, fourth]) if first == fourth && second == third);
             return Some(limit >= 1.0 && self == Self::DamerauLevenshtein && exchanged);
         }
         None

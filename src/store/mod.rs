@@ -16,7 +16,7 @@ pub use dead_letters::*;
 pub use outbox::*;
 pub use steps::*;
 
-use crate::model::{DeliveryId, Digest, Intended, TargetId, Timestamp};
+use crate::model::{CustomerId, DeliveryId, Digest, Intended, TargetId, Timestamp};
 use std::future::Future;
 
 /// What the pipeline asks of a store. Every method is one transaction, durable when it returns, and cancellation-safe: a dropped future either
@@ -74,6 +74,9 @@ pub trait Store: Send + Sync {
 
     /// Applies a complete read's changes and marks the identities that must be decided again.
     fn customers(&self, step: CustomersStep) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The accounts that are linked to these customers.
+    fn linked_to(&self, customers: Vec<CustomerId>) -> impl Future<Output = Result<Vec<LinkedAccount>, StoreError>> + Send;
 
     /// Profiles page by page, to find who must be decided again.
     fn profiles(&self, after: Option<IdentityRow>, limit: usize) -> impl Future<Output = Result<Vec<StoredProfile>, StoreError>> + Send;

@@ -330,6 +330,21 @@ pub struct StoredProfile {
     pub candidates: Vec<CustomerId>,
     /// The customer that it is linked to.
     pub linked: Option<CustomerId>,
+    /// The decision in force, and the SHA-256 of the mapping that took it.
+    pub decided: Option<(CurrentDecision, Digest)>,
+}
+
+/// An account that is linked to a customer.
+#[derive(Clone, Debug)]
+pub struct LinkedAccount {
+    /// Its row.
+    pub row: IdentityRow,
+    /// The customer.
+    pub customer: CustomerId,
+    /// Which account.
+    pub id: IdentityId,
+    /// What it shows; `None` where its key was destroyed.
+    pub profile: Option<Profile>,
 }
 
 /// One row of the conservation sum: a source and the day its lines were received (UTC).

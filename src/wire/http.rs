@@ -148,6 +148,14 @@ impl Authorization {
     pub fn bearer(token: &Secret) -> Result<Self, Unsendable> {
         Secret::from_bytes(format!("Bearer {}", token.expose().trim()).into_bytes()).map(Self).map_err(|_source| Unsendable::Authorization)
     }
+
+    /// A message of a login that is a conversation: `NTLM …`, `Negotiate …`.
+    ///
+    /// # Errors
+    /// Where it can't be a header.
+    pub fn token(scheme: &str, coded: &str) -> Result<Self, Unsendable> {
+        Secret::from_bytes(format!("{scheme} {coded}").into_bytes()).map(Self).map_err(|_source| Unsendable::Authorization)
+    }
 }
 
 impl Authorization {
@@ -196,6 +204,8 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// How much of it came.
     pub extent: Extent,
+    /// This side's end of the connection that it came over, where it is known.
+    pub over: Option<std::net::SocketAddr>,
 }
 
 impl fmt::Debug for Reply {
@@ -264,6 +274,18 @@ impl Client {
     /// # Errors
     /// Where the CA file, the client certificate, the proxy or the system's certificates can't be used.
     pub fn new(connection: &Connection) -> Result<Self, SetupError> {
+        Self::with(connection, |builder| builder)
+    }
+
+    /// A client that keeps one connection, for a service that remembers who is at the other end of it. One request at a time.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn alone(connection: &Connection) -> Result<Self, SetupError> {
+        Self::with(connection, |builder| builder.pool_max_idle_per_host(1))
+    }
+
+    fn with(connection: &Connection, pool: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder) -> Result<Self, SetupError> {
         // The environment's proxies are not ours: `no_proxy` first, then the one that the configuration names.
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("kith/", env!("CARGO_PKG_VERSION")))
@@ -301,7 +323,7 @@ impl Client {
             let shown = reqwest::Identity::from_pem(&both).map_err(|_source| SetupError::CertificateUnusable(path.clone()))?;
             builder = builder.identity(shown);
         }
-        let inner = builder.build().map_err(|error| SetupError::Tls(chain(&error)))?;
+        let inner = pool(builder).build().map_err(|error| SetupError::Tls(chain(&error)))?;
         Ok(Self { inner, longest_body: connection.longest_body })
     }
 
@@ -335,6 +357,10 @@ impl Client {
                 SendError::Unanswered(chain(&error))
             }
         })?;
+        let over = response
+            .extensions()
+            .get::<hyper_util::client::legacy::connect::HttpInfo>()
+            .map(hyper_util::client::legacy::connect::HttpInfo::local_addr);
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
         let (mut body, mut extent) = (Vec::new(), Extent::Whole);
@@ -355,7 +381,7 @@ impl Client {
                 }
             }
         }
-        Ok(Reply { status: response.status().as_u16(), headers, body, extent })
+        Ok(Reply { status: response.status().as_u16(), headers, body, extent, over })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Rank 4, what several edges share: how bytes come in from outside, how requests go out, and the languages that services speak.
 
 pub mod caller;
+pub mod handshake;
 pub mod http;
 pub mod input;
 pub mod pace;

@@ -1,8 +1,9 @@
 //! A session with a service: its client, made when it is first needed, and the login over HTTP (Basic, bearer, OAuth 2 client credentials).
 
+use super::handshake::{Handshake, HandshakeError};
 use super::http::{Authorization, Client, Connection, Extent, Reply, Request, SendError, secret};
 use super::pace;
-use crate::declare::config::{Login, Secret, ServiceSpec};
+use crate::declare::config::{Auth, Login, Secret, ServiceSpec};
 use crate::diagnose::Code;
 use jiff::Timestamp;
 use std::fmt::Write as _;
@@ -68,13 +69,15 @@ pub struct Session {
     pub spec: ServiceSpec,
     longest_body: usize,
     client: Mutex<Option<Client>>,
+    /// For a login that is a conversation.
+    handshake: Mutex<Option<Arc<Handshake>>>,
     token: tokio::sync::Mutex<Option<Token>>,
 }
 
 impl Session {
     /// A session that takes answers of so many bytes; nothing is connected.
     pub fn new(spec: ServiceSpec, longest_body: usize) -> Self {
-        Self { spec, longest_body, client: Mutex::new(None), token: tokio::sync::Mutex::new(None) }
+        Self { spec, longest_body, client: Mutex::new(None), handshake: Mutex::new(None), token: tokio::sync::Mutex::new(None) }
     }
 
     /// The client; what hinders it (a CA file that is not there yet) is tried again with each call.
@@ -83,15 +86,21 @@ impl Session {
         if let Some(client) = &*slot {
             return Ok(client.clone());
         }
-        let connection = Connection { longest_body: self.longest_body, ..Connection::of(&self.spec).map_err(|error| unusable(&error))? };
+        let connection = self.connection()?;
         let client = Client::new(&connection).map_err(|error| unusable(&error))?;
         *slot = Some(client.clone());
         Ok(client)
     }
 
     /// What authorises the next request; a token is asked for where there is none that lasts.
+    ///
+    /// # Errors
+    /// The login can't be read from where the configuration says, or no token was given.
     pub async fn authorization(&self) -> Result<Option<Authorization>, SessionError> {
         let unusable = |error| SessionError::unavailable("KITH-D022", format!("{error}"));
+        if self.by_conversation() {
+            return Ok(None);
+        }
         match &self.spec.login {
             Login::None => Ok(None),
             Login::Basic { user, password } => Authorization::basic(user, &read(password)?).map(Some).map_err(unusable),
@@ -113,6 +122,9 @@ impl Session {
     }
 
     /// Logs in again.
+    ///
+    /// # Errors
+    /// The configuration's login can't be renewed, or no token was given.
     pub async fn login(&self) -> Result<(), SessionError> {
         if !matches!(self.spec.login, Login::ClientCredentials { .. }) {
             // What stands in the configuration can't be renewed from here.
@@ -125,6 +137,9 @@ impl Session {
     }
 
     /// Told about every answer. A token that was never taken is not renewed at once: it would go on for ever.
+    ///
+    /// # Errors
+    /// `KITH-D016`: the service refuses a token that was made for it just now.
     pub async fn heard(&self, wants_login: bool) -> Result<(), SessionError> {
         if !matches!(self.spec.login, Login::ClientCredentials { .. }) {
             return Ok(());
@@ -145,13 +160,36 @@ impl Session {
     }
 
     /// Sends a request.
+    ///
+    /// # Errors
+    /// The service can't be reached, no request can be made, or no answer came.
     pub async fn send(&self, request: Request) -> Result<Reply, SessionError> {
-        let client = self.client()?;
-        client.send(request).await.map_err(|error| match error {
-            SendError::NotSent(why) => SessionError::unavailable("KITH-D012", format!("the service can't be reached: {why}")),
-            SendError::Unanswered(why) => SessionError::Unanswered { message: format!("the request was sent and no answer came: {why}").into() },
-            SendError::Unsendable(why) => SessionError::unavailable("KITH-D022", format!("no request can be made: {why}")),
+        if !self.by_conversation() {
+            return self.client()?.send(request).await.map_err(not_sent);
+        }
+        let Some(handshake) = self.handshake()? else { return self.client()?.send(request).await.map_err(not_sent) };
+        handshake.send(request).await.map_err(|error| match error {
+            HandshakeError::Nothing { .. } => SessionError::unavailable("KITH-D016", error.to_string()),
+            HandshakeError::NotAsked { .. } => SessionError::unavailable("KITH-D012", error.to_string()),
+            HandshakeError::Send(error) => not_sent(error),
         })
+    }
+
+    /// Whether the login is made on the connection, and not by a header that stands in each request.
+    fn by_conversation(&self) -> bool {
+        matches!(self.spec.auth, Some(Auth::Ntlm | Auth::Negotiate))
+    }
+
+    fn connection(&self) -> Result<Connection, SessionError> {
+        Ok(Connection { longest_body: self.longest_body, ..Connection::of(&self.spec).map_err(|error| unusable(&error))? })
+    }
+
+    fn handshake(&self) -> Result<Option<Arc<Handshake>>, SessionError> {
+        let mut slot = self.handshake.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.is_none() {
+            *slot = Handshake::of(&self.spec, self.connection()?).map(Arc::new);
+        }
+        Ok(slot.clone())
     }
 
     async fn new_token(&self) -> Result<Token, SessionError> {
@@ -220,6 +258,16 @@ fn token(reply: &Reply, asked: Instant) -> Result<Token, SessionError> {
     let life = seconds.map(|seconds| Duration::from_secs(seconds.min(366 * 86_400)));
     let renewed_at = life.and_then(|life| asked.checked_add(life.saturating_sub(AHEAD.min(life / 10))));
     Ok(Token { authorization, renewed_at, accepted: false })
+}
+
+fn not_sent(error: SendError) -> SessionError {
+    match error {
+        SendError::NotSent(why) => SessionError::unavailable("KITH-D012", format!("the service can't be reached: {why}")),
+        SendError::Unanswered(why) => {
+            SessionError::Unanswered { message: format!("the request was sent and no answer came: {why}").into() }
+        }
+        SendError::Unsendable(why) => SessionError::unavailable("KITH-D022", format!("no request can be made: {why}")),
+    }
 }
 
 fn unusable(error: &dyn std::error::Error) -> SessionError {

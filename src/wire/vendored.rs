@@ -61,7 +61,12 @@ pub enum VendorError {
 ///
 /// # Errors
 /// Where one of them can't be had.
-pub async fn fetch(client: &Client, url: &str, hosts: &[String], authorization: Option<super::http::Authorization>) -> Result<Vec<Document>, VendorError> {
+pub async fn fetch(
+    client: &Client,
+    url: &str,
+    hosts: &[String],
+    authorization: Option<super::http::Authorization>,
+) -> Result<Vec<Document>, VendorError> {
     let first = parsed(url)?;
     let own = host(&first).ok_or_else(|| VendorError::Address(url.to_owned()))?;
     let allowed = |host: &str| host == own || hosts.iter().any(|named| named.eq_ignore_ascii_case(host));
@@ -265,11 +270,15 @@ mod tests {
 
     #[test]
     fn locations_become_local_names_and_nothing_else_changes() {
-        let text = "<?xml version='1.0' encoding='ISO-8859-1'?>\n<d><i  x='location=\"no\"'\n schemaLocation = 'http://a/b?xsd=1' y=\"1\"/>é</d>";
+        let text =
+            "<?xml version='1.0' encoding='ISO-8859-1'?>\n<d><i  x='location=\"no\"'\n schemaLocation = 'http://a/b?xsd=1' y=\"1\"/>é</d>";
         let start = text.find("<i").unwrap();
-        let end = start + text[start..].find("/>").unwrap() + 2;
+        let end = start + text.get(start..).and_then(|rest| rest.find("/>")).unwrap() + 2;
         let out = rewritten(text, &[((start, end), "schemaLocation", "b-xsd-1.xsd".into())]);
-        assert_eq!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<d><i  x='location=\"no\"'\n schemaLocation = 'b-xsd-1.xsd' y=\"1\"/>é</d>");
+        assert_eq!(
+            out,
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<d><i  x='location=\"no\"'\n schemaLocation = 'b-xsd-1.xsd' y=\"1\"/>é</d>"
+        );
     }
 
     #[test]

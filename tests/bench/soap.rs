@@ -32,7 +32,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         use rustix::process::{Pid, Signal, kill_process_group};
         if let Some(group) = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw) {
-            drop(kill_process_group(group, Signal::TERM));
+            let _ended = kill_process_group(group, Signal::TERM);
         }
         drop(self.0.wait());
     }
@@ -92,7 +92,12 @@ operations:
 }
 
 fn delivery(n: u32) -> Intended {
-    let fields = [("Id", format!("k{}", n % RECORDS)), ("Name", "Rossi & Söhne".into()), ("First", "Ada".into()), ("Email", "ada@example.com".into())];
+    let fields = [
+        ("Id", format!("k{}", n % RECORDS)),
+        ("Name", "Rossi & Söhne".into()),
+        ("First", "Ada".into()),
+        ("Email", "ada@example.com".into()),
+    ];
     let mut key = [0; 32];
     key.iter_mut().zip(n.to_be_bytes()).for_each(|(slot, byte)| *slot = byte);
     let delivery = Delivery {
@@ -162,13 +167,17 @@ async fn bare(url: String, session: String, at_once: u32) -> Result<f64, Failure
         async move {
             let reply = request.send().await?;
             let (status, text) = (reply.status(), reply.text().await?);
-            if status.is_success() && text.contains("UpsertContactResponse") { Ok(()) } else { Err(format!("HTTP {status}: {text}").into()) }
+            if status.is_success() && text.contains("UpsertContactResponse") {
+                Ok(())
+            } else {
+                Err(format!("HTTP {status}: {text}").into())
+            }
         }
     })
     .await
 }
 
-const ZEEP: &str = r#"
+const ZEEP: &str = r"
 import sys, time, zeep
 from zeep import xsd
 wsdl, url, session, calls = sys.argv[1:5]
@@ -181,7 +190,7 @@ one(0)
 started = time.time()
 for n in range(int(calls)): one(n)
 print(int(calls) / (time.time() - started))
-"#;
+";
 
 fn zeep(folder: &Path, url: &str, session: &str) -> Option<f64> {
     let output = Command::new("python3")
@@ -227,7 +236,10 @@ fn main() -> Result<(), Failure> {
         Some(zeep) => println!("{:<12}{zeep:>10.0}", "zeep, 1"),
         None => println!("zeep is not installed"),
     }
-    let told: Vec<_> = rows.iter().map(|(at_once, ours, theirs)| json!({ "at_once": at_once, "kith": ours, "bare": theirs, "share": ours / theirs })).collect();
+    let told: Vec<_> = rows
+        .iter()
+        .map(|(at_once, ours, theirs)| json!({ "at_once": at_once, "kith": ours, "bare": theirs, "share": ours / theirs }))
+        .collect();
     std::fs::write(root.join("target/bench-soap.json"), json!({ "calls": CALLS, "rows": told, "zeep": zeep }).to_string())?;
     Ok(())
 }

@@ -33,7 +33,9 @@ fn project(url: &str) -> Project {
     for file in ["activities.ndjson", "customers.csv", "orders.csv"] {
         project.write(&format!("data/{file}"), "");
     }
-    let targets = format!("[targets.crm]\nconnector = \"connectors/crm.yaml\"\nurl = \"{url}\"\nuser = \"svc\"\npassword = {{ file = \"password\" }}\n\n[audit]");
+    let targets = format!(
+        "[targets.crm]\nconnector = \"connectors/crm.yaml\"\nurl = \"{url}\"\nuser = \"svc\"\npassword = {{ file = \"password\" }}\n\n[audit]"
+    );
     project.edit("config/kith.toml", "[audit]", &targets);
     project
 }
@@ -47,7 +49,12 @@ fn a_target_file_is_checked_against_its_wsdl_without_a_network() {
         ("at: LastName", "at: LastNam", "KITH-T025", "did you mean `LastName`?"),
         ("operation: UpsertContact", "operation: UpsertContacts", "KITH-T024", "`UpsertContact` is near"),
         ("values: { ExternalId: \"{key}\" }, ", "", "KITH-T025", "`ExternalId`"),
-        ("Name: { type: text, at: LastName, required: true, max_length: 60 }", "Name: { type: text, at: Score, required: true }\n      L: { type: time, at: LastName }", "", ""),
+        (
+            "Name: { type: text, at: LastName, required: true, max_length: 60 }",
+            "Name: { type: text, at: Score, required: true }\n      L: { type: time, at: LastName }",
+            "",
+            "",
+        ),
         ("max_length: 60", "max_length: 61", "KITH-T025", "60 characters"),
         ("Session/Id", "Sesion/Id", "KITH-T025", "Sesion"),
         ("wsdl: stack.wsdl", "wsdl: none.wsdl", "KITH-W001", "none.wsdl"),
@@ -86,7 +93,8 @@ fn a_call_by_hand_is_shown_first_then_sent_once_and_stands_in_the_log() {
     project.kith(&["connector", "call", "crm", "upsert", "--field", "Id=3"]).fails(1, "KITH-D006");
     project.kith(&["connector", "call", "crm", "upsert", "--field", "Nmae=x"]).fails(2, "did you mean `Name`?");
     project.kith(&["connector", "call", "crn", "upsert"]).fails(2, "did you mean `crm`?");
-    let found = project.kith(&["connector", "call", "crm", "FindContacts", "--field", "Query=", "--field", "Offset=0", "--field", "Limit=5"]).ok();
+    let found =
+        project.kith(&["connector", "call", "crm", "FindContacts", "--field", "Query=", "--field", "Offset=0", "--field", "Limit=5"]).ok();
     assert!(found.stdout.contains("FindContactsResponse/Total: 1") && found.stdout.contains("LastName: Rossi & Söhne"), "{}", found.stdout);
     project.kith(&["audit", "verify"]).ok();
 }
@@ -108,7 +116,11 @@ fn a_wsdl_is_brought_with_all_that_it_imports_and_leads_nowhere_else() {
     let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
     let text = std::fs::read_to_string(root().join("tests/support/soap/stacks/stack.wsdl")).unwrap();
     let (start, end) = (text.find("<xsd:schema").unwrap(), text.find("</xsd:schema>").unwrap() + "</xsd:schema>".len());
-    let schema = text[start..end].replacen("<xsd:schema", "<xsd:schema xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\" xmlns:tns=\"urn:example:stack:v1\"", 1);
+    let schema = text[start..end].replacen(
+        "<xsd:schema",
+        "<xsd:schema xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\" xmlns:tns=\"urn:example:stack:v1\"",
+        1,
+    );
     let import = |location: &str| {
         let import = format!("<xsd:schema><xsd:import namespace=\"urn:example:stack:v1\" schemaLocation=\"{location}\"/></xsd:schema>");
         format!("{}{import}{}", &text[..start], &text[end..])

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// A small generator of moments, seeded, so that a failing round can be run again (splitmix64).
-struct Moments(u64);
+pub struct Moments(pub u64);
 
 impl Moments {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -33,7 +33,7 @@ struct Outcome {
     sums: Value,
 }
 
-fn entries(project: &Project) -> Vec<Value> {
+pub fn entries(project: &Project) -> Vec<Value> {
     let text = project.kith(&["--format", "json", "audit", "search", "--limit", "1000000"]).ok().stdout;
     text.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
 }
@@ -63,7 +63,7 @@ fn outcome(project: &Project) -> Outcome {
 }
 
 /// Each delivery has at least one intent and exactly one receipt.
-fn intents_and_receipts(entries: &[Value]) {
+pub fn intents_and_receipts(entries: &[Value]) {
     let mut intents: BTreeMap<String, u32> = BTreeMap::new();
     let mut receipts: BTreeMap<String, u32> = BTreeMap::new();
     for entry in entries.iter().map(|e| &e["entry"]) {
@@ -83,7 +83,7 @@ fn intents_and_receipts(entries: &[Value]) {
 }
 
 /// A project with the keys of another, so that keyed digests compare.
-fn with_keys_of(project: Project, other: &Project) -> Project {
+pub fn with_keys_of(project: &Project, other: &Project) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::create_dir_all(project.path("state/keys")).unwrap();
     for folder in ["state", "state/keys"] {
@@ -93,11 +93,10 @@ fn with_keys_of(project: Project, other: &Project) -> Project {
         let entry = entry.unwrap();
         std::fs::copy(entry.path(), project.path("state/keys").join(entry.file_name())).unwrap();
     }
-    project
 }
 
 /// Kills a run at a moment; whether it was still running. `ends` are the codes of a run that was faster.
-fn kill_a_run(project: &Project, moments: &mut Moments, within: u64, ends: &[i32]) -> bool {
+pub fn kill_a_run(project: &Project, moments: &mut Moments, within: u64, ends: &[i32]) -> bool {
     let mut run = project.spawn(&["--quiet", "run", "--once"]);
     std::thread::sleep(Duration::from_millis(moments.below(within)));
     let still_running = run.try_wait().unwrap().is_none();
@@ -107,7 +106,7 @@ fn kill_a_run(project: &Project, moments: &mut Moments, within: u64, ends: &[i32
     still_running
 }
 
-fn number(name: &str, usual: u64) -> u64 {
+pub fn number(name: &str, usual: u64) -> u64 {
     std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(usual)
 }
 
@@ -124,7 +123,8 @@ fn killed_at_any_moment_and_run_again_nothing_is_lost_doubled_or_decided_otherwi
     let mut moments = Moments(seed);
     let mut killed = 0;
     while killed < kills {
-        let project = with_keys_of(Project::with(&slice), &undisturbed);
+        let project = Project::with(&slice);
+        with_keys_of(&project, &undisturbed);
         for _ in 0..4 {
             killed += u64::from(kill_a_run(&project, &mut moments, whole, &[0]));
         }
@@ -194,7 +194,8 @@ fn killed_behind_a_proxy_that_loses_answers_a_service_ends_with_the_same_documen
         round += 1;
         let Some(nginx) = Nginx::start(Options::default()) else { return };
         let proxy = CuttingProxy::seeded(nginx.port, seed * 1_000 + round, 20);
-        let project = with_keys_of(crate::http_target::project(&proxy.url(), "concurrency = 4"), &undisturbed);
+        let project = crate::http_target::project(&proxy.url(), "concurrency = 4");
+        with_keys_of(&project, &undisturbed);
         for _ in 0..5 {
             killed += u64::from(kill_a_run(&project, &mut moments, whole, &[0, 1]));
         }

@@ -97,7 +97,7 @@ fn at(server: &Server, version: &str, more: &str) -> SoapTarget {
     let spec = service(&server.url(), "s3cret&<>");
     match server.stack {
         Stack::Node => SoapTarget::new(ServiceSpec { auth: Some(Auth::WsseDigest), ..spec }, file(version, "", more)).unwrap(),
-        Stack::Php | Stack::JaxWs => SoapTarget::new(spec, file(version, SESSION, more)).unwrap(),
+        Stack::Php | Stack::JaxWs | Stack::Gsoap | Stack::Axis => SoapTarget::new(spec, file(version, SESSION, more)).unwrap(),
     }
 }
 
@@ -166,7 +166,12 @@ async fn the_same_requests(stack: Stack) {
             ("Seen", Value::Time("2026-11-27T10:00:00.5Z".parse().unwrap())),
             ("Tier", "gold".into()),
         ];
-        assert_eq!(one(&target, &delivery(&id(1), 1, WriteIntent::Write, &whole)).await, "inserted", "{stack:?} {version}: {}", server.log());
+        assert_eq!(
+            one(&target, &delivery(&id(1), 1, WriteIntent::Write, &whole)).await,
+            "inserted",
+            "{stack:?} {version}: {}",
+            server.log()
+        );
         assert_eq!(one(&target, &said(&id(1), 2, "Other")).await, "updated", "{stack:?} {version}");
         let blank = delivery(&id(1), 3, WriteIntent::Blank, &[("First", Value::Missing), ("Name", "Other".into())]);
         assert_eq!(one(&target, &blank).await, "refused KITH-D006", "{stack:?}: a blank without the name that the service wants");
@@ -205,12 +210,120 @@ async fn jax_ws_with_schema_validation_is_understood() {
 }
 
 #[tokio::test]
+async fn gsoap_is_understood() {
+    the_same_requests(Stack::Gsoap).await;
+}
+
+/// A target file for the WSDL that Axis makes of its own class, brought as an operator would bring it.
+fn legacy_file(server: &Server, folder: &Path) -> Arc<TargetFile> {
+    let wsdl = folder.join("legacy.wsdl");
+    let address = format!("{}/axis/services/Legacy?wsdl", server.url());
+    let fetched =
+        std::process::Command::new("curl").args(["-sf", "--retry", "5", "--retry-all-errors", "-o"]).arg(&wsdl).arg(address).status();
+    assert!(fetched.unwrap().success(), "{}", server.log());
+    let text = format!(
+        "kith: 1
+target: t
+kind: soap
+soap:
+  wsdl: {}
+  path: /axis/services/Legacy
+  session: {{ operation: login, values: {{ user: \"{{user}}\", password: \"{{password}}\" }}, token: loginReturn }}
+  every_call: {{ values: {{ session: \"{{session}}\" }} }}
+  answers:
+    - {{ fault: Client.SessionExpired, is: login_expired }}
+    - {{ fault: Client.BadName, is: refused }}
+    - {{ fault: Server.Deadlock, is: failed }}
+operations:
+  upsert:
+    record_key: [Id]
+    on_delete: {{ blank: [First] }}
+    soap:
+      call:
+        operation: upsert
+        record: row
+        values: {{ row/key: \"{{key}}\" }}
+        each: {{ version: \"{{idempotency_key}}\" }}
+        created: {{ upsertReturn/created: [\"true\", \"1\"] }}
+        proof: upsertReturn/id
+      look_up:
+        operation: find
+        values: {{ key: \"{{key}}\" }}
+        list: findReturn/findReturn
+        key: key
+        id: id
+        compare: {{ version: \"{{idempotency_key}}\" }}
+        record: .
+    fields:
+      Id: {{ type: text, at: id }}
+      Name: {{ type: text, at: name, required: true }}
+      First: {{ type: text, at: first }}
+      Email: {{ type: text, at: emails/item }}
+      Score: {{ type: number, at: score }}
+      Seen: {{ type: time, at: seen }}
+",
+        wsdl.display()
+    );
+    let checked = connector::read(&Arc::new(SourceFile { name: "t.yaml".into(), text }));
+    let problems: Vec<String> = checked.problems.0.iter().map(|p| format!("{} {}", p.code, p.message)).collect();
+    assert!(checked.value.is_some() && problems.is_empty(), "{problems:?}");
+    Arc::new(checked.value.unwrap())
+}
+
+#[tokio::test]
+async fn axis_is_understood_by_its_own_wsdl_with_multi_refs_and_stack_traces() {
+    let Some(server) = Server::start(Stack::Axis) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let target = SoapTarget::new(service(&server.url(), "s3cret&<>"), legacy_file(&server, folder.path())).unwrap();
+    let told = target.check().await;
+    assert!(!told.has_errors(), "{told:?}");
+    let name = Value::from("Žlutý & <Söhne> \"x\" ]]>");
+    let whole: [(&str, Value); 5] = [
+        ("Name", name.clone()),
+        ("First", "J\u{1F600}".into()),
+        ("Email", "a@b.example".into()),
+        ("Score", Value::Number(1.5)),
+        ("Seen", Value::Time("2026-11-27T10:00:00.5Z".parse().unwrap())),
+    ];
+    let first = delivery("a", 1, WriteIntent::Write, &whole);
+    assert_eq!(one(&target, &first).await, "inserted", "{}", server.log());
+    // What Axis holds comes back as elements that others point to.
+    let settled = target.settle(&first).await;
+    assert!(matches!(settled, Ok(Settled::Delivered(_))), "{settled:?}");
+    assert!(matches!(target.settle(&said("a", 2, "Other")).await, Ok(Settled::NotThere)));
+    let previewed = target.preview(&[first.clone(), said("a", 2, "Other"), said("nobody", 1, "New")]).await;
+    assert_eq!(previewed.iter().map(shown).collect::<Vec<_>>(), ["updated", "updated", "inserted"]);
+    let changes = &previewed[1].as_ref().unwrap().changes;
+    assert_eq!(changes.iter().find(|c| &*c.field == "Name").map(|c| c.before.reveal().clone()), Some(name));
+    assert_eq!(one(&target, &said("a", 2, "Other")).await, "updated");
+    // Faults, one of them with the stack of the server.
+    assert_eq!(one(&target, &said("b", 1, "BAD")).await, "refused KITH-D060");
+    assert_eq!(one(&target, &said("b", 1, "DEADLOCK")).await, "failed KITH-D060");
+    let crash = write(&target, &[said("b", 1, "CRASH")]).await;
+    assert_eq!(shown(&crash.answers[0]), "outcome_unknown KITH-D009");
+    let kept = crash.exchanges[0].as_ref().unwrap();
+    assert!(kept.answer.reveal().contains("boom") && !kept.request.reveal().contains("s3cret"), "{}", kept.answer.reveal());
+    // Another sender's login ends the session of the first: one renewal, and on.
+    let other = SoapTarget::new(service(&server.url(), "s3cret&<>"), legacy_file(&server, folder.path())).unwrap();
+    assert_eq!(one(&other, &said("c", 1, "C")).await, "inserted");
+    assert_eq!(one(&target, &said("d", 1, "D")).await, "login_expired KITH-D016");
+    target.login().await.unwrap();
+    assert_eq!(one(&target, &said("d", 1, "D")).await, "inserted");
+    let wrong = SoapTarget::new(service(&server.url(), "wrong"), legacy_file(&server, folder.path())).unwrap();
+    assert_eq!(one(&wrong, &said("w", 1, "A")).await, "unavailable KITH-D063");
+}
+
+#[tokio::test]
 async fn what_a_server_refuses_for_its_type_or_name_is_refused_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let text = std::fs::read_to_string(wsdl()).unwrap();
     // A WSDL that is older than the service: another word, and an operation that is gone.
     let looser = folder.path().join("looser.wsdl");
-    std::fs::write(&looser, text.replace("<xsd:enumeration value=\"gold\"/>", "<xsd:enumeration value=\"gold\"/><xsd:enumeration value=\"copper\"/>")).unwrap();
+    std::fs::write(
+        &looser,
+        text.replace("<xsd:enumeration value=\"gold\"/>", "<xsd:enumeration value=\"gold\"/><xsd:enumeration value=\"copper\"/>"),
+    )
+    .unwrap();
     let gone = folder.path().join("gone.wsdl");
     std::fs::write(&gone, text.replace("UpsertContact", "UpdateContact")).unwrap();
     let unknown = |file: Arc<TargetFile>| {
@@ -231,7 +344,10 @@ async fn what_a_server_refuses_for_its_type_or_name_is_refused_and_nothing_else(
         let target = SoapTarget::new(spec.clone(), file_at(&looser, "CrmSoap11", "/crm", login, "")).unwrap();
         let copper = delivery("t", 1, WriteIntent::Write, &[("Name", "A".into()), ("Tier", "copper".into())]);
         assert_eq!(one(&target, &copper).await, bad_type, "{stack:?}");
-        let plain = file_at(&wsdl(), "CrmSoap11", "/crm", login, "").source.text.replace(&wsdl().display().to_string(), &gone.display().to_string());
+        let plain = file_at(&wsdl(), "CrmSoap11", "/crm", login, "")
+            .source
+            .text
+            .replace(&wsdl().display().to_string(), &gone.display().to_string());
         let plain = Arc::new(connector::read(&Arc::new(SourceFile { name: "t.yaml".into(), text: plain })).value.unwrap());
         let target = SoapTarget::new(spec, unknown(plain)).unwrap();
         let told = one(&target, &said("u", 1, "A")).await;

@@ -119,6 +119,7 @@ fn evidence(n: u64, customers: u64) -> Evidence {
         prior_bits: -16.6,
         rules: Vec::new(),
         cuts: Vec::new(),
+        held: None,
         mapping: sha("mapping"),
         model: sha("model"),
         lookups: sha("lookups"),

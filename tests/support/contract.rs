@@ -55,7 +55,11 @@ pub struct Server {
 impl Server {
     /// The peer.
     pub fn peer() -> Self {
-        let peer = TdsPeer::start();
+        Self::of(TdsPeer::start())
+    }
+
+    /// A peer that was started in its own way; encryption is left to the test.
+    pub fn of(peer: TdsPeer) -> Self {
         Self { spec: peer_spec(&peer), peer: Some(peer), prefix: "k".into() }
     }
 
@@ -115,15 +119,25 @@ impl Server {
 
     /// As [`Server::tables`], with more columns in the interactions: `, Version rowversion`.
     pub async fn tables_with(&self, more: &str) {
-        self.sql("CREATE TABLE dbo.{Ledger} (idempotency_key varbinary(32) NOT NULL PRIMARY KEY, outcome tinyint NOT NULL)").await;
-        self.sql("CREATE TABLE dbo.{Records} (record_hash varbinary(32) NOT NULL PRIMARY KEY, fields varbinary(8000) NOT NULL)").await;
-        self.sql(&format!(
+        for sql in self.ddl(more) {
+            self.sql(&sql).await;
+        }
+    }
+
+    /// The statements of it.
+    pub fn ddl(&self, more: &str) -> Vec<String> {
+        let interaction = format!(
             "CREATE TABLE dbo.{{Interaction}} (Id int IDENTITY(1,1) NOT NULL, Network nvarchar(32) NOT NULL, ActivityID nvarchar(200) NOT NULL, \
              CustomerID nvarchar(64) NOT NULL, PostedAt datetime2(3) NULL, Body nvarchar(40) NULL, Topic varchar(20) NULL, Priority int NULL, \
              Gone bit NOT NULL DEFAULT 0, ModifiedOn datetime2(3) NULL{more}, CONSTRAINT {{Interaction}}_pk PRIMARY KEY (Network, ActivityID))",
-        ))
-        .await;
-        self.sql("CREATE TABLE dbo.{Lead} (PostURL nvarchar(300) NOT NULL PRIMARY KEY, Topic nvarchar(20) NULL)").await;
+        );
+        let tables = [
+            "CREATE TABLE dbo.{Ledger} (idempotency_key varbinary(32) NOT NULL PRIMARY KEY, outcome tinyint NOT NULL)",
+            "CREATE TABLE dbo.{Records} (record_hash varbinary(32) NOT NULL PRIMARY KEY, fields varbinary(8000) NOT NULL)",
+            &interaction,
+            "CREATE TABLE dbo.{Lead} (PostURL nvarchar(300) NOT NULL PRIMARY KEY, Topic nvarchar(20) NULL)",
+        ];
+        tables.iter().map(|sql| self.named(sql)).collect()
     }
 
     /// Everything of this run goes.

@@ -58,7 +58,7 @@ impl Crm {
         let records: Vec<Json> = match &all[kind] {
             Json::Object(map) => map.values().cloned().collect(),
             Json::Array(list) => list.clone(),
-            _ => Vec::new(),
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => Vec::new(),
         };
         records.into_iter().filter(|record| record["deleted"] != "1").collect()
     }
@@ -94,8 +94,8 @@ impl Crm {
 
 impl Drop for Crm {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _killed = self.child.kill();
+        let _ended = self.child.wait();
     }
 }
 

@@ -11,6 +11,7 @@ pub mod python;
 pub mod scripted;
 pub mod soap_stacks;
 pub mod sqlserver;
+pub mod sqlserver_site;
 pub mod tds;
 pub mod tds_cutter;
 
@@ -249,7 +250,12 @@ impl Project {
             return Vec::new();
         }
         let db = rusqlite::Connection::open_with_flags(self.path("crm/crm.db"), rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-        let mut statement = db.prepare(sql).unwrap();
+        let mut statement = match db.prepare(sql) {
+            Ok(statement) => statement,
+            // A service that runs has made the file and not yet its tables.
+            Err(error) if error.to_string().contains("no such table") => return Vec::new(),
+            Err(error) => panic!("{error}\n{sql}"),
+        };
         let columns = statement.column_count();
         let mut rows: Vec<String> = statement
             .query_map([], |row| {

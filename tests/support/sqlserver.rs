@@ -91,6 +91,7 @@ pub fn project_toml(spec: &ServerSpec, password_file: &Path) -> String {
     file.write_all(password.value.as_ref().unwrap().expose().as_bytes()).unwrap();
     let encrypt = match spec.encryption {
         Encryption::Required => "required",
+        Encryption::Strict => "strict",
         Encryption::Login => "login",
         Encryption::Off => "off",
     };
@@ -233,13 +234,14 @@ impl Words {
         let database = self.database.as_deref().unwrap_or("master");
         let mut spec = server(self.host.as_deref()?, at, database, self.user.as_deref()?, self.password.as_deref().unwrap_or_default());
         let encryption = match self.encrypt.as_deref() {
-            Some("true" | "yes" | "1" | "mandatory" | "required" | "strict" | "on") => Some(Encryption::Required),
+            Some("true" | "yes" | "1" | "mandatory" | "required" | "on") => Some(Encryption::Required),
+            Some("strict") => Some(Encryption::Strict),
             Some("false" | "no" | "0" | "optional" | "login") => Some(Encryption::Login),
             Some("disable" | "disabled" | "off" | "notsupported" | "dangerplaintext") => Some(Encryption::Off),
             _ => None,
         };
         // "Not encrypted" in most clients still means: the login is, where the server can; which of the two it is, the server tells.
-        let said = matches!(encryption, Some(Encryption::Required | Encryption::Off));
+        let said = matches!(encryption, Some(Encryption::Required | Encryption::Strict | Encryption::Off));
         spec.encryption = encryption.filter(|_| said).unwrap_or(Encryption::Off);
         spec.trust_any_certificate = self.trust && spec.encryption != Encryption::Off;
         Some((spec, said))

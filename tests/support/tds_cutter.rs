@@ -1,5 +1,6 @@
 //! A TCP proxy before a SQL Server that cuts a connection at a message of the client: the message passes or does not, its answer never does.
 
+use super::Seed;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -14,16 +15,30 @@ pub struct TdsCutter {
 impl TdsCutter {
     /// Each connection ends at the client's `message`-th message (from 1): after it has passed, or before.
     pub fn start(host: &str, upstream: u16, message: usize, passes: bool) -> Self {
+        Self::with(host, upstream, move |_connection| (message, passes))
+    }
+
+    /// Each connection ends somewhere in its first `within` messages, as the seed wants it.
+    pub fn seeded(host: &str, upstream: u16, seed: u64, within: usize) -> Self {
+        Self::with(host, upstream, move |connection| {
+            let mut seed = Seed(seed.wrapping_mul(1_000_003) ^ connection);
+            // A login is two messages: it gets through.
+            (3 + usize::try_from(seed.next()).unwrap() % within, seed.next().is_multiple_of(2))
+        })
+    }
+
+    fn with(host: &str, upstream: u16, pattern: impl Fn(u64) -> (usize, bool) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let stopped = Arc::new(AtomicBool::new(false));
         let (own, host) = (stopped.clone(), host.to_owned());
         std::thread::spawn(move || {
-            for client in listener.incoming().flatten() {
+            for (n, client) in (0..).zip(listener.incoming().flatten()) {
                 if own.load(SeqCst) {
                     break;
                 }
                 let Ok(server) = TcpStream::connect((host.as_str(), upstream)) else { continue };
+                let (message, passes) = pattern(n);
                 std::thread::spawn(move || connection(client, server, message, passes));
             }
         });

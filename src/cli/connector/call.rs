@@ -3,14 +3,12 @@
 use crate::audit::EntryOutcome;
 use crate::cli::opened::{Keys, parts, runtime, who};
 use crate::cli::{Exit, Session};
-use crate::declare::config::{Secret, TargetSpec};
+use crate::declare::config::{Secret, TargetPlace, TargetSpec};
 use crate::declare::connector::soap::ElementPath;
 use crate::declare::connector::{FieldKind, Operation, TargetFile};
 use crate::deliver::{Answer, AnyTarget, DeliveryError, Exchange};
 use crate::diagnose::{Code, Diagnostic, Place, nearest};
-use crate::model::{
-    Delivery, DeliveryId, Digest, IdempotencyKey, OperationId, Personal, RecordKey, TargetId, Value, WriteIntent,
-};
+use crate::model::{Delivery, DeliveryId, Digest, IdempotencyKey, OperationId, Personal, RecordKey, TargetId, Value, WriteIntent};
 use crate::pipeline::{CallTold, Parts, SystemClock, record_call};
 use crate::wire::caller::outline;
 use crate::wire::soap::{self, Reading};
@@ -35,7 +33,8 @@ pub struct Arguments {
     /// What is done with the record
     #[arg(long, value_enum, default_value_t = Intent::Write)]
     pub intent: Intent,
-    /// Print the exact request, secrets masked; nothing is sent and no secret is read
+    /// Print the exact request, secrets masked; nothing is sent and no secret is read. Of a SQL Server: the statements and typed values, as its
+    /// catalogue and the record want them; it is read for that, and nothing is written
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -81,9 +80,17 @@ fn called(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
         let found = project.config.targets.iter().zip(&project.targets).find(|(spec, _)| *spec.name == *arguments.target);
         let Some((spec, file)) = found else { return Err(no_target(session, arguments, project.config.targets.iter().map(|t| &*t.name))) };
         let mut spec = spec.clone();
-        // No secret is read: none can be shown.
+        let is_server = matches!(spec.place, TargetPlace::Server(_));
         for secret in spec.place.secrets_mut() {
-            secret.value = Secret::from_bytes("‹hidden›".into()).ok();
+            // A SQL Server is asked for its catalogue, and what is printed holds no login; of the others no secret is read: none can be shown.
+            secret.value = if is_server {
+                Some(session.environment.secret(&secret.source).map_err(|problem| {
+                    session.terminal.problem(&problem);
+                    Exit::Failed
+                })?)
+            } else {
+                Secret::from_bytes("‹hidden›".into()).ok()
+            };
         }
         return dry_run(arguments, &spec, file, session);
     }
@@ -131,7 +138,12 @@ fn wanted(arguments: &Arguments, spec: &TargetSpec, file: &TargetFile, session: 
             match ElementPath::parse(&name, &|_| None) {
                 Ok(path) => paths.push((path, value)),
                 Err(error) => {
-                    return Err(wrong(session, "--field", format!("`{name}` is no element path: {error}"), "for instance --field Contact/LastName=Rossi"));
+                    return Err(wrong(
+                        session,
+                        "--field",
+                        format!("`{name}` is no element path: {error}"),
+                        "for instance --field Contact/LastName=Rossi",
+                    ));
                 }
             }
         }
@@ -141,7 +153,10 @@ fn wanted(arguments: &Arguments, spec: &TargetSpec, file: &TargetFile, session: 
     for (name, text) in given {
         let Some(field) = operation.field(&name) else {
             let near = nearest(&name, operation.fields.iter().map(|f| &*f.name));
-            let remedy = near.map_or_else(|| "`kith connector check FILE --format json` lists them".to_owned(), |near| format!("did you mean `{near}`?"));
+            let remedy = near.map_or_else(
+                || "`kith connector check FILE --format json` lists them".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
             return Err(wrong(session, "--field", format!("the operation has no field `{name}`"), remedy));
         };
         let Some(value) = typed(field.kind, &text) else {
@@ -201,7 +216,7 @@ fn delivery(arguments: &Arguments, spec: &TargetSpec, operation: &Operation, pay
 fn dry_run(arguments: &Arguments, spec: &TargetSpec, file: &Arc<TargetFile>, session: &mut Session) -> Result<Exit, Exit> {
     let target = AnyTarget::new(spec, file.clone(), &[]);
     let drafts = match (wanted(arguments, spec, file, session)?, &target) {
-        (Wanted::Operation(delivery), target) => target.draft(&delivery),
+        (Wanted::Operation(delivery), target) => runtime(session)?.block_on(target.draft(&delivery)),
         (Wanted::Plain(values), AnyTarget::Soap(target)) => {
             Some(target.draft_call(&arguments.operation, &values).map(|request| vec![request]))
         }
@@ -217,7 +232,12 @@ fn dry_run(arguments: &Arguments, spec: &TargetSpec, file: &Arc<TargetFile>, ses
     } else {
         session.terminal.data(&drafts.join("\n\n"));
     }
-    session.terminal.note("nothing was sent; ‹…› stands for what only a login or a look-up gives");
+    session.terminal.note(match &target {
+        AnyTarget::SqlServer(_) => "nothing was written: the server was asked for its catalogue and for what stands",
+        AnyTarget::Sqlite(_) | AnyTarget::Ndjson(_) | AnyTarget::Http(_) | AnyTarget::Soap(_) => {
+            "nothing was sent; ‹…› stands for what only a login or a look-up gives"
+        }
+    });
     Ok(Exit::Fine)
 }
 
@@ -237,7 +257,7 @@ struct Came {
 fn send(arguments: &Arguments, spec: &TargetSpec, file: &Arc<TargetFile>, parts: &Parts, session: &mut Session) -> Result<Exit, Exit> {
     let target = AnyTarget::new(spec, file.clone(), &[]);
     let wanted = wanted(arguments, spec, file, session)?;
-    if matches!(target, AnyTarget::Sqlite(_) | AnyTarget::Ndjson(_) | AnyTarget::SqlServer(_)) {
+    if matches!(target, AnyTarget::Sqlite(_) | AnyTarget::Ndjson(_)) {
         return Err(no_requests(session, file));
     }
     let (intent, record) = match &wanted {
@@ -264,7 +284,8 @@ fn send(arguments: &Arguments, spec: &TargetSpec, file: &Arc<TargetFile>, parts:
         match (&wanted, &target) {
             (Wanted::Operation(delivery), target) => {
                 let mut written = target.by_hand(delivery).await.unwrap_or_default();
-                let answer = written.answers.pop().unwrap_or_else(|| Err(DeliveryError::OutcomeUnknown { message: "there is no answer".into() }));
+                let answer =
+                    written.answers.pop().unwrap_or_else(|| Err(DeliveryError::OutcomeUnknown { message: "there is no answer".into() }));
                 came(&answer, written.exchanges.pop().flatten().as_ref())
             }
             (Wanted::Plain(values), AnyTarget::Soap(target)) => match target.call(&arguments.operation, values).await {
@@ -344,6 +365,15 @@ fn parsed(answered: &str) -> Option<String> {
             let subcodes = if subcodes.is_empty() { String::new() } else { format!("subcodes: {}\n", subcodes.join(", ")) };
             Some(format!("fault: {}\n{subcodes}reason: {}\n{detail}", fault.code_written, fault.reason))
         }
-        _ => None,
+        Reading::Empty
+        | Reading::Html { .. }
+        | Reading::Text
+        | Reading::CutOff
+        | Reading::NotAnEnvelope(_)
+        | Reading::UnknownVersion(_)
+        | Reading::Broken(_)
+        | Reading::Malformed(_)
+        | Reading::TooLarge(_)
+        | Reading::Parts => None,
     }
 }

@@ -60,21 +60,22 @@ fn problem(session: &mut Session, code: Code, place: String, message: impl Into<
 
 fn vendor(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
     let out = &arguments.out;
-    let is_empty = std::fs::read_dir(out).map(|mut entries| entries.next().is_none()).unwrap_or(true);
+    let is_empty = std::fs::read_dir(out).map_or(true, |mut entries| entries.next().is_none());
     if !is_empty {
         let remedy = "name a new folder: what is there is not overwritten";
         return Err(problem(session, NOT_EMPTY, out.display().to_string(), "the folder is not empty", remedy));
     }
     let connection = connection(arguments, session)?;
-    let authorization = match (&arguments.user, &arguments.password_file) {
-        (Some(user), Some(file)) => {
-            let secret = secret(file, session)?;
-            Some(Authorization::basic(user, &secret).map_err(|error| {
-                problem(session, BAD_ARGUMENT, "argument --user".into(), error.to_string(), "check user and password")
-            })?)
-        }
-        _ => None,
-    };
+    let authorization =
+        match (&arguments.user, &arguments.password_file) {
+            (Some(user), Some(file)) => {
+                let secret = secret(file, session)?;
+                Some(Authorization::basic(user, &secret).map_err(|error| {
+                    problem(session, BAD_ARGUMENT, "argument --user".into(), error.to_string(), "check user and password")
+                })?)
+            }
+            _ => None,
+        };
     let runtime = runtime(session)?;
     let fetched = match Client::new(&connection) {
         Ok(client) => runtime.block_on(vendored::fetch(&client, &arguments.url, &arguments.allow_hosts, authorization)),
@@ -87,7 +88,13 @@ fn vendor(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
         problem(session, NOT_FETCHED, arguments.url.clone(), error.to_string(), remedy)
     })?;
     write(out, &documents).map_err(|error| {
-        problem(session, NOT_WRITTEN, out.display().to_string(), format!("a file can't be written: {error}"), "check the rights and the disk")
+        problem(
+            session,
+            NOT_WRITTEN,
+            out.display().to_string(),
+            format!("a file can't be written: {error}"),
+            "check the rights and the disk",
+        )
     })?;
     // Read as a target would read it: what is missing shows here, not in production.
     let entry = documents.first().map(|document| out.join(&document.name)).unwrap_or_default();

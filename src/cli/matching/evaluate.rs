@@ -2,12 +2,13 @@
 
 use super::explain::{candidate_json, write};
 use super::{calibration_plot, waterfall};
-use crate::cli::opened::{reader, tell_read};
+use crate::cli::opened::{reader_and_customers, tell_read};
 use crate::cli::page::line;
 use crate::cli::progress::Bars;
 use crate::cli::run::grouped;
 use crate::cli::{Exit, Session};
 use crate::diagnose::{Code, Diagnostic, Place};
+use crate::model::CustomerId;
 use crate::pipeline::{Evaluated, Mistake, RunError, Truth, evaluate, read_known};
 use crate::resolve::Matching;
 use serde_json::{Value as Json, json};
@@ -63,7 +64,7 @@ fn evaluated(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit>
         session.terminal.problem(&Diagnostic::error(CANT_READ_TRUTH, place, error.to_string(), remedy));
         Exit::Wrong
     })?;
-    let (parts, reader) = reader(session)?;
+    let (parts, reader) = reader_and_customers(session)?;
     let mut rulebook = (*parts.rulebook).clone();
     if arguments.without_rules {
         rulebook.matching = Arc::new(Matching { rules: Vec::new(), ..(*rulebook.matching).clone() });
@@ -113,7 +114,7 @@ fn mistake_json(mistake: &Mistake) -> Json {
     let truth = decision.evidence.as_ref().zip(mistake.true_candidate());
     json!({
         "network": mistake.identity.network.name(), "identity_id": &*mistake.identity.id, "decision": decision.outcome.name(),
-        "customer_id": decision.customer.as_ref().map(|c| c.as_str()), "truth": mistake.truth.as_ref().map(|c| c.as_str()),
+        "customer_id": decision.customer.as_ref().map(CustomerId::as_str), "truth": mistake.truth.as_ref().map(CustomerId::as_str),
         "probability": decision.probability, "rule": decision.by.as_ref().map(|b| b.name().to_owned()),
         "best": best.map(|(e, c)| candidate_json(e, c)), "true_candidate": truth.map(|(e, c)| candidate_json(e, c)),
     })
@@ -122,6 +123,14 @@ fn mistake_json(mistake: &Mistake) -> Json {
 fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
+
+/// With more places where it is nearly certain.
+fn fine(share: f64) -> String {
+    if share >= 0.99 { format!("{:.4} %", share * 100.0) } else { percent(share) }
+}
+
+/// Thresholds of the page; JSON has all.
+const SHOWN: [f64; 12] = [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999];
 
 fn page(evaluated: &Evaluated, arguments: &Arguments) -> String {
     let e = &evaluated.evaluation;
@@ -158,7 +167,6 @@ fn page(evaluated: &Evaluated, arguments: &Arguments) -> String {
     );
     line(&mut out, format_args!("  calibration   error {:.4} over {} equal bins", e.ece, e.calibration.len()));
     out.push_str("\n  posterior from   precision    recall      F1     linked\n");
-    const SHOWN: [f64; 12] = [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.999];
     for t in e.thresholds.iter().filter(|t| SHOWN.iter().any(|p| (p - t.probability).abs() < 1e-9)) {
         line(
             &mut out,
@@ -172,11 +180,11 @@ fn page(evaluated: &Evaluated, arguments: &Arguments) -> String {
             ),
         );
     }
-    out.push_str("\n  announced            right    people\n");
+    out.push_str("\n  announced                    right    people\n");
     for bin in &e.calibration {
         line(
             &mut out,
-            format_args!("  {:>7} … {:>7}   {:>7}   {:>7}", percent(bin.from), percent(bin.to), percent(bin.right), grouped(bin.count)),
+            format_args!("  {:>9} … {:>9}   {:>9}   {:>7}", fine(bin.from), fine(bin.to), percent(bin.right), grouped(bin.count)),
         );
     }
     line(&mut out, format_args!("\n  blocking brings the true customer for {} of the customers", percent(evaluated.blocking_recall)));

@@ -1,5 +1,6 @@
 //! `kith match explain`: why an identity is linked, or not, as a waterfall of the stored evidence. Shows personal data, and the log says so.
 
+use super::reason::reason;
 use super::waterfall;
 use crate::cli::opened::{reader, tell_read};
 use crate::cli::page::line;
@@ -66,18 +67,23 @@ fn explained(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit>
         session.terminal.problem(&Diagnostic::error(NO_SUCH_PAIR, place(), message, remedy));
         return Err(Exit::Wrong);
     }
-    let matching = parts.rulebook.matching.clone();
+    let (matching, mapping) = (parts.rulebook.matching.clone(), parts.rulebook.digest);
     let subject = parts.keys.hash.identity(&id).to_string();
     tell_read(session, parts, "match explain", &[subject], 1)?;
     let standing = shown.evidence.as_ref().map(|evidence| standing(evidence, &matching));
+    let reason = if shown.mapping == mapping {
+        shown.evidence.as_ref().and_then(|evidence| reason(&shown.decision, evidence, &matching, standing.as_ref()))
+    } else {
+        Some("another mapping decided; `kith match changes` says what this one would".to_owned())
+    };
     if let (Some(path), Some(evidence)) = (&arguments.svg, &shown.evidence) {
         let picture = waterfall::svg(&format!("{} {}", id.network, id.id), &headline(&shown), evidence, &candidates);
         write(session, path, &picture)?;
     }
     if session.terminal.is_json() {
-        session.terminal.json(&page_json(&id, &shown, &candidates, standing.as_ref()));
+        session.terminal.json(&page_json(&id, &shown, &candidates, standing.as_ref(), reason.as_deref()));
     } else {
-        session.terminal.data(&page(&id, &shown, &candidates, standing.as_ref()));
+        session.terminal.data(&page(&id, &shown, &candidates, standing.as_ref(), reason.as_deref()));
     }
     Ok(Exit::Fine)
 }
@@ -128,9 +134,12 @@ pub(super) fn sentences(standing: &Standing) -> Vec<String> {
     said
 }
 
-fn page(id: &IdentityId, shown: &DecisionShown, candidates: &[&Candidate], standing: Option<&Standing>) -> String {
+fn page(id: &IdentityId, shown: &DecisionShown, candidates: &[&Candidate], standing: Option<&Standing>, reason: Option<&str>) -> String {
     let mut out = format!("{} {}\n", id.network, id.id);
     line(&mut out, format_args!("  {}", headline(shown)));
+    if let Some(reason) = reason {
+        line(&mut out, format_args!("  {reason}"));
+    }
     let Some(evidence) = &shown.evidence else {
         out.push_str("  no evidence: nobody was scored, or its key was destroyed\n");
         return out;
@@ -141,6 +150,9 @@ fn page(id: &IdentityId, shown: &DecisionShown, candidates: &[&Candidate], stand
     for hit in &evidence.rules {
         let note = hit.set_aside.as_ref().map_or(String::new(), |why| format!(", set aside: {why}"));
         line(&mut out, format_args!("  rule {} names {} customer(s){note}", hit.rule, hit.customers));
+    }
+    if let Some(held) = &evidence.held {
+        line(&mut out, format_args!("  held back for a person: {held}"));
     }
     for candidate in candidates {
         line(
@@ -163,7 +175,7 @@ fn rest(out: &mut String, evidence: &Evidence) {
         line(
             out,
             format_args!(
-                "\n  {} more candidates below the floor, all of them together with odds {:.2e}",
+                "\n  {} more below the floor of odds 1 in 1,024, all of them together with odds {:.2e}",
                 evidence.rest_count, evidence.rest_odds
             ),
         );
@@ -190,7 +202,7 @@ pub(super) fn candidate_json(evidence: &Evidence, candidate: &Candidate) -> Json
     })
 }
 
-fn page_json(id: &IdentityId, shown: &DecisionShown, candidates: &[&Candidate], standing: Option<&Standing>) -> Json {
+fn page_json(id: &IdentityId, shown: &DecisionShown, candidates: &[&Candidate], standing: Option<&Standing>, reason: Option<&str>) -> Json {
     let decision = &shown.decision;
     json!({
         "network": id.network.name(), "identity_id": &*id.id, "decision": decision.outcome.name(),
@@ -199,6 +211,7 @@ fn page_json(id: &IdentityId, shown: &DecisionShown, candidates: &[&Candidate], 
         "basis": decision.basis.as_deref(), "evidence_digest": shown.evidence_digest.to_string(),
         "candidates": shown.evidence.as_ref().map(|e| candidates.iter().map(|c| candidate_json(e, c)).collect::<Vec<_>>()),
         "rest_count": shown.evidence.as_ref().map(|e| e.rest_count), "rest_odds": shown.evidence.as_ref().map(|e| e.rest_odds),
+        "reason": reason, "held": shown.evidence.as_ref().and_then(|e| e.held.as_deref()),
         "tied": standing.map(|s| s.tied.iter().map(CustomerId::as_str).collect::<Vec<_>>()),
         "duplicates": standing.map(|s| s.duplicates.iter().map(|g| g.iter().map(CustomerId::as_str).collect::<Vec<_>>()).collect::<Vec<_>>()),
         "ahead_of_next": standing.and_then(|s| s.ahead).filter(|a| a.is_finite()),

@@ -1,11 +1,14 @@
 //! `kith match`: scoring, explaining, and what tells whether matching is right.
 
+mod blocks;
 mod calibration_plot;
+mod changes;
 mod evaluate;
 mod explain;
+mod reason;
 mod score;
-mod waterfall;
 mod train;
+mod waterfall;
 
 use super::{Exit, Session};
 
@@ -20,6 +23,10 @@ pub enum Command {
     Evaluate(evaluate::Arguments),
     /// Train a mapping's model without labels, and write it with its provenance
     Train(train::Arguments),
+    /// How large the blocks of each blocking rule are in the CRM, and what is cut
+    Blocks,
+    /// Who would be decided otherwise under the mapping and model as they stand, and why: the work-list of a change
+    Changes(changes::Arguments),
 }
 
 pub(super) fn run(command: &Command, session: &mut Session) -> Exit {
@@ -28,5 +35,7 @@ pub(super) fn run(command: &Command, session: &mut Session) -> Exit {
         Command::Explain(arguments) => explain::run(arguments, session),
         Command::Evaluate(arguments) => evaluate::run(arguments, session),
         Command::Train(arguments) => train::run(arguments, session),
+        Command::Blocks => blocks::run(session),
+        Command::Changes(arguments) => changes::run(arguments, session),
     }
 }

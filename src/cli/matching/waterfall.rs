@@ -9,6 +9,8 @@ use serde_json::{Value as Json, json};
 pub(super) struct Step {
     /// `prior`, or the comparison and its level.
     pub(super) what: String,
+    /// Whether anything was compared: a value that is missing says nothing.
+    pub(super) compared: bool,
     /// Bits that it adds.
     pub(super) bits: f64,
     /// The sum before it.
@@ -22,15 +24,23 @@ pub(super) struct Step {
 /// Level and term frequency of a comparison are added one after the other, as `resolve` does, so that the last sum is the match weight.
 pub(super) fn steps(prior_bits: f64, candidate: &Candidate) -> Vec<Step> {
     let mut sum = prior_bits;
-    let mut steps = vec![Step { what: "prior".into(), bits: prior_bits, before: 0.0, after: prior_bits }];
+    let mut steps = vec![Step { what: PRIOR.into(), compared: true, bits: prior_bits, before: 0.0, after: prior_bits }];
     for outcome in &candidate.comparisons {
         let before = sum;
         sum += outcome.bits;
-        steps.push(Step { what: format!("{}: {}", outcome.comparison, outcome.level), bits: outcome.bits, before, after: sum });
+        let compared = outcome.gamma >= 0;
+        let what = if compared { format!("{}: {}", outcome.comparison, outcome.level) } else { outcome.comparison.to_string() };
+        steps.push(Step { what, compared, bits: outcome.bits, before, after: sum });
         let before = sum;
         sum += outcome.term_frequency_bits;
         if let Some(frequency) = outcome.term_frequency {
-            steps.push(Step { what: format!("… {}", how_common(frequency)), bits: outcome.term_frequency_bits, before, after: sum });
+            steps.push(Step {
+                what: format!("… {}", how_common(frequency)),
+                compared,
+                bits: outcome.term_frequency_bits,
+                before,
+                after: sum,
+            });
         }
     }
     steps
@@ -42,6 +52,15 @@ fn how_common(frequency: f64) -> String {
         return "nobody has it".to_owned();
     }
     format!("one in {:.0} has it", 1.0 / frequency)
+}
+
+/// What stands before any comparison: how likely a customer is before anything is compared.
+const PRIOR: &str = "prior: before anything is compared";
+
+/// The steps that say something, and the names of what was not compared since a side lacks it.
+fn told(steps: &[Step]) -> (Vec<&Step>, Vec<&str>) {
+    let not_compared = steps.iter().filter(|step| !step.compared).map(|step| step.what.as_str()).collect();
+    (steps.iter().filter(|step| step.compared).collect(), not_compared)
 }
 
 /// Columns of the bars.
@@ -62,7 +81,8 @@ pub(super) fn text(out: &mut String, steps: &[Step]) {
     let range = span(steps);
     let width = f64::from(WIDTH);
     let zero = place(0.0, range, width).round();
-    for step in steps {
+    let (told, not_compared) = told(steps);
+    for step in told {
         let (from, to) =
             (place(step.before.min(step.after), range, width).round(), place(step.before.max(step.after), range, width).round());
         let bar: String = (0..=WIDTH)
@@ -80,7 +100,13 @@ pub(super) fn text(out: &mut String, steps: &[Step]) {
         line(out, format_args!("    {:>+8.2}  {bar}  {}", step.bits, step.what));
     }
     if let Some(last) = steps.last() {
-        line(out, format_args!("    {:>8.2}  {:<width$}  total", last.after, "", width = usize::from(WIDTH) + 1));
+        line(
+            out,
+            format_args!("    {:>+8.2}  {:<width$}  total; each bit doubles the odds", last.after, "", width = usize::from(WIDTH) + 1),
+        );
+    }
+    if !not_compared.is_empty() {
+        line(out, format_args!("              not compared, a side lacks it: {}", not_compared.join(", ")));
     }
 }
 
@@ -88,7 +114,7 @@ pub(super) fn text(out: &mut String, steps: &[Step]) {
 pub(super) fn json(steps: &[Step]) -> Json {
     steps
         .iter()
-        .map(|step| json!({ "what": step.what, "bits": step.bits, "before": step.before, "after": step.after }))
+        .map(|step| json!({ "what": step.what, "compared": step.compared, "bits": step.bits, "before": step.before, "after": step.after }))
         .collect::<Vec<_>>()
         .into()
 }
@@ -125,9 +151,10 @@ pub(super) fn svg(title: &str, decision: &str, evidence: &Evidence, candidates: 
         );
         y += 12;
         let top = y;
-        for step in steps {
+        let (told, not_compared) = told(steps);
+        for step in told {
             let (from, to) = (LEFT + place(step.before.min(step.after), range, BAR), LEFT + place(step.before.max(step.after), range, BAR));
-            let class = if step.what == "prior" {
+            let class = if step.what == PRIOR {
                 "p"
             } else if step.bits < 0.0 {
                 "n"
@@ -147,10 +174,18 @@ pub(super) fn svg(title: &str, decision: &str, evidence: &Evidence, candidates: 
             let x = LEFT + place(last.after, range, BAR);
             line(&mut body, format_args!(r#"<line x1="{x:.1}" y1="{top}" x2="{x:.1}" y2="{}" class="t"/>"#, y + 4));
             line(&mut body, format_args!(r#"<text x="{}" y="{}" text-anchor="end" class="h">total</text>"#, LEFT - 12.0, y + 15));
-            line(&mut body, format_args!(r#"<text x="880" y="{}" text-anchor="end" class="h">{:.2}</text>"#, y + 15, last.after));
+            line(&mut body, format_args!(r#"<text x="880" y="{}" text-anchor="end" class="h">{:+.2}</text>"#, y + 15, last.after));
+            if !not_compared.is_empty() {
+                let missing = escaped(&not_compared.join(", "));
+                line(
+                    &mut body,
+                    format_args!(r#"<text x="{}" y="{}" text-anchor="end">not compared, a side lacks it:</text>"#, LEFT - 12.0, y + 35),
+                );
+                line(&mut body, format_args!(r#"<text x="{LEFT}" y="{}">{missing}</text>"#, y + 35));
+            }
         }
         line(&mut body, format_args!(r#"<line x1="{zero:.1}" y1="{top}" x2="{zero:.1}" y2="{}" class="z"/>"#, y + 4));
-        y += 56;
+        y += 66;
     }
     let more = candidates.len().saturating_sub(drawn.len());
     if more > 0 {
@@ -163,7 +198,7 @@ pub(super) fn svg(title: &str, decision: &str, evidence: &Evidence, candidates: 
 <style>.h{{font-weight:bold}}.p{{fill:#8a8f98}}.y{{fill:#2b7a4b}}.n{{fill:#b3402e}}.b{{font-family:monospace}}.z{{stroke:#8a8f98;stroke-dasharray:3 3}}.t{{stroke:#1b1f24}}text{{fill:#1b1f24}}</style>
 <rect width="900" height="{height}" fill="white"/>
 <text x="20" y="28" font-size="17" class="h">{}</text>
-<text x="20" y="48">{}</text>
+<text x="20" y="48">{} · each bit doubles the odds</text>
 {body}</svg>
 "#,
         escaped(title),
@@ -206,7 +241,7 @@ mod tests {
             }
             let mut out = String::new();
             text(&mut out, &steps);
-            prop_assert_eq!(out.lines().count(), steps.len() + 1);
+            prop_assert_eq!(out.lines().count(), steps.len() + 1, "everything here was compared");
         }
     }
 
@@ -221,6 +256,7 @@ mod tests {
             prior_bits: -17.0,
             rules: Vec::new(),
             cuts: Vec::new(),
+            held: None,
             mapping: crate::model::Digest([0; 32]),
             model: crate::model::Digest([0; 32]),
             lookups: crate::model::Digest([0; 32]),

@@ -25,7 +25,7 @@ pub(super) fn passes(fault: &TdsFault) -> bool {
     match fault {
         TdsFault::Unreachable { .. } | TdsFault::Lost { .. } => true,
         TdsFault::Server { number, .. } => matches!(meaning(*number).policy, Policy::Race | Policy::Away | Policy::Throttled),
-        TdsFault::Tls { .. } | TdsFault::NotUnderstood { .. } => false,
+        TdsFault::Tls { .. } | TdsFault::NoTicket { .. } | TdsFault::NotUnderstood { .. } => false,
     }
 }
 

@@ -248,13 +248,13 @@ pub(super) const MULTI_SUBNET: Key = key(
     "With `server`: the name has an address in each subnet (an availability group's listener); all are tried at once.",
     "true",
 );
-pub(super) const ENCRYPTIONS: &[&str] = &["required", "login", "off"];
+pub(super) const ENCRYPTIONS: &[&str] = &["required", "strict", "login", "off"];
 pub(super) const ENCRYPT: Key = key(
     "encrypt",
     Form::Words(ENCRYPTIONS),
     Need::Default("required"),
-    "With `server`: `required`: everything travels in TLS and the server's certificate is checked. `login`: only the login does. `off`: nothing does, \
-     which is for a server on this machine.",
+    "With `server`: `required`: everything travels in TLS and the server's certificate is checked. `strict`: the same by TDS 8.0, TLS before \
+     everything else, as SQL Server 2022 and later may want it. `login`: only the login does. `off`: nothing does, which is for a server on this machine.",
     "\"required\"",
 );
 pub(super) const TRUST_ANY_CERTIFICATE: Key = key(
@@ -295,10 +295,8 @@ pub(super) const ROWS: Key = only(
     "soap",
     key("rows", Form::Text(LONGEST_WORD), Need::Required, "The query of that target file that is read (`soap: queries`).", "\"contacts\""),
 );
-pub(super) const READ_MINUTES: Key = only(
-    "soap",
-    key("read_minutes", Form::Count(1, 10_080), Need::Default("60"), "It is read again after so many minutes.", "60"),
-);
+pub(super) const READ_MINUTES: Key =
+    only("soap", key("read_minutes", Form::Count(1, 10_080), Need::Default("60"), "It is read again after so many minutes.", "60"));
 
 pub(super) const CONNECTOR: Key = key(
     "connector",
@@ -441,8 +439,8 @@ pub(super) const AUTH: Key = key(
     "auth",
     Form::Words(AUTH_WORDS),
     Need::Optional("`session` where the target file (kind `soap`) has a login operation, else `basic`."),
-    "With `user`: how the login travels. Kind `http` takes `basic` alone; kind `soap` also a WS-Security UsernameToken (`wsse_text`, `wsse_digest`), \
-     and the login operation of its file (`session`); `ntlm` and `negotiate` where Kith was built with them.",
+    "With `user`: how the login travels. Kind `http` takes `basic`; kind `soap` also a WS-Security UsernameToken (`wsse_text`, `wsse_digest`), \
+     and the login operation of its file (`session`); both take `ntlm` (user `DOMAIN\\name`) and `negotiate` (Kerberos, without `user`) where Kith was built with the features `ntlm` and `kerberos`.",
     "\"wsse_digest\"",
 );
 pub(super) const CLOCK_WORDS: &[&str] = &["own", "server"];

@@ -26,5 +26,6 @@ pub use server::{Encryption, ServerAddress, ServerAt, ServerLogin, ServerSpec};
 pub use service::GivenSecret;
 pub use settings::{
     Audit, Auth, Changes, ClientCertificate, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Login, Metrics, ProxySpec, Role, RoleGrant,
-    ServerRows, Service, ServiceSpec, SoapRows, SourceKind, SourceSpec, SqliteRows, TableKind, TableSpec, TargetPlace, TargetSpec, TokenTime,
+    ServerRows, Service, ServiceSpec, SoapRows, SourceKind, SourceSpec, SqliteRows, TableKind, TableSpec, TargetPlace, TargetSpec,
+    TokenTime,
 };

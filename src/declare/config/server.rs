@@ -82,6 +82,8 @@ pub enum ServerLogin {
 pub enum Encryption {
     /// All of it in TLS.
     Required,
+    /// All of it in TLS, which comes before everything else: TDS 8.0.
+    Strict,
     /// Only the login.
     Login,
     /// Nothing.
@@ -169,7 +171,8 @@ impl<'a> Checker<'a> {
         let login = self.server_login(table);
         let encryption = match self.word(table, &keys::ENCRYPT) {
             Some(0) => Some(Encryption::Required),
-            Some(1) => Some(Encryption::Login),
+            Some(1) => Some(Encryption::Strict),
+            Some(2) => Some(Encryption::Login),
             Some(_) => Some(Encryption::Off),
             None => None,
         };

@@ -5,9 +5,7 @@ use super::codes::{EXCLUDE_EACH_OTHER, MISSING, PLAIN_SECRET, WRONG_FORM};
 use super::keys::{self, Form, Key};
 use super::secret::{Secret, SecretSource};
 use super::server;
-use super::settings::{
-    Auth, ClientCertificate, Login, ServiceSpec, SoapRows, TableKind, TableSpec, TargetPlace, TargetSpec, TokenTime,
-};
+use super::settings::{Auth, ClientCertificate, Login, ServiceSpec, SoapRows, TableKind, TableSpec, TargetPlace, TargetSpec, TokenTime};
 use crate::diagnose::Place;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -235,7 +235,7 @@ pub struct ServiceSpec {
     pub login: Login,
     /// How user and password travel; `None`: as the target file says.
     pub auth: Option<Auth>,
-    /// How a UsernameToken is made.
+    /// How a `UsernameToken` is made.
     pub token_time: TokenTime,
     /// What Kith shows of itself in TLS.
     pub certificate: Option<ClientCertificate>,
@@ -277,15 +277,15 @@ pub struct ProxySpec {
 pub enum Auth {
     /// HTTP Basic (RFC 7617).
     Basic,
-    /// WS-Security UsernameToken with the password itself (OASIS UsernameToken Profile 1.0).
+    /// WS-Security `UsernameToken` with the password itself (OASIS `UsernameToken` Profile 1.0).
     WsseText,
-    /// WS-Security UsernameToken with a digest of nonce, time and password.
+    /// WS-Security `UsernameToken` with a digest of nonce, time and password.
     WsseDigest,
     /// The login operation of the target file.
     Session,
-    /// NTLM.
+    /// NTLM version 2 (MS-NLMP), of each connection.
     Ntlm,
-    /// Negotiate: Kerberos.
+    /// Negotiate (RFC 4559): Kerberos, with the tickets of the system.
     Negotiate,
 }
 
@@ -304,9 +304,27 @@ impl Auth {
             Self::Negotiate => "negotiate",
         }
     }
+
+    /// The feature of the build that it needs; `None` where it is always there.
+    pub const fn feature(self) -> Option<&'static str> {
+        match self {
+            Self::Basic | Self::WsseText | Self::WsseDigest | Self::Session => None,
+            Self::Ntlm => Some("ntlm"),
+            Self::Negotiate => Some("kerberos"),
+        }
+    }
+
+    /// Whether this build has it.
+    pub const fn is_built(self) -> bool {
+        match self {
+            Self::Basic | Self::WsseText | Self::WsseDigest | Self::Session => true,
+            Self::Ntlm => cfg!(feature = "ntlm"),
+            Self::Negotiate => cfg!(feature = "kerberos"),
+        }
+    }
 }
 
-/// How a UsernameToken is made.
+/// How a `UsernameToken` is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TokenTime {
     /// Whether `Created` is in the server's time, as its last answer told it.

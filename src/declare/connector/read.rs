@@ -1,8 +1,8 @@
 //! From a target file as written to its checked form: every complaint, each with its place.
 
 use super::http_read;
-use super::soap::{self, SoapOfFile};
 use super::rules::{Breaker, Counted, DeliveryRules, FaultAction, FaultClass, FaultRule, Quotas, Retry};
+use super::soap::{self, SoapOfFile};
 use super::sqlserver_read;
 use super::{FieldKind, Operation, TargetField, TargetFile, TargetKind, WriteMode};
 use crate::declare::shape::{self, Key, Record, Shape};

@@ -171,17 +171,30 @@ impl TargetFile {
     fn bad_login(&self, spec: &TargetSpec, service: &ServiceSpec, named: &Place) -> Option<Diagnostic> {
         let session = self.soap.as_ref().and_then(|soap| soap.session.as_ref());
         let (what, remedy) = match (self.kind, service.auth) {
-            (TargetKind::Http, Some(auth)) if auth != Auth::Basic => {
-                (format!("`auth = \"{}\"` belongs to kind `soap`", auth.name()), "remove `auth`: kind `http` has HTTP Basic")
+            (TargetKind::Http, Some(auth @ (Auth::WsseText | Auth::WsseDigest | Auth::Session))) => (
+                format!("`auth = \"{}\"` belongs to kind `soap`", auth.name()),
+                "remove `auth`, or write `basic`, `ntlm` or `negotiate`".to_owned(),
+            ),
+            (TargetKind::Soap, Some(Auth::Session)) if session.is_none() => (
+                "the target file has no login operation".to_owned(),
+                "add `soap: session` to the target file, or write another `auth`".to_owned(),
+            ),
+            (_, Some(auth)) if !auth.is_built() => (
+                format!("this Kith was built without `{}`", auth.name()),
+                format!(
+                    "build it with `--features {}`, use a gateway that speaks it, or HTTP Basic over TLS",
+                    auth.feature().unwrap_or_default()
+                ),
+            ),
+            (_, Some(Auth::Ntlm)) if !matches!(service.login, Login::Basic { .. }) => {
+                ("NTLM needs a user and a password".to_owned(), "add `user` (`DOMAIN\\\\name`) and `password`".to_owned())
             }
-            (TargetKind::Soap, Some(Auth::Session)) if session.is_none() => {
-                ("the target file has no login operation".to_owned(), "add `soap: session` to the target file, or write another `auth`")
-            }
-            (_, Some(auth @ (Auth::Ntlm | Auth::Negotiate))) => {
-                (format!("this Kith was built without `{}`", auth.name()), "use a gateway that speaks it, or HTTP Basic over TLS")
-            }
+            (_, Some(Auth::Negotiate)) if service.login != Login::None => (
+                "`auth = \"negotiate\"` takes the tickets of the system, and no other login".to_owned(),
+                "remove it; give the service a keytab by the environment variable KRB5_CLIENT_KTNAME".to_owned(),
+            ),
             (TargetKind::Soap, None | Some(Auth::Session)) if session.is_some() && !matches!(service.login, Login::Basic { .. }) => {
-                ("the login operation of the target file needs a user and a password".to_owned(), "add `user` and `password`")
+                ("the login operation of the target file needs a user and a password".to_owned(), "add `user` and `password`".to_owned())
             }
             _ => return None,
         };

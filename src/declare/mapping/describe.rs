@@ -192,6 +192,13 @@ fn matching(out: &mut Text, rulebook: &Rulebook) {
         "Else ask a person where all candidates together have at least {}. Else do not link.",
         percent(decide.ask_a_person_from)
     ));
+    if let Some(most) = matching.one_person.accounts_of_a_network {
+        out.line(&format!("Ask a person before one customer has more than {most} account(s) of one network."));
+    }
+    if !matching.one_person.agree_on.is_empty() {
+        let fields: Vec<String> = matching.one_person.agree_on.iter().map(|(_, name)| name.to_string()).collect();
+        out.line(&format!("Ask a person before accounts that differ in {} belong to one customer.", and(&fields)));
+    }
 }
 
 fn enrich(out: &mut Text, rulebook: &Rulebook) {

@@ -231,6 +231,31 @@ static MATCH: Record = Record {
             "{ link_from: 99.5 %, ask_a_person_from: 60 %, ahead_of_next: 200 times }",
             "Thresholds of the posterior over all rivals.",
         ),
+        Key::optional(
+            "one_person",
+            Shape::Record(&ONE_PERSON),
+            "{ accounts_of_a_network: 2, agree_on: [birth_date] }",
+            "What keeps accounts of several people off one customer: a link that it holds back waits for a person.",
+        ),
+    ],
+    others: None,
+};
+
+static ONE_PERSON: Record = Record {
+    doc: "What keeps accounts of several people off one customer.",
+    keys: &[
+        Key::optional(
+            "accounts_of_a_network",
+            Shape::Whole { min: 1, max: 50 },
+            "2",
+            "Most accounts of one network that are linked to one customer without a person's word.",
+        ),
+        Key::optional(
+            "agree_on",
+            Shape::List { of: &Shape::Name, min: 1, max: 10 },
+            "[birth_date]",
+            "Fields of identities: accounts that differ in one that both show are not one person's.",
+        ),
     ],
     others: None,
 };

@@ -17,7 +17,7 @@ use crate::expr::{NameKind, Names};
 use crate::model::AudienceSet;
 use crate::normalize::{CustomerFields, IdentityFields};
 use crate::policy::{Basis, Policy};
-use crate::resolve::{Matching, Model, Rule};
+use crate::resolve::{Matching, Model, OnePerson, Rule};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -97,7 +97,7 @@ fn rulebook(
     let (matching, model) = matching(reading, root, models, customers.as_ref(), identities.as_ref());
 
     let mut names = scope::names(customers.as_ref(), identities.as_ref(), &related);
-    let mut words = words(root, matching.as_ref().map(|(rules, _)| rules.as_slice()));
+    let mut words = words(root, matching.as_ref().map(|(rules, ..)| rules.as_slice()));
     let enrich = enrich(reading, root, &mut names, &mut words, &mut used, lenient, listed);
     let deliver = deliver(reading, root, surroundings, Scope { names: &names, words: &words, lenient, audience: listed }, &mut used);
 
@@ -107,14 +107,14 @@ fn rulebook(
             super::reading::position_of(&mut identities.paths, name);
         }
     }
-    if let (Some(customers), Some(identities), Some((rules, _)), false) = (&customers, &identities, &matching, broken.names) {
+    if let (Some(customers), Some(identities), Some((rules, ..)), false) = (&customers, &identities, &matching, broken.names) {
         let sides = Sides { identities, customers };
         unused(reading, root, sides, rules, &model, &used);
         unused_enriched(reading, root, &used);
     }
     let tests = tests(reading, root, customers.as_ref(), identities.as_ref(), &related, &model);
 
-    let (rules, decide) = matching?;
+    let (rules, decide, one_person) = matching?;
     let customers = customers?;
     let customer_fields = customers.fields.iter().map(|f| f.name.clone()).collect();
     Some(Rulebook {
@@ -126,7 +126,7 @@ fn rulebook(
         guard: guard(customers_node?.get("guard")),
         identities: Arc::new(identities?),
         policy: policy?,
-        matching: Arc::new(Matching { rules, model: model.found.map(Arc::new), decide: decide?, customer_fields }),
+        matching: Arc::new(Matching { rules, model: model.found.map(Arc::new), decide: decide?, one_person, customer_fields }),
         enrich: Enrichment { fields: enrich?, deliver: deliver?, related: related.iter().map(|r| (r.name.clone(), r.last)).collect() },
         related,
         tests,
@@ -178,7 +178,7 @@ struct FoundModel {
     customer_fields: Vec<Arc<str>>,
 }
 
-type Rules = (Vec<Rule>, Option<crate::resolve::Decide>);
+type Rules = (Vec<Rule>, Option<crate::resolve::Decide>, OnePerson);
 
 fn matching(
     reading: &mut Reading<'_>,
@@ -198,7 +198,8 @@ fn matching(
         }
     }
     let decide = node.get("decide").and_then(|n| reading.decide(n));
-    (sides.map(|sides| (reading.rules(node.get("rules"), sides), decide)), model)
+    let one_person = |reading: &mut Reading<'_>, sides: Sides<'_>| reading.one_person(node.get("one_person"), sides.identities);
+    (sides.map(|sides| (reading.rules(node.get("rules"), sides), decide, one_person(reading, sides))), model)
 }
 
 fn read_model(reading: &mut Reading<'_>, node: &Node, models: &ModelText<'_>, sides: Option<Sides<'_>>) -> Option<Model> {
@@ -336,11 +337,12 @@ fn unused(reading: &mut Reading<'_>, root: &Node, sides: Sides<'_>, rules: &[Rul
     }
 }
 
-/// The fields that a rule means, or probably means where it has a fault: a slip in a rule does not make a field unused.
+/// The fields that a rule, or `one_person`, means, or probably means where it has a fault: a slip in a rule does not make a field unused.
 fn slips<'a>(root: &'a Node, sides: Sides<'a>) -> BTreeSet<&'a str> {
     let known = || sides.customers.fields.iter().chain(&sides.identities.fields).map(|f| &*f.name);
     let rules = root.get("match").and_then(|m| m.get("rules")).map(Node::list).unwrap_or_default();
-    let same = rules.iter().filter_map(|r| r.get("same")).flat_map(Node::list_or_one);
+    let agree_on = root.get("match").and_then(|m| m.get("one_person")).and_then(|o| o.get("agree_on"));
+    let same = rules.iter().filter_map(|r| r.get("same")).chain(agree_on).flat_map(Node::list_or_one);
     let words = same.flat_map(|n| n.text().into_iter().chain(n.entries().iter().filter_map(|e| e.value.text())));
     words.flat_map(|word| [Some(word), nearest(word, known())]).flatten().collect()
 }

@@ -8,7 +8,7 @@ use crate::diagnose::Span;
 use crate::model::{Audience, AudienceSet};
 use crate::normalize::{Cleaner, CustomerFields, Extract, Field, Finder, IdentityFields};
 use crate::policy::{Basis, Retain};
-use crate::resolve::{Compared, Decide, KeyPart, Model, Rule, RuleVerdict};
+use crate::resolve::{Compared, Decide, KeyPart, Model, OnePerson, Rule, RuleVerdict};
 use crate::splink::Settings;
 use std::sync::Arc;
 
@@ -235,6 +235,23 @@ impl Reading<'_> {
             );
         }
         Some(Decide { link_from, ask_a_person_from, ahead_of_next })
+    }
+
+    /// `match.one_person`.
+    pub(super) fn one_person(&mut self, node: Option<&Node>, identities: &IdentityFields) -> OnePerson {
+        let Some(node) = node else { return OnePerson::default() };
+        let mut agree_on = Vec::new();
+        for field in node.get("agree_on").map(Node::list).unwrap_or_default() {
+            let Some(name) = field.text() else { continue };
+            let Some(at) = position(&identities.fields, name) else {
+                let known = identities.fields.iter().map(|f| &*f.name);
+                let remedy = format!("Declare it under `identities.fields`. {}", meant(name, known));
+                self.error(FIELD_LACKING, field.span, format!("`identities` has no field `{name}`"), remedy);
+                continue;
+            };
+            agree_on.push((at, name.into()));
+        }
+        OnePerson { accounts_of_a_network: node.get("accounts_of_a_network").and_then(Node::whole), agree_on }
     }
 }
 

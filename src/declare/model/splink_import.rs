@@ -140,7 +140,7 @@ mod tests {
     use super::*;
     use crate::model::{Customer, CustomerId, Network, Outcome, Personal, Value};
     use crate::normalize::{Cleaner, CustomerFields, Extract, Field, IdentityFields, clean_identity};
-    use crate::resolve::{Decide, Digests, Index, Matching, Permit, decide, recompute};
+    use crate::resolve::{Decide, Digests, Index, Matching, OnePerson, Permit, decide, recompute};
 
     fn field(name: &str) -> Field {
         Field { name: name.into(), from: vec![0], extract: Extract::Clean(Cleaner::Text), optional: false }
@@ -191,7 +191,13 @@ mod tests {
         assert_eq!((&*model.name, model.blocking.len(), model.blocking[0].cut_above), ("people", 2, 5));
         let names = customers.fields.iter().map(|f| f.name.clone()).collect();
         let decide_by = Decide { link_from: 0.5, ask_a_person_from: 0.01, ahead_of_next: 2.0 };
-        let matching = Arc::new(Matching { rules: Vec::new(), model: Some(Arc::new(model)), decide: decide_by, customer_fields: names });
+        let matching = Arc::new(Matching {
+            rules: Vec::new(),
+            model: Some(Arc::new(model)),
+            decide: decide_by,
+            one_person: OnePerson::default(),
+            customer_fields: names,
+        });
         let (identities, customers) = (Arc::new(identities), Arc::new(customers));
         let mut index = Index::new(customers, identities.clone(), matching.clone());
         for (id, name, city) in

@@ -203,7 +203,7 @@ mod tests {
 
     fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
         let headers = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        Reply { status, headers, body: body.into(), extent: Extent::Whole }
+        Reply { status, headers, body: body.into(), extent: Extent::Whole, over: None }
     }
 
     fn judged(reply: &Reply, rules: &[AnswerRule], about: About) -> Result<WriteEffect, DeliveryError> {

@@ -45,7 +45,12 @@ impl About<'_> {
 }
 
 /// What came of it.
-pub(super) fn outcome(rules: [&[AnswerRule]; 3], answered: &Answered, about: &About<'_>, now: Timestamp) -> Result<WriteEffect, DeliveryError> {
+pub(super) fn outcome(
+    rules: [&[AnswerRule]; 3],
+    answered: &Answered,
+    about: &About<'_>,
+    now: Timestamp,
+) -> Result<WriteEffect, DeliveryError> {
     let heard = answered.heard();
     let ruled = rules.into_iter().flatten().find(|rule| fits(&rule.when, heard)).map(|rule| rule.is);
     match ruled {
@@ -65,7 +70,12 @@ fn effect(heard: Heard<'_>, about: &About<'_>) -> WriteEffect {
     let is_new = || heard.body.is_some_and(|body| about.call.created.iter().all(|expected| find::holds(body, expected)));
     match about.effect {
         WriteEffect::Updated if !about.call.created.is_empty() && is_new() => WriteEffect::Inserted,
-        other => other,
+        other @ (WriteEffect::Inserted
+        | WriteEffect::Updated
+        | WriteEffect::Unchanged
+        | WriteEffect::Removed
+        | WriteEffect::Blanked
+        | WriteEffect::Kept) => other,
     }
 }
 
@@ -77,7 +87,17 @@ fn label(answered: &Answered) -> String {
             Some(code) => format!("SOAP fault {code}, HTTP {status}"),
             None => format!("SOAP fault, HTTP {status}"),
         },
-        _ => format!("HTTP {status}"),
+        Reading::Answer(_)
+        | Reading::Empty
+        | Reading::Html { .. }
+        | Reading::Text
+        | Reading::CutOff
+        | Reading::NotAnEnvelope(_)
+        | Reading::UnknownVersion(_)
+        | Reading::Broken(_)
+        | Reading::Malformed(_)
+        | Reading::TooLarge(_)
+        | Reading::Parts => format!("HTTP {status}"),
     }
 }
 
@@ -116,7 +136,16 @@ fn built_in(answered: &Answered, about: &About<'_>, now: Timestamp) -> Result<Wr
         Reading::Fault(fault) => Err(of_fault(fault, answered, about, now)),
         Reading::Empty if success && about.expected.is_empty() && about.call.proof.is_none() => Ok(about.effect),
         other if success => Err(about.unclear(format!("HTTP {status}: {}", what_it_is(other)))),
-        _ => by_status(answered),
+        Reading::Empty
+        | Reading::Html { .. }
+        | Reading::Text
+        | Reading::CutOff
+        | Reading::NotAnEnvelope(_)
+        | Reading::UnknownVersion(_)
+        | Reading::Broken(_)
+        | Reading::Malformed(_)
+        | Reading::TooLarge(_)
+        | Reading::Parts => by_status(answered),
     }
 }
 
@@ -160,7 +189,9 @@ fn of_fault(fault: &Fault, answered: &Answered, about: &About<'_>, now: Timestam
     }
     match fault.is_senders() {
         Some(true) => error(if about.batch { Meaning::BatchRefused } else { Meaning::Refused }, answered, about, now),
-        None if (400..500).contains(&status) => error(if about.batch { Meaning::BatchRefused } else { Meaning::Refused }, answered, about, now),
+        None if (400..500).contains(&status) => {
+            error(if about.batch { Meaning::BatchRefused } else { Meaning::Refused }, answered, about, now)
+        }
         Some(false) | None => about.unclear(format!("{}: the service failed, and nobody can say how far it came", label(answered))),
     }
 }
@@ -180,7 +211,9 @@ fn error(meaning: Meaning, answered: &Answered, about: &About<'_>, now: Timestam
         Meaning::BatchRefused => {
             DeliveryError::BatchRefused { code: Code("KITH-D014"), message: format!("{label}: the service refuses the whole batch").into() }
         }
-        Meaning::Failed => DeliveryError::Failed { code: Code("KITH-D060"), message: format!("{label}: the service failed").into(), retry_after },
+        Meaning::Failed => {
+            DeliveryError::Failed { code: Code("KITH-D060"), message: format!("{label}: the service failed").into(), retry_after }
+        }
         Meaning::Unavailable => {
             let message = format!("{label}: the service can't take anything now").into();
             DeliveryError::Unavailable { code: Code("KITH-D018"), message, retry_after }
@@ -204,12 +237,12 @@ fn error(meaning: Meaning, answered: &Answered, about: &About<'_>, now: Timestam
 pub(super) fn of_result(meaning: Meaning, code: Option<&str>, about: &About<'_>) -> DeliveryError {
     let code = code.and_then(shown).map_or_else(String::new, |code| format!(" ({code})"));
     match meaning {
-        Meaning::Refused | Meaning::BatchRefused => {
-            DeliveryError::refused("KITH-D013", format!("the service refuses the record{code}"))
-        }
-        Meaning::Failed => {
-            DeliveryError::Failed { code: Code("KITH-D017"), message: format!("the service failed with the record{code}").into(), retry_after: None }
-        }
+        Meaning::Refused | Meaning::BatchRefused => DeliveryError::refused("KITH-D013", format!("the service refuses the record{code}")),
+        Meaning::Failed => DeliveryError::Failed {
+            code: Code("KITH-D017"),
+            message: format!("the service failed with the record{code}").into(),
+            retry_after: None,
+        },
         Meaning::Unavailable => DeliveryError::unavailable("KITH-D018", format!("the service can't take anything now{code}")),
         Meaning::Throttled => {
             DeliveryError::Throttled { code: Code("KITH-D015"), message: format!("the service asks to wait{code}").into(), wait: None }

@@ -24,7 +24,9 @@ impl SoapTarget {
         }
         for call in Self::calls(&ready) {
             let found = ready.looks_first().then_some("‹found›");
-            drafts.push(self.text(&self.inner.caller.drafted(call, &|slot| ready.value(slot, found), &|root| ready.build(call, found, root))?));
+            drafts.push(
+                self.text(&self.inner.caller.drafted(call, &|slot| ready.value(slot, found), &|root| ready.build(call, found, root))?),
+            );
         }
         Ok(drafts)
     }
@@ -56,8 +58,11 @@ impl SoapTarget {
     }
 
     /// A call of any operation of the WSDL, with texts at element paths.
-    fn plain(&self, operation: &str, values: &[(crate::declare::connector::soap::ElementPath, String)]) -> Call {
-        let placed = |(path, text): &(_, String)| Placed { path: crate::declare::connector::soap::ElementPath::clone(path), values: vec![Template::fixed(text.as_str())] };
+    fn plain(operation: &str, values: &[(crate::declare::connector::soap::ElementPath, String)]) -> Call {
+        let placed = |(path, text): &(_, String)| Placed {
+            path: crate::declare::connector::soap::ElementPath::clone(path),
+            values: vec![Template::fixed(text.as_str())],
+        };
         Call { values: values.iter().map(placed).collect(), ..Call::plain(operation.into()) }
     }
 
@@ -65,8 +70,12 @@ impl SoapTarget {
     ///
     /// # Errors
     /// The values do not fit the contract.
-    pub fn draft_call(&self, operation: &str, values: &[(crate::declare::connector::soap::ElementPath, String)]) -> Result<String, DeliveryError> {
-        let envelope = self.inner.caller.drafted(&self.plain(operation, values), &|_| None::<Value>, &|_| Ok(()))?;
+    pub fn draft_call(
+        &self,
+        operation: &str,
+        values: &[(crate::declare::connector::soap::ElementPath, String)],
+    ) -> Result<String, DeliveryError> {
+        let envelope = self.inner.caller.drafted(&Self::plain(operation, values), &|_| None::<Value>, &|_| Ok(()))?;
         Ok(self.text(&envelope))
     }
 
@@ -79,7 +88,7 @@ impl SoapTarget {
         operation: &str,
         values: &[(crate::declare::connector::soap::ElementPath, String)],
     ) -> Result<Exchange, DeliveryError> {
-        let call = self.plain(operation, values);
+        let call = Self::plain(operation, values);
         let opened = self.inner.caller.open().await?;
         let envelope = self.inner.caller.envelope(&call, &opened, &|_| None::<Value>, &|_| Ok::<(), CallError>(())).await?;
         let answered = self.inner.caller.send(&envelope).await?;

@@ -56,7 +56,18 @@ impl Inner {
         let keys = records.iter().map(|one| format!("'{}'", one.key)).collect::<Vec<_>>().join(",");
         let values = |slot: &Slot| match slot {
             Slot::Keys => Some(Value::Text(keys.as_str().into())),
-            other => first.value(other, None),
+            other @ (Slot::Field(_)
+            | Slot::Key
+            | Slot::IdempotencyKey
+            | Slot::Found
+            | Slot::New
+            | Slot::Session
+            | Slot::User
+            | Slot::Password
+            | Slot::PageSize
+            | Slot::Offset
+            | Slot::After
+            | Slot::PageToken) => first.value(other, None),
         };
         let opened = self.caller.open().await?;
         let envelope = self.caller.envelope(&look_up.call, &opened, &values, &|_| Ok(())).await?;
@@ -79,11 +90,11 @@ impl Inner {
         // A rule that calls a write a success says nothing about a look-up: only what is wrong is taken from the rules.
         let outcome = answer::outcome(self.rules(first, &look_up.call), &answered, &about, now());
         self.told(&opened, outcome).await.map_err(not_told)?;
-        self.found(look_up, records, &answered)
+        Self::found(look_up, records, &answered)
     }
 
     /// What the answer of a look-up shows of each record.
-    fn found(&self, look_up: &LookUp, records: &[&Ready<'_>], answered: &Answered) -> Result<Vec<Looked>, DeliveryError> {
+    fn found(look_up: &LookUp, records: &[&Ready<'_>], answered: &Answered) -> Result<Vec<Looked>, DeliveryError> {
         let Some(body) = answered.heard().body else { return Ok(vec![Looked::Missing; records.len()]) };
         let shown: Vec<&Element> = match &look_up.list {
             None => vec![body],
@@ -101,7 +112,8 @@ impl Inner {
             let key = if by_uuid { fill::uuid(&one.key) } else { one.key.clone() };
             let is_its = |element: &&&Element| match &look_up.key {
                 // A service may show the hexadecimal digits of a UUID as it likes.
-                Some(path) => find::text(element, path).is_some_and(|text| if by_uuid { text.trim().eq_ignore_ascii_case(&key) } else { text.trim() == key }),
+                Some(path) => find::text(element, path)
+                    .is_some_and(|text| if by_uuid { text.trim().eq_ignore_ascii_case(&key) } else { text.trim() == key }),
                 None => true,
             };
             let own: Vec<Element> = shown.iter().filter(is_its).map(|element| (*element).clone()).collect();
@@ -132,7 +144,7 @@ impl Inner {
             (Settle::LookUp, Some(look_up)) => look_up,
             (Settle::LookUp | Settle::Person, _) => return Ok(undecidable(&ready)),
         };
-        let Some(comparison) = self.comparison(look_up, &ready) else { return Ok(undecidable(&ready)) };
+        let Some(comparison) = Self::comparison(look_up, &ready) else { return Ok(undecidable(&ready)) };
         let mut progress = Progress::of(1);
         let looked = self.look_for(&[&ready], &mut progress).await.map_err(not_told)?.pop().unwrap_or(Looked::Missing);
         let arrived = match (&looked, delivery.intent) {
@@ -152,7 +164,7 @@ impl Inner {
     }
 
     /// What can be compared for this delivery; `None` where reading could not tell whether this very write arrived.
-    fn comparison<'l>(&self, look_up: &'l LookUp, ready: &Ready<'_>) -> Option<Vec<(&'l crate::declare::connector::soap::ElementPath, Value)>> {
+    fn comparison<'l>(look_up: &'l LookUp, ready: &Ready<'_>) -> Option<Vec<(&'l crate::declare::connector::soap::ElementPath, Value)>> {
         let is_key = |name: &str| ready.prepared.operation.record_key.iter().any(|key| **key == *name);
         let mut pairs = Vec::new();
         // Whether a pair differs from one version of the record to the next.
@@ -161,7 +173,17 @@ impl Inner {
             let versioned = template.slots().any(|slot| match slot {
                 Slot::IdempotencyKey => true,
                 Slot::Field(name) => !is_key(name),
-                _ => false,
+                Slot::Key
+                | Slot::Keys
+                | Slot::Found
+                | Slot::New
+                | Slot::Session
+                | Slot::User
+                | Slot::Password
+                | Slot::PageSize
+                | Slot::Offset
+                | Slot::After
+                | Slot::PageToken => false,
             });
             // A field that is emptied is compared as the empty text.
             let value = fill::value(template, &|slot| ready.value(slot, None)).ok()?;
@@ -212,16 +234,15 @@ impl Inner {
         let mut progress = Progress::of(1);
         let looked = self.look_for(&[&ready], &mut progress).await?.pop().unwrap_or(Looked::Missing);
         let shown = match (&looked, &look_up.shows) {
-            (Looked::There(_, shown), Some(record)) => {
-                shown.first().and_then(|element| match find::first(element, record) {
-                    Some(find::Found::Element(record)) => Some(record),
-                    Some(find::Found::Attribute(_)) | None => None,
-                })
-            }
+            (Looked::There(_, shown), Some(record)) => shown.first().and_then(|element| match find::first(element, record) {
+                Some(find::Found::Element(record)) => Some(record),
+                Some(find::Found::Attribute(_)) | None => None,
+            }),
             _ => None,
         };
         if let Some(record) = shown {
-            let existing: Vec<Value> = ready.fields().zip(&ready.soap.places).map(|((field, _), place)| self.shown(record, place, field.kind)).collect();
+            let existing: Vec<Value> =
+                ready.fields().zip(&ready.soap.places).map(|((field, _), place)| self.shown(record, place, field.kind)).collect();
             let planned = ready.prepared.plan(delivery.intent, Some(&existing));
             return receipt(planned.effect, planned.changes);
         }
@@ -246,11 +267,16 @@ impl Inner {
         let read = match (kind, &place.form) {
             (FieldKind::Integer, _) => text.parse().ok().map(Value::Integer),
             (FieldKind::Number, _) => text.parse().ok().map(Value::Number),
-            (FieldKind::Bool, Some(Form::Words(yes, no))) => (text == &**yes).then_some(true).or((text == &**no).then_some(false)).map(Value::Bool),
-            (FieldKind::Bool, _) => matches!(text, "true" | "1").then_some(true).or(matches!(text, "false" | "0").then_some(false)).map(Value::Bool),
-            (FieldKind::Time, Some(Form::Time(form))) => {
-                jiff::civil::DateTime::strptime(form.as_bytes(), text).ok().and_then(|t| t.to_zoned(jiff::tz::TimeZone::UTC).ok()).map(|z| Value::Time(z.timestamp()))
+            (FieldKind::Bool, Some(Form::Words(yes, no))) => {
+                (text == &**yes).then_some(true).or((text == &**no).then_some(false)).map(Value::Bool)
             }
+            (FieldKind::Bool, _) => {
+                matches!(text, "true" | "1").then_some(true).or(matches!(text, "false" | "0").then_some(false)).map(Value::Bool)
+            }
+            (FieldKind::Time, Some(Form::Time(form))) => jiff::civil::DateTime::strptime(form.as_bytes(), text)
+                .ok()
+                .and_then(|t| t.to_zoned(jiff::tz::TimeZone::UTC).ok())
+                .map(|z| Value::Time(z.timestamp())),
             _ => kind.fitted(&Value::Text(text.into())),
         };
         read.unwrap_or_else(|| Value::Text(text.into()))
@@ -266,7 +292,9 @@ fn same(shown: Option<&str>, written: &Value) -> bool {
         #[expect(clippy::float_cmp, reason = "the same decimal text gives the same double")]
         Value::Number(number) => text.trim().parse::<f64>().is_ok_and(|shown| shown == *number),
         Value::Bool(truth) => matches!((text.trim(), truth), ("true" | "1", true) | ("false" | "0", false)),
-        value => scalar(value).is_some_and(|written| written.trim() == text.trim()),
+        value @ (Value::Text(_) | Value::Integer(_) | Value::List(_) | Value::Record(_)) => {
+            scalar(value).is_some_and(|written| written.trim() == text.trim())
+        }
     }
 }
 
@@ -278,10 +306,12 @@ fn undecidable(ready: &Ready<'_>) -> Settled {
 /// The look-up's answer is of no kind that was declared: nobody is to blame, it is asked again.
 fn not_told(error: DeliveryError) -> DeliveryError {
     match error {
-        DeliveryError::Refused { message, .. } | DeliveryError::BatchRefused { message, .. } | DeliveryError::OutcomeUnknown { message } => {
+        DeliveryError::Refused { message, .. }
+        | DeliveryError::BatchRefused { message, .. }
+        | DeliveryError::OutcomeUnknown { message } => {
             DeliveryError::unavailable("KITH-D018", format!("the look-up does not tell what stands there: {message}"))
         }
         DeliveryError::Failed { code, message, retry_after } => DeliveryError::Unavailable { code, message, retry_after },
-        other => other,
+        other @ (DeliveryError::Unavailable { .. } | DeliveryError::Throttled { .. } | DeliveryError::LoginExpired { .. }) => other,
     }
 }

@@ -37,7 +37,9 @@ impl Inner {
             Ok(opened) => opened,
             Err(error) => {
                 let error = DeliveryError::from(error);
-                travelling.iter().for_each(|one| progress.tell(one.at, Err(error.clone()), None));
+                for one in &travelling {
+                    progress.tell(one.at, Err(error.clone()), None);
+                }
                 return;
             }
         };
@@ -56,7 +58,9 @@ impl Inner {
             Ok(envelope) => envelope,
             Err(error) => {
                 let error = DeliveryError::from(error);
-                fitting.iter().for_each(|one| progress.tell(one.at, Err(error.clone()), None));
+                for one in &fitting {
+                    progress.tell(one.at, Err(error.clone()), None);
+                }
                 return;
             }
         };
@@ -95,7 +99,8 @@ impl Inner {
                     travelling.push(Travelling { at: *at, ready, found, effect });
                 }
                 Ok(Step::Nothing) => {
-                    let receipt = Receipt { delivery: ready.delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new(), kept: Vec::new() };
+                    let receipt =
+                        Receipt { delivery: ready.delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new(), kept: Vec::new() };
                     progress.tell(*at, Ok(receipt), None);
                 }
                 Err(error) => progress.tell(*at, Err(error), None),
@@ -165,15 +170,25 @@ impl Inner {
         answered: &Answered,
         expected: &[String],
     ) -> Vec<(Result<WriteEffect, DeliveryError>, Option<String>)> {
-        let about = |one: &Travelling<'_, '_>, many| self.about(one.ready, &batch.call, one.effect, expected, many);
-        let whole = |one: &Travelling<'_, '_>| {
-            answer::outcome(self.rules(one.ready, &batch.call), answered, &about(one, records.len() > 1), now())
-        };
+        let about = |one: &Travelling<'_, '_>, many| Self::about(one.ready, &batch.call, one.effect, expected, many);
+        let whole =
+            |one: &Travelling<'_, '_>| answer::outcome(self.rules(one.ready, &batch.call), answered, &about(one, records.len() > 1), now());
         let all = || records.iter().map(|one| (whole(one), None)).collect();
         let Some(results) = &batch.results else { return all() };
         let body = match &answered.reading {
             Reading::Answer(_) if (200..300).contains(&answered.reply.status) => answered.heard().body,
-            _ => None,
+            Reading::Answer(_)
+            | Reading::Fault(_)
+            | Reading::Empty
+            | Reading::Html { .. }
+            | Reading::Text
+            | Reading::CutOff
+            | Reading::NotAnEnvelope(_)
+            | Reading::UnknownVersion(_)
+            | Reading::Broken(_)
+            | Reading::Malformed(_)
+            | Reading::TooLarge(_)
+            | Reading::Parts => None,
         };
         // What is wrong with the answer as a whole is said of all; only a success is looked into.
         let Some(body) = body.filter(|_| records.iter().all(|one| whole(one).is_ok())) else { return all() };
@@ -201,7 +216,13 @@ fn of_one(results: &Results, result: &Element, about: &About<'_>) -> Result<Writ
         return match rule.is {
             Meaning::Delivered => Ok(about.effect),
             Meaning::Unchanged => Ok(WriteEffect::Unchanged),
-            meaning => Err(answer::of_result(meaning, code.as_deref(), about)),
+            meaning @ (Meaning::Refused
+            | Meaning::BatchRefused
+            | Meaning::Failed
+            | Meaning::Unavailable
+            | Meaning::Throttled
+            | Meaning::LoginExpired
+            | Meaning::Unknown) => Err(answer::of_result(meaning, code.as_deref(), about)),
         };
     }
     if results.ok.iter().all(|expected| find::holds(result, expected)) {
@@ -209,7 +230,8 @@ fn of_one(results: &Results, result: &Element, about: &About<'_>) -> Result<Writ
         return Ok(if is_new && about.effect == WriteEffect::Updated { WriteEffect::Inserted } else { about.effect });
     }
     // What says nothing where it should is not known; what says something else says no.
-    let meaning = if results.ok.iter().all(|expected| find::is_there(result, &expected.path)) { Meaning::Refused } else { Meaning::Unknown };
+    let meaning =
+        if results.ok.iter().all(|expected| find::is_there(result, &expected.path)) { Meaning::Refused } else { Meaning::Unknown };
     Err(answer::of_result(meaning, code.as_deref(), about))
 }
 

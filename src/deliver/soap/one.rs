@@ -26,7 +26,8 @@ impl Inner {
         let (call, effect) = match ready.step(looked.as_ref())? {
             Step::Call(call, effect) => (call, effect),
             Step::Nothing => {
-                let receipt = Receipt { delivery: ready.delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new(), kept: Vec::new() };
+                let receipt =
+                    Receipt { delivery: ready.delivery.id, effect: WriteEffect::Unchanged, changes: Vec::new(), kept: Vec::new() };
                 return Ok((Ok(receipt), None));
             }
         };
@@ -41,7 +42,7 @@ impl Inner {
             }
         };
         let expected = self.expected(call);
-        let about = self.about(ready, call, effect, &expected, false);
+        let about = Self::about(ready, call, effect, &expected, false);
         let outcome = answer::outcome(self.rules(ready, call), &answered, &about, now());
         Ok(match self.told(&opened, outcome).await {
             Ok(effect) if progress.keeps_all() => {
@@ -56,7 +57,13 @@ impl Inner {
     }
 
     /// The request of a call about one record.
-    pub(super) async fn enveloped(&self, ready: &Ready<'_>, call: &Call, found: Option<&str>, opened: &Opened) -> Result<Envelope, CallError> {
+    pub(super) async fn enveloped(
+        &self,
+        ready: &Ready<'_>,
+        call: &Call,
+        found: Option<&str>,
+        opened: &Opened,
+    ) -> Result<Envelope, CallError> {
         self.caller.envelope(call, opened, &|slot| ready.value(slot, found), &|root| ready.build(call, found, root)).await
     }
 
@@ -69,18 +76,19 @@ impl Inner {
         }
         let Some(Ok(output)) = &found.operation.output else { return Vec::new() };
         let names = output.roots.iter().filter_map(|id| contract.schemas.element(*id));
-        names.flat_map(|element| {
-            let own = element.name.local.to_string();
-            // Elements that may stand for it.
-            let id = contract.schemas.element_named(&element.name);
-            let others = id.map(|id| contract.schemas.substitutes(id)).unwrap_or_default();
-            let others = others.iter().filter_map(|id| contract.schemas.element(*id)).map(|e| e.name.local.to_string());
-            std::iter::once(own).chain(others).collect::<Vec<_>>()
-        })
-        .collect()
+        names
+            .flat_map(|element| {
+                let own = element.name.local.to_string();
+                // Elements that may stand for it.
+                let id = contract.schemas.element_named(&element.name);
+                let others = id.map(|id| contract.schemas.substitutes(id)).unwrap_or_default();
+                let others = others.iter().filter_map(|id| contract.schemas.element(*id)).map(|e| e.name.local.to_string());
+                std::iter::once(own).chain(others).collect::<Vec<_>>()
+            })
+            .collect()
     }
 
-    pub(super) fn about<'b>(&self, ready: &Ready<'_>, call: &'b Call, effect: WriteEffect, expected: &'b [String], batch: bool) -> About<'b> {
+    pub(super) fn about<'b>(ready: &Ready<'_>, call: &'b Call, effect: WriteEffect, expected: &'b [String], batch: bool) -> About<'b> {
         About {
             effect,
             intent: ready.delivery.intent,

@@ -171,7 +171,8 @@ impl<'a> Ready<'a> {
     /// The whole of a request about this record alone.
     pub(super) fn build(&self, call: &Call, found: Option<&str>, root: &mut Part) -> Result<(), CallError> {
         self.fill_top(call, root)?;
-        let record = root.at(&call.record).ok_or_else(|| Refused::with("KITH-D020", format!("the path `{}` can't be written", call.record)))?;
+        let record =
+            root.at(&call.record).ok_or_else(|| Refused::with("KITH-D020", format!("the path `{}` can't be written", call.record)))?;
         self.fill(call, found, record)
     }
 }

@@ -4,8 +4,11 @@
 use super::bound::{Bound, mark};
 use super::conflict::{Base, Field, Merged, Times, merge};
 use super::fault::{Next, next, of_commit};
+use super::load;
 use super::pool::Connected;
 use super::row::{Group, Row};
+use super::script::Script;
+use super::staged::Stages;
 use super::statements::{Stage, act};
 use crate::declare::connector::sqlserver::{Compare, SqlServerObjects, TableWrite};
 use crate::deliver::DeliveryError;
@@ -33,8 +36,8 @@ pub(super) struct Job<'a> {
 pub(super) struct Standing {
     /// Aligned with the operation's fields.
     pub(super) values: Vec<Value>,
-    cells: Vec<Cell>,
-    version: Option<Cell>,
+    pub(super) cells: Vec<Cell>,
+    pub(super) version: Option<Cell>,
     edited: Option<Value>,
     /// Whether it is marked as gone.
     gone: bool,
@@ -245,45 +248,24 @@ async fn ready(connected: &mut Connected, stage: &Stage<'_>) -> Result<(), TdsFa
     Ok(())
 }
 
-fn number(n: usize) -> Cell {
-    cell::int(i32::try_from(n).unwrap_or(i32::MAX))
-}
-
 fn first(answered: Vec<Answered>) -> Vec<Read> {
     answered.into_iter().map(|answered| answered.rows).find(|rows| !rows.is_empty()).unwrap_or_default()
 }
 
 async fn run(connected: &mut Connected, job: &Job<'_>, group: &Group<'_>, look_up: bool) -> Result<Ended, TdsFault> {
-    let compared = job.write.compare != Compare::Off;
-    let bound = job.bound;
-    let stage = Stage::of_rows(job.place, bound, &group.spoken, compared);
-    let key_stage = Stage::of_keys(job.place, bound);
-    let first_look = if compared { &key_stage } else { &stage };
-    // What most rows will be: corrected below for the others.
-    let expected = match group.intent {
-        WriteIntent::Write => act::INSERT,
-        WriteIntent::Blank => act::UPDATE,
-        WriteIntent::Remove => act::REMOVE,
-        WriteIntent::Keep => act::UNCHANGED,
-    };
-    let seen_fields = seen_fields(job, group);
-    let seen = (!seen_fields.is_empty()).then(|| Stage::of_seen(job.place, bound, &seen_fields));
-    for stage in std::iter::once(first_look).chain(compared.then_some(&stage)).chain(&seen) {
+    let stages = Stages::new(job, group);
+    for stage in stages.all() {
         ready(connected, stage).await?;
     }
-    let load: Vec<Read> = group
-        .rows
-        .iter()
-        .enumerate()
-        .map(|(n, row)| if compared { key_row(n, row, &key_stage) } else { stage_row(n, row, &stage, expected, None) })
-        .collect();
-    connected.session.bulk(&first_look.name, load).await?;
+    load::load(&mut connected.session, stages.first(), stages.first_rows(group)).await?;
 
-    let mut looked = connected.session.batch(&format!("BEGIN TRANSACTION; {}", first_look.look())).await?;
+    let mut looked = connected.session.batch(&begin(&stages)).await?;
     let rows = looked.pop().map(|answered| answered.rows).unwrap_or_default();
     let (standing, several) = standing(job, group, &rows);
-    let bases =
-        if compared { bases(&first(connected.session.batch(&first_look.look_at_records(job.objects)).await?)) } else { BTreeMap::new() };
+    let bases = match &stages.keys {
+        Some(keys) => bases(&first(connected.session.batch(&keys.look_at_records(job.objects)).await?)),
+        None => BTreeMap::new(),
+    };
     let plans: Vec<Plan> = group
         .rows
         .iter()
@@ -296,52 +278,40 @@ async fn run(connected: &mut Connected, job: &Job<'_>, group: &Group<'_>, look_u
             plan(job, row, standing.get(&n), bases.get(&n))
         })
         .collect();
-    if compared {
-        let load = group
-            .rows
-            .iter()
-            .zip(&plans)
-            .enumerate()
-            .filter_map(|(n, (row, plan))| compared_row(n, row, plan, standing.get(&n), &stage, bound));
-        connected.session.bulk(&stage.name, load.collect()).await?;
+    if stages.keys.is_some() {
+        load::load(&mut connected.session, &stages.rows, stages.compared_rows(job.bound, group, &plans, &standing)).await?;
     }
     let arrived: BTreeMap<usize, u8> = if look_up {
-        let rows = first(connected.session.batch(&stage.look_into_ledger(job.objects)).await?);
+        let rows = first(connected.session.batch(&stages.rows.look_into_ledger(job.objects)).await?);
         rows.iter()
             .filter_map(|row| Some((usize::try_from(cell::number_at(row, 0)?).ok()?, u8::try_from(cell::number_at(row, 1)?).ok()?)))
             .collect()
     } else {
         BTreeMap::new()
     };
-    let look = Looked { plans: &plans, standing: &standing, arrived: &arrived, expected };
-    if let Some(lost) = write(connected, job, group, (&stage, seen.as_ref()), &look).await? {
+    let script = Script::new(job, group, &stages, &plans, &arrived);
+    // What a row is seen as is loaded before anything is written.
+    let seen = stages.seen_rows(job.bound, script.rows(act::UPDATE), &standing);
+    if let Some(stage) = stages.seen.as_ref().filter(|_| !seen.is_empty()) {
+        load::load(&mut connected.session, stage, seen).await?;
+    }
+    if let Some(lost) = write(connected, &script).await? {
         return Ok(lost);
     }
-    if let Err(fault) = connected.session.batch("COMMIT TRANSACTION").await {
+    if let Err(fault) = connected.session.batch(COMMIT).await {
         let error = of_commit(&fault);
         return Ok(Ended::Answers(group.rows.iter().map(|_| Err(error.clone())).collect()));
     }
     Ok(Ended::Answers(answers(group, plans, &arrived)))
 }
 
-/// Places of the fields by which a row is compared in the update itself, where no row version does it.
-fn seen_fields(job: &Job<'_>, group: &Group<'_>) -> Vec<usize> {
-    let Compare::Fields(named) = &job.write.compare else { return Vec::new() };
-    if group.intent != WriteIntent::Write {
-        return Vec::new();
-    }
-    let fields = group.rows.first().map(|row| row.prepared.operation.fields.as_slice()).unwrap_or_default();
-    fields.iter().enumerate().filter(|(_, field)| named.contains(&field.name)).map(|(at, _)| at).collect()
+/// Begins the transaction and reads what stands.
+pub(super) fn begin(stages: &Stages<'_>) -> String {
+    format!("BEGIN TRANSACTION; {}", stages.first().look())
 }
 
-/// What was found and decided before anything is written.
-struct Looked<'a> {
-    plans: &'a [Plan],
-    standing: &'a BTreeMap<usize, Standing>,
-    arrived: &'a BTreeMap<usize, u8>,
-    /// What the stage says of every row so far.
-    expected: u8,
-}
+/// Ends it; until this leaves, nothing is written.
+pub(super) const COMMIT: &str = "COMMIT TRANSACTION";
 
 /// What stands, by the row's number; and the numbers that several rows answer to.
 fn standing(job: &Job<'_>, group: &Group<'_>, rows: &[Read]) -> (BTreeMap<usize, Standing>, BTreeSet<usize>) {
@@ -363,150 +333,18 @@ fn bases(rows: &[Read]) -> BTreeMap<usize, Base> {
     rows.iter().filter_map(base).collect()
 }
 
-fn key_row(n: usize, row: &Row<'_>, stage: &Stage<'_>) -> Read {
-    let mut cells = vec![number(n), cell::bytes(row.record_hash())];
-    cells.extend(stage.fields().iter().filter_map(|at| row.cells.get(*at).cloned().flatten()));
-    cells
-}
-
-fn stage_row(n: usize, row: &Row<'_>, stage: &Stage<'_>, act: u8, compared: Option<(Cell, Option<Cell>)>) -> Read {
-    let mut cells = Vec::with_capacity(stage.fields().len() + 6);
-    cells.push(number(n));
-    if compared.is_some() {
-        cells.push(cell::bytes(row.record_hash()));
-    }
-    cells.push(row.ledger_key());
-    cells.push(cell::tiny(act));
-    if let Some((fields, seen)) = compared {
-        cells.push(fields);
-        cells.extend(seen);
-    }
-    cells.extend(stage.fields().iter().filter_map(|at| row.cells.get(*at).cloned().flatten()));
-    cells
-}
-
-/// A row of a compared operation as it is written: fields that keep the CRM's value hold it.
-fn compared_row(n: usize, row: &Row<'_>, plan: &Plan, standing: Option<&Standing>, stage: &Stage<'_>, bound: &Bound) -> Option<Read> {
-    let Plan::Write { act, kept, base, .. } = plan else { return None };
-    let fields = base.as_ref().map_or_else(cell::no_bytes, |base| cell::bytes(base.bytes()));
-    let seen = bound.row_version.as_ref().map(|_| standing.and_then(|s| s.version.clone()).unwrap_or_else(cell::no_bytes));
-    let mut cells = stage_row(n, row, stage, *act, Some((fields, seen)));
-    let before = cells.len() - stage.fields().len();
-    for (slot, at) in cells.iter_mut().skip(before).zip(stage.fields()) {
-        if kept.contains(at)
-            && let (Some(standing), Some(column)) = (standing, bound.columns.get(*at))
-        {
-            // Where the stage has the column's own type, the very cell; else the value, which was read from it exactly.
-            *slot = if column.sql_type.staged() == column.sql_type {
-                standing.cells.get(*at).cloned().unwrap_or_else(|| column.null())
-            } else {
-                standing.values.get(*at).and_then(|value| column.hold(value).ok()).map_or_else(|| column.null(), |held| held.cell)
-            };
-        }
-    }
-    Some(cells)
-}
-
 /// Writes rows, ledger and record states; `Some` where the counted rows tell that a race was lost.
-async fn write(
-    connected: &mut Connected,
-    job: &Job<'_>,
-    group: &Group<'_>,
-    (stage, seen): (&Stage<'_>, Option<&Stage<'_>>),
-    look: &Looked<'_>,
-) -> Result<Option<Ended>, TdsFault> {
-    let Looked { plans, standing, arrived, expected } = *look;
-    let compared = job.write.compare != Compare::Off;
-    let mut acts: BTreeMap<u8, Vec<usize>> = BTreeMap::new();
-    let mut out_of_it: Vec<usize> = Vec::new();
-    for (n, plan) in plans.iter().enumerate() {
-        match plan {
-            _ if arrived.contains_key(&n) => out_of_it.push(n),
-            Plan::Write { act, .. } => acts.entry(*act).or_default().push(n),
-            // A compared stage does not hold it.
-            Plan::Refused(_) if compared => {}
-            Plan::Refused(_) => out_of_it.push(n),
-        }
-    }
-    let mut statements = Vec::new();
-    if !compared {
-        for (act, numbers) in acts.iter().filter(|(act, _)| **act != expected) {
-            statements.extend(stage.set_act(*act, numbers));
-        }
-    }
-    for chunk in out_of_it.chunks(1_000) {
-        let list: Vec<String> = chunk.iter().map(ToString::to_string).collect();
-        statements.push(format!("DELETE FROM {} WHERE kith_n IN ({})", stage.name, list.join(", ")));
-    }
-    let mark_of = |gone: bool| {
-        let soft = job.bound.soft.as_ref()?;
-        let text = if gone { &soft.gone } else { &soft.live };
-        Some(format!("CAST({} AS {})", crate::declare::connector::text_literal(&marker(&soft.column, text)), soft.column.sql_type.sql()))
-    };
-    let (live, gone) = (mark_of(false), mark_of(true));
-    let count = |act: u8| acts.get(&act).map_or(0, Vec::len);
-    // What a row is seen as is loaded before anything is written.
-    let seen = seen.filter(|_| count(act::UPDATE) > 0);
-    if let Some(seen) = seen {
-        let updates = acts.get(&act::UPDATE).map(Vec::as_slice).unwrap_or_default();
-        let rows = updates.iter().filter_map(|n| Some((*n, standing.get(n)?))).map(|(n, standing)| {
-            let cells = seen.fields().iter().filter_map(|at| {
-                let column = job.bound.columns.get(*at)?;
-                Some(if column.sql_type.staged() == column.sql_type {
-                    standing.cells.get(*at)?.clone()
-                } else {
-                    column.hold(standing.values.get(*at)?).ok()?.cell
-                })
-            });
-            std::iter::once(number(n)).chain(cells).collect::<Read>()
-        });
-        let rows: Vec<Read> = rows.collect();
-        connected.session.bulk(&seen.name, rows).await?;
-    }
-    let mut counted: Vec<usize> = Vec::new();
-    let mut count_next = |statements: &mut Vec<String>, sql: String, rows: usize| {
-        statements.push(sql);
-        statements.push(format!("SELECT CAST(@@ROWCOUNT AS int) AS kith_rows_{}", counted.len()));
-        counted.push(rows);
-    };
-    if count(act::REMOVE) > 0 {
-        count_next(&mut statements, stage.remove(gone.as_deref()), count(act::REMOVE));
-    }
-    if count(act::UPDATE) > 0
-        && let Some(update) = stage.update(live.as_deref().filter(|_| group.intent == WriteIntent::Write), seen)
-    {
-        count_next(&mut statements, update, count(act::UPDATE));
-    }
-    if count(act::INSERT) > 0 {
-        count_next(&mut statements, stage.insert(live.as_deref()), count(act::INSERT));
-    }
-    if compared {
-        statements.extend(stage.keep_records(job.objects));
-    }
-    let rows = acts.values().map(Vec::len).sum::<usize>();
-    let updated_means = if group.intent == WriteIntent::Blank { act::BLANKED } else { act::UPDATE };
-    if rows > 0 {
-        count_next(&mut statements, stage.add_to_ledger(job.objects, updated_means), rows);
-    }
-    let answered = connected.session.batch(&statements.join(";\n")).await?;
+async fn write(connected: &mut Connected, script: &Script) -> Result<Option<Ended>, TdsFault> {
+    let answered = connected.session.batch(&script.text()).await?;
     // A trigger may answer with results of its own: only the counts are counted.
     let counts = answered.iter().filter(|answered| answered.columns.first().is_some_and(|name| name.starts_with("kith_rows_")));
     let found: Vec<i64> = counts.flat_map(|answered| &answered.rows).filter_map(|row| cell::number_at(row, 0)).collect();
-    let as_many = found.len() == counted.len() && found.iter().zip(&counted).all(|(found, wanted)| usize::try_from(*found) == Ok(*wanted));
-    if as_many {
+    if script.touched(&found) {
         return Ok(None);
     }
     let message = "another program changed the same rows at the same time".into();
     let error = DeliveryError::Failed { code: Code("KITH-D043"), message, retry_after: None };
     Ok(Some(Ended::Again { error, look_up: true }))
-}
-
-/// A marker as text that the server converts.
-fn marker(column: &crate::wire::tds::Column, text: &str) -> String {
-    match mark(column, text).map(|held| held.value) {
-        Ok(Value::Bool(truth)) => i32::from(truth).to_string(),
-        Ok(_) | Err(_) => text.to_owned(),
-    }
 }
 
 /// Receipts, and refusals beside them.

@@ -57,6 +57,7 @@ pub(super) fn not_written(fault: &TdsFault) -> DeliveryError {
                 }
             }
         }
+        TdsFault::NoTicket { .. } => DeliveryError::Unavailable { code: Code("KITH-D040"), message, retry_after: None },
         TdsFault::Tls { .. } => DeliveryError::Unavailable { code: Code("KITH-D052"), message, retry_after: None },
         TdsFault::NotUnderstood { .. } => DeliveryError::Unavailable { code: Code("KITH-D053"), message, retry_after: None },
         TdsFault::Unreachable { .. } | TdsFault::Lost { .. } => {
@@ -70,7 +71,11 @@ pub(super) fn of_commit(fault: &TdsFault) -> DeliveryError {
     match fault {
         // The server's own word that it did not.
         TdsFault::Server { .. } => not_written(fault),
-        TdsFault::Lost { .. } | TdsFault::NotUnderstood { .. } | TdsFault::Unreachable { .. } | TdsFault::Tls { .. } => {
+        TdsFault::Lost { .. }
+        | TdsFault::NotUnderstood { .. }
+        | TdsFault::Unreachable { .. }
+        | TdsFault::NoTicket { .. }
+        | TdsFault::Tls { .. } => {
             DeliveryError::OutcomeUnknown { message: format!("the transaction's commit has no answer: {fault}").into() }
         }
     }

@@ -84,7 +84,7 @@ impl Inner {
 }
 
 /// The row of a record as it stands.
-async fn look(connected: &mut Connected, bound: &super::Bound, row: &Row<'_>) -> Result<Option<Standing>, TdsFault> {
+pub(super) async fn look(connected: &mut Connected, bound: &super::Bound, row: &Row<'_>) -> Result<Option<Standing>, TdsFault> {
     let key = bound.key.iter().filter_map(|at| row.cells.get(*at).cloned().flatten()).collect();
     let answered = connected.session.query(&look_at_one(bound), key).await?;
     let read = cell::first_row(&answered);
@@ -92,7 +92,7 @@ async fn look(connected: &mut Connected, bound: &super::Bound, row: &Row<'_>) ->
 }
 
 /// What Kith wrote last about a record.
-async fn base(connected: &mut Connected, inner: &Inner, row: &Row<'_>) -> Result<Option<Base>, TdsFault> {
+pub(super) async fn base(connected: &mut Connected, inner: &Inner, row: &Row<'_>) -> Result<Option<Base>, TdsFault> {
     let sql = format!("SELECT r.fields FROM {} AS r WHERE r.record_hash = @P1", inner.objects.records.sql());
     let answered = connected.session.query(&sql, vec![cell::bytes(row.record_hash())]).await?;
     Ok(cell::first_row(&answered).map(|read| Base::read(cell::bytes_at(read, 0).unwrap_or_default())))

@@ -10,7 +10,7 @@ use crate::deliver::DeliveryError;
 use crate::deliver::record::Prepared;
 use crate::diagnose::{Code, nearest};
 use crate::model::{Delivery, FieldChange, Personal, Receipt, Value, WriteEffect, WriteIntent};
-use crate::wire::tds::{Called, Column, Parameter, Procedure, TdsFault, cell};
+use crate::wire::tds::{Called, Cell, Column, Parameter, Procedure, TdsFault, cell};
 use std::sync::Arc;
 
 /// A call that is ready.
@@ -96,14 +96,31 @@ pub(super) fn ready<'a>(
 }
 
 impl Call<'_> {
-    fn parameters(&self) -> Vec<Parameter> {
+    /// The parameters with their types and values.
+    pub(super) fn parameters(&self) -> Vec<Parameter> {
         self.parameters
             .iter()
             .map(|(name, column, value)| {
-                let held = value.as_ref().and_then(|value| column.hold(value).ok());
-                Parameter { name: name.clone(), value: held.map_or_else(|| column.null(), |held| held.cell), out: value.is_none() }
+                let held = value.as_ref().filter(|value| !value.is_missing()).and_then(|value| column.hold(value).ok());
+                Parameter { name: name.clone(), sql_type: column.sql_type.sql(), value: held.map(|held| held.cell), out: value.is_none() }
             })
             .collect()
+    }
+
+    /// The procedure.
+    pub(super) const fn procedure(&self) -> &ObjectName {
+        &self.name
+    }
+
+    /// Its row of the ledger: the statement, its key and its outcome.
+    pub(super) fn ledger(&self, objects: &SqlServerObjects) -> (String, [Cell; 2]) {
+        let outcome = match self.delivery.intent {
+            WriteIntent::Write | WriteIntent::Keep => act::UPDATE,
+            WriteIntent::Remove => act::REMOVE,
+            WriteIntent::Blank => act::BLANKED,
+        };
+        let sql = format!("INSERT INTO {} (idempotency_key, outcome) VALUES (@P1, @P2)", objects.ledger.sql());
+        (sql, [cell::bytes(self.delivery.idempotency.0.0), cell::tiny(outcome)])
     }
 
     /// The call as Transact-SQL would write it, without values.
@@ -150,14 +167,14 @@ async fn run(
     objects: &SqlServerObjects,
 ) -> Result<Result<Receipt, DeliveryError>, TdsFault> {
     connected.session.batch("BEGIN TRANSACTION").await?;
-    let ledger = format!("INSERT INTO {} (idempotency_key, outcome) VALUES (@P1, @P2)", objects.ledger.sql());
-    let outcome = match call.delivery.intent {
-        WriteIntent::Write | WriteIntent::Keep => act::UPDATE,
-        WriteIntent::Remove => act::REMOVE,
-        WriteIntent::Blank => act::BLANKED,
+    let (ledger, row) = call.ledger(objects);
+    connected.session.execute(&ledger, row.into()).await?;
+    let called = match connected.session.call(&call.name.sql(), call.parameters()).await {
+        Ok(called) => called,
+        // The server's own word for a procedure that ends or begins transactions: it may have committed.
+        Err(fault) if fault.number() == Some(OTHER_TRANSACTIONS) => return Ok(Err(untied(connected, &call.name).await?)),
+        Err(fault) => return Err(fault),
     };
-    connected.session.execute(&ledger, vec![cell::bytes(call.delivery.idempotency.0.0), cell::tiny(outcome)]).await?;
-    let called = connected.session.call(&call.name.sql(), call.parameters()).await?;
     let effect = match meaning(rules, &called) {
         ProcedureOutcome::Delivered => match call.delivery.intent {
             WriteIntent::Write | WriteIntent::Keep => WriteEffect::Updated,
@@ -167,17 +184,8 @@ async fn run(
         ProcedureOutcome::Unchanged => WriteEffect::Unchanged,
         outcome => return Ok(Err(refused(&call.name, outcome, &called))),
     };
-    let open = connected.session.batch("SELECT CAST(@@TRANCOUNT AS int) AS open_transactions").await?;
-    let open = cell::first_row(&open).and_then(|row| cell::number_at(row, 0));
-    if open != Some(1) {
-        let message =
-            format!("the procedure {} ends or begins transactions of its own: what it did can't be tied to the ledger", call.name);
-        // Where it has committed, the ledger's row stands with it.
-        return Ok(Err(if open == Some(0) {
-            DeliveryError::OutcomeUnknown { message: message.into() }
-        } else {
-            DeliveryError::Refused { code: Code("KITH-D054"), message: message.into() }
-        }));
+    if open_transactions(connected).await? != Some(1) {
+        return Ok(Err(untied(connected, &call.name).await?));
     }
     if let Err(fault) = connected.session.batch("COMMIT TRANSACTION").await {
         return Ok(Err(of_commit(&fault)));
@@ -195,6 +203,25 @@ async fn run(
         Vec::new()
     };
     Ok(Ok(Receipt { delivery: call.delivery.id, effect, changes, kept: Vec::new() }))
+}
+
+/// `Transaction count after EXECUTE indicates a mismatching number of BEGIN and COMMIT statements.`
+const OTHER_TRANSACTIONS: u32 = 266;
+
+async fn open_transactions(connected: &mut Connected) -> Result<Option<i64>, TdsFault> {
+    let open = connected.session.batch("SELECT CAST(@@TRANCOUNT AS int) AS open_transactions").await?;
+    Ok(cell::first_row(&open).and_then(|row| cell::number_at(row, 0)))
+}
+
+/// What became of a record whose procedure left other transactions than it found.
+async fn untied(connected: &mut Connected, name: &ObjectName) -> Result<DeliveryError, TdsFault> {
+    let message = format!("the procedure {name} ends or begins transactions of its own: what it did can't be tied to the ledger");
+    // Where it has committed, the ledger's row stands with it.
+    Ok(if open_transactions(connected).await? == Some(0) {
+        DeliveryError::OutcomeUnknown { message: message.into() }
+    } else {
+        DeliveryError::Refused { code: Code("KITH-D054"), message: message.into() }
+    })
 }
 
 /// What an answer means: the first rule that holds, else 0 is delivered and everything else refused.

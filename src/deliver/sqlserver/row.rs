@@ -50,8 +50,13 @@ impl<'a> Row<'a> {
     }
 
     /// Which fields it speaks about.
-    fn spoken(&self) -> Vec<usize> {
+    pub(super) fn spoken(&self) -> Vec<usize> {
         self.cells.iter().enumerate().filter_map(|(at, cell)| cell.as_ref().map(|_| at)).collect()
+    }
+
+    /// The bytes of its values.
+    fn bytes(&self) -> usize {
+        self.cells.iter().flatten().map(cell::length).sum()
     }
 
     /// SHA-256 of (operation, record key): the record in Kith's own tables.
@@ -69,32 +74,40 @@ impl<'a> Row<'a> {
     }
 }
 
+/// Bytes of the values of one transaction, unless one record alone has more. What stands of the rows is read too, and is about as long: 16 MiB are
+/// 4,000 posts of 4,000 characters, or 16 of a million.
+const MOST_BYTES: usize = 16 << 20;
+
 /// Groups rows, in the batch's order: a record that comes twice is in a later group the second time.
 pub(super) fn grouped<'a>(rows: impl IntoIterator<Item = Row<'a>>, most: usize) -> Vec<Group<'a>> {
     struct Open<'a> {
         group: Group<'a>,
         records: BTreeSet<&'a str>,
+        bytes: usize,
     }
     let mut done: Vec<Open<'a>> = Vec::new();
     let mut last_of: BTreeMap<&'a str, usize> = BTreeMap::new();
     for row in rows {
         let spoken = row.spoken();
         let record: &'a str = &row.delivery.record.0;
+        let bytes = row.bytes();
         // Never before a group that holds an earlier delivery about the same record.
         let from = last_of.get(record).map_or(0, |group| group + 1);
         let fits = |open: &Open<'a>| {
             open.group.intent == row.delivery.intent
                 && open.group.spoken == spoken
                 && open.group.rows.len() < most
+                && open.bytes.saturating_add(bytes) <= MOST_BYTES
                 && !open.records.contains(record)
         };
         let place = (from..done.len()).find(|at| done.get(*at).is_some_and(fits));
         let at = place.unwrap_or_else(|| {
-            done.push(Open { group: Group { intent: row.delivery.intent, spoken, rows: Vec::new() }, records: BTreeSet::new() });
+            done.push(Open { group: Group { intent: row.delivery.intent, spoken, rows: Vec::new() }, records: BTreeSet::new(), bytes: 0 });
             done.len() - 1
         });
         if let Some(open) = done.get_mut(at) {
             open.records.insert(record);
+            open.bytes = open.bytes.saturating_add(bytes);
             open.group.rows.push(row);
         }
         last_of.insert(record, at);

@@ -7,7 +7,7 @@
 use super::bound::Bound;
 use crate::declare::connector::sqlserver::SqlServerObjects;
 use crate::declare::connector::{ObjectName, quoted};
-use crate::wire::tds::Column;
+use crate::wire::tds::{Cell, Column};
 use std::fmt::Write as _;
 
 /// What is done with a staged row: kept in the stage's column `kith_act`, and the ledger's `outcome`.
@@ -78,29 +78,46 @@ impl<'a> Stage<'a> {
         &self.fields
     }
 
-    /// Its declaration. Plain on purpose: a key on it makes engines choose slower plans.
-    pub(super) fn create(&self, collation: Option<&str>) -> String {
-        let mut sql = format!("CREATE TABLE {} (kith_n int NOT NULL", self.name);
+    /// Names and declarations of its columns, in the order of the rows that are loaded.
+    pub(super) fn columns(&self, collation: Option<&str>) -> Vec<(String, String)> {
+        let own = |name: &str, ty: &str| (name.to_owned(), ty.to_owned());
+        let mut columns = vec![own("kith_n", "int NOT NULL")];
         if self.compared {
-            sql.push_str(", kith_record varbinary(32) NULL");
+            columns.push(own("kith_record", "varbinary(32) NULL"));
         }
         if !self.keys_only {
-            sql.push_str(", kith_key varbinary(32) NULL, kith_act tinyint NULL");
+            columns.extend([own("kith_key", "varbinary(32) NULL"), own("kith_act", "tinyint NULL")]);
             if self.compared {
-                sql.push_str(", kith_fields varbinary(8000) NULL");
-                if let Some(version) = &self.bound.row_version {
-                    let _infallible = write!(sql, ", kith_seen {} NULL", version.sql_type.staged().sql());
-                }
+                columns.push(own("kith_fields", "varbinary(8000) NULL"));
+                columns.extend(
+                    self.bound.row_version.iter().map(|version| own("kith_seen", &format!("{} NULL", version.sql_type.staged().sql()))),
+                );
             }
         }
-        for column in self.fields.iter().filter_map(|at| self.column(*at)) {
-            let _infallible = write!(sql, ", {}", column.staged_declaration(collation));
-        }
-        sql.push(')');
-        sql
+        let fields = self.fields.iter().filter_map(|at| self.column(*at));
+        columns.extend(fields.map(|column| (column.sql_name(), column.staged_type(collation))));
+        columns
     }
 
-    /// Its own columns before the fields, in the order of the rows that are loaded.
+    /// Its declaration. Plain on purpose: a key on it makes engines choose slower plans.
+    pub(super) fn create(&self, collation: Option<&str>) -> String {
+        let columns: Vec<String> = self.columns(collation).into_iter().map(|(name, ty)| format!("{name} {ty}")).collect();
+        format!("CREATE TABLE {} ({})", self.name, columns.join(", "))
+    }
+
+    /// NULL for a field of its own.
+    pub(super) fn null(&self, at: usize) -> Option<Cell> {
+        Some(self.column(at)?.null())
+    }
+
+    /// Sets long values of one row by parameters: `@P1` is its number, the fields follow.
+    pub(super) fn set_long(&self, fields: &[usize]) -> String {
+        let names = fields.iter().filter_map(|at| self.column(*at)).enumerate();
+        let sets: Vec<String> = names.map(|(n, column)| format!("{} = @P{}", column.sql_name(), n + 2)).collect();
+        format!("UPDATE {} SET {} WHERE kith_n = @P1; SELECT CAST(@@ROWCOUNT AS int) AS kith_rows_0", self.name, sets.join(", "))
+    }
+
+    /// Empties it for the next group.
     pub(super) fn empty(&self) -> String {
         format!("TRUNCATE TABLE {}", self.name)
     }

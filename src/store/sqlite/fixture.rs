@@ -192,6 +192,7 @@ pub(super) fn evidence(customers: &[&str]) -> Evidence {
         prior_bits: -16.6,
         rules: vec![crate::model::RuleHit { rule: "same-email".into(), customers: 1, set_aside: Some("shared".into()) }],
         cuts: vec![crate::model::BlockCut { rule: "surname".into(), size: 9_999 }],
+        held: None,
         mapping: sha("mapping"),
         model: sha("model"),
         lookups: sha("lookups"),

@@ -40,10 +40,11 @@ use super::lock::FolderLock;
 use super::ring::KeyRing;
 use super::{
     CustomersStep, DecideStep, DropStep, Due, EndpointState, IdentityRow, IdentityWork, IntakeBatch, IntakeOutcome, KnownCustomers, Letter,
-    LetterId, LetterOutcome, OutboxRow, ReceiptBatch, ReplayStep, SendBatch, Spent, Store, StoreError, StoredProfile, Totals,
+    LetterId, LetterOutcome, LinkedAccount, OutboxRow, ReceiptBatch, ReplayStep, SendBatch, Spent, Store, StoreError, StoredProfile,
+    Totals,
 };
 use crate::audit::{HashKey, MasterKey};
-use crate::model::{DeliveryId, Digest, Intended, TargetId, Timestamp};
+use crate::model::{CustomerId, DeliveryId, Digest, Intended, TargetId, Timestamp};
 use error::InDatabase;
 use readers::Readers;
 use rusqlite::{Connection, OptionalExtension};
@@ -273,6 +274,11 @@ impl Store for SqliteStore {
 
     async fn customers(&self, step: CustomersStep) -> Result<(), StoreError> {
         self.inner.writer.run(move |tx| customers::write(tx, &step)).await
+    }
+
+    async fn linked_to(&self, customers: Vec<CustomerId>) -> Result<Vec<LinkedAccount>, StoreError> {
+        let ring = self.inner.ring.clone();
+        self.inner.readers.read(move |conn| work::read_linked(conn, &customers), move |found| work::open_linked(&ring, found)).await
     }
 
     async fn profiles(&self, after: Option<IdentityRow>, limit: usize) -> Result<Vec<StoredProfile>, StoreError> {

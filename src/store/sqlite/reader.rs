@@ -15,8 +15,8 @@ use crate::model::{
 };
 use crate::store::ring::KeyRing;
 use crate::store::{
-    CurrentDecision, EndpointState, IdentityRow, Letter, LetterFilter, LetterId, LetterRow, OutboxRow, Spent, StoreError, StoredProfile,
-    Totals,
+    CurrentDecision, EndpointState, IdentityRow, Letter, LetterFilter, LetterId, LetterRow, LinkedAccount, OutboxRow, Spent, StoreError,
+    StoredProfile, Totals,
 };
 use rusqlite::{OptionalExtension, Row};
 use std::collections::BTreeMap;
@@ -335,6 +335,15 @@ impl SqliteReader {
     pub fn profiles(&self, after: Option<IdentityRow>, limit: usize) -> Result<Vec<StoredProfile>, StoreError> {
         let raw = self.readers.read_here(|conn| work::read_profiles(conn, after, page(limit)))?;
         work::open_profiles(&self.ring, raw)
+    }
+
+    /// The accounts that are linked to these customers.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn linked_to(&self, customers: &[CustomerId]) -> Result<Vec<LinkedAccount>, StoreError> {
+        let raw = self.readers.read_here(|conn| work::read_linked(conn, customers))?;
+        work::open_linked(&self.ring, raw)
     }
 
     /// Lines that stand aside, oldest first, after this number.

@@ -8,7 +8,9 @@ use super::outbox::DELIVERY_BINDING;
 use crate::audit::{Binding, Sealed};
 use crate::model::{ActivityState, CustomerId, Digest, IdentityId, OperationId, Outcome, Profile, TargetId};
 use crate::store::ring::KeyRing;
-use crate::store::{ActivityRow, CurrentDecision, IdentityRow, IdentityWork, StoreError, StoredActivity, StoredProfile, WrittenRecord};
+use crate::store::{
+    ActivityRow, CurrentDecision, IdentityRow, IdentityWork, LinkedAccount, StoreError, StoredActivity, StoredProfile, WrittenRecord,
+};
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -277,6 +279,55 @@ fn open_one(ring: &KeyRing, raw: RawWork) -> Result<IdentityWork, StoreError> {
     })
 }
 
+/// Accounts of one customer that are told: whoever has more is held back for a person by any rule that looks at them.
+const MAX_ACCOUNTS: i64 = 64;
+
+/// An account that is linked to a customer, as read.
+pub(super) struct RawLinked {
+    row: i64,
+    customer: CustomerId,
+    network: String,
+    account: String,
+    profile: SealedProfile,
+}
+
+/// Reads the accounts that are linked to these customers, by customer, then row.
+pub(super) fn read_linked(conn: &Connection, customers: &[CustomerId]) -> Result<Vec<RawLinked>, StoreError> {
+    let mut statement = conn
+        .prepare_cached(&format!(
+            "SELECT i.id, i.network, i.account, i.hash, i.profile_as_of, i.profile FROM link l JOIN identity i ON i.id = l.identity
+             WHERE l.customer = ?1 AND l.ended IS NULL AND i.account IS NOT NULL ORDER BY i.id LIMIT {MAX_ACCOUNTS}"
+        ))
+        .said()?;
+    let mut found = Vec::new();
+    for customer in customers {
+        let rows = statement
+            .query_map([customer.as_str()], |row| {
+                Ok(RawLinked {
+                    row: row.get(0)?,
+                    customer: customer.clone(),
+                    network: row.get(1)?,
+                    account: row.get(2)?,
+                    profile: SealedProfile::at(row, 3)?,
+                })
+            })
+            .said()?;
+        for linked in rows {
+            found.push(linked.said()?);
+        }
+    }
+    Ok(found)
+}
+
+/// Opens them.
+pub(super) fn open_linked(ring: &KeyRing, found: Vec<RawLinked>) -> Result<Vec<LinkedAccount>, StoreError> {
+    let open = |raw: RawLinked| {
+        let profile = raw.profile.open(ring)?;
+        Ok(LinkedAccount { row: IdentityRow(raw.row), customer: raw.customer, id: identity_id(&raw.network, &raw.account)?, profile })
+    };
+    found.into_iter().map(open).collect()
+}
+
 /// A stored profile as read.
 pub(super) struct RawProfile {
     row: i64,
@@ -285,15 +336,18 @@ pub(super) struct RawProfile {
     profile: SealedProfile,
     candidates: Option<String>,
     linked: Option<String>,
+    decided: Option<(RawDecision, Vec<u8>)>,
 }
 
 /// Reads a page of profiles.
 pub(super) fn read_profiles(conn: &Connection, after: Option<IdentityRow>, limit: i64) -> Result<Vec<RawProfile>, StoreError> {
-    conn.prepare_cached(
-        "SELECT i.id, i.network, i.account, i.hash, i.profile_as_of, i.profile, d.candidates, CASE d.outcome WHEN ?3 THEN d.customer END
+    conn.prepare_cached(&format!(
+        "SELECT i.id, i.network, i.account, i.hash, i.profile_as_of, i.profile, d.candidates, CASE d.outcome WHEN ?3 THEN d.customer END,
+                d.mapping, d.{}
          FROM identity i LEFT JOIN decision d ON d.identity = i.id AND d.current = 1
          WHERE i.id > ?1 AND i.account IS NOT NULL AND i.profile IS NOT NULL ORDER BY i.id LIMIT ?2",
-    )
+        CURRENT_COLUMNS.replace(", ", ", d.")
+    ))
     .said()?
     .query_map((after.map_or(0, |row| row.0), limit, Outcome::Linked.number()), |row| {
         Ok(RawProfile {
@@ -303,6 +357,10 @@ pub(super) fn read_profiles(conn: &Connection, after: Option<IdentityRow>, limit
             profile: SealedProfile::at(row, 3)?,
             candidates: row.get(6)?,
             linked: row.get(7)?,
+            decided: match row.get::<_, Option<Vec<u8>>>(8)? {
+                Some(mapping) => Some((RawDecision::at(row, 9)?, mapping)),
+                None => None,
+            },
         })
     })
     .said()?
@@ -329,6 +387,10 @@ pub(super) fn open_profiles(ring: &KeyRing, page: Vec<RawProfile>) -> Result<Vec
                 profile,
                 candidates: candidates.into_iter().map(|id| CustomerId(id.into())).collect(),
                 linked: raw.linked.map(|id| CustomerId(id.into())),
+                decided: match raw.decided {
+                    Some((decision, mapping)) => Some((decision.decision()?, digest(&mapping)?)),
+                    None => None,
+                },
             })
         })
         .collect()

@@ -70,7 +70,12 @@ pub fn sunset(file: &TargetFile, today: Date) -> Option<Diagnostic> {
     } else {
         format!("the vendor switches this service off on {day}, in {left} days")
     };
-    Some(Diagnostic::warning(SUNSET, tree.place(node.span), message, "plan the move to what the vendor offers instead, or correct `sunset`"))
+    Some(Diagnostic::warning(
+        SUNSET,
+        tree.place(node.span),
+        message,
+        "plan the move to what the vendor offers instead, or correct `sunset`",
+    ))
 }
 
 struct Checker<'a> {
@@ -138,7 +143,9 @@ impl Checker<'_> {
             self.answer_path(call, call.proof.as_ref(), at, "proof");
             let carries = |field: &TargetField| call.fields.as_ref().is_none_or(|only| only.contains(&field.name));
             if matches!(what, "call" | "create" | "update" | "batch" | "blank") {
-                for ((field, place), declared) in operation.fields.iter().zip(&soap.places).zip(node.get("fields").map(Node::entries).unwrap_or_default()) {
+                for ((field, place), declared) in
+                    operation.fields.iter().zip(&soap.places).zip(node.get("fields").map(Node::entries).unwrap_or_default())
+                {
                     if carries(field) && !(what == "blank" && call.fields.is_none() && !operation.record_key.contains(&field.name)) {
                         self.field(call, field, place, declared);
                     }
@@ -229,7 +236,11 @@ impl Checker<'_> {
         for block in &blocks.children {
             let node_of = convert::header(operation, block);
             if let Err(refusal) = soap::header(operation, &node_of, uncarried(self.service.characters)) {
-                let place = if call.headers.is_empty() { self.tree.get("soap").and_then(|n| n.get("every_call")).map_or(node.span, |n| n.span) } else { span_of(node, "headers") };
+                let place = if call.headers.is_empty() {
+                    self.tree.get("soap").and_then(|n| n.get("every_call")).map_or(node.span, |n| n.span)
+                } else {
+                    span_of(node, "headers")
+                };
                 complaints.push((self.tree.place(place), Complaint::Header(refusal)));
             }
         }
@@ -249,13 +260,7 @@ impl Checker<'_> {
     }
 
     /// Whether a field fits the element that it stands in.
-    fn field(
-        &mut self,
-        call: &Call,
-        field: &TargetField,
-        place: &crate::declare::connector::soap::FieldPlace,
-        declared: &yaml::Entry,
-    ) {
+    fn field(&mut self, call: &Call, field: &TargetField, place: &crate::declare::connector::soap::FieldPlace, declared: &yaml::Entry) {
         let Some(operation) = self.found(call) else { return };
         let Some(start) = convert::start(&operation) else { return };
         let whole = if place.from_top { place.path.clone() } else { call.record.then(&place.path) };
@@ -361,7 +366,8 @@ impl Checker<'_> {
         };
         if let Err(why) = schemas.check(kind, &sample) {
             let form = if form.is_some() { ", in its form," } else { "" };
-            let message = format!("`{}` is `{}`{form} and does not fit the element's type `{described}`: {why}", field.name, field.kind.name());
+            let message =
+                format!("`{}` is `{}`{form} and does not fit the element's type `{described}`: {why}", field.name, field.kind.name());
             self.error(place, message, "write the `type` that fits, or a `form`".to_owned());
         }
     }
@@ -389,7 +395,10 @@ impl Checker<'_> {
         if let Err(refusal) = self.rendered(&found, operation, soap, call, &always)
             && is_lack(&refusal.reason)
         {
-            let message = format!("`{}` in the request of `{}` must be there, and the field that fills it may be empty", refusal.path, call.operation);
+            let message = format!(
+                "`{}` in the request of `{}` must be there, and the field that fills it may be empty",
+                refusal.path, call.operation
+            );
             let remedy = "write `required: true` at that field: a delivery without it is then parked by its name".to_owned();
             self.warning(self.place(span_of(node, "operation")), message, remedy);
         }
@@ -423,7 +432,8 @@ impl Checker<'_> {
         };
         let values = |slot: &Slot| Some(slot_sample(slot));
         let top = ElementPath::default();
-        let takes = |placed: &&Placed| start.zip(placed.path.first()).is_some_and(|(start, name)| declared::child(schemas, start, name).is_some());
+        let takes =
+            |placed: &&Placed| start.zip(placed.path.first()).is_some_and(|(start, name)| declared::child(schemas, start, name).is_some());
         let fixed: Vec<Placed> = self.service.every_value.iter().filter(takes).chain(&call.values).map(|p| sampled(p, &top)).collect();
         let each: Vec<Placed> = call.each.iter().map(|p| sampled(p, &call.record)).collect();
         drop(fill::placed(&mut root, &fixed, &values));
@@ -475,7 +485,9 @@ fn slot_sample(slot: &Slot) -> Value {
         // As long as they are: SHA-256 in hex.
         Slot::Key | Slot::IdempotencyKey => Value::Text("0".repeat(64).into()),
         Slot::Keys => Value::Text(format!("'{}'", "0".repeat(64)).into()),
-        _ => Value::Text("a".into()),
+        Slot::Field(_) | Slot::Found | Slot::New | Slot::Session | Slot::User | Slot::Password | Slot::After | Slot::PageToken => {
+            Value::Text("a".into())
+        }
     }
 }
 
@@ -489,7 +501,8 @@ fn fixed_fits(schemas: &Schemas, inside: Inside, text: &str) -> Result<(), Strin
     match &schemas.kind(kind).kind {
         Kind::Simple(simple) => schemas.check(kind, text).map(drop).map_err(|why| match &simple.facets.enumeration {
             Some(words) => {
-                let near = crate::diagnose::nearest(text, words.iter().map(|w| &**w)).map_or_else(String::new, |w| format!("; did you mean `{w}`?"));
+                let near = crate::diagnose::nearest(text, words.iter().map(|w| &**w))
+                    .map_or_else(String::new, |w| format!("; did you mean `{w}`?"));
                 format!("`{text}` can't stand there: {why}{near}")
             }
             None => format!("`{text}` can't stand there: {why}"),
@@ -518,9 +531,10 @@ impl Complaint {
             Self::Answer(unknown) => (format!("the WSDL has no `{}` in this answer", unknown.at), remedy(&unknown)),
             Self::Fixed(why) => (why, "write a value that the WSDL takes".to_owned()),
             Self::NoType(name) => (format!("the WSDL has no type `{name}`"), "correct the name, or its prefix".to_owned()),
-            Self::Header(refusal) => {
-                (format!("the header `{}`: {}", refusal.path, refusal.reason), "name a header that the WSDL declares for this operation, and its elements".to_owned())
-            }
+            Self::Header(refusal) => (
+                format!("the header `{}`: {}", refusal.path, refusal.reason),
+                "name a header that the WSDL declares for this operation, and its elements".to_owned(),
+            ),
         }
     }
 }

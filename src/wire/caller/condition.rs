@@ -37,7 +37,9 @@ pub fn fits(when: &Condition, heard: Heard<'_>) -> bool {
     let fault = when.fault.is_empty()
         || heard.fault.is_some_and(|fault| when.fault.iter().any(|named| **named == *"any" || is_code(&fault.code_written, named)));
     let subcode = when.subcode.is_empty()
-        || heard.fault.is_some_and(|fault| fault.subcodes.iter().any(|code| when.subcode.iter().any(|named| is_code(&code.local, plain(named)))));
+        || heard
+            .fault
+            .is_some_and(|fault| fault.subcodes.iter().any(|code| when.subcode.iter().any(|named| is_code(&code.local, plain(named)))));
     let detail = || {
         when.detail.is_empty()
             || heard
@@ -45,8 +47,7 @@ pub fn fits(when: &Condition, heard: Heard<'_>) -> bool {
                 .and_then(|fault| fault.detail.as_ref())
                 .is_some_and(|detail| when.detail.iter().all(|expected| holds(detail, expected)))
     };
-    let answer =
-        || when.answer.is_empty() || heard.body.is_some_and(|body| when.answer.iter().all(|expected| holds(body, expected)));
+    let answer = || when.answer.is_empty() || heard.body.is_some_and(|body| when.answer.iter().all(|expected| holds(body, expected)));
     status && fault && subcode && detail() && answer() && says(&when.says, heard)
 }
 

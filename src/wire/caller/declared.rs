@@ -122,7 +122,9 @@ fn names_within(schemas: &Schemas, at: &Particle, into: &mut Vec<Arc<str>>, dept
             into.extend(all.filter(|declared| !declared.is_abstract).map(|declared| declared.name.local.clone()));
         }
         Term::Sequence(inner) | Term::Choice(inner) | Term::All(inner) if depth > 0 => {
-            inner.iter().for_each(|particle| names_within(schemas, particle, into, depth - 1));
+            for particle in inner {
+                names_within(schemas, particle, into, depth - 1);
+            }
         }
         Term::Sequence(_) | Term::Choice(_) | Term::All(_) | Term::Any(_) => {}
     }

@@ -24,7 +24,17 @@ impl Refused {
         let code = match refusal.reason {
             Reason::NotOfType(_) | Reason::WrongKind(_) | Reason::Uncarried(_) | Reason::NotNillable | Reason::Fixed => "KITH-D062",
             Reason::Missing | Reason::MissingChoice(_) | Reason::TooFew { .. } => "KITH-D006",
-            _ => "KITH-D020",
+            Reason::UnknownElement(_)
+            | Reason::UnknownAttribute(_)
+            | Reason::Choice(_)
+            | Reason::TooMany(_)
+            | Reason::NoValue
+            | Reason::NoElements
+            | Reason::Abstract(_)
+            | Reason::UnknownType(_)
+            | Reason::NotDerived
+            | Reason::NotUnderstood(_)
+            | Reason::TooDeep(_) => "KITH-D020",
         };
         Self { code: Code(code), message: format!("{place} in the request: {}", refusal.reason).into() }
     }

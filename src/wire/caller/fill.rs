@@ -144,7 +144,7 @@ pub fn field(into: &mut Part, place: &FieldPlace, content: Content) -> Result<()
     let bad = || FillError::Path(place.path.to_string());
     let content = match content {
         Content::Value(value, _) => Content::Value(value, place.form.clone()),
-        other => other,
+        other @ (Content::None | Content::Emptied | Content::Nil) => other,
     };
     if place.inner.is_here() && place.beside.is_empty() && place.type_name.is_none() {
         return if into.place(&place.path, content) { Ok(()) } else { Err(bad()) };
@@ -222,7 +222,7 @@ mod tests {
             let parts: Vec<&str> = made.split('-').collect();
             prop_assert_eq!(parts.iter().map(|p| p.len()).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
             prop_assert!(parts[2].starts_with('8') && parts[3].starts_with(['8', '9', 'a', 'b']));
-            prop_assert_eq!(&made[..8], &key[..8]);
+            prop_assert_eq!(made.get(..8), key.get(..8));
         }
 
         #[test]
@@ -231,7 +231,7 @@ mod tests {
                 let template = Template::parse(&format!("'{{X:{filter}}}'")).unwrap();
                 let found = value(&template, &|_| Some(Value::Text(format!("a{text}").into()))).unwrap();
                 let written = found.and_then(|v| v.as_text().map(str::to_owned)).unwrap();
-                let mut chars = written[1..written.len() - 1].chars();
+                let mut chars = written.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')).unwrap().chars();
                 while let Some(c) = chars.next() {
                     match c {
                         '\\' => prop_assert!(chars.next().is_some_and(|next| next == '\\' || (filter == "soql" && next == '\''))),

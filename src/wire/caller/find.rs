@@ -46,7 +46,11 @@ pub fn all<'a>(from: &'a Element, path: &ElementPath) -> Vec<Found<'a>> {
             Step::Element(name, select) => (name, select),
             Step::Attribute(name) => {
                 let value = |element: &'a Element| {
-                    element.attributes.iter().find(|attribute| is(&attribute.name, name)).map(|attribute| Found::Attribute(&attribute.value))
+                    element
+                        .attributes
+                        .iter()
+                        .find(|attribute| is(&attribute.name, name))
+                        .map(|attribute| Found::Attribute(&attribute.value))
                 };
                 return here.into_iter().filter_map(value).collect();
             }

@@ -74,7 +74,7 @@ impl Caller {
         slot.generation += 1;
         let opened = Opened { token: Some(token), address, generation: slot.generation };
         // A tenth ahead, so that none runs out on its way.
-        let renewed_at = login.lasts.and_then(|lasts| asked.checked_add(lasts - lasts / 10));
+        let renewed_at = login.lasts.and_then(|lasts| asked.checked_add(lasts.saturating_sub(lasts / 10)));
         slot.session = Some(Held { opened: opened.clone(), renewed_at, accepted: false });
         Ok(opened)
     }
@@ -96,7 +96,11 @@ impl Caller {
         }
         let accepted = held.accepted;
         slot.session = None;
-        if accepted { Ok(()) } else { Err(SessionError::unavailable(NO_SESSION, "the service does not take a session that was made for it just now")) }
+        if accepted {
+            Ok(())
+        } else {
+            Err(SessionError::unavailable(NO_SESSION, "the service does not take a session that was made for it just now"))
+        }
     }
 
     /// Logs in again; a session that was renewed meanwhile is as good.
@@ -114,12 +118,22 @@ impl Caller {
     ///
     /// # Errors
     /// It can't be made.
-    pub(super) async fn login_envelope(&self, login: &SessionLogin) -> Result<Envelope, CallError> {
+    pub(super) fn login_envelope(&self, login: &SessionLogin) -> Result<Envelope, CallError> {
         let (user, password) = self.user_and_password()?;
         let values = |slot: &Slot| match slot {
             Slot::User => Some(Value::Text(user.clone())),
             Slot::Password => Some(Value::Text(password.expose().into())),
-            _ => None,
+            Slot::Field(_)
+            | Slot::Key
+            | Slot::Keys
+            | Slot::IdempotencyKey
+            | Slot::Found
+            | Slot::New
+            | Slot::Session
+            | Slot::PageSize
+            | Slot::Offset
+            | Slot::After
+            | Slot::PageToken => None,
         };
         let mut request = self.draft(&login.call, &Opened::default(), &values, &|_| Ok(()), None, false)?;
         request.authorization = None;
@@ -136,7 +150,7 @@ impl Caller {
     }
 
     async fn log_in(&self, login: &SessionLogin) -> Result<(Secret, Option<String>), CallError> {
-        let envelope = self.login_envelope(login).await.map_err(|error| match error {
+        let envelope = self.login_envelope(login).map_err(|error| match error {
             // No record is to blame for a login that can't be written.
             CallError::Refused(refused) => {
                 CallError::Session(SessionError::unavailable(NO_SESSION, format!("the login can't be written: {refused}")))
@@ -168,7 +182,8 @@ impl Caller {
     ) -> Result<Option<String>, CallError> {
         let Some(text) = answered.heard().body.and_then(|body| find::text(body, path)) else { return Ok(None) };
         let text = text.trim();
-        let refuse = |what: &str| CallError::Session(SessionError::unavailable(NO_SESSION, format!("the login leads to an address {what}")));
+        let refuse =
+            |what: &str| CallError::Session(SessionError::unavailable(NO_SESSION, format!("the login leads to an address {what}")));
         let (scheme, rest) = text.split_once("://").ok_or_else(|| refuse("that is none"))?;
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default().to_ascii_lowercase();
         if host.contains('@') || host.is_empty() || text.chars().any(|c| !c.is_ascii_graphic()) {
@@ -209,7 +224,19 @@ fn token(login: &SessionLogin, answered: &Answered) -> Result<Secret, SessionErr
             let code = shown(&fault.code_written).map_or_else(String::new, |code| format!(" ({code})"));
             Err(none(format!("the service refuses the login with a fault{code}")))
         }
-        _ if (500..600).contains(&status) => Err(SessionError::unavailable("KITH-D018", format!("HTTP {status}: the login gets no answer now"))),
-        _ => Err(none(format!("HTTP {status}: the login is answered with something that is no SOAP"))),
+        _ if (500..600).contains(&status) => {
+            Err(SessionError::unavailable("KITH-D018", format!("HTTP {status}: the login gets no answer now")))
+        }
+        Reading::Answer(_)
+        | Reading::Empty
+        | Reading::Html { .. }
+        | Reading::Text
+        | Reading::CutOff
+        | Reading::NotAnEnvelope(_)
+        | Reading::UnknownVersion(_)
+        | Reading::Broken(_)
+        | Reading::Malformed(_)
+        | Reading::TooLarge(_)
+        | Reading::Parts => Err(none(format!("HTTP {status}: the login is answered with something that is no SOAP"))),
     }
 }

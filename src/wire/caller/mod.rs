@@ -29,7 +29,7 @@ use super::wsdl::{self, Contract, OperationRef, Version};
 use super::xml::{Limits, Name, Tree, Uncarried};
 use crate::declare::config::{Auth, Secret, ServiceSpec};
 use crate::declare::connector::TargetFile;
-use crate::declare::connector::soap::{BadCharacters, Call, Placed, Slot, SoapService, SoapVersion};
+use crate::declare::connector::soap::{BadCharacters, Call, ElementPath, Placed, Slot, SoapService, SoapVersion};
 use crate::diagnose::Problems;
 use jiff::{SignedDuration, Timestamp};
 use login::LoginSlot;
@@ -101,7 +101,16 @@ impl Answered {
         let reading = soap::read(&reply.body, reply.header("content-type"));
         let text = match &reading {
             Reading::Answer(_) | Reading::Fault(_) => None,
-            _ => Some(String::from_utf8_lossy(reply.body.get(..SEARCHED).unwrap_or(&reply.body)).into_owned()),
+            Reading::Empty
+            | Reading::Html { .. }
+            | Reading::Text
+            | Reading::CutOff
+            | Reading::NotAnEnvelope(_)
+            | Reading::UnknownVersion(_)
+            | Reading::Broken(_)
+            | Reading::Malformed(_)
+            | Reading::TooLarge(_)
+            | Reading::Parts => Some(String::from_utf8_lossy(reply.body.get(..SEARCHED).unwrap_or(&reply.body)).into_owned()),
         };
         Self { reply, reading, text }
     }
@@ -111,7 +120,16 @@ impl Answered {
         let (fault, body) = match &self.reading {
             Reading::Fault(fault) => (Some(fault), None),
             Reading::Answer(answer) => (None, answer.first()),
-            _ => (None, None),
+            Reading::Empty
+            | Reading::Html { .. }
+            | Reading::Text
+            | Reading::CutOff
+            | Reading::NotAnEnvelope(_)
+            | Reading::UnknownVersion(_)
+            | Reading::Broken(_)
+            | Reading::Malformed(_)
+            | Reading::TooLarge(_)
+            | Reading::Parts => (None, None),
         };
         Heard { status: Some(self.reply.status), fault, body, text: self.text.as_deref() }
     }
@@ -143,9 +161,9 @@ pub fn operation<'c>(contract: &'c Contract, service: &SoapService, name: &str) 
     if service.port.is_none()
         && let Some(version) = wanted
     {
-        let services = contract.services.iter().filter(|s| service.service.as_ref().is_none_or(|named| *s.name == **named));
+        let mut services = contract.services.iter().filter(|s| service.service.as_ref().is_none_or(|named| *s.name == **named));
         let port = |s: &'c wsdl::Service| s.ports.iter().find(|p| p.version == version && p.operations.iter().any(|o| *o.name == *name));
-        if let Some((found, port)) = services.filter_map(|s| port(s).map(|p| (s, p))).next() {
+        if let Some((found, port)) = services.find_map(|s| port(s).map(|p| (s, p))) {
             return contract.find(Some(&found.name), Some(&port.name), name);
         }
     }
@@ -196,6 +214,22 @@ impl Caller {
         let contract = Arc::new(contract);
         *slot = Some(contract.clone());
         Ok(contract)
+    }
+
+    /// The names that the contract declares for what stands at a path of an operation's answer; none where it leaves them open.
+    ///
+    /// # Errors
+    /// The WSDL can't be read.
+    pub fn answer_names(&self, operation_name: &str, path: &ElementPath) -> Result<Vec<Arc<str>>, CallError> {
+        let contract = self.contract()?;
+        let operation = operation(&contract, &self.service, operation_name)?;
+        let Some(Ok(output)) = &operation.operation.output else { return Ok(Vec::new()) };
+        let [root] = output.roots.as_slice() else { return Ok(Vec::new()) };
+        let Some(root) = contract.schemas.element(*root) else { return Ok(Vec::new()) };
+        Ok(match declared::at(&contract.schemas, root.kind, path, &|_| None) {
+            Ok(declared::Inside::Element(found)) => declared::names(&contract.schemas, found.kind),
+            Ok(declared::Inside::Attribute(_) | declared::Inside::Open) | Err(_) => Vec::new(),
+        })
     }
 
     /// Where calls go.
@@ -256,7 +290,18 @@ impl Caller {
         let operation = operation(&contract, &self.service, &call.operation)?;
         let with_session = |slot: &Slot| match slot {
             Slot::Session => opened.token.as_ref().map(|token| token.expose().into()),
-            other => values(other),
+            other @ (Slot::Field(_)
+            | Slot::Key
+            | Slot::Keys
+            | Slot::IdempotencyKey
+            | Slot::Found
+            | Slot::New
+            | Slot::User
+            | Slot::Password
+            | Slot::PageSize
+            | Slot::Offset
+            | Slot::After
+            | Slot::PageToken) => values(other),
         };
         let mut body = Part::root();
         if every {
@@ -284,7 +329,8 @@ impl Caller {
         }
         let body = convert::body(&operation, &body);
         let rendered = soap::Request { operation, headers, body, uncarried }.render().map_err(|refusal| Refused::of(&refusal))?;
-        let mut headers = vec![("content-type".to_owned(), rendered.content_type), ("accept".to_owned(), accept(operation.port.version).to_owned())];
+        let mut headers =
+            vec![("content-type".to_owned(), rendered.content_type), ("accept".to_owned(), accept(operation.port.version).to_owned())];
         headers.extend(rendered.soap_action.map(|action| ("soapaction".to_owned(), action)));
         headers.extend(self.service.http_headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.to_string())));
         let url = opened.address.clone().unwrap_or_else(|| self.address());

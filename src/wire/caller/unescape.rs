@@ -1,4 +1,4 @@
-//! Texts that come back HTML-escaped (SuiteCRM stores them so). Pure.
+//! Texts that come back HTML-escaped (`SuiteCRM` stores them so). Pure.
 
 use std::borrow::Cow;
 
@@ -15,15 +15,12 @@ pub fn html(text: &str) -> Cow<'_, str> {
     while let Some((before, after)) = rest.split_once('&') {
         out.push_str(before);
         let named = after.split_once(';').filter(|(name, _)| name.len() < LONGEST).and_then(|(name, behind)| Some((meant(name)?, behind)));
-        match named {
-            Some((character, behind)) => {
-                out.push(character);
-                rest = behind;
-            }
-            None => {
-                out.push('&');
-                rest = after;
-            }
+        if let Some((character, behind)) = named {
+            out.push(character);
+            rest = behind;
+        } else {
+            out.push('&');
+            rest = after;
         }
     }
     out.push_str(rest);

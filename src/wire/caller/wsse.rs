@@ -1,4 +1,4 @@
-//! WS-Security UsernameToken 1.0 (OASIS, March 2004): the header that carries user and password, as text or as a digest.
+//! WS-Security `UsernameToken` 1.0 (OASIS, March 2004): the header that carries user and password, as text or as a digest.
 
 use crate::wire::xml::{Name, Tree};
 use base64::Engine as _;
@@ -73,7 +73,9 @@ impl Token<'_> {
         if let Some(life) = self.expires {
             let until = self.created.checked_add(life).unwrap_or(self.created);
             header = header.child(
-                Tree::new(wsu("Timestamp")).child(Tree::new(wsu("Created")).text(created)).child(Tree::new(wsu("Expires")).text(moment(until))),
+                Tree::new(wsu("Timestamp"))
+                    .child(Tree::new(wsu("Created")).text(created))
+                    .child(Tree::new(wsu("Expires")).text(moment(until))),
             );
         }
         header.child(token)
@@ -97,7 +99,10 @@ mod tests {
             expires: Some(Duration::from_mins(5)),
         };
         let text = Writer::with(&[("wsse", WSSE), ("wsu", WSU)]).write(&token.header(Name::new("urn:e", "mustUnderstand")));
-        assert!(text.contains("<wsu:Created>2026-11-27T10:00:00.250Z</wsu:Created><wsu:Expires>2026-11-27T10:05:00.250Z</wsu:Expires>"), "{text}");
+        assert!(
+            text.contains("<wsu:Created>2026-11-27T10:00:00.250Z</wsu:Created><wsu:Expires>2026-11-27T10:05:00.250Z</wsu:Expires>"),
+            "{text}"
+        );
         assert!(text.contains("#PasswordDigest\">sdDVFR7zd7BnOH53y74idNFknCI=</wsse:Password>"), "{text}");
         assert!(text.contains(">AAECAwQFBgcICQoLDA0ODw==</wsse:Nonce>"), "{text}");
         assert!(!text.contains("s3cret"), "{text}");

@@ -35,6 +35,30 @@ pub fn text(text: impl Into<String>) -> Cell {
     ColumnData::String(Some(Cow::Owned(text.into())))
 }
 
+/// Whether a bulk load of tiberius 0.13 can't carry it: more than 65,535 bytes on the wire, as UTF-16 or in a code page (UTF-8 is the widest).
+pub fn is_beyond_bulk(cell: &Cell) -> bool {
+    match cell {
+        // There are no more units than bytes of UTF-8: the short ones need no counting.
+        ColumnData::String(Some(text)) => {
+            text.len() > LONGEST_BULK || (text.len() > LONGEST_BULK / 2 && text.encode_utf16().count() > LONGEST_BULK / 2)
+        }
+        ColumnData::Binary(Some(bytes)) => bytes.len() > LONGEST_BULK,
+        _ => false,
+    }
+}
+
+/// The bytes that a cell holds; those of numbers and times are not counted.
+pub fn length(cell: &Cell) -> usize {
+    match cell {
+        ColumnData::String(Some(text)) => text.len(),
+        ColumnData::Binary(Some(bytes)) => bytes.len(),
+        _ => 0,
+    }
+}
+
+/// Bytes of one value in a bulk load of tiberius 0.13, whatever the column takes.
+const LONGEST_BULK: usize = 65_535;
+
 /// The first row of the first result.
 pub fn first_row(answered: &[Answered]) -> Option<&Row> {
     answered.first()?.rows.first()

@@ -109,8 +109,8 @@ impl Column {
         quoted(&self.name)
     }
 
-    /// Its declaration in a stage table. `tempdb` may have another collation than the database: comparing the two would be an error.
-    pub fn staged_declaration(&self, stage_collation: Option<&str>) -> String {
+    /// Its type in a stage table. `tempdb` may have another collation than the database: comparing the two would be an error.
+    pub fn staged_type(&self, stage_collation: Option<&str>) -> String {
         let collate = match (&self.collation, self.sql_type) {
             (Some(collation), SqlType::VarChar { .. } | SqlType::NVarChar { .. })
                 if stage_collation.is_some_and(|stage| !stage.eq_ignore_ascii_case(collation)) && is_plain(collation) =>
@@ -119,7 +119,7 @@ impl Column {
             }
             _ => String::new(),
         };
-        format!("{} {}{collate} NULL", self.sql_name(), self.sql_type.staged().sql())
+        format!("{}{collate} NULL", self.sql_type.staged().sql())
     }
 
     /// Its staged value as the column's own type. An index on the column is used only where both sides have one type.
@@ -251,7 +251,7 @@ impl Column {
                 let units = || text.encode_utf16().count();
                 let surely = match length {
                     Length::Most(most) => usize::from(most),
-                    Length::Max => LONGEST_BULK / 2,
+                    Length::Max => LONGEST / 2,
                 };
                 if text.len() > surely {
                     fits(units(), length, UNITS)?;
@@ -407,35 +407,6 @@ fn digits(number: Numeric) -> String {
     if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
 }
 
-/// An OUT parameter of a procedure as text, whatever its type.
-pub(super) fn out_text(result: &tiberius::CommandResult, name: &str) -> Option<String> {
-    if let Ok(text) = result.try_return_value::<&str>(name) {
-        return text.map(str::to_owned);
-    }
-    if let Ok(number) = result.try_return_value::<i64>(name) {
-        return number.map(|number| number.to_string());
-    }
-    if let Ok(number) = result.try_return_value::<i32>(name) {
-        return number.map(|number| number.to_string());
-    }
-    if let Ok(number) = result.try_return_value::<i16>(name) {
-        return number.map(|number| number.to_string());
-    }
-    if let Ok(number) = result.try_return_value::<u8>(name) {
-        return number.map(|number| number.to_string());
-    }
-    if let Ok(truth) = result.try_return_value::<bool>(name) {
-        return truth.map(|truth| i32::from(truth).to_string());
-    }
-    if let Ok(uuid) = result.try_return_value::<Uuid>(name) {
-        return uuid.map(|uuid| uuid.to_string());
-    }
-    if let Ok(number) = result.try_return_value::<Numeric>(name) {
-        return number.map(digits);
-    }
-    result.try_return_value::<f64>(name).ok().flatten().map(|number| number.to_string())
-}
-
 fn string(text: String) -> Cell {
     ColumnData::String(Some(Cow::Owned(text)))
 }
@@ -493,14 +464,13 @@ fn padded(value: &Value, text: &str, fixed: bool) -> Value {
 fn fits(has: usize, length: Length, unit: &'static str) -> Result<(), CannotHold> {
     let takes = match length {
         Length::Most(most) => usize::from(most),
-        // The driver's bulk load takes no value above 65,535 bytes, whatever the column takes.
-        Length::Max => LONGEST_BULK / if unit == UNITS { 2 } else { 1 },
+        Length::Max => LONGEST / if unit == UNITS { 2 } else { 1 },
     };
     if has > takes { Err(CannotHold::TooLong { has, takes, unit }) } else { Ok(()) }
 }
 
-/// Bytes of one value in a bulk load of tiberius 0.13.
-const LONGEST_BULK: usize = 65_535;
+/// Bytes of one value of a `max` type: 2³¹ − 1.
+const LONGEST: usize = 2_147_483_647;
 /// What the length of `nvarchar` counts.
 const UNITS: &str = "UTF-16 characters";
 

@@ -64,7 +64,7 @@ fn is_elsewhere(fault: &TdsFault) -> bool {
         TdsFault::Unreachable { .. } => true,
         // The database is a mirror's, is being restored, or is not there.
         TdsFault::Server { number, .. } => matches!(number, 4060 | 911 | 945 | 954 | 976 | 978 | 979 | 982 | 983 | 40613),
-        TdsFault::Tls { .. } | TdsFault::Lost { .. } | TdsFault::NotUnderstood { .. } => false,
+        TdsFault::Tls { .. } | TdsFault::NoTicket { .. } | TdsFault::Lost { .. } | TdsFault::NotUnderstood { .. } => false,
     }
 }
 
@@ -97,6 +97,12 @@ async fn connected(spec: &ServerSpec, address: &ServerAddress, browser: u16) -> 
                 });
             }
             Err(error @ tiberius::error::Error::Server(_)) => return Err(TdsFault::of(&error)),
+            // The driver's own words, where the server has less encryption than was asked for.
+            Err(tiberius::error::Error::Protocol(words)) if words.contains("encryption") => {
+                return Err(TdsFault::Tls { message: format!("{host}:{port} does not encrypt as `encrypt` wants it").into() });
+            }
+            #[cfg(feature = "kerberos")]
+            Err(tiberius::error::Error::Gssapi(words)) => return Err(TdsFault::NoTicket { message: ticket_words(&host, port, &words) }),
             Err(_) => return Err(unreachable(format!("{host}:{port} does not answer as a SQL Server does"))),
         }
     }
@@ -107,6 +113,13 @@ async fn connected(spec: &ServerSpec, address: &ServerAddress, browser: u16) -> 
 fn tls_words(host: &str, words: &str) -> Arc<str> {
     let short: String = words.chars().filter(|c| !c.is_control()).take(200).collect();
     format!("{host}: TLS can't be agreed on: {short}").into()
+}
+
+/// What GSSAPI says: names of realms, files and services, no data.
+#[cfg(feature = "kerberos")]
+fn ticket_words(host: &str, port: u16, words: &str) -> Arc<str> {
+    let short: String = words.chars().filter(|c| !c.is_control()).take(300).collect();
+    format!("there is no Kerberos ticket for MSSQLSvc/{host}:{port}: {short}").into()
 }
 
 /// The addresses of a name, one after the other or all at once.
@@ -190,6 +203,7 @@ fn config(spec: &ServerSpec, host: &str, port: u16) -> Result<Config, TdsFault> 
     config.command_timeout(None);
     config.encryption(match spec.encryption {
         Encryption::Required => EncryptionLevel::Required,
+        Encryption::Strict => EncryptionLevel::Strict,
         Encryption::Login => EncryptionLevel::Off,
         Encryption::Off => EncryptionLevel::NotSupported,
     });
@@ -211,7 +225,9 @@ fn config(spec: &ServerSpec, host: &str, port: u16) -> Result<Config, TdsFault> 
         #[cfg(feature = "kerberos")]
         ServerLogin::Kerberos => AuthMethod::Integrated,
         #[cfg(not(feature = "kerberos"))]
-        ServerLogin::Kerberos => return Err(unreachable("this program was built without the feature `kerberos`")),
+        ServerLogin::Kerberos => {
+            return Err(TdsFault::NoTicket { message: "this program was built without the feature `kerberos`".into() });
+        }
     });
     Ok(config)
 }

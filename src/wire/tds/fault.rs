@@ -18,6 +18,12 @@ pub enum TdsFault {
         /// What is wrong with it.
         message: Arc<str>,
     },
+    /// There is nothing to log in with: no Kerberos ticket, or a program without Kerberos. Nothing was asked yet.
+    #[error("{message}")]
+    NoTicket {
+        /// What is missing.
+        message: Arc<str>,
+    },
     /// The server answers with an error.
     #[error("{}", said(*number, *state, named.as_deref()))]
     Server {
@@ -183,7 +189,7 @@ impl TdsFault {
         match self {
             // From severity 20 on, the server ends the connection itself.
             Self::Server { class, .. } => *class < 20,
-            Self::Unreachable { .. } | Self::Tls { .. } | Self::Lost { .. } | Self::NotUnderstood { .. } => false,
+            Self::Unreachable { .. } | Self::Tls { .. } | Self::NoTicket { .. } | Self::Lost { .. } | Self::NotUnderstood { .. } => false,
         }
     }
 
@@ -191,7 +197,7 @@ impl TdsFault {
     pub const fn number(&self) -> Option<u32> {
         match self {
             Self::Server { number, .. } => Some(*number),
-            Self::Unreachable { .. } | Self::Tls { .. } | Self::Lost { .. } | Self::NotUnderstood { .. } => None,
+            Self::Unreachable { .. } | Self::Tls { .. } | Self::NoTicket { .. } | Self::Lost { .. } | Self::NotUnderstood { .. } => None,
         }
     }
 }

@@ -7,6 +7,7 @@
     reason = "the driver and the server have a variant for every type: what is not named is told in one arm"
 )]
 
+mod call;
 mod catalogue;
 pub mod cell;
 mod column;
@@ -18,10 +19,11 @@ mod sql_type;
 mod temporal;
 
 pub use crate::declare::connector::{ObjectName, quoted, text_literal};
+pub use call::{Called, Parameter, call_statement};
 pub use catalogue::{Procedure, Rights, TableShape, column_named, procedure, stage_collation, table};
 pub use column::{CannotHold, Column, Default, Held, read};
 pub use connect::{connect, connect_asking};
 pub use fault::{Meaning, Policy, TdsFault, meaning};
 pub use query::query_columns;
-pub use session::{Answered, Bulk, Called, Cell, Counted, Parameter, Row, Session};
+pub use session::{Answered, Bulk, Cell, Counted, Row, Session};
 pub use sql_type::{Length, SqlType};

@@ -5,7 +5,7 @@ use super::fault::TdsFault;
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
-use tiberius::{Client, ColumnData, Command, TokenRow};
+use tiberius::{Client, ColumnData, TokenRow};
 use tokio::net::TcpStream;
 use tokio_util::compat::Compat;
 
@@ -26,26 +26,6 @@ pub struct Answered {
 
 /// Rows that each statement of a command touched.
 pub type Counted = Vec<u64>;
-
-/// What a procedure answered.
-#[derive(Debug)]
-pub struct Called {
-    /// Its return code.
-    pub code: i32,
-    /// OUT parameters by name, with the `@`.
-    pub out: Vec<(String, Option<String>)>,
-}
-
-/// A parameter of a procedure.
-#[derive(Debug)]
-pub struct Parameter {
-    /// With the `@`.
-    pub name: String,
-    /// What goes in.
-    pub value: Cell,
-    /// Whether its value comes back.
-    pub out: bool,
-}
 
 /// Rows for a bulk load.
 pub type Bulk = Vec<Row>;
@@ -184,31 +164,6 @@ impl Session {
             self.client = None;
         }
         loaded
-    }
-
-    /// Calls a procedure. OUT parameters come back as text, as the server converts them.
-    ///
-    /// # Errors
-    /// See [`TdsFault`].
-    pub async fn call(&mut self, procedure: &str, parameters: Vec<Parameter>) -> Result<Called, TdsFault> {
-        let wanted: Vec<String> = parameters.iter().filter(|p| p.out).map(|p| p.name.clone()).collect();
-        self.within(async |client| {
-            let mut command = Command::new(procedure);
-            for parameter in parameters {
-                if parameter.out {
-                    command.bind_out_param(parameter.name, parameter.value);
-                } else {
-                    command.bind_param(parameter.name, parameter.value);
-                }
-            }
-            let result = command.exec(client).await?.into_command_result().await?;
-            let out = wanted.into_iter().map(|name| {
-                let value = super::column::out_text(&result, &name);
-                (name, value)
-            });
-            Ok(Called { code: result.return_code().cast_signed(), out: out.collect() })
-        })
-        .await
     }
 }
 

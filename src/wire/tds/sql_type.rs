@@ -169,11 +169,14 @@ impl SqlType {
             Self::Decimal { .. } | Self::Money | Self::SmallMoney => text(41),
             Self::Time { .. } | Self::SmallDateTime => text(20),
             Self::DateTimeOffset { .. } => text(40),
+            // Between 2,001 and 4,000 the driver announces `nvarchar(max)` and sends rows of a limited length: SQL Server refuses that (4816).
+            Self::NVarChar { length: Length::Most(2_001..), .. } | Self::Xml | Self::Other => {
+                Self::NVarChar { length: Length::Max, fixed: false }
+            }
             // Fixed columns pad by themselves.
             Self::VarChar { length, .. } => Self::VarChar { length, fixed: false },
             Self::NVarChar { length, .. } => Self::NVarChar { length, fixed: false },
             Self::VarBinary { length, .. } => Self::VarBinary { length, fixed: false },
-            Self::Xml | Self::Other => Self::NVarChar { length: Length::Max, fixed: false },
             Self::RowVersion => Self::VarBinary { length: Length::Most(8), fixed: false },
             other => other,
         }

@@ -108,7 +108,7 @@ pub fn parse(text: &str, limits: &Limits) -> Result<Element, XmlError> {
     let config = reader.config_mut();
     config.check_end_names = true;
     config.expand_empty_elements = false;
-    let mut building = Building { limits, open: Vec::new(), root: None, elements: 0, texts: HashMap::new() };
+    let mut building = Building { limits, open: Vec::new(), root: None, elements: 0, half: None, texts: HashMap::new() };
     loop {
         let start = offset(reader.buffer_position(), lead);
         let event = reader.read_event().map_err(|error| {
@@ -128,6 +128,25 @@ pub fn parse(text: &str, limits: &Limits) -> Result<Element, XmlError> {
     }
 }
 
+/// The entities that XML predefines (4.6).
+fn predefined(name: &str) -> Option<char> {
+    Some(match name {
+        "lt" => '<',
+        "gt" => '>',
+        "amp" => '&',
+        "apos" => '\'',
+        "quot" => '"',
+        _ => return None,
+    })
+}
+
+/// A character reference that names half of a UTF-16 pair.
+fn surrogate(reference: &str) -> Option<u16> {
+    let digits = reference.strip_prefix('#')?;
+    let number = digits.strip_prefix('x').map_or_else(|| digits.parse().ok(), |hex| u16::from_str_radix(hex, 16).ok())?;
+    (0xD800..=0xDFFF).contains(&number).then_some(number)
+}
+
 fn offset(position: u64, lead: usize) -> usize {
     usize::try_from(position).unwrap_or(usize::MAX).saturating_add(lead)
 }
@@ -137,6 +156,9 @@ struct Building<'a> {
     open: Vec<Element>,
     root: Option<Element>,
     elements: usize,
+    /// The first half of a character that is written as a pair of references, as Axis 1.4 does. XML knows no such references (4.1), and
+    /// they have one meaning only.
+    half: Option<u16>,
     /// Each name and namespace once.
     texts: HashMap<Box<str>, Arc<str>>,
 }
@@ -144,6 +166,10 @@ struct Building<'a> {
 impl Building<'_> {
     /// Takes one event; true at the end.
     fn event(&mut self, event: Event<'_>, tag: (usize, usize)) -> Result<bool, XmlErrorKind> {
+        let half = self.half.take();
+        if half.is_some() && !matches!(event, Event::GeneralRef(_)) {
+            return Err(XmlErrorKind::Entity);
+        }
         match event {
             Event::Start(start) => {
                 let element = self.element(&start, tag)?;
@@ -165,14 +191,16 @@ impl Building<'_> {
                 self.text(&text.xml10_content())?;
             }
             Event::GeneralRef(reference) => {
-                let c = match &*reference {
-                    "lt" => '<',
-                    "gt" => '>',
-                    "amp" => '&',
-                    "apos" => '\'',
-                    "quot" => '"',
-                    _ => reference.resolve_char_ref().ok().flatten().ok_or(XmlErrorKind::Entity)?,
+                let c = match (half, surrogate(&reference)) {
+                    (Some(high), Some(low)) => char::decode_utf16([high, low]).next().and_then(Result::ok),
+                    (None, Some(high @ 0xD800..=0xDBFF)) => {
+                        self.half = Some(high);
+                        return Ok(false);
+                    }
+                    (None, None) => predefined(&reference).or_else(|| reference.resolve_char_ref().ok().flatten()),
+                    (Some(_), None) | (None, Some(_)) => None,
                 };
+                let c = c.ok_or(XmlErrorKind::Entity)?;
                 if self.open.is_empty() {
                     return Err(XmlErrorKind::Malformed("text outside of the root element"));
                 }

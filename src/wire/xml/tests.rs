@@ -32,6 +32,12 @@ fn text_is_what_the_document_means() {
 }
 
 #[test]
+fn a_pair_of_halves_is_one_character() {
+    // So Axis 1.4 writes what is beyond the first plane.
+    assert_eq!(parsed("<a>J&#xD83D;&#xDE00;&#xE9;&#55357;&#56832;</a>").text(), "J\u{1F600}é\u{1F600}");
+}
+
+#[test]
 fn what_must_not_be_read_is_refused() {
     use XmlErrorKind as K;
     for (text, kind) in [
@@ -39,6 +45,10 @@ fn what_must_not_be_read_is_refused() {
         ("<a>&b;</a>", K::Entity),
         ("<a b='&c;'/>", K::Entity),
         ("<a>&#0;</a>", K::Entity),
+        ("<a>&#xD83D;</a>", K::Entity),
+        ("<a>&#xDE00;&#xD83D;</a>", K::Entity),
+        ("<a>&#xD83D;x&#xDE00;</a>", K::Entity),
+        ("<a>&#xD83D;&amp;</a>", K::Entity),
         ("<a>&#1;</a>", K::Character),
         ("<a>\u{1}</a>", K::Character),
         ("<p:a/>", K::Prefix),

@@ -15,6 +15,8 @@ pub enum Node {
     Query(Tokens),
     /// `CREATE`, `ALTER`, `DROP`, `TRUNCATE`.
     Define(Tokens),
+    /// `GRANT`
+    Grant(Tokens),
     InsertBulk(Tokens),
     Declare(Vec<(String, Type, Option<Tokens>)>),
     DeclareTable(String, Tokens),
@@ -81,6 +83,7 @@ const STARTS: &[&str] = &[
     "RETURN",
     "WAITFOR",
     "USE",
+    "GRANT",
     "BREAK",
     "CONTINUE",
 ];
@@ -364,6 +367,7 @@ impl Cutter<'_> {
             "CREATE" | "TRUNCATE" => Node::Define(self.rest(&[])),
             "DROP" => Node::Define(self.rest(&["IF"])),
             "ALTER" => Node::Define(self.rest(&["DROP", "ALTER", "SET"])),
+            "GRANT" => Node::Grant(self.rest(&["SELECT", "INSERT", "UPDATE", "DELETE", "EXECUTE"])),
             "SET" => match self.peek(1) {
                 Some(Token::Word(w)) if w.value.starts_with('@') && self.peek(2) == Some(&Token::Eq) => {
                     let name = w.value.to_lowercase();

@@ -15,7 +15,15 @@ pub struct Browser {
 impl Browser {
     /// Knows one instance.
     pub fn start(instance: &str, tcp_port: u16) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        Self::on(UdpSocket::bind("127.0.0.1:0").unwrap(), instance, tcp_port)
+    }
+
+    /// At the browser's own port, where clients look; `None` where somebody else has it.
+    pub fn at_its_port(instance: &str, tcp_port: u16) -> Option<Self> {
+        Some(Self::on(UdpSocket::bind("127.0.0.1:1434").ok()?, instance, tcp_port))
+    }
+
+    fn on(socket: UdpSocket, instance: &str, tcp_port: u16) -> Self {
         socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         let port = socket.local_addr().unwrap().port();
         let stop = Arc::new(AtomicBool::new(false));

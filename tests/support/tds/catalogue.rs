@@ -2,6 +2,7 @@
 
 use super::error::TdsError;
 use super::types::{SYSTEM_TYPES, Type};
+use super::view_columns::VIEWS;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use std::collections::BTreeMap;
@@ -118,6 +119,7 @@ pub struct Catalogue {
     tables: BTreeMap<(String, String), Arc<TableDef>>,
     schemas: Vec<String>,
     pub procedures: Vec<ProcedureDef>,
+    pub roles: Vec<String>,
     next_id: i64,
 }
 
@@ -127,6 +129,7 @@ impl Default for Catalogue {
             tables: BTreeMap::new(),
             schemas: ["dbo", "guest", "INFORMATION_SCHEMA", "sys"].map(str::to_owned).to_vec(),
             procedures: Vec::new(),
+            roles: vec!["public".to_owned()],
             next_id: 245_575_913,
         }
     }
@@ -176,338 +179,17 @@ impl Catalogue {
         self.schemas.push(name.to_owned());
         Ok(())
     }
+
+    /// # Errors
+    /// 15023 where it is there.
+    pub fn add_role(&mut self, name: &str) -> Result<(), TdsError> {
+        if self.roles.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            return Err(TdsError::new(15_023, 16, 1, format!("User, group, or role '{name}' already exists in the current database.")));
+        }
+        self.roles.push(name.to_owned());
+        Ok(())
+    }
 }
-
-type View = (&'static str, &'static [(&'static str, &'static str)]);
-
-/// Views of the catalogue: name and columns.
-pub const VIEWS: &[View] = &[
-    ("sys.schemas", &[("name", "sysname"), ("schema_id", "int"), ("principal_id", "int")]),
-    (
-        "sys.objects",
-        &[
-            ("name", "sysname"),
-            ("object_id", "int"),
-            ("principal_id", "int"),
-            ("schema_id", "int"),
-            ("parent_object_id", "int"),
-            ("type", "char(2)"),
-            ("type_desc", "nvarchar(60)"),
-            ("create_date", "datetime"),
-            ("modify_date", "datetime"),
-            ("is_ms_shipped", "bit"),
-        ],
-    ),
-    (
-        "sys.tables",
-        &[
-            ("name", "sysname"),
-            ("object_id", "int"),
-            ("schema_id", "int"),
-            ("parent_object_id", "int"),
-            ("type", "char(2)"),
-            ("type_desc", "nvarchar(60)"),
-            ("is_ms_shipped", "bit"),
-            ("temporal_type", "tinyint"),
-            ("is_memory_optimized", "bit"),
-        ],
-    ),
-    (
-        "sys.views",
-        &[
-            ("name", "sysname"),
-            ("object_id", "int"),
-            ("schema_id", "int"),
-            ("type", "char(2)"),
-            ("type_desc", "nvarchar(60)"),
-            ("is_ms_shipped", "bit"),
-        ],
-    ),
-    (
-        "sys.columns",
-        &[
-            ("object_id", "int"),
-            ("name", "sysname"),
-            ("column_id", "int"),
-            ("system_type_id", "tinyint"),
-            ("user_type_id", "int"),
-            ("max_length", "smallint"),
-            ("precision", "tinyint"),
-            ("scale", "tinyint"),
-            ("collation_name", "sysname"),
-            ("is_nullable", "bit"),
-            ("is_ansi_padded", "bit"),
-            ("is_rowguidcol", "bit"),
-            ("is_identity", "bit"),
-            ("is_computed", "bit"),
-            ("default_object_id", "int"),
-            ("generated_always_type", "tinyint"),
-            ("is_hidden", "bit"),
-            ("is_masked", "bit"),
-            ("is_sparse", "bit"),
-            ("is_column_set", "bit"),
-            ("encryption_type", "int"),
-        ],
-    ),
-    (
-        "sys.types",
-        &[
-            ("name", "sysname"),
-            ("system_type_id", "tinyint"),
-            ("user_type_id", "int"),
-            ("schema_id", "int"),
-            ("max_length", "smallint"),
-            ("precision", "tinyint"),
-            ("scale", "tinyint"),
-            ("is_nullable", "bit"),
-            ("is_user_defined", "bit"),
-            ("is_assembly_type", "bit"),
-            ("is_table_type", "bit"),
-        ],
-    ),
-    (
-        "sys.indexes",
-        &[
-            ("object_id", "int"),
-            ("name", "sysname"),
-            ("index_id", "int"),
-            ("type", "tinyint"),
-            ("type_desc", "nvarchar(60)"),
-            ("is_unique", "bit"),
-            ("is_primary_key", "bit"),
-            ("is_unique_constraint", "bit"),
-            ("is_disabled", "bit"),
-            ("has_filter", "bit"),
-            ("filter_definition", "nvarchar(max)"),
-            ("ignore_dup_key", "bit"),
-            ("is_hypothetical", "bit"),
-        ],
-    ),
-    (
-        "sys.index_columns",
-        &[
-            ("object_id", "int"),
-            ("index_id", "int"),
-            ("index_column_id", "int"),
-            ("column_id", "int"),
-            ("key_ordinal", "tinyint"),
-            ("partition_ordinal", "tinyint"),
-            ("is_descending_key", "bit"),
-            ("is_included_column", "bit"),
-        ],
-    ),
-    (
-        "sys.key_constraints",
-        &[
-            ("name", "sysname"),
-            ("object_id", "int"),
-            ("schema_id", "int"),
-            ("parent_object_id", "int"),
-            ("type", "char(2)"),
-            ("type_desc", "nvarchar(60)"),
-            ("unique_index_id", "int"),
-        ],
-    ),
-    (
-        "sys.identity_columns",
-        &[
-            ("object_id", "int"),
-            ("name", "sysname"),
-            ("column_id", "int"),
-            ("seed_value", "bigint"),
-            ("increment_value", "bigint"),
-            ("is_not_for_replication", "bit"),
-        ],
-    ),
-    (
-        "sys.computed_columns",
-        &[("object_id", "int"), ("name", "sysname"), ("column_id", "int"), ("definition", "nvarchar(max)"), ("is_persisted", "bit")],
-    ),
-    (
-        "sys.default_constraints",
-        &[
-            ("name", "sysname"),
-            ("object_id", "int"),
-            ("schema_id", "int"),
-            ("parent_object_id", "int"),
-            ("parent_column_id", "int"),
-            ("definition", "nvarchar(max)"),
-        ],
-    ),
-    (
-        "sys.check_constraints",
-        &[
-            ("name", "sysname"),
-            ("object_id", "int"),
-            ("schema_id", "int"),
-            ("parent_object_id", "int"),
-            ("definition", "nvarchar(max)"),
-            ("is_disabled", "bit"),
-        ],
-    ),
-    (
-        "sys.foreign_keys",
-        &[
-            ("name", "sysname"),
-            ("object_id", "int"),
-            ("schema_id", "int"),
-            ("parent_object_id", "int"),
-            ("referenced_object_id", "int"),
-            ("is_disabled", "bit"),
-        ],
-    ),
-    (
-        "sys.foreign_key_columns",
-        &[
-            ("constraint_object_id", "int"),
-            ("constraint_column_id", "int"),
-            ("parent_object_id", "int"),
-            ("parent_column_id", "int"),
-            ("referenced_object_id", "int"),
-            ("referenced_column_id", "int"),
-        ],
-    ),
-    (
-        "sys.triggers",
-        &[
-            ("name", "sysname"),
-            ("object_id", "int"),
-            ("parent_class", "tinyint"),
-            ("parent_id", "int"),
-            ("is_disabled", "bit"),
-            ("is_instead_of_trigger", "bit"),
-        ],
-    ),
-    (
-        "sys.procedures",
-        &[
-            ("name", "sysname"),
-            ("object_id", "int"),
-            ("schema_id", "int"),
-            ("type", "char(2)"),
-            ("type_desc", "nvarchar(60)"),
-            ("is_ms_shipped", "bit"),
-        ],
-    ),
-    (
-        "sys.parameters",
-        &[
-            ("object_id", "int"),
-            ("name", "sysname"),
-            ("parameter_id", "int"),
-            ("system_type_id", "tinyint"),
-            ("user_type_id", "int"),
-            ("max_length", "smallint"),
-            ("precision", "tinyint"),
-            ("scale", "tinyint"),
-            ("is_output", "bit"),
-            ("has_default_value", "bit"),
-            ("is_readonly", "bit"),
-            ("is_nullable", "bit"),
-        ],
-    ),
-    (
-        "sys.databases",
-        &[
-            ("name", "sysname"),
-            ("database_id", "int"),
-            ("compatibility_level", "tinyint"),
-            ("collation_name", "sysname"),
-            ("is_read_only", "bit"),
-            ("state", "tinyint"),
-            ("is_read_committed_snapshot_on", "bit"),
-            ("snapshot_isolation_state", "tinyint"),
-        ],
-    ),
-    ("sys.database_principals", &[("name", "sysname"), ("principal_id", "int"), ("type", "char(1)"), ("default_schema_name", "sysname")]),
-    (
-        "sys.partitions",
-        &[("partition_id", "bigint"), ("object_id", "int"), ("index_id", "int"), ("partition_number", "int"), ("rows", "bigint")],
-    ),
-    (
-        "INFORMATION_SCHEMA.SCHEMATA",
-        &[("CATALOG_NAME", "nvarchar(128)"), ("SCHEMA_NAME", "nvarchar(128)"), ("SCHEMA_OWNER", "nvarchar(128)")],
-    ),
-    (
-        "INFORMATION_SCHEMA.TABLES",
-        &[("TABLE_CATALOG", "nvarchar(128)"), ("TABLE_SCHEMA", "nvarchar(128)"), ("TABLE_NAME", "sysname"), ("TABLE_TYPE", "varchar(10)")],
-    ),
-    (
-        "INFORMATION_SCHEMA.COLUMNS",
-        &[
-            ("TABLE_CATALOG", "nvarchar(128)"),
-            ("TABLE_SCHEMA", "nvarchar(128)"),
-            ("TABLE_NAME", "sysname"),
-            ("COLUMN_NAME", "sysname"),
-            ("ORDINAL_POSITION", "int"),
-            ("COLUMN_DEFAULT", "nvarchar(4000)"),
-            ("IS_NULLABLE", "varchar(3)"),
-            ("DATA_TYPE", "nvarchar(128)"),
-            ("CHARACTER_MAXIMUM_LENGTH", "int"),
-            ("CHARACTER_OCTET_LENGTH", "int"),
-            ("NUMERIC_PRECISION", "tinyint"),
-            ("NUMERIC_PRECISION_RADIX", "smallint"),
-            ("NUMERIC_SCALE", "int"),
-            ("DATETIME_PRECISION", "smallint"),
-            ("CHARACTER_SET_NAME", "sysname"),
-            ("COLLATION_NAME", "sysname"),
-        ],
-    ),
-    (
-        "INFORMATION_SCHEMA.ROUTINES",
-        &[
-            ("SPECIFIC_CATALOG", "nvarchar(128)"),
-            ("SPECIFIC_SCHEMA", "nvarchar(128)"),
-            ("SPECIFIC_NAME", "nvarchar(128)"),
-            ("ROUTINE_CATALOG", "nvarchar(128)"),
-            ("ROUTINE_SCHEMA", "nvarchar(128)"),
-            ("ROUTINE_NAME", "nvarchar(128)"),
-            ("ROUTINE_TYPE", "nvarchar(20)"),
-        ],
-    ),
-    (
-        "INFORMATION_SCHEMA.PARAMETERS",
-        &[
-            ("SPECIFIC_CATALOG", "nvarchar(128)"),
-            ("SPECIFIC_SCHEMA", "nvarchar(128)"),
-            ("SPECIFIC_NAME", "nvarchar(128)"),
-            ("ORDINAL_POSITION", "int"),
-            ("PARAMETER_MODE", "nvarchar(10)"),
-            ("IS_RESULT", "nvarchar(10)"),
-            ("PARAMETER_NAME", "nvarchar(128)"),
-            ("DATA_TYPE", "nvarchar(128)"),
-            ("CHARACTER_MAXIMUM_LENGTH", "int"),
-            ("NUMERIC_PRECISION", "tinyint"),
-            ("NUMERIC_SCALE", "int"),
-            ("DATETIME_PRECISION", "smallint"),
-        ],
-    ),
-    (
-        "INFORMATION_SCHEMA.TABLE_CONSTRAINTS",
-        &[
-            ("CONSTRAINT_CATALOG", "nvarchar(128)"),
-            ("CONSTRAINT_SCHEMA", "nvarchar(128)"),
-            ("CONSTRAINT_NAME", "sysname"),
-            ("TABLE_CATALOG", "nvarchar(128)"),
-            ("TABLE_SCHEMA", "nvarchar(128)"),
-            ("TABLE_NAME", "sysname"),
-            ("CONSTRAINT_TYPE", "varchar(11)"),
-        ],
-    ),
-    (
-        "INFORMATION_SCHEMA.KEY_COLUMN_USAGE",
-        &[
-            ("CONSTRAINT_CATALOG", "nvarchar(128)"),
-            ("CONSTRAINT_SCHEMA", "nvarchar(128)"),
-            ("CONSTRAINT_NAME", "nvarchar(128)"),
-            ("TABLE_CATALOG", "nvarchar(128)"),
-            ("TABLE_SCHEMA", "nvarchar(128)"),
-            ("TABLE_NAME", "nvarchar(128)"),
-            ("COLUMN_NAME", "nvarchar(128)"),
-            ("ORDINAL_POSITION", "int"),
-        ],
-    ),
-];
 
 /// The definition of a catalogue view, as of a table.
 pub fn view(schema: &str, name: &str) -> Option<TableDef> {

@@ -48,8 +48,10 @@ pub struct Login {
     pub application: String,
     pub host: String,
     pub packet_size: usize,
-    /// Windows authentication: not the peer's.
+    /// Windows authentication: the peer records the token and refuses it.
     pub integrated: bool,
+    /// The token of it, `cbSSPI` long.
+    pub token: Vec<u8>,
 }
 
 impl Login {
@@ -68,7 +70,13 @@ impl Login {
             bytes.get(offset..offset + length * 2).ok_or_else(|| "LOGIN7 points beyond its end".into())
         };
         let password: Vec<u8> = field(44)?.iter().map(|b| (b ^ 0xA5).rotate_left(4)).collect();
+        let token = {
+            let mut pair = Reader::new(bytes.get(78..).unwrap_or_default());
+            let (offset, length) = (usize::from(pair.u16()?), usize::from(pair.u16()?));
+            bytes.get(offset..offset + length).ok_or("LOGIN7 points beyond its end")?.to_vec()
+        };
         Ok(Self {
+            token,
             host: utf16(field(36)?),
             user: utf16(field(40)?),
             password: utf16(&password),

@@ -32,22 +32,29 @@
     reason = "a codec casts by its nature; what the peer does not know falls into one arm that says so"
 )]
 
+mod alter;
 mod applock;
 mod batch;
+mod broken;
 mod browser;
 mod builtin;
 mod catalogue;
 mod codec;
 mod decimal;
 mod define;
+mod draft;
 mod emit;
 mod error;
 mod expression;
 mod functions;
+mod insert;
+mod load;
 mod login;
+mod output;
 mod procedures;
 mod properties;
 mod request;
+mod rights;
 mod script;
 mod server;
 mod session;
@@ -57,6 +64,7 @@ mod tls;
 mod tokens;
 mod types;
 mod value;
+mod view_columns;
 mod views;
 mod writes;
 
@@ -96,6 +104,8 @@ pub struct Options {
     pub database: String,
     /// Other than [`Encryption::NotSupported`] needs the `openssl` program.
     pub encryption: Encryption,
+    /// The names in its certificate.
+    pub names: String,
     /// 0: any free one.
     pub port: u16,
 }
@@ -107,6 +117,7 @@ impl Default for Options {
             password: "Str0ng;{pass}word".to_owned(),
             database: "kith".to_owned(),
             encryption: Encryption::NotSupported,
+            names: "DNS:localhost,IP:127.0.0.1".to_owned(),
             port: 0,
         }
     }
@@ -126,7 +137,7 @@ impl TdsPeer {
     pub fn with(options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let acceptor = (options.encryption != Encryption::NotSupported).then(|| {
-            super::certificates::make(dir.path(), "Kith TDS test authority", "DNS:localhost,IP:127.0.0.1");
+            super::certificates::make(dir.path(), "Kith TDS test authority", &options.names);
             tls::acceptor(dir.path())
         });
         let settings = Settings { user: options.user, password: options.password, database: options.database };

@@ -426,11 +426,23 @@ impl Session {
             filled.push((definition.clone(), value));
         }
         let saved = std::mem::take(&mut self.variables);
+        let before = self.facts().trancount;
         let mut call = Call { session: self, values: filled };
         let answer = (procedure.body)(&mut call);
         let values = call.values;
         self.variables = saved;
         let status = answer?;
+        let after = self.facts().trancount;
+        if after != before {
+            return Err(TdsError::new(
+                266,
+                16,
+                2,
+                format!(
+                    "Transaction count after EXECUTE indicates a mismatching number of BEGIN and COMMIT statements. Previous count = {before}, current count = {after}."
+                ),
+            ));
+        }
         let mut outputs = Vec::new();
         for (index, (definition, value)) in values.into_iter().enumerate() {
             if let Some(at) = positions.get(&index) {

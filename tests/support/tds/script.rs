@@ -16,6 +16,8 @@ pub enum Request {
         host: String,
         encrypted: bool,
         accepted: bool,
+        /// The token of a Windows login, as it came.
+        token: Vec<u8>,
     },
     Batch(String),
     Rpc {

@@ -17,6 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_rustls::TlsAcceptor;
 
+/// The first byte of a TLS record that opens a connection (RFC 8446 §5.1).
+const TLS_HANDSHAKE: u8 = 22;
 /// The longest message of a client (a bound of the peer).
 const LONGEST: usize = 256 << 20;
 
@@ -89,6 +91,11 @@ fn packets(kind: u8, bytes: &[u8], packet_size: usize) -> Vec<u8> {
 
 async fn connection(mut socket: TcpStream, door: Door) -> io::Result<()> {
     socket.set_nodelay(true)?;
+    let mut opening = [0_u8; 1];
+    socket.peek(&mut opening).await?;
+    if opening == [TLS_HANDSHAKE] {
+        return strict(socket, door).await;
+    }
     let first = message(&mut socket).await?;
     if first.kind != 0x12 {
         return Err(io::Error::other("no PRELOGIN"));
@@ -113,6 +120,18 @@ async fn connection(mut socket: TcpStream, door: Door) -> io::Result<()> {
         // The login alone was encrypted.
         return logged_in(stream.into_inner().0.into_inner(), login, &door, true).await;
     }
+    logged_in(stream, login, &door, true).await
+}
+
+/// TDS 8.0: TLS stands before the first packet, so that there is nothing to agree on.
+async fn strict(socket: TcpStream, door: Door) -> io::Result<()> {
+    let Some(acceptor) = door.acceptor.clone() else { return Err(io::Error::other("no TLS here")) };
+    let mut stream = acceptor.accept(socket).await?;
+    if message(&mut stream).await?.kind != 0x12 {
+        return Err(io::Error::other("no PRELOGIN"));
+    }
+    stream.write_all(&packets(0x04, &prelogin_answer(ENCRYPT_NOT_SUPPORTED), 4096)).await?;
+    let login = message(&mut stream).await?;
     logged_in(stream, login, &door, true).await
 }
 
@@ -151,6 +170,7 @@ async fn logged_in<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
         host: login.host.clone(),
         encrypted,
         accepted: false,
+        token: login.token.clone(),
     };
     let mut refuse = None;
     match fault {
@@ -179,8 +199,8 @@ async fn logged_in<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
         stream.write_all(&packets(0x04, &answer.finish(), 4096)).await?;
         return stream.flush().await;
     }
-    if let Request::Login { user, database, application, host, encrypted, .. } = refused {
-        shared.script.record(Request::Login { user, database, application, host, encrypted, accepted: true });
+    if let Request::Login { user, database, application, host, encrypted, token, .. } = refused {
+        shared.script.record(Request::Login { user, database, application, host, encrypted, accepted: true, token });
     }
     answer.login(&settings.database, login.packet_size);
     stream.write_all(&packets(0x04, &answer.finish(), 4096)).await?;

@@ -59,7 +59,7 @@ pub struct Session {
     /// As they were before the transaction.
     before: Option<(Catalogue, BTreeMap<String, Arc<TableDef>>)>,
     trying: usize,
-    pub bulk: Option<(Arc<TableDef>, Vec<usize>)>,
+    pub bulk: Option<super::load::Bulk>,
     pub prepared: HashMap<i32, (String, String)>,
 }
 
@@ -357,6 +357,10 @@ impl Session {
             Node::Query(tokens) => self.query(tokens)?,
             Node::Define(tokens) => {
                 self.define(tokens)?;
+                self.plain();
+            }
+            Node::Grant(tokens) => {
+                self.grant(tokens)?;
                 self.plain();
             }
             Node::InsertBulk(tokens) => {
@@ -666,7 +670,7 @@ pub fn sqlite_error(error: &rusqlite::Error, table: Option<(&TableDef, &[Value])
         ffi::ErrorCode::OperationInterrupted => return TdsError::new(TOLD, 16, 1, "cancelled"),
         ffi::ErrorCode::ConstraintViolation => {
             if let Some((table, row)) = table {
-                return super::writes::constraint_error(table, row, code.extended_code, &text, statement);
+                return super::broken::constraint_error(table, row, code.extended_code, &text, statement);
             }
         }
         _ => {}

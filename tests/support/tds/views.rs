@@ -210,7 +210,11 @@ pub fn rows(catalogue: &Catalogue, view: &str, database: &str) -> Vec<Row> {
             .enumerate()
             .map(|(at, name)| vec![text(*name), int(at as i64 + 1), int(160), text(COLLATION_NAME), bit(false), int(0), bit(false), int(0)])
             .collect(),
-        "sys.database_principals" => vec![vec![text("dbo"), int(1), text("S"), text("dbo")]],
+        "sys.database_principals" => {
+            let roles = catalogue.roles.iter().enumerate();
+            let roles = roles.map(|(at, name)| vec![text(name.as_str()), int(at as i64 + 16_384), text("R"), Value::Null]);
+            std::iter::once(vec![text("dbo"), int(1), text("S"), text("dbo")]).chain(roles).collect()
+        }
         "sys.partitions" => tables().map(|t| vec![int(t.object_id), int(t.object_id), int(1), int(1), int(0)]).collect(),
         _ => information_schema(catalogue, view, database),
     }

@@ -130,7 +130,8 @@ impl Reader<'_> {
         let named = node.get("wsdl")?;
         let text = named.shared_text()?;
         if text.contains("://") {
-            let remedy = "bring it once: `kith connector vendor-wsdl URL --out DIR`, and name the folder; nothing is fetched while Kith runs";
+            let remedy =
+                "bring it once: `kith connector vendor-wsdl URL --out DIR`, and name the folder; nothing is fetched while Kith runs";
             self.error(BAD_SERVICE, named.span, "`wsdl` is an address, not a file or folder", remedy);
             return None;
         }
@@ -183,7 +184,9 @@ impl Reader<'_> {
             Err(error) => {
                 let remedy = match &error {
                     PathError::Prefix(prefix) => format!("add `namespaces: {{ {prefix}: \"…\" }}` to `soap`, or leave the prefix out"),
-                    _ => "write element names with `/` between: `Contact/Email`, `item[name=id]/value`, `Contact/@kind`".to_owned(),
+                    PathError::EmptyStep | PathError::Name(_) | PathError::Brackets | PathError::Attribute | PathError::Long => {
+                        "write element names with `/` between: `Contact/Email`, `item[name=id]/value`, `Contact/@kind`".to_owned()
+                    }
                 };
                 self.error(BAD_PATH, span, format!("`{text}` is no element path: {error}"), remedy);
                 None
@@ -358,15 +361,14 @@ impl Reader<'_> {
             let path = self.element_path(rest, span, file)?;
             return Some(FieldPlace { path, from_top: true, type_name, inner, beside, form, listed_as: field.name.clone() });
         }
-        let (path, listed_as) = match entries {
-            Some(entries) => (entries.entry(&text), text.clone()),
-            None => {
-                let path = self.element_path(&text, span, file)?;
-                let last = path.0.last().map(|step| match step {
-                    Step::Element(name, _) | Step::Attribute(name) => name.local.clone(),
-                });
-                (path, last.unwrap_or_else(|| field.name.clone()))
-            }
+        let (path, listed_as) = if let Some(entries) = entries {
+            (entries.entry(&text), text.clone())
+        } else {
+            let path = self.element_path(&text, span, file)?;
+            let last = path.0.last().map(|step| match step {
+                Step::Element(name, _) | Step::Attribute(name) => name.local.clone(),
+            });
+            (path, last.unwrap_or_else(|| field.name.clone()))
         };
         Some(FieldPlace { path, from_top: false, type_name, inner, beside, form, listed_as })
     }
@@ -376,7 +378,14 @@ impl Reader<'_> {
         let form = match field.kind {
             FieldKind::Bool => text.split_once('|').filter(|(yes, no)| yes != no).map(|(yes, no)| Form::Words(yes.into(), no.into())),
             FieldKind::Time => time_form(&text).then(|| Form::Time(text.clone())),
-            _ => None,
+            FieldKind::Text
+            | FieldKind::Integer
+            | FieldKind::Number
+            | FieldKind::Decimal
+            | FieldKind::Date
+            | FieldKind::TimeOfDay
+            | FieldKind::Uuid
+            | FieldKind::Binary => None,
         };
         if form.is_none() {
             let message = format!("`{text}` can't be the form of `{}`, which is `{}`", field.name, field.kind.name());

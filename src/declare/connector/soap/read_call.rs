@@ -73,7 +73,9 @@ impl Reader<'_> {
             Err(error) => {
                 let remedy = match &error {
                     TemplateError::Unescaped(_) => "name a filter behind a colon, or send the field in a place of its own",
-                    _ => "write text with names in braces: `\"{key}\"`; a brace itself is `{{` or `}}`",
+                    TemplateError::Braces | TemplateError::Filter(_) | TemplateError::NoKey | TemplateError::Long => {
+                        "write text with names in braces: `\"{key}\"`; a brace itself is `{{` or `}}`"
+                    }
                 };
                 self.error(BAD_VALUE, node.span, format!("the value can't be read: {error}"), remedy);
                 return None;
@@ -90,7 +92,16 @@ impl Reader<'_> {
                 Slot::Session => {
                     ("`{session}` is the token of a session, and the file has none".to_owned(), "add `soap: session`".to_owned())
                 }
-                _ => {
+                Slot::Field(_)
+                | Slot::Key
+                | Slot::Keys
+                | Slot::IdempotencyKey
+                | Slot::User
+                | Slot::Password
+                | Slot::PageSize
+                | Slot::Offset
+                | Slot::After
+                | Slot::PageToken => {
                     let known = allowed.words();
                     let remedy = match nearest(name, known.iter().copied()) {
                         Some(near) => format!("did you mean `{{{near}}}`?"),
@@ -147,10 +158,7 @@ impl Reader<'_> {
             let name = self.element_name(node.get("types")?, &entry.key, file);
             types.extend(path.zip(name));
         }
-        let fields = match node.get("fields") {
-            None => None,
-            Some(named) => Some(self.only_fields(named, allowed.sends.as_ref().unwrap_or(&allowed.fields))),
-        };
+        let fields = node.get("fields").map(|named| self.only_fields(named, allowed.sends.as_ref().unwrap_or(&allowed.fields)));
         let answers = self.soap_answers(node.get("answers"), file);
         let proof = node.get("proof").and_then(|_| self.element_path_of(node, "proof", file));
         let created = self.expected(node.get("created"), file);

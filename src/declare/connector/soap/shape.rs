@@ -25,12 +25,8 @@ const VALUES: Key = Key::optional(
     "{ module_name: Notes }",
     "Element paths from the operation's parameters, with what stands there: text with names such as `{key}` in it. A list repeats the element.",
 );
-const EACH: Key = Key::optional(
-    "each",
-    TEXTS,
-    "{ \"item[name=id]/value\": \"{found}\" }",
-    "The same from `record` on: in a batch, of each record.",
-);
+const EACH: Key =
+    Key::optional("each", TEXTS, "{ \"item[name=id]/value\": \"{found}\" }", "The same from `record` on: in a batch, of each record.");
 const HEADERS: Key = Key::optional(
     "headers",
     TEXTS,
@@ -53,18 +49,25 @@ static CALL: Shape = Shape::Record(&Record {
     others: None,
 });
 
-static PLAIN_CALL: Shape = Shape::Record(&Record {
-    doc: "A call of an operation that writes nothing.",
-    keys: &[OPERATION, VALUES, HEADERS, TYPES],
-    others: None,
-});
+static PLAIN_CALL: Shape =
+    Shape::Record(&Record { doc: "A call of an operation that writes nothing.", keys: &[OPERATION, VALUES, HEADERS, TYPES], others: None });
 
 const CONDITION: [Key; 6] = [
     Key::optional("status", ONE_OR_MORE, "503", "The HTTP status, or several: `503`, `5xx`."),
     Key::optional("fault", ONE_OR_MORE, "INVALID_SESSION_ID", "The fault's code: its local name, or as it came with its prefix; `any`."),
     Key::optional("subcode", ONE_OR_MORE, "DEADLOCK", "SOAP 1.2: a subcode of the fault."),
-    Key::optional("detail", TEXTS, "{ CrmFault/Code: DEADLOCK }", "Element paths inside the fault's detail, with the values that are meant."),
-    Key::optional("answer", TEXTS, "{ return/id: \"-1\" }", "Element paths in the answer, with the values that are meant; `*` is any text."),
+    Key::optional(
+        "detail",
+        TEXTS,
+        "{ CrmFault/Code: DEADLOCK }",
+        "Element paths inside the fault's detail, with the values that are meant.",
+    ),
+    Key::optional(
+        "answer",
+        TEXTS,
+        "{ return/id: \"-1\" }",
+        "Element paths in the answer, with the values that are meant; `*` is any text.",
+    ),
     Key::optional(
         "says",
         ONE_OR_MORE,
@@ -310,7 +313,12 @@ static QUERY: Shape = Shape::Record(&Record {
 pub(in crate::declare::connector) static SERVICE: Shape = Shape::Record(&Record {
     doc: "Kind soap: the WSDL and what holds for every call.",
     keys: &[
-        Key::required("wsdl", Shape::Text, "wsdl/crm.wsdl", "The WSDL: a file, or a folder with it and its schemas, relative to this file."),
+        Key::required(
+            "wsdl",
+            Shape::Text,
+            "wsdl/crm.wsdl",
+            "The WSDL: a file, or a folder with it and its schemas, relative to this file.",
+        ),
         Key::optional("service", Shape::Text, "LegacyCrm", "The service, where the WSDL has several."),
         Key::optional("port", Shape::Text, "CrmSoap11", "The port, where several fit."),
         Key::optional("version", Shape::Word(|| SoapVersion::ALL.map(SoapVersion::name).to_vec()), "\"1.1\"", "1.1 or 1.2."),

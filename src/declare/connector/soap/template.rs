@@ -91,7 +91,7 @@ pub enum Filter {
     Text,
     /// MD5, in hex.
     Md5,
-    /// For a string in quotation marks of SQL as MySQL reads it: `'` doubled, `\` doubled.
+    /// For a string in quotation marks of SQL as `MySQL` reads it: `'` doubled, `\` doubled.
     Sql,
     /// For a string of Salesforce's query language: `\'` and `\\`.
     Soql,

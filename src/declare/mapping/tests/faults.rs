@@ -121,13 +121,13 @@ fn each_fault_is_told_with_code_place_and_remedy() {
     KITH-M014 m.yaml:35:26: `handle` is a handle without its network; A handle counts only on its own network: write `from: [network, actor.preferredUsername]`
 
     clean: e-mail }
-    KITH-M008 m.yaml:16:48: `clean` must be one of text, email, phone, place, organisation, date, network_handle, postal_code, not `e-mail`; Did you mean `email`?
+    KITH-M008 m.yaml:16:48: `clean` must be one of text, email, phone, place, organisation, date, network_handle, postal_code, country, site, not `e-mail`; Did you mean `email`?
 
     clean: { person_nam: given } }
     KITH-M005 m.yaml:16:50: `person_nam` is not a key of `clean`; Did you mean `person_name`?
 
     find: emial }
-    KITH-M008 m.yaml:31:57: `find` must be one of email, phone, organisation, not `emial`; Did you mean `email`?
+    KITH-M008 m.yaml:31:57: `find` must be one of email, phone, organisation, birth_date, network_handle, number, not `emial`; Did you mean `email`?
 
     clean: place, find: email }
         company:     { from: company

@@ -1,7 +1,7 @@
 //! A store that fails before a step or after it, that is slow, and into which bugs can be planted.
 
 use super::chance::Chance;
-use crate::model::{DeliveryId, Digest, Intended, TargetId, Timestamp};
+use crate::model::{CustomerId, DeliveryId, Digest, Intended, TargetId, Timestamp};
 use crate::store::sqlite::SqliteStore;
 use crate::store::*;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -142,6 +142,10 @@ impl Store for FaultyStore {
 
     async fn customers(&self, step: CustomersStep) -> Result<(), StoreError> {
         self.inner.customers(step).await
+    }
+
+    async fn linked_to(&self, customers: Vec<CustomerId>) -> Result<Vec<LinkedAccount>, StoreError> {
+        self.inner.linked_to(customers).await
     }
 
     async fn profiles(&self, after: Option<IdentityRow>, limit: usize) -> Result<Vec<StoredProfile>, StoreError> {
