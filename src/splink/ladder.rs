@@ -4,6 +4,7 @@
 use super::bytes;
 use super::condition::{Node, bit};
 use super::frame::Distinct;
+use super::sign::{Bounds, Sign};
 use super::sql::Side;
 use super::value::Val;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ enum Step<'f> {
     Alike {
         distance: Distance,
         texts: [Computed<'f>; 2],
+        signs: [Arc<Vec<Sign>>; 2],
         how: u8,
         limit: f64,
     },
@@ -54,8 +56,6 @@ enum Step<'f> {
 #[derive(Debug)]
 pub(super) struct Ladder<'f> {
     steps: Vec<Step<'f>>,
-    /// How many of them come before the first that computes a distance.
-    cheap: usize,
 }
 
 /// What conditions are compiled to, as far as steps are made of it.
@@ -76,19 +76,24 @@ impl<'f> Ladder<'f> {
     /// `None` where a condition has another form.
     pub(super) fn new(conditions: &[Node], parts: &Parts<'_, 'f>) -> Option<Self> {
         let steps: Vec<Step<'f>> = conditions.iter().map(|node| parts.step(node)).collect::<Option<_>>()?;
-        let cheap = steps.iter().take_while(|step| !step.is_dear()).count();
-        Some(Self { steps, cheap })
+        Some(Self { steps })
     }
 
     /// The first condition that holds, where it can be told without a distance.
-    pub(super) fn cheap(&self, left: u32, right: u32) -> Option<usize> {
-        self.steps.iter().take(self.cheap).position(|step| step.holds(left, right))
+    pub(super) fn at_once(&self, left: u32, right: u32) -> Option<usize> {
+        for (position, step) in self.steps.iter().enumerate() {
+            match step.told(left, right) {
+                Some(true) => return Some(position),
+                Some(false) => {}
+                None => return None,
+            }
+        }
+        None
     }
 
-    /// The first condition that holds, those passed over that [`Ladder::cheap`] looks at.
-    pub(super) fn dear(&self, left: u32, right: u32) -> Option<usize> {
-        let found = self.steps.iter().skip(self.cheap).position(|step| step.holds(left, right));
-        found.map(|position| position + self.cheap)
+    /// The first condition that holds.
+    pub(super) fn first(&self, left: u32, right: u32) -> Option<usize> {
+        self.steps.iter().position(|step| step.told(left, right).unwrap_or_else(|| step.holds(left, right)))
     }
 }
 
@@ -213,7 +218,17 @@ impl<'f> Parts<'_, 'f> {
         let [l, r] = sides(a, b)?;
         let texts = [self.values(Side::Left, l)?.clone(), self.values(Side::Right, r)?.clone()];
         let are_texts = |values: &Computed<'f>| matches!(kind(values), Some(Some(Kind::Text | Kind::Null)));
-        texts.iter().all(are_texts).then_some(Step::Alike { distance, texts, how, limit })
+        if !texts.iter().all(are_texts) {
+            return None;
+        }
+        let of = |values: &Computed<'f>| -> Arc<Vec<Sign>> {
+            let sign = |value: &Val<'f>| Sign::new(if let Val::Text(text) = value { Some(text.as_bytes()) } else { None });
+            Arc::new(values.iter().map(sign).collect())
+        };
+        let [left, right] = &texts;
+        let of_left = of(left);
+        let of_right = if Arc::ptr_eq(left, right) { of_left.clone() } else { of(right) };
+        Some(Step::Alike { distance, texts, signs: [of_left, of_right], how, limit })
     }
 }
 
@@ -249,11 +264,39 @@ fn kind(values: &[Val<'_>]) -> Option<Option<Kind>> {
 }
 
 impl Step<'_> {
-    fn is_dear(&self) -> bool {
+    /// Whether it holds, where that can be told without a distance.
+    fn told(&self, left: u32, right: u32) -> Option<bool> {
         match self {
-            Self::Alike { .. } => true,
-            Self::All(steps) | Self::Any(steps) => steps.iter().any(Self::is_dear),
-            Self::Nothing | Self::OneSided(_) | Self::SameClass | Self::Equal(_) | Self::Apart { .. } | Self::Always => false,
+            Self::Alike { distance, signs: [of_left, of_right], how, limit, .. } => {
+                let (a, b) = (of_left.get(at(left))?, of_right.get(at(right))?);
+                let Some(bounds) = a.bounds(b) else { return Some(false) };
+                distance.ruled_out(&bounds, *how, *limit).then_some(false)
+            }
+            Self::All(steps) => {
+                let mut all = Some(true);
+                for step in steps {
+                    match step.told(left, right) {
+                        Some(true) => {}
+                        Some(false) => return Some(false),
+                        None => all = None,
+                    }
+                }
+                all
+            }
+            Self::Any(steps) => {
+                let mut any = Some(false);
+                for step in steps {
+                    match step.told(left, right) {
+                        Some(true) => return Some(true),
+                        Some(false) => {}
+                        None => any = None,
+                    }
+                }
+                any
+            }
+            Self::Nothing | Self::OneSided(_) | Self::SameClass | Self::Equal(_) | Self::Apart { .. } | Self::Always => {
+                Some(self.holds(left, right))
+            }
         }
     }
 
@@ -272,7 +315,7 @@ impl Step<'_> {
                 let (Some(a), Some(b)) = (of_left.get(at(left)), of_right.get(at(right))) else { return false };
                 stands((a - b).abs(), *how, *limit)
             }
-            Self::Alike { distance, texts: [of_left, of_right], how, limit } => {
+            Self::Alike { distance, texts: [of_left, of_right], how, limit, .. } => {
                 let (Some(Val::Text(a)), Some(Val::Text(b))) = (of_left.get(at(left)), of_right.get(at(right))) else { return false };
                 distance.stands(a.as_bytes(), b.as_bytes(), *how, *limit)
             }
@@ -289,8 +332,19 @@ fn stands(number: f64, how: u8, limit: f64) -> bool {
 }
 
 impl Distance {
-    fn stands(self, a: &[u8], b: &[u8], how: u8, limit: f64) -> bool {
+    /// Whether bounds alone tell that two texts do not stand so to the limit. Similarities round: a bound must be clearly below.
+    fn ruled_out(self, bounds: &Bounds, how: u8, limit: f64) -> bool {
         let (less, equal, greater) = (bit(std::cmp::Ordering::Less), bit(std::cmp::Ordering::Equal), bit(std::cmp::Ordering::Greater));
+        match self {
+            Self::Levenshtein | Self::DamerauLevenshtein => how == less | equal && bounds.edits() > limit,
+            Self::Jaro => how == greater | equal && bounds.jaro() < limit - 1e-9,
+            Self::JaroWinkler => how == greater | equal && bounds.jaro_winkler() < limit - 1e-9,
+            Self::Jaccard => false,
+        }
+    }
+
+    fn stands(self, a: &[u8], b: &[u8], how: u8, limit: f64) -> bool {
+        let (less, equal) = (bit(std::cmp::Ordering::Less), bit(std::cmp::Ordering::Equal));
         match self {
             Self::Levenshtein | Self::DamerauLevenshtein => {
                 if how == less | equal
@@ -301,17 +355,8 @@ impl Distance {
                 let edits = if self == Self::Levenshtein { bytes::levenshtein(a, b) } else { bytes::damerau_levenshtein(a, b) };
                 stands(bytes::number(edits), how, limit)
             }
-            Self::Jaro | Self::JaroWinkler => {
-                // With every byte of the shorter one found and none exchanged, and a common start of four for Winkler. The bound is rounded
-                // otherwise than the similarity: it must be clearly below.
-                let (short, long) = (bytes::number(a.len().min(b.len())), bytes::number(a.len().max(b.len())));
-                let most = if long > 0.0 { (2.0 + short / long) / 3.0 } else { 0.0 };
-                let most = if self == Self::Jaro { most } else { 0.4f64.mul_add(1.0 - most, most) };
-                if how == greater | equal && most < limit - 1e-9 {
-                    return false;
-                }
-                stands(if self == Self::Jaro { bytes::jaro(a, b) } else { bytes::jaro_winkler(a, b) }, how, limit)
-            }
+            Self::Jaro => stands(bytes::jaro(a, b), how, limit),
+            Self::JaroWinkler => stands(bytes::jaro_winkler(a, b), how, limit),
             Self::Jaccard => bytes::jaccard(a, b).is_some_and(|similarity| stands(similarity, how, limit)),
         }
     }

@@ -137,12 +137,12 @@ impl<'f> Compiled<'f> {
 
     /// The first condition that holds, where it can be told without a distance and without evaluating anything.
     fn at_once(&self, left: u32, right: u32) -> Option<usize> {
-        self.ladder.as_ref()?.cheap(left, right)
+        self.ladder.as_ref()?.at_once(left, right)
     }
 
     fn first_of_classes(&self, left: u32, right: u32, shared: &mut Vec<Shared>) -> Option<usize> {
         match &self.ladder {
-            Some(ladder) => ladder.cheap(left, right).or_else(|| ladder.dear(left, right)),
+            Some(ladder) => ladder.first(left, right),
             None => self.evaluated(left, right, shared),
         }
     }

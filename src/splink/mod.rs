@@ -14,6 +14,7 @@ mod locate;
 mod moment;
 mod pattern;
 mod settings;
+mod sign;
 mod sql;
 mod value;
 

@@ -77,7 +77,7 @@ fn typed(random: &mut Random, text: &str) -> String {
 /// The row of a person as one table shows them: slips of the keyboard, cells that are missing.
 fn row(person: u64, table: u64, out: &mut String) {
     let mut of = Random(person ^ 0x1234_5678);
-    let (given, family, city) = (word(of.skewed(3_000)), word(10_000 + of.skewed(40_000)), word(100_000 + of.skewed(2_000)));
+    let (given, family, city) = (word(of.skewed(1_000)), word(10_000 + of.skewed(10_000)), word(100_000 + of.skewed(1_000)));
     let (year, month, day) = (1940 + of.below(65), 1 + of.below(12), 1 + of.below(28));
     let mut here = Random(person.wrapping_mul(31) ^ table);
     let email = format!("{}.{}{}@{}", given, family, of.below(90), ["example.org", "example.com", "example.net"][of.below(3) as usize]);

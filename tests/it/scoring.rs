@@ -27,7 +27,7 @@ fn one_thread_and_many_write_the_same_bytes_and_others_read_the_parquet() {
                join read_csv('one.csv', types = {'match_key': 'varchar'}) c using (unique_id_l, unique_id_r, match_key) \
                where p.match_weight = c.match_weight and p.match_probability = c.match_probability";
     let sql = sql.replace("unique_id", "rec_id");
-    let program = format!("import duckdb; print(duckdb.sql(\"\"\"{sql}\"\"\").fetchone()[0])");
+    let program = format!("import duckdb; print(duckdb.sql(\"\"\"{sql}\"\"\").fetchall()[0][0])");
     let out = Command::new(python).args(["-c", &program]).current_dir(project.path(".")).output().unwrap();
     let rows = String::from_utf8_lossy(&bytes("one.csv")).lines().count() - 1;
     assert_eq!(String::from_utf8_lossy(&out.stdout).trim(), rows.to_string(), "{}", String::from_utf8_lossy(&out.stderr));

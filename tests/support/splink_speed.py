@@ -32,7 +32,7 @@ before, start = processor(), time.perf_counter()
 found = linker.inference.predict()
 seconds, cpu = time.perf_counter() - start, processor() - before
 name = found.physical_name
-pairs, weights = connection.sql(f"select count(*), sum(match_weight) from {name}").fetchone()
+pairs, weights = connection.execute(f"select count(*), sum(match_weight) from {name}").fetchall()[0]
 if len(sys.argv) > 5:
     connection.execute(f"copy {name} to '{sys.argv[5]}' (format parquet)")
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
