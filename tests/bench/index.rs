@@ -96,7 +96,9 @@ fn fill(rules: &Rulebook, file: &Path) -> Result<Index, Failed> {
 }
 
 /// Profiles of the activities, each person once: network and raw fields.
-fn profiles(file: &Path) -> Result<Vec<(Network, Vec<(Arc<str>, Value)>)>, Failed> {
+type Profile = (Network, Vec<(Arc<str>, Value)>);
+
+fn profiles(file: &Path) -> Result<Vec<Profile>, Failed> {
     let (mut seen, mut found) = (HashSet::new(), Vec::new());
     for line in std::io::BufReader::new(std::fs::File::open(file)?).lines() {
         let json: Json = serde_json::from_str(&line?)?;
@@ -107,7 +109,7 @@ fn profiles(file: &Path) -> Result<Vec<(Network, Vec<(Arc<str>, Value)>)>, Faile
         let text =
             |path: &str| json.pointer(&format!("/{}", path.replace('.', "/"))).and_then(Json::as_str).map_or(Value::Missing, Value::text);
         let fields = ["actor.name", "actor.summary", "actor.location.name", "actor.preferredUsername", "actor.url"];
-        found.push((network.parse().map_err(|_| "unknown network")?, fields.map(|path| (Arc::from(path), text(path))).to_vec()));
+        found.push((network.parse().map_err(|_source| "unknown network")?, fields.map(|path| (Arc::from(path), text(path))).to_vec()));
     }
     Ok(found)
 }

@@ -74,7 +74,7 @@ fn the_judgement_is_what_counting_by_hand_gives() {
         } else {
             row["customer_id"].clone()
         };
-        labels.push_str(&format!("{profile},{label}\n"));
+        labels.extend([profile, ",", &label, "\n"]);
         customers += u64::from(!label.is_empty());
         linked += u64::from(is_link);
         right += u64::from(is_link && label == row["customer_id"]);

@@ -79,7 +79,7 @@ fn tables_that_do_not_fit_are_told() {
         project.kith(&score("model.json", &["--dedupe", "people.csv"], "out.csv", "1"))
     };
     run("unique_id,name\n1,Ada\n2,Ada\n").ok();
-    run("unique_id,nmae\n1,Ada\n").fails(2, "KITH-L023").fails(2, "Did you mean `nmae`?");
+    run("unique_id,nmae\n1,Ada\n").fails(2, "KITH-L023").fails(2, "did you mean `nmae`?");
     run("unique_id,name\n1,Ada\n2\n").fails(2, "KITH-L024").fails(2, "people.csv:3");
     run("unique_id,name\n1,Ada\n,Bob\n").fails(2, "KITH-L024");
     run(&format!("unique_id,name\n1,{}\n", "x".repeat(40_000))).fails(2, "KITH-L024");

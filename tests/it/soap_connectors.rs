@@ -177,7 +177,7 @@ impl Sample {
     }
 
     /// One that everybody may read, of the contact `n`.
-    fn saying(&self, n: usize, text: &str) -> Json {
+    fn saying(n: usize, text: &str) -> Json {
         let mut said = activity("facebook", &format!("u{n}"), &format!("grace{n}"), "gracie", u32::try_from(n).unwrap(), text);
         said["actor"]["summary"] = format!("write to grace{n}@example.org").into();
         said["actor"]["url"] = format!("https://facebook.example/grace{n}").into();
@@ -303,7 +303,7 @@ fn every_shipped_connector_and_sample_is_right_and_its_tests_pass() {
 fn arrives(sample: &Sample) {
     let Some(crm) = Crm::start(sample.server) else { return };
     sample.seed(&crm, 12);
-    let said: Vec<Json> = SAYINGS.iter().enumerate().map(|(n, text)| sample.saying(n, text)).collect();
+    let said: Vec<Json> = SAYINGS.iter().enumerate().map(|(n, text)| Sample::saying(n, text)).collect();
     let project = sample.project(&crm, &said);
     all_delivered(&project);
     let mut wanted: Vec<String> = SAYINGS.iter().map(|text| meant(text)).collect();
@@ -337,7 +337,7 @@ fn parks_alone(sample: &Sample) {
     let Some(crm) = Crm::start(sample.server) else { return };
     sample.seed(&crm, 12);
     let texts = ["waiting: one", "waiting: BOOM", "waiting: three"];
-    let said: Vec<Json> = texts.iter().enumerate().map(|(n, text)| sample.saying(n, text)).collect();
+    let said: Vec<Json> = texts.iter().enumerate().map(|(n, text)| Sample::saying(n, text)).collect();
     let project = sample.project(&crm, &said);
     let states = settled(&project);
     assert_eq!(sample.words(&crm), ["waiting: one", "waiting: three"], "{}: {states:?}", sample.name);
@@ -350,7 +350,7 @@ fn parks_alone(sample: &Sample) {
 fn survives(sample: &Sample) {
     let Some(crm) = Crm::start(sample.server) else { return };
     sample.seed(&crm, 12);
-    let said: Vec<Json> = SAYINGS.iter().take(4).enumerate().map(|(n, text)| sample.saying(n, text)).collect();
+    let said: Vec<Json> = SAYINGS.iter().take(4).enumerate().map(|(n, text)| Sample::saying(n, text)).collect();
     let project = sample.project(&crm, &said);
     crm.meet(&[
         "expire",
@@ -382,13 +382,13 @@ fn survives(sample: &Sample) {
 fn renews(sample: &Sample, login: &str) {
     let Some(crm) = Crm::start(sample.server) else { return };
     sample.seed(&crm, 12);
-    let said: Vec<Json> = SAYINGS.iter().take(3).enumerate().map(|(n, text)| sample.saying(n, text)).collect();
+    let said: Vec<Json> = SAYINGS.iter().take(3).enumerate().map(|(n, text)| Sample::saying(n, text)).collect();
     let project = sample.project(&crm, &said);
     all_delivered(&project);
     let logins = crm.called(login);
     assert!((1..=3).contains(&logins), "{logins} logins");
     crm.meet(&["expire"]);
-    project.write("data/activities.ndjson", lines(&said) + &lines(&[sample.saying(5, "waiting: later")]));
+    project.write("data/activities.ndjson", lines(&said) + &lines(&[Sample::saying(5, "waiting: later")]));
     all_delivered(&project);
     assert_eq!(crm.left(), 0);
     assert!(crm.called(login) > logins, "it was not renewed");
@@ -451,7 +451,7 @@ fn a_wrong_password_blames_no_record() {
     for name in ["sugarcrm", "siebel", "oracle-crm-on-demand", "sap-c4c", "salesforce", "soap"] {
         let sample = sample(name);
         let Some(crm) = Crm::start(sample.server) else { return };
-        let project = sample.project(&crm, &[sample.saying(1, "waiting: in vain")]);
+        let project = sample.project(&crm, &[Sample::saying(1, "waiting: in vain")]);
         // The customers come from a file here: with a wrong password there would be none.
         let config = fs::read_to_string(project.path("config/kith.toml")).unwrap();
         let from_file = config.replace("kind = \"soap\"", "kind = \"csv\"\npath = \"data/contacts.csv\"");
@@ -486,7 +486,7 @@ fn many_notes_travel_in_one_call_and_customers_are_read_page_by_page() {
     let sample = sample("sugarcrm");
     let Some(crm) = Crm::start(sample.server) else { return };
     sample.seed(&crm, 450);
-    let said: Vec<Json> = (0..120).map(|n| sample.saying(n, &format!("lovely {n}"))).collect();
+    let said: Vec<Json> = (0..120).map(|n| Sample::saying(n, &format!("lovely {n}"))).collect();
     let project = sample.project(&crm, &said);
     all_delivered(&project);
     assert_eq!(sample.words(&crm).len(), 120);
@@ -500,7 +500,7 @@ fn many_notes_travel_in_one_call_and_customers_are_read_page_by_page() {
 fn upserts_by_external_id_travel_two_hundred_a_call() {
     let sample = sample("salesforce");
     let Some(crm) = Crm::start(sample.server) else { return };
-    let said: Vec<Json> = (0..12).map(|n| sample.saying(n, &format!("lovely LOCKED {n}"))).collect();
+    let said: Vec<Json> = (0..12).map(|n| Sample::saying(n, &format!("lovely LOCKED {n}"))).collect();
     let project = sample.project(&crm, &said);
     all_delivered(&project);
     assert_eq!(sample.words(&crm).len(), 12);

@@ -397,8 +397,8 @@ async fn a_session_that_ends_is_renewed_once_however_many_senders_see_it() {
             first
         }
     };
-    let (a, b, c, d, e, f) = tokio::join!(sender(1), sender(2), sender(3), sender(4), sender(5), sender(6));
-    assert_eq!([a, b, c, d, e, f], ["inserted"; 6]);
+    let told = tokio::join!(sender(1), sender(2), sender(3), sender(4), sender(5), sender(6));
+    assert_eq!(<[String; 6]>::from(told), ["inserted"; 6]);
     assert_eq!(server.store()["logins"].as_u64().unwrap() - before, 1, "one login for six senders");
     // A password that is not taken waits for its operator: no record is blamed, and nobody storms.
     let wrong = SoapTarget::new(service(&server.url(), "wrong"), file("1.1", SESSION, "")).unwrap();
