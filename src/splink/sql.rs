@@ -420,7 +420,8 @@ impl Reader<'_> {
             return Err(self.fault(span, format!("there is no function `{name}` that Kith knows"), remedy));
         };
         if !(known.least..=known.most).contains(&arguments.len()) {
-            let message = format!("`{name}` takes {} to {} arguments, not {}", known.least, known.most, arguments.len());
+            let wanted = if known.least == known.most { known.most.to_string() } else { format!("{} to {}", known.least, known.most) };
+            let message = format!("`{name}` takes {wanted} arguments, not {}", arguments.len());
             return Err(self.fault(span, message, "Correct the call"));
         }
         let nodes = self.nodes(arguments, depth)?;
