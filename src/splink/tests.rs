@@ -139,7 +139,7 @@ fn what_is_not_understood_is_told_at_its_place() {
     for (condition, place, message) in [
         (r#"soundex("a_l") = soundex("a_r")"#, "soundex", "no function `soundex`"),
         (r#""a" = "a_r""#, r#"\"a\""#, "names no column of a side"),
-        (r#"levenshtein("a_l") < 2"#, "levenshtein", "takes 2 to 2 arguments"),
+        (r#"levenshtein("a_l") < 2"#, "levenshtein", "takes 2 arguments"),
         (r#""a_l" = "a_r" AND (SELECT 1)"#, "", "not supported"),
         (r#""a_l" = "#, "", "can't be read"),
         (r#"regexp_extract("a_l", '(', 0) = 'x'"#, "'('", "pattern"),
