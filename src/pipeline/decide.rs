@@ -77,7 +77,7 @@ impl<'a> Deciding<'a> {
     /// threads; in order.
     ///
     /// # Errors
-    /// As [`Deciding::chunk`], and when the store can't tell the other accounts.
+    /// Where an entry of the log can't be made, and when the store can't tell the other accounts.
     pub(super) fn spread(
         &self,
         works: &[IdentityWork],

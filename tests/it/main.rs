@@ -25,6 +25,8 @@ mod doctor;
 mod fuzz;
 #[cfg(feature = "ntlm")]
 mod handshake;
+#[cfg(feature = "kerberos")]
+mod http_kerberos;
 mod http_target;
 mod kills;
 mod limits;

@@ -6,6 +6,8 @@ pub mod certificates;
 pub mod contract;
 pub mod crm;
 pub mod cutting_proxy;
+#[cfg(feature = "kerberos")]
+pub mod kdc;
 pub mod nginx;
 pub mod python;
 pub mod scripted;

@@ -1,6 +1,6 @@
 """A gate that asks who is there, as IIS does: NTLM or Negotiate over HTTP, accepted by pyspnego, which nobody here wrote.
 
-spnego_gate.py PORT ntlm|kerberos LOG [MODE]
+spnego_gate.py PORT ntlm|negotiate LOG [MODE]
 
 Answers what it heard as JSON. NTLM holds for a connection, Negotiate for a request. LOG gets a line a request. MODE: `once` closes each
 connection after its first authorised answer; `deaf` closes it after the challenge; `open` asks nobody.
@@ -46,6 +46,9 @@ class Gate(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
         self.end_headers()
         self.wfile.write(body)
+
+    def do_GET(self):
+        self.do_POST()
 
     def do_POST(self):
         self.length = int(self.headers.get("Content-Length", 0))
