@@ -508,6 +508,11 @@ proptest! {
             let sent = delivery("p", 1, WriteIntent::Write, &[("Name", name.as_str().into()), ("First", Value::Text(first.as_str().into()))]);
             let told = runtime.block_on(one(target, &sent));
             let carried = |text: &str| text.chars().all(|c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..));
+            if name.trim().is_empty() {
+                // The name is required, and blanks are none.
+                prop_assert!(told.starts_with("refused KITH-D0"), "{}", told);
+                return Ok(());
+            }
             if !carried(&name) || !carried(&first) || name.chars().count() > 60 {
                 prop_assert_eq!(told, "refused KITH-D062");
                 return Ok(());

@@ -168,7 +168,10 @@ impl<'a> Checker<'a> {
         let proxy = self.proxy(table);
         let login = self.login(table);
         let auth = self.word(table, &keys::AUTH).and_then(|at| Auth::ALL.get(at).copied());
-        self.only_with(table, &keys::AUTH, &keys::USER);
+        if auth != Some(Auth::Negotiate) {
+            // Kerberos has its tickets from the system.
+            self.only_with(table, &keys::AUTH, &keys::USER);
+        }
         let token_time = self.token_time(table, auth);
         let certificate = self.certificate(table);
         let seconds = |count: Option<std::num::NonZeroU32>| count.map(|n| Duration::from_secs(n.get().into()));
