@@ -521,7 +521,9 @@ proptest! {
             let store = server.store();
             let held = store["contacts"].as_object().unwrap().values().next().unwrap();
             prop_assert_eq!(held["LastName"].as_str(), Some(name.as_str()));
-            prop_assert_eq!(held["FirstName"].as_str().unwrap_or_default(), first.as_str());
+            // PHP's parser drops texts of blanks alone (ext/soap, `cleanup_xml_node`).
+            let kept = if first.chars().all(|c| matches!(c, ' ' | '\t' | '\n' | '\r')) { "" } else { first.as_str() };
+            prop_assert_eq!(held["FirstName"].as_str().unwrap_or_default(), kept);
             Ok(())
         })?;
     }
