@@ -240,6 +240,7 @@ fn main() -> Result<(), Failure> {
         .iter()
         .map(|(at_once, ours, theirs)| json!({ "at_once": at_once, "kith": ours, "bare": theirs, "share": ours / theirs }))
         .collect();
+    std::fs::create_dir_all(root.join("target"))?;
     std::fs::write(root.join("target/bench-soap.json"), json!({ "calls": CALLS, "rows": told, "zeep": zeep }).to_string())?;
     Ok(())
 }
