@@ -9,7 +9,7 @@ use crate::declare::connector::soap::{Call, ElementPath, Entries, Expected, Pagi
 use crate::declare::connector::{self, TargetFile};
 use crate::diagnose::SourceFile;
 use crate::model::{Digest, Value};
-use crate::wire::caller::{Answered, CallError, Caller, Opened, find, fits, shown, unescape};
+use crate::wire::caller::{Answered, CallError, Caller, Opened, find, fits, unescape};
 use crate::wire::http::Extent;
 use crate::wire::session::SessionError;
 use crate::wire::soap::Reading;
@@ -236,23 +236,7 @@ impl Source {
             return Ok(None);
         }
         let status = answered.reply.status;
-        let label = match &answered.reading {
-            Reading::Fault(fault) => match shown(&fault.code_written) {
-                Some(code) => format!("SOAP fault {code}, HTTP {status}"),
-                None => format!("SOAP fault, HTTP {status}"),
-            },
-            Reading::Answer(_)
-            | Reading::Empty
-            | Reading::Html { .. }
-            | Reading::Text
-            | Reading::CutOff
-            | Reading::NotAnEnvelope(_)
-            | Reading::UnknownVersion(_)
-            | Reading::Broken(_)
-            | Reading::Malformed(_)
-            | Reading::TooLarge(_)
-            | Reading::Parts => format!("HTTP {status}"),
-        };
+        let label = answered.label();
         let asked = crate::wire::pace::throttled(&answered.reply.headers, jiff::Timestamp::UNIX_EPOCH).map(|asked| asked.wait);
         let meaning = self.caller.service.answers.iter().find(|rule| fits(&rule.when, heard)).map(|rule| rule.is);
         if meaning == Some(Meaning::LoginExpired) || (meaning.is_none() && status == 401) {

@@ -9,6 +9,7 @@ pub(super) mod request;
 mod settle;
 
 use super::exchange;
+use super::outgoing::{Share, grouped, now};
 use super::progress::Progress;
 use super::record::Prepared;
 use super::{Answer, DeliveryError, Exchange, Settled, Target, Written};
@@ -16,15 +17,13 @@ use crate::declare::config::{Login, ServiceSpec};
 use crate::declare::connector::TargetFile;
 use crate::declare::connector::http::{AnswerRule, BatchRequest, HttpService, Settle};
 use crate::diagnose::{Code, Diagnostic, Place, Problems};
-use crate::model::{Delivery, FieldChange, Intended, OperationId, Personal, Receipt, Value, WriteEffect, WriteIntent};
+use crate::model::{Delivery, Intended, Receipt, WriteEffect, WriteIntent};
 use crate::wire::http::{LONGEST_BODY, Reply, Request};
 use crate::wire::session::Session;
 use answer::{About, Said};
-use jiff::Timestamp;
 use request::Ready;
 use serde_json::Value as Json;
 use settle::Comparison;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -77,55 +76,22 @@ impl HttpTarget {
                 Ok(ready) => waiting.push((at, ready)),
             }
         }
-        for group in grouped(waiting) {
+        let share = |one: &Ready<'_>| {
+            let batch = one.how.batch.as_ref().filter(|_| one.is_batched())?;
+            Some(Share { at_most: batch.at_most, bytes: one.record().to_string().len() + 1, kind: None })
+        };
+        for group in grouped(waiting, share) {
             if progress.stopped().is_some() {
                 break;
             }
             let Some(first) = group.first() else { continue };
-            match &first.1.http.batch {
+            match &first.1.how.batch {
                 Some(request) if first.1.is_batched() => inner.many(request, &group, &mut progress).await,
                 _ => inner.one(first, &mut progress).await,
             }
         }
         progress.finish()
     }
-}
-
-/// What travels in one request: records of one operation that takes batches, each record once, below the limits. Groups stand in the order of
-/// their first records, and a record that comes twice keeps its order.
-fn grouped(waiting: Vec<(usize, Ready<'_>)>) -> Vec<Vec<(usize, Ready<'_>)>> {
-    struct Open {
-        at: usize,
-        records: BTreeSet<String>,
-        bytes: usize,
-    }
-    let mut groups: Vec<Vec<(usize, Ready<'_>)>> = Vec::new();
-    // The group of each operation that may still grow.
-    let mut open: BTreeMap<OperationId, Open> = BTreeMap::new();
-    for (place, one) in waiting {
-        let operation = one.delivery.operation.clone();
-        let Some(batch) = one.http.batch.as_ref().filter(|_| one.is_batched()) else {
-            // Whatever comes behind it does not go before it.
-            open.remove(&operation);
-            groups.push(vec![(place, one)]);
-            continue;
-        };
-        let bytes = one.record().to_string().len() + 1;
-        let grown = open.get_mut(&operation).and_then(|open| {
-            let group = groups.get_mut(open.at)?;
-            let fits = group.len() < batch.at_most && open.bytes + bytes <= request::LARGEST_BATCH && !open.records.contains(&one.key);
-            fits.then_some((open, group))
-        });
-        if let Some((open, group)) = grown {
-            open.bytes += bytes;
-            open.records.insert(one.key.clone());
-            group.push((place, one));
-        } else {
-            open.insert(operation, Open { at: groups.len(), records: BTreeSet::from([one.key.clone()]), bytes });
-            groups.push(vec![(place, one)]);
-        }
-    }
-    groups
 }
 
 impl Inner {
@@ -141,7 +107,7 @@ impl Inner {
     }
 
     fn rules<'a>(&'a self, ready: &Ready<'a>) -> [&'a [AnswerRule]; 2] {
-        [&ready.http.answers, &self.service.answers]
+        [&ready.how.answers, &self.service.answers]
     }
 
     fn url(&self, path: &str) -> String {
@@ -190,10 +156,10 @@ impl Inner {
             About { intent: ready.delivery.intent, repeatable: ready.is_repeatable(), insert_only: ready.is_insert_only(), batch: false };
         let said = Said { status: Some(reply.status), json: json.as_ref(), reply: &reply, now: now() };
         match self.told(answer::outcome(self.rules(ready), said, about)).await {
-            Ok(effect) if !progress.keeps_all() => (Ok(receipt(ready, effect)), None),
+            Ok(effect) if !progress.keeps_all() => (Ok(ready.receipt(effect)), None),
             outcome => {
                 let kept = exchange::exchange(&request, content.as_deref(), Some(&reply), &exchange::content(&reply));
-                (outcome.map(|effect| receipt(ready, effect)), Some(kept))
+                (outcome.map(|effect| ready.receipt(effect)), Some(kept))
             }
         }
     }
@@ -201,7 +167,7 @@ impl Inner {
     /// The request of a delivery as it would be sent, secrets masked.
     fn draft(&self, delivery: &Delivery) -> Result<String, DeliveryError> {
         let ready = self.ready(delivery)?;
-        let request = match &ready.http.batch {
+        let request = match &ready.how.batch {
             Some(batch) if ready.is_batched() => {
                 let content = ready.record();
                 Request {
@@ -263,7 +229,7 @@ impl Inner {
                 login.get_or_insert_with(|| error.clone());
             }
             match outcome {
-                Ok(effect) => progress.tell(*at, Ok(receipt(one, effect)), None),
+                Ok(effect) => progress.tell(*at, Ok(one.receipt(effect)), None),
                 Err(error) => {
                     let answered = part.unwrap_or_else(|| exchange::content(&reply));
                     let kept = exchange::exchange(&request, Some(&content.to_string()), Some(&reply), &answered);
@@ -313,7 +279,7 @@ impl Inner {
         if delivery.intent == WriteIntent::Keep {
             return Ok(Settled::NotThere);
         }
-        let Some(Settle::LookUp(look_up)) = &ready.http.settle else {
+        let Some(Settle::LookUp(look_up)) = &ready.how.settle else {
             return Ok(settle::without_reading(&ready, ready.is_repeatable()));
         };
         let Some(comparison) = Comparison::new(look_up, &ready) else {
@@ -375,27 +341,6 @@ impl Inner {
             }
         }
     }
-}
-
-fn receipt(ready: &Ready<'_>, effect: WriteEffect) -> Receipt {
-    // Only of a new record is it known what stood there: nothing.
-    let changes = if effect == WriteEffect::Inserted {
-        let written = |(field, value): (&crate::declare::connector::TargetField, Option<&Value>)| {
-            let value = value.filter(|value| !value.is_missing())?.clone();
-            Some(FieldChange { field: field.name.clone(), before: Personal::new(Value::Missing), after: Personal::new(value) })
-        };
-        ready.fields().filter_map(written).collect()
-    } else {
-        Vec::new()
-    };
-    Receipt { delivery: ready.delivery.id, effect, changes, kept: Vec::new() }
-}
-
-/// Our own clock, for servers that send no `Date`.
-fn now() -> Timestamp {
-    #[expect(clippy::disallowed_methods, reason = "an absolute time in an answer without `Date` can be read by our own clock alone")]
-    let now = Timestamp::now();
-    now
 }
 
 impl Target for HttpTarget {

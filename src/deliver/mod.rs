@@ -5,6 +5,7 @@ mod exchange;
 pub mod http;
 mod limits;
 mod ndjson;
+mod outgoing;
 mod progress;
 mod record;
 mod retry;

@@ -9,6 +9,7 @@ mod many;
 mod one;
 mod ready;
 
+use super::outgoing::{Share, grouped, now};
 use super::progress::Progress;
 use super::record::Prepared;
 use super::{Answer, DeliveryError, Settled, Target, Written};
@@ -16,20 +17,16 @@ use crate::declare::config::ServiceSpec;
 use crate::declare::connector::TargetFile;
 use crate::declare::connector::soap::{AnswerRule, Call, SoapService};
 use crate::diagnose::Problems;
-use crate::model::{Delivery, FieldChange, Intended, OperationId, Personal, Receipt, Value, WriteEffect, WriteIntent};
+use crate::model::{Delivery, Intended, Receipt, WriteEffect, WriteIntent};
 use crate::wire::caller::{Answered, CallError, Caller, Envelope, Opened};
 use crate::wire::pace;
 use crate::wire::session::SessionError;
-use jiff::Timestamp;
 use ready::Ready;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::time::Instant;
 
 /// Records that leave in one write where each is a call of its own: after a crash so many at most are to be settled.
 const ALONE_AT_ONCE: usize = 20;
-/// 1 MiB of content: the usual limit of a server (nginx). A single record may be larger and is sent alone.
-const LARGEST_BATCH: usize = 1 << 20;
 
 /// A SOAP service.
 #[derive(Clone, Debug)]
@@ -60,65 +57,28 @@ impl SoapTarget {
             match inner.ready(delivery) {
                 Err(error) => progress.tell(at, Err(error), None),
                 Ok(_) if delivery.intent == WriteIntent::Keep => {
-                    progress.tell(
-                        at,
-                        Ok(Receipt { delivery: delivery.id, effect: WriteEffect::Kept, changes: Vec::new(), kept: Vec::new() }),
-                        None,
-                    );
+                    progress.tell(at, Ok(Receipt::bare(delivery.id, WriteEffect::Kept)), None);
                 }
                 Ok(ready) => waiting.push((at, ready)),
             }
         }
-        for group in grouped(waiting) {
+        // Writes and blanks of one call do not mix: what is not found is made by one and left by the other.
+        let share = |one: &Ready<'_>| {
+            let batch = one.how.batch.as_ref().filter(|_| one.is_batched())?;
+            Some(Share { at_most: batch.at_most, bytes: one.bytes(), kind: Some(one.delivery.intent) })
+        };
+        for group in grouped(waiting, share) {
             if progress.stopped().is_some() {
                 break;
             }
             let Some((_, first)) = group.first() else { continue };
-            match &first.soap.batch {
+            match &first.how.batch {
                 Some(batch) if first.is_batched() => inner.many(batch, &group, &mut progress).await,
                 _ => inner.one(&group, &mut progress).await,
             }
         }
         progress.finish()
     }
-}
-
-/// What travels in one call: records of one operation that takes batches, each record once, below the limits. Groups stand in the order of
-/// their first records, and a record that comes twice keeps its order.
-fn grouped(waiting: Vec<(usize, Ready<'_>)>) -> Vec<Vec<(usize, Ready<'_>)>> {
-    struct Open {
-        at: usize,
-        records: BTreeSet<String>,
-        bytes: usize,
-    }
-    let mut groups: Vec<Vec<(usize, Ready<'_>)>> = Vec::new();
-    let mut open: BTreeMap<(OperationId, bool), Open> = BTreeMap::new();
-    for (place, one) in waiting {
-        // Writes and blanks of one call do not mix: what is not found is made by one and left by the other.
-        let kind = (one.delivery.operation.clone(), one.delivery.intent == WriteIntent::Write);
-        let Some(batch) = one.soap.batch.as_ref().filter(|_| one.is_batched()) else {
-            // Whatever comes behind it does not go before it.
-            open.retain(|(operation, _), _| *operation != kind.0);
-            groups.push(vec![(place, one)]);
-            continue;
-        };
-        let bytes = one.bytes();
-        let grown = open.get_mut(&kind).and_then(|open| {
-            let group = groups.get_mut(open.at)?;
-            let fits = group.len() < batch.at_most && open.bytes + bytes <= LARGEST_BATCH && !open.records.contains(&one.key);
-            fits.then_some((open, group))
-        });
-        if let Some((open, group)) = grown {
-            open.bytes += bytes;
-            open.records.insert(one.key.clone());
-            group.push((place, one));
-        } else {
-            open.retain(|(operation, _), _| *operation != kind.0);
-            open.insert(kind, Open { at: groups.len(), records: BTreeSet::from([one.key.clone()]), bytes });
-            groups.push(vec![(place, one)]);
-        }
-    }
-    groups
 }
 
 impl Inner {
@@ -128,7 +88,7 @@ impl Inner {
 
     /// Rules in their order: the call's, the operation's, the file's.
     fn rules<'a>(&'a self, ready: &Ready<'a>, call: &'a Call) -> [&'a [AnswerRule]; 3] {
-        [&call.answers, &ready.soap.answers, &self.service.answers]
+        [&call.answers, &ready.how.answers, &self.service.answers]
     }
 
     /// Sends, and notes what the server says about its limits.
@@ -164,27 +124,6 @@ impl From<CallError> for DeliveryError {
             CallError::Session(error) => error.into(),
         }
     }
-}
-
-fn receipt(ready: &Ready<'_>, effect: WriteEffect) -> Receipt {
-    // Only of a new record is it known what stood there: nothing.
-    let changes = if effect == WriteEffect::Inserted {
-        let written = |(field, value): (&crate::declare::connector::TargetField, Option<&Value>)| {
-            let value = value.filter(|value| !value.is_missing())?.clone();
-            Some(FieldChange { field: field.name.clone(), before: Personal::new(Value::Missing), after: Personal::new(value) })
-        };
-        ready.fields().filter_map(written).collect()
-    } else {
-        Vec::new()
-    };
-    Receipt { delivery: ready.delivery.id, effect, changes, kept: Vec::new() }
-}
-
-/// Our own clock, for servers that send no `Date`.
-fn now() -> Timestamp {
-    #[expect(clippy::disallowed_methods, reason = "an absolute time in an answer without `Date` can be read by our own clock alone")]
-    let now = Timestamp::now();
-    now
 }
 
 impl Target for SoapTarget {

@@ -45,6 +45,18 @@ impl Value {
         }
     }
 
+    /// As text, where one text says it all; lists and records have none.
+    pub fn scalar_text(&self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text.to_string()),
+            Self::Integer(number) => Some(number.to_string()),
+            Self::Number(number) => Some(number.to_string()),
+            Self::Time(time) => Some(time.to_string()),
+            Self::Bool(truth) => Some(truth.to_string()),
+            Self::Missing | Self::List(_) | Self::Record(_) => None,
+        }
+    }
+
     /// What the value is called in messages.
     pub const fn kind(&self) -> &'static str {
         match self {

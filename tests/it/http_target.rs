@@ -3,12 +3,13 @@
 use crate::support::cutting_proxy::{Cut, CuttingProxy};
 use crate::support::nginx::{Nginx, Options};
 use crate::support::scripted::{Answer as Say, Scripted, answer, json};
+use crate::support::sent::{self, shown, write};
 use crate::support::{self, free_port, have, wait_for};
 use kith::declare::config::{GivenSecret, Login, ProxySpec, Secret, SecretSource, ServiceSpec};
 use kith::declare::connector::{self, TargetFile};
-use kith::deliver::{Answer, DeliveryError, HttpTarget, Settled, Target, Written};
+use kith::deliver::{DeliveryError, HttpTarget, Settled, Target};
 use kith::diagnose::SourceFile;
-use kith::model::{Delivery, DeliveryId, Digest, IdempotencyKey, Intended, OperationId, Personal, RecordKey, TargetId, Value, WriteIntent};
+use kith::model::{Delivery, Value, WriteIntent};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
@@ -57,46 +58,11 @@ fn delivery(id: &str, version: u8, intent: WriteIntent, body: Option<&str>) -> D
     } else if intent == WriteIntent::Blank {
         fields.push(("Body".into(), Value::Missing));
     }
-    let mut key = [version; 32];
-    for (slot, byte) in key.iter_mut().zip(id.bytes()) {
-        *slot ^= byte;
-    }
-    key[31] = match intent {
-        WriteIntent::Write => 1,
-        WriteIntent::Remove => 2,
-        WriteIntent::Blank => 3,
-        WriteIntent::Keep => 4,
-    };
-    Delivery {
-        id: DeliveryId(i64::from(version)),
-        entry: "note".into(),
-        target: TargetId("t".into()),
-        operation: OperationId("note".into()),
-        intent,
-        record: RecordKey("[]".into()),
-        idempotency: IdempotencyKey(Digest(key)),
-        payload: Personal::new(fields),
-        attempt: 1,
-    }
+    sent::delivery("note", id, version, intent, fields)
 }
 
 fn said(id: &str, version: u8, body: &str) -> Delivery {
     delivery(id, version, WriteIntent::Write, Some(body))
-}
-
-async fn write(target: &HttpTarget, deliveries: &[Delivery]) -> Written {
-    let intended: Vec<_> = deliveries.iter().map(|d| Intended::mint(d.clone(), 1)).collect();
-    let written = target.write(&intended).await;
-    assert_eq!(written.answers.len(), deliveries.len());
-    written
-}
-
-/// The effect, or class and code.
-fn shown(answer: &Answer) -> String {
-    match answer {
-        Ok(receipt) => receipt.effect.name().into(),
-        Err(error) => format!("{} {}", error.class().name(), error.code()),
-    }
 }
 
 async fn shown_all(target: &HttpTarget, deliveries: &[Delivery]) -> Vec<String> {

@@ -3,12 +3,13 @@
 
 use crate::support::cutting_proxy::{Cut, CuttingProxy};
 use crate::support::root;
+use crate::support::sent::{self, shown, write};
 use crate::support::soap_stacks::{Server, Stack};
 use kith::declare::config::{Auth, GivenSecret, Login, Secret, SecretSource, ServiceSpec, TokenTime};
 use kith::declare::connector::{self, TargetFile};
-use kith::deliver::{Answer, Settled, SoapTarget, Target, Written};
+use kith::deliver::{Settled, SoapTarget, Target};
 use kith::diagnose::SourceFile;
-use kith::model::{Delivery, DeliveryId, Digest, IdempotencyKey, Intended, OperationId, Personal, RecordKey, TargetId, Value, WriteIntent};
+use kith::model::{Delivery, Value, WriteIntent};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -104,40 +105,11 @@ fn at(server: &Server, version: &str, more: &str) -> SoapTarget {
 fn delivery(id: &str, version: u8, intent: WriteIntent, more: &[(&str, Value)]) -> Delivery {
     let mut fields: Vec<(Arc<str>, Value)> = vec![("Id".into(), id.into())];
     fields.extend(more.iter().map(|(name, value)| (Arc::from(*name), value.clone())));
-    let mut key = [version; 32];
-    for (slot, byte) in key.iter_mut().zip(id.bytes()) {
-        *slot ^= byte;
-    }
-    Delivery {
-        id: DeliveryId(i64::from(version)),
-        entry: "note".into(),
-        target: TargetId("t".into()),
-        operation: OperationId("upsert".into()),
-        intent,
-        record: RecordKey("[]".into()),
-        idempotency: IdempotencyKey(Digest(key)),
-        payload: Personal::new(fields),
-        attempt: 1,
-    }
+    sent::delivery("upsert", id, version, intent, fields)
 }
 
 fn said(id: &str, version: u8, name: &str) -> Delivery {
     delivery(id, version, WriteIntent::Write, &[("Name", name.into())])
-}
-
-async fn write(target: &SoapTarget, deliveries: &[Delivery]) -> Written {
-    let intended: Vec<_> = deliveries.iter().map(|d| Intended::mint(d.clone(), 1)).collect();
-    let written = target.write(&intended).await;
-    assert_eq!(written.answers.len(), deliveries.len());
-    written
-}
-
-/// The effect, or class and code.
-fn shown(answer: &Answer) -> String {
-    match answer {
-        Ok(receipt) => receipt.effect.name().into(),
-        Err(error) => format!("{} {}", error.class().name(), error.code()),
-    }
 }
 
 async fn one(target: &SoapTarget, delivery: &Delivery) -> String {

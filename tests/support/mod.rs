@@ -11,6 +11,7 @@ pub mod kdc;
 pub mod nginx;
 pub mod python;
 pub mod scripted;
+pub mod sent;
 pub mod soap_stacks;
 pub mod sqlserver;
 pub mod sqlserver_site;

@@ -365,15 +365,6 @@ fn parsed(answered: &str) -> Option<String> {
             let subcodes = if subcodes.is_empty() { String::new() } else { format!("subcodes: {}\n", subcodes.join(", ")) };
             Some(format!("fault: {}\n{subcodes}reason: {}\n{detail}", fault.code_written, fault.reason))
         }
-        Reading::Empty
-        | Reading::Html { .. }
-        | Reading::Text
-        | Reading::CutOff
-        | Reading::NotAnEnvelope(_)
-        | Reading::UnknownVersion(_)
-        | Reading::Broken(_)
-        | Reading::Malformed(_)
-        | Reading::TooLarge(_)
-        | Reading::Parts => None,
+        Reading::NotSoap(_) => None,
     }
 }

@@ -1,10 +1,10 @@
 //! Many records in one request: the content, and what its answer says about each. Pure.
 
 use super::answer::{self, About, Said};
-use super::request::{Ready, hex, scalar};
+use super::request::Ready;
 use crate::declare::connector::http::{AnswerRule, BatchRequest, BatchResults, ResultOrder};
 use crate::deliver::DeliveryError;
-use crate::model::{Digest, WriteEffect};
+use crate::model::{Digest, Value, WriteEffect};
 use crate::wire::http::Reply;
 use jiff::Timestamp;
 use serde_json::Value as Json;
@@ -26,7 +26,7 @@ pub(super) fn idempotency(ready: &[&Ready<'_>]) -> String {
     for one in ready {
         hash.update(one.delivery.idempotency.0.0);
     }
-    hex(&Digest(hash.finalize().into()))
+    Digest(hash.finalize().into()).to_string()
 }
 
 /// What came of each record, with the part of the answer that tells it.
@@ -94,7 +94,7 @@ fn assigned<'a>(results: &BatchResults, ready: &[&Ready<'_>], list: &'a [Json]) 
         ResultOrder::Position if list.len() != ready.len() => vec![None; ready.len()],
         ResultOrder::Position => list.iter().map(Some).collect(),
         ResultOrder::Member { pointer, is } => {
-            let wanted: Vec<Option<String>> = ready.iter().map(|one| one.named(is).as_ref().and_then(scalar)).collect();
+            let wanted: Vec<Option<String>> = ready.iter().map(|one| one.named(is).as_ref().and_then(Value::scalar_text)).collect();
             let said: Vec<Option<String>> = list.iter().map(|result| result.pointer(pointer).and_then(answer::text_of)).collect();
             let one_of = |wanted: &str| {
                 let mut fitting = list.iter().zip(&said).filter(|(_, said)| said.as_deref() == Some(wanted)).map(|(result, _)| result);

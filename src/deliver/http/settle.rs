@@ -1,7 +1,7 @@
 //! What became of a write whose answer was lost: what is read, and what it tells. Pure.
 
 use super::answer;
-use super::request::{Ready, scalar};
+use super::request::Ready;
 use crate::declare::connector::http::{LookUp, Named};
 use crate::deliver::{DeliveryError, Settled};
 use crate::diagnose::Code;
@@ -90,7 +90,7 @@ fn same(shown: Option<&Json>, written: &Value) -> bool {
         (_, Value::Time(time)) => text.is_some_and(|text| text.parse::<jiff::Timestamp>().is_ok_and(|shown| shown == *time)),
         #[expect(clippy::float_cmp, reason = "the same decimal text gives the same double")]
         (_, Value::Number(number)) => text.and_then(|text| text.parse::<f64>().ok()).is_some_and(|shown| shown == *number),
-        (Some(_), value) => text.is_some() && text == scalar(value),
+        (Some(_), value) => text.is_some() && text == value.scalar_text(),
         (None, _) => false,
     }
 }

@@ -9,7 +9,7 @@ use crate::model::{WriteEffect, WriteIntent};
 use crate::wire::caller::{Answered, Heard, find, fits, shown};
 use crate::wire::http::Extent;
 use crate::wire::pace;
-use crate::wire::soap::{Fault, Reading};
+use crate::wire::soap::{Fault, NotSoap, Reading};
 use jiff::Timestamp;
 
 /// What an answer is about.
@@ -79,28 +79,6 @@ fn effect(heard: Heard<'_>, about: &About<'_>) -> WriteEffect {
     }
 }
 
-/// `SOAP fault INVALID_LOGIN, HTTP 500`
-fn label(answered: &Answered) -> String {
-    let status = answered.reply.status;
-    match &answered.reading {
-        Reading::Fault(fault) => match shown(&fault.code_written) {
-            Some(code) => format!("SOAP fault {code}, HTTP {status}"),
-            None => format!("SOAP fault, HTTP {status}"),
-        },
-        Reading::Answer(_)
-        | Reading::Empty
-        | Reading::Html { .. }
-        | Reading::Text
-        | Reading::CutOff
-        | Reading::NotAnEnvelope(_)
-        | Reading::UnknownVersion(_)
-        | Reading::Broken(_)
-        | Reading::Malformed(_)
-        | Reading::TooLarge(_)
-        | Reading::Parts => format!("HTTP {status}"),
-    }
-}
-
 fn built_in(answered: &Answered, about: &About<'_>, now: Timestamp) -> Result<WriteEffect, DeliveryError> {
     let status = answered.reply.status;
     let success = (200..300).contains(&status);
@@ -132,36 +110,10 @@ fn built_in(answered: &Answered, about: &About<'_>, now: Timestamp) -> Result<Wr
             }
             Ok(effect(answered.heard(), about))
         }
-        Reading::Answer(_) => by_status(answered),
         Reading::Fault(fault) => Err(of_fault(fault, answered, about, now)),
-        Reading::Empty if success && about.expected.is_empty() && about.call.proof.is_none() => Ok(about.effect),
-        other if success => Err(about.unclear(format!("HTTP {status}: {}", what_it_is(other)))),
-        Reading::Empty
-        | Reading::Html { .. }
-        | Reading::Text
-        | Reading::CutOff
-        | Reading::NotAnEnvelope(_)
-        | Reading::UnknownVersion(_)
-        | Reading::Broken(_)
-        | Reading::Malformed(_)
-        | Reading::TooLarge(_)
-        | Reading::Parts => by_status(answered),
-    }
-}
-
-/// What an answer is that is no SOAP.
-pub(super) fn what_it_is(reading: &Reading) -> String {
-    match reading {
-        Reading::Answer(_) | Reading::Fault(_) => "an answer of SOAP".into(),
-        Reading::Empty => "the answer is empty".into(),
-        Reading::Html { .. } => "a page for people in place of an answer: a login page, a proxy's or a server's error".into(),
-        Reading::Text => "the answer is no XML: a stack trace, or a warning before the envelope".into(),
-        Reading::CutOff => "the answer ends in the middle".into(),
-        Reading::NotAnEnvelope(_) => "the answer is XML, and no SOAP envelope".into(),
-        Reading::UnknownVersion(_) => "the answer is an envelope of neither SOAP 1.1 nor 1.2".into(),
-        Reading::Broken(what) => format!("the answer's envelope can't be read: {what}"),
-        Reading::Malformed(error) | Reading::TooLarge(error) => format!("the answer can't be read: {error}"),
-        Reading::Parts => "the answer has several parts, and none is the envelope".into(),
+        Reading::NotSoap(NotSoap::Empty) if success && about.expected.is_empty() && about.call.proof.is_none() => Ok(about.effect),
+        Reading::NotSoap(other) if success => Err(about.unclear(format!("HTTP {status}: {other}"))),
+        Reading::Answer(_) | Reading::NotSoap(_) => by_status(answered),
     }
 }
 
@@ -178,7 +130,7 @@ fn of_fault(fault: &Fault, answered: &Answered, about: &About<'_>, now: Timestam
         return error(Meaning::LoginExpired, answered, about, now);
     }
     if matches!(&*fault.code.local, "VersionMismatch" | "MustUnderstand") {
-        let message = format!("{}: the service speaks another SOAP, or does not know a header", label(answered));
+        let message = format!("{}: the service speaks another SOAP, or does not know a header", answered.label());
         return DeliveryError::Unavailable { code: Code("KITH-D061"), message: message.into(), retry_after: None };
     }
     // What HTTP says clearly goes before a code that says little.
@@ -192,13 +144,13 @@ fn of_fault(fault: &Fault, answered: &Answered, about: &About<'_>, now: Timestam
         None if (400..500).contains(&status) => {
             error(if about.batch { Meaning::BatchRefused } else { Meaning::Refused }, answered, about, now)
         }
-        Some(false) | None => about.unclear(format!("{}: the service failed, and nobody can say how far it came", label(answered))),
+        Some(false) | None => about.unclear(format!("{}: the service failed, and nobody can say how far it came", answered.label())),
     }
 }
 
 /// The error of a meaning that is no success.
 fn error(meaning: Meaning, answered: &Answered, about: &About<'_>, now: Timestamp) -> DeliveryError {
-    let label = label(answered);
+    let label = answered.label();
     let is_fault = matches!(answered.reading, Reading::Fault(_) | Reading::Answer(_));
     if !is_fault {
         let said = over_http::Said { status: Some(answered.reply.status), json: None, reply: &answered.reply, now };

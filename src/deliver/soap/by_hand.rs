@@ -18,7 +18,7 @@ impl SoapTarget {
         let ready = self.inner.ready(delivery)?;
         let mut drafts = Vec::new();
         if ready.looks_first()
-            && let Some(look_up) = &ready.soap.look_up
+            && let Some(look_up) = &ready.how.look_up
         {
             drafts.push(self.text(&self.inner.caller.drafted(&look_up.call, &|slot| ready.value(slot, None), &|_| Ok(()))?));
         }
@@ -34,10 +34,10 @@ impl SoapTarget {
     /// The calls that a delivery may come to: one, or `create` and `update`.
     fn calls<'a>(ready: &Ready<'a>) -> Vec<&'a Call> {
         use crate::model::WriteIntent::{Blank, Keep, Remove, Write};
-        if let Some(batch) = ready.soap.batch.as_ref().filter(|_| ready.is_batched()) {
+        if let Some(batch) = ready.how.batch.as_ref().filter(|_| ready.is_batched()) {
             return vec![&batch.call];
         }
-        let soap = ready.soap;
+        let soap = ready.how;
         match ready.delivery.intent {
             Write => [&soap.call, &soap.create, &soap.update].into_iter().flatten().collect(),
             Blank => soap.blanking().into_iter().collect(),

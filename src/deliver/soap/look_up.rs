@@ -8,7 +8,7 @@ use crate::declare::connector::soap::{FieldPlace, Form, LookUp, Settle, Slot};
 use crate::deliver::{Answer, DeliveryError, Settled};
 use crate::diagnose::Code;
 use crate::model::{Delivery, Receipt, Value, WriteEffect, WriteIntent};
-use crate::wire::caller::{Answered, fill, find, fits, scalar, unescape};
+use crate::wire::caller::{Answered, fill, find, fits, unescape};
 use crate::wire::xml::Element;
 use std::borrow::Cow;
 
@@ -37,7 +37,7 @@ impl Looked {
 impl Inner {
     /// Looks for records of one operation: all of them in one call where the look-up asks about many.
     pub(super) async fn look_for(&self, records: &[&Ready<'_>], progress: &mut Progress) -> Result<Vec<Looked>, DeliveryError> {
-        let Some(look_up) = records.first().and_then(|first| first.soap.look_up.as_ref()) else {
+        let Some(look_up) = records.first().and_then(|first| first.how.look_up.as_ref()) else {
             return Ok(vec![Looked::Missing; records.len()]);
         };
         if look_up.asks_about_many() {
@@ -139,7 +139,7 @@ impl Inner {
         if delivery.intent == WriteIntent::Keep {
             return Ok(Settled::NotThere);
         }
-        let look_up = match (ready.soap.settle, &ready.soap.look_up) {
+        let look_up = match (ready.how.settle, &ready.how.look_up) {
             (Settle::Repeat, _) => return Ok(Settled::Repeatable),
             (Settle::LookUp, Some(look_up)) => look_up,
             (Settle::LookUp | Settle::Person, _) => return Ok(undecidable(&ready)),
@@ -216,11 +216,11 @@ impl Inner {
     /// What a write would do, as the look-up shows the record; without one nobody knows what stands there.
     pub(super) async fn preview(&self, delivery: &Delivery) -> Answer {
         let ready = self.ready(delivery)?;
-        let receipt = |effect, changes| Ok(Receipt { delivery: delivery.id, effect, changes, kept: Vec::new() });
+        let receipt = |effect, changes| Ok(Receipt { changes, ..Receipt::bare(delivery.id, effect) });
         if delivery.intent == WriteIntent::Keep {
             return receipt(WriteEffect::Kept, Vec::new());
         }
-        let Some(look_up) = &ready.soap.look_up else {
+        let Some(look_up) = &ready.how.look_up else {
             return match delivery.intent {
                 WriteIntent::Write => {
                     let planned = ready.prepared.plan(WriteIntent::Write, None);
@@ -242,7 +242,7 @@ impl Inner {
         };
         if let Some(record) = shown {
             let existing: Vec<Value> =
-                ready.fields().zip(&ready.soap.places).map(|((field, _), place)| self.shown(record, place, field.kind)).collect();
+                ready.fields().zip(&ready.how.places).map(|((field, _), place)| self.shown(record, place, field.kind)).collect();
             let planned = ready.prepared.plan(delivery.intent, Some(&existing));
             return receipt(planned.effect, planned.changes);
         }
@@ -293,7 +293,7 @@ fn same(shown: Option<&str>, written: &Value) -> bool {
         Value::Number(number) => text.trim().parse::<f64>().is_ok_and(|shown| shown == *number),
         Value::Bool(truth) => matches!((text.trim(), truth), ("true" | "1", true) | ("false" | "0", false)),
         value @ (Value::Text(_) | Value::Integer(_) | Value::List(_) | Value::Record(_)) => {
-            scalar(value).is_some_and(|written| written.trim() == text.trim())
+            value.scalar_text().is_some_and(|written| written.trim() == text.trim())
         }
     }
 }

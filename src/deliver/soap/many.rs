@@ -4,12 +4,12 @@ use super::answer::{self, About};
 use super::look_up::Looked;
 use super::one::kept;
 use super::ready::{Ready, Step};
-use super::{Inner, Progress, now, receipt};
+use super::{Inner, Progress, now};
 use crate::declare::connector::http::Meaning;
 use crate::declare::connector::soap::{Batch, ResultOrder, Results, Slot};
 use crate::deliver::{DeliveryError, exchange};
-use crate::model::{Receipt, WriteEffect};
-use crate::wire::caller::{Answered, CallError, Envelope, Heard, Opened, Refused, fill, find, fits, scalar};
+use crate::model::{Receipt, Value, WriteEffect};
+use crate::wire::caller::{Answered, CallError, Envelope, Heard, Opened, Refused, fill, find, fits};
 use crate::wire::soap::Reading;
 use crate::wire::xml::{Element, Tree, Writer};
 
@@ -150,9 +150,9 @@ impl Inner {
                 Ok(effect) if progress.keeps_all() => {
                     let alone = self.batched(batch, std::slice::from_ref(one), opened).await.ok();
                     let kept = alone.map(|alone| kept(&alone, Some(answered), &exchange::content(&answered.reply)));
-                    progress.tell(one.at, Ok(receipt(one.ready, effect)), kept);
+                    progress.tell(one.at, Ok(one.ready.receipt(effect)), kept);
                 }
-                Ok(effect) => progress.tell(one.at, Ok(receipt(one.ready, effect)), None),
+                Ok(effect) => progress.tell(one.at, Ok(one.ready.receipt(effect)), None),
                 Err(error) => {
                     let text = part.unwrap_or_else(|| exchange::content(&answered.reply));
                     let alone = self.batched(batch, std::slice::from_ref(one), opened).await;
@@ -177,18 +177,7 @@ impl Inner {
         let Some(results) = &batch.results else { return all() };
         let body = match &answered.reading {
             Reading::Answer(_) if (200..300).contains(&answered.reply.status) => answered.heard().body,
-            Reading::Answer(_)
-            | Reading::Fault(_)
-            | Reading::Empty
-            | Reading::Html { .. }
-            | Reading::Text
-            | Reading::CutOff
-            | Reading::NotAnEnvelope(_)
-            | Reading::UnknownVersion(_)
-            | Reading::Broken(_)
-            | Reading::Malformed(_)
-            | Reading::TooLarge(_)
-            | Reading::Parts => None,
+            Reading::Answer(_) | Reading::Fault(_) | Reading::NotSoap(_) => None,
         };
         // What is wrong with the answer as a whole is said of all; only a success is looked into.
         let Some(body) = body.filter(|_| records.iter().all(|one| whole(one).is_ok())) else { return all() };
@@ -244,7 +233,7 @@ fn assigned<'e>(results: &Results, records: &[Travelling<'_, '_>], list: &[&'e E
         ResultOrder::Element { path, is } => {
             let wanted = |one: &Travelling<'_, '_>| {
                 let value = fill::value(is, &|slot| one.ready.value(slot, one.found.as_deref())).ok().flatten();
-                value.as_ref().and_then(scalar)
+                value.as_ref().and_then(Value::scalar_text)
             };
             let wanted: Vec<Option<String>> = records.iter().map(wanted).collect();
             let said: Vec<Option<String>> = list.iter().map(|result| find::text(result, path).map(|t| t.trim().to_owned())).collect();

@@ -3,7 +3,7 @@
 use super::answer::{self, About};
 use super::look_up::Looked;
 use super::ready::{Ready, Step};
-use super::{Inner, Progress, now, receipt};
+use super::{Inner, Progress, now};
 use crate::declare::connector::soap::Call;
 use crate::deliver::{Answer, DeliveryError, Exchange, exchange};
 use crate::model::{Receipt, WriteEffect};
@@ -46,9 +46,9 @@ impl Inner {
         let outcome = answer::outcome(self.rules(ready, call), &answered, &about, now());
         Ok(match self.told(&opened, outcome).await {
             Ok(effect) if progress.keeps_all() => {
-                (Ok(receipt(ready, effect)), Some(kept(&envelope, Some(&answered), &exchange::content(&answered.reply))))
+                (Ok(ready.receipt(effect)), Some(kept(&envelope, Some(&answered), &exchange::content(&answered.reply))))
             }
-            Ok(effect) => (Ok(receipt(ready, effect)), None),
+            Ok(effect) => (Ok(ready.receipt(effect)), None),
             Err(error) => {
                 let kept = kept(&envelope, Some(&answered), &exchange::content(&answered.reply));
                 (Err(error), Some(kept))

@@ -1,27 +1,16 @@
 //! A delivery, checked, and what it puts into a request. Pure.
 
 use super::look_up::Looked;
+use crate::declare::connector::TargetField;
 use crate::declare::connector::soap::{Call, Settle, Slot, SoapOperation};
-use crate::declare::connector::{TargetField, WriteMode};
 use crate::deliver::DeliveryError;
-use crate::deliver::http::request::hex;
+use crate::deliver::outgoing::Outgoing;
 use crate::deliver::record::Prepared;
-use crate::model::{Delivery, Digest, Value, WriteEffect, WriteIntent};
+use crate::model::{Delivery, Value, WriteEffect, WriteIntent};
 use crate::wire::caller::{CallError, Content, Part, Refused, fill};
-use serde_json::Value as Json;
-use sha2::{Digest as _, Sha256};
 
 /// A delivery, ready for its call.
-#[derive(Debug)]
-pub(super) struct Ready<'a> {
-    pub delivery: &'a Delivery,
-    pub prepared: Prepared<'a>,
-    pub soap: &'a SoapOperation,
-    /// SHA-256 of the record key, in hex.
-    pub key: String,
-    /// In hex.
-    pub idempotency: String,
-}
+pub(super) type Ready<'a> = Outgoing<'a, SoapOperation>;
 
 /// What is done about a delivery.
 #[derive(Clone, Copy, Debug)]
@@ -33,19 +22,12 @@ pub(super) enum Step<'a> {
 }
 
 impl<'a> Ready<'a> {
+    /// Of an operation that has a call.
     pub(super) fn new(delivery: &'a Delivery, prepared: Prepared<'a>) -> Result<Self, DeliveryError> {
         let Some(soap) = &prepared.operation.soap else {
             return Err(DeliveryError::refused("KITH-D008", format!("the operation `{}` has no call", delivery.operation.0)));
         };
-        let key = Json::Array(prepared.key().into_iter().map(Value::to_json).collect()).to_string();
-        let key = hex(&Digest(Sha256::digest(key.as_bytes()).into()));
-        let idempotency = hex(&delivery.idempotency.0);
-        Ok(Self { delivery, prepared, soap, key, idempotency })
-    }
-
-    /// Fields with what the delivery says about them.
-    pub(super) fn fields(&self) -> impl Iterator<Item = (&TargetField, Option<&Value>)> {
-        self.prepared.operation.fields.iter().zip(self.prepared.values.iter().map(Option::as_ref))
+        Ok(Self::of(delivery, prepared, soap))
     }
 
     /// What a name stands for; `None` where the delivery does not say.
@@ -56,24 +38,19 @@ impl<'a> Ready<'a> {
             Slot::IdempotencyKey => Some(Value::Text(self.idempotency.as_str().into())),
             Slot::Found => found.map(|id| Value::Text(id.into())),
             Slot::New => found.is_none().then(|| Value::Text("1".into())),
-            Slot::Field(name) => self.fields().find(|(field, _)| field.name == *name).and_then(|(_, value)| value.cloned()),
+            Slot::Field(name) => self.field(name),
             Slot::Session | Slot::User | Slot::Password | Slot::PageSize | Slot::Offset | Slot::After | Slot::PageToken => None,
         }
     }
 
     /// Whether it goes into the operation's batch.
     pub(super) fn is_batched(&self) -> bool {
-        self.soap.is_batched(self.delivery.intent)
-    }
-
-    /// Whether a record that is there already stays as it is.
-    pub(super) fn is_insert_only(&self) -> bool {
-        self.prepared.operation.write == WriteMode::InsertOnly && self.delivery.intent == WriteIntent::Write
+        self.how.is_batched(self.delivery.intent)
     }
 
     /// Whether the same call again changes nothing where it had arrived.
     pub(super) fn is_repeatable(&self) -> bool {
-        self.soap.settle == Settle::Repeat
+        self.how.settle == Settle::Repeat
     }
 
     /// About how many bytes its part of a batch takes: its texts, and a tag around each.
@@ -85,20 +62,20 @@ impl<'a> Ready<'a> {
     /// The one call of its intent, where it does not depend on a look-up.
     fn plain_call(&self) -> Option<&'a Call> {
         match self.delivery.intent {
-            WriteIntent::Write => self.soap.call.as_ref(),
-            WriteIntent::Blank => self.soap.blanking(),
-            WriteIntent::Remove => self.soap.remove.as_ref(),
+            WriteIntent::Write => self.how.call.as_ref(),
+            WriteIntent::Blank => self.how.blanking(),
+            WriteIntent::Remove => self.how.remove.as_ref(),
             WriteIntent::Keep => None,
         }
-        .or_else(|| self.soap.batch.as_ref().filter(|_| self.is_batched()).map(|batch| &batch.call))
+        .or_else(|| self.how.batch.as_ref().filter(|_| self.is_batched()).map(|batch| &batch.call))
     }
 
     /// Whether its record is looked for first.
     pub(super) fn looks_first(&self) -> bool {
-        let two = self.delivery.intent == WriteIntent::Write && (self.soap.create.is_some() || self.soap.update.is_some());
-        let call = if self.is_batched() { self.soap.batch.as_ref().map(|batch| &batch.call) } else { self.plain_call() };
+        let two = self.delivery.intent == WriteIntent::Write && (self.how.create.is_some() || self.how.update.is_some());
+        let call = if self.is_batched() { self.how.batch.as_ref().map(|batch| &batch.call) } else { self.plain_call() };
         let named = call.is_some_and(Call::needs_look_up);
-        self.soap.look_up.is_some() && (two || named || self.is_insert_only())
+        self.how.look_up.is_some() && (two || named || self.is_insert_only())
     }
 
     /// What is done, by what was found; `None`: nothing was looked for.
@@ -113,17 +90,17 @@ impl<'a> Ready<'a> {
         };
         let updated = if is_there == Some(false) || self.is_insert_only() { WriteEffect::Inserted } else { WriteEffect::Updated };
         if self.is_batched() {
-            let batch = self.soap.batch.as_ref().ok_or_else(no_call)?;
+            let batch = self.how.batch.as_ref().ok_or_else(no_call)?;
             let nothing = self.delivery.intent == WriteIntent::Blank && is_there == Some(false);
             let effect = if self.delivery.intent == WriteIntent::Blank { WriteEffect::Blanked } else { updated };
             return Ok(if nothing { Step::Nothing } else { Step::Call(&batch.call, effect) });
         }
         match self.delivery.intent {
             WriteIntent::Keep => Ok(Step::Nothing),
-            WriteIntent::Write => match (&self.soap.call, is_there) {
+            WriteIntent::Write => match (&self.how.call, is_there) {
                 (Some(call), _) => Ok(Step::Call(call, updated)),
-                (None, Some(true)) => self.soap.update.as_ref().map(|call| Step::Call(call, WriteEffect::Updated)).ok_or_else(no_call),
-                (None, _) => self.soap.create.as_ref().map(|call| Step::Call(call, WriteEffect::Inserted)).ok_or_else(no_call),
+                (None, Some(true)) => self.how.update.as_ref().map(|call| Step::Call(call, WriteEffect::Updated)).ok_or_else(no_call),
+                (None, _) => self.how.create.as_ref().map(|call| Step::Call(call, WriteEffect::Inserted)).ok_or_else(no_call),
             },
             // What is not there needs no emptying, and is not made by it.
             WriteIntent::Blank | WriteIntent::Remove if is_there == Some(false) => Ok(Step::Nothing),
@@ -157,10 +134,10 @@ impl<'a> Ready<'a> {
     }
 
     fn place(&self, call: &Call, into: &mut Part, from_top: bool) -> Result<(), CallError> {
-        for ((field, value), place) in self.fields().zip(&self.soap.places).filter(|(_, place)| place.from_top == from_top) {
+        for ((field, value), place) in self.fields().zip(&self.how.places).filter(|(_, place)| place.from_top == from_top) {
             let Some(value) = value.filter(|value| self.travels(call, field, value)) else { continue };
             if value.is_missing() {
-                fill::emptied(into, place, &self.soap.empty)?;
+                fill::emptied(into, place, &self.how.empty)?;
             } else {
                 fill::field(into, place, Content::Value(value.clone(), None))?;
             }

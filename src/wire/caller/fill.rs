@@ -50,20 +50,8 @@ pub fn value(template: &Template, values: &Values<'_>) -> Result<Option<Value>, 
     Ok(Some(Value::Text(out.into())))
 }
 
-/// A value as text; lists and records have none.
-pub fn scalar(value: &Value) -> Option<String> {
-    match value {
-        Value::Text(text) => Some(text.to_string()),
-        Value::Integer(number) => Some(number.to_string()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Time(time) => Some(time.to_string()),
-        Value::Bool(truth) => Some(truth.to_string()),
-        Value::Missing | Value::List(_) | Value::Record(_) => None,
-    }
-}
-
 fn filtered(value: &Value, filter: Filter) -> String {
-    let text = scalar(value).unwrap_or_default();
+    let text = value.scalar_text().unwrap_or_default();
     match filter {
         Filter::Text => text,
         Filter::Md5 => Md5::digest(text.as_bytes()).iter().fold(String::with_capacity(32), |mut hex, byte| {

@@ -227,16 +227,8 @@ fn token(login: &SessionLogin, answered: &Answered) -> Result<Secret, SessionErr
         _ if (500..600).contains(&status) => {
             Err(SessionError::unavailable("KITH-D018", format!("HTTP {status}: the login gets no answer now")))
         }
-        Reading::Answer(_)
-        | Reading::Empty
-        | Reading::Html { .. }
-        | Reading::Text
-        | Reading::CutOff
-        | Reading::NotAnEnvelope(_)
-        | Reading::UnknownVersion(_)
-        | Reading::Broken(_)
-        | Reading::Malformed(_)
-        | Reading::TooLarge(_)
-        | Reading::Parts => Err(none(format!("HTTP {status}: the login is answered with something that is no SOAP"))),
+        Reading::Answer(_) | Reading::NotSoap(_) => {
+            Err(none(format!("HTTP {status}: the login is answered with something that is no SOAP")))
+        }
     }
 }

@@ -17,7 +17,7 @@ mod wsse;
 pub use check::{check, sunset};
 pub use condition::{Heard, fits, shown};
 pub use error::{CallError, Refused};
-pub use fill::{Values, scalar};
+pub use fill::Values;
 pub use login::Opened;
 pub use outline::outline;
 pub use part::{Content, Part, text};
@@ -101,18 +101,21 @@ impl Answered {
         let reading = soap::read(&reply.body, reply.header("content-type"));
         let text = match &reading {
             Reading::Answer(_) | Reading::Fault(_) => None,
-            Reading::Empty
-            | Reading::Html { .. }
-            | Reading::Text
-            | Reading::CutOff
-            | Reading::NotAnEnvelope(_)
-            | Reading::UnknownVersion(_)
-            | Reading::Broken(_)
-            | Reading::Malformed(_)
-            | Reading::TooLarge(_)
-            | Reading::Parts => Some(String::from_utf8_lossy(reply.body.get(..SEARCHED).unwrap_or(&reply.body)).into_owned()),
+            Reading::NotSoap(_) => Some(String::from_utf8_lossy(reply.body.get(..SEARCHED).unwrap_or(&reply.body)).into_owned()),
         };
         Self { reply, reading, text }
+    }
+
+    /// What it is to people: `SOAP fault INVALID_LOGIN, HTTP 500`.
+    pub fn label(&self) -> String {
+        let status = self.reply.status;
+        match &self.reading {
+            Reading::Fault(fault) => match shown(&fault.code_written) {
+                Some(code) => format!("SOAP fault {code}, HTTP {status}"),
+                None => format!("SOAP fault, HTTP {status}"),
+            },
+            Reading::Answer(_) | Reading::NotSoap(_) => format!("HTTP {status}"),
+        }
     }
 
     /// As rules look at it.
@@ -120,16 +123,7 @@ impl Answered {
         let (fault, body) = match &self.reading {
             Reading::Fault(fault) => (Some(fault), None),
             Reading::Answer(answer) => (None, answer.first()),
-            Reading::Empty
-            | Reading::Html { .. }
-            | Reading::Text
-            | Reading::CutOff
-            | Reading::NotAnEnvelope(_)
-            | Reading::UnknownVersion(_)
-            | Reading::Broken(_)
-            | Reading::Malformed(_)
-            | Reading::TooLarge(_)
-            | Reading::Parts => (None, None),
+            Reading::NotSoap(_) => (None, None),
         };
         Heard { status: Some(self.reply.status), fault, body, text: self.text.as_deref() }
     }

@@ -15,28 +15,45 @@ pub enum Reading {
     Answer(Answer),
     /// A fault.
     Fault(Fault),
+    /// No SOAP.
+    NotSoap(NotSoap),
+}
+
+/// What services, proxies and portals send in place of SOAP.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NotSoap {
     /// No bytes but blanks: usual for one-way operations (HTTP 202), and for services that died.
+    #[error("the answer is empty")]
     Empty,
     /// A page for people: a login form, a proxy's or a server's error.
+    #[error("a page for people in place of an answer: a login page, a proxy's or a server's error")]
     Html {
         /// Its title, at most 200 characters.
         title: Option<String>,
     },
     /// Text that is no XML: a stack trace, a message of PHP before the envelope, JSON.
+    #[error("the answer is no XML: a stack trace, or a warning before the envelope")]
     Text,
     /// XML that ends in the middle.
+    #[error("the answer ends in the middle")]
     CutOff,
     /// XML whose root is no envelope.
+    #[error("the answer is XML, and no SOAP envelope")]
     NotAnEnvelope(Name),
     /// An envelope of another kind than SOAP 1.1 and 1.2: its namespace.
+    #[error("the answer is an envelope of neither SOAP 1.1 nor 1.2")]
     UnknownVersion(Name),
     /// An envelope that does not hold what one must: no body, or references that lead nowhere.
+    #[error("the answer's envelope can't be read: {0}")]
     Broken(&'static str),
     /// Not well-formed, not of its encoding, or with something that is refused, a document type for instance.
+    #[error("the answer can't be read: {0}")]
     Malformed(XmlError),
     /// Larger or deeper than answers may be.
+    #[error("the answer can't be read: {0}")]
     TooLarge(XmlError),
     /// Parts of which none is the envelope.
+    #[error("the answer has several parts, and none is the envelope")]
     Parts,
 }
 
@@ -46,16 +63,7 @@ impl Reading {
         match self {
             Self::Answer(answer) => Some(&answer.envelope),
             Self::Fault(fault) => Some(&fault.envelope),
-            Self::Empty
-            | Self::Html { .. }
-            | Self::Text
-            | Self::CutOff
-            | Self::NotAnEnvelope(_)
-            | Self::UnknownVersion(_)
-            | Self::Broken(_)
-            | Self::Malformed(_)
-            | Self::TooLarge(_)
-            | Self::Parts => None,
+            Self::NotSoap(_) => None,
         }
     }
 }
@@ -133,43 +141,42 @@ impl Answer {
 
 /// Reads an answer. Never fails: what it is not, it says.
 pub fn read(bytes: &[u8], content_type: Option<&str>) -> Reading {
+    soap(bytes, content_type).unwrap_or_else(Reading::NotSoap)
+}
+
+fn soap(bytes: &[u8], content_type: Option<&str>) -> Result<Reading, NotSoap> {
     let is_multipart = content_type.is_some_and(|t| t.trim_start().to_ascii_lowercase().starts_with("multipart/"));
     match content_type.filter(|_| is_multipart) {
         Some(kind) => match mime::root_part(bytes, kind) {
             Some((part, part_type)) => one(part, part_type.as_deref()),
-            None if bytes.trim_ascii().is_empty() => Reading::Empty,
-            None => Reading::Parts,
+            None if bytes.trim_ascii().is_empty() => Err(NotSoap::Empty),
+            None => Err(NotSoap::Parts),
         },
         None => one(bytes, content_type),
     }
 }
 
-fn one(bytes: &[u8], content_type: Option<&str>) -> Reading {
+fn one(bytes: &[u8], content_type: Option<&str>) -> Result<Reading, NotSoap> {
     if bytes.trim_ascii().is_empty() {
-        return Reading::Empty;
+        return Err(NotSoap::Empty);
     }
     if bytes.len() > Limits::ANSWER.bytes {
-        return Reading::TooLarge(XmlError { kind: XmlErrorKind::TooLarge(Limits::ANSWER.bytes), offset: Limits::ANSWER.bytes });
+        return Err(NotSoap::TooLarge(XmlError { kind: XmlErrorKind::TooLarge(Limits::ANSWER.bytes), offset: Limits::ANSWER.bytes }));
     }
-    let text = match xml::decode(bytes, content_type) {
-        Ok(text) => text,
-        // What is not of its encoding may still be plainly a page, or no XML at all.
-        Err(error) => {
-            let lossy = String::from_utf8_lossy(bytes);
-            return sniffed(&lossy).unwrap_or(Reading::Malformed(error));
-        }
-    };
+    // What is not of its encoding may still be plainly a page, or no XML at all.
+    let text =
+        xml::decode(bytes, content_type).map_err(|error| sniffed(&String::from_utf8_lossy(bytes)).unwrap_or(NotSoap::Malformed(error)))?;
     if let Some(other) = sniffed(&text) {
-        return other;
+        return Err(other);
     }
     match xml::parse(&text, &Limits::ANSWER) {
         Ok(root) => envelope(root),
-        Err(XmlError { kind: XmlErrorKind::CutOff, .. }) => Reading::CutOff,
-        Err(error) => match error.kind {
+        Err(XmlError { kind: XmlErrorKind::CutOff, .. }) => Err(NotSoap::CutOff),
+        Err(error) => Err(match error.kind {
             XmlErrorKind::TooLarge(_)
             | XmlErrorKind::TooDeep(_)
             | XmlErrorKind::TooManyElements(_)
-            | XmlErrorKind::TooManyAttributes(_) => Reading::TooLarge(error),
+            | XmlErrorKind::TooManyAttributes(_) => NotSoap::TooLarge(error),
             XmlErrorKind::UnknownEncoding
             | XmlErrorKind::NotText(_)
             | XmlErrorKind::CutOff
@@ -178,16 +185,16 @@ fn one(bytes: &[u8], content_type: Option<&str>) -> Reading {
             | XmlErrorKind::DocType
             | XmlErrorKind::Entity
             | XmlErrorKind::Character
-            | XmlErrorKind::Prefix => Reading::Malformed(error),
-        },
+            | XmlErrorKind::Prefix => NotSoap::Malformed(error),
+        }),
     }
 }
 
 /// What a look at the first bytes tells.
-fn sniffed(text: &str) -> Option<Reading> {
+fn sniffed(text: &str) -> Option<NotSoap> {
     let start = text.trim_start();
     if !start.starts_with('<') {
-        return Some(Reading::Text);
+        return Some(NotSoap::Text);
     }
     // A declaration and comments may stand before `<html`.
     let head: String = start.chars().take(1024).collect::<String>().to_ascii_lowercase();
@@ -195,14 +202,14 @@ fn sniffed(text: &str) -> Option<Reading> {
     loop {
         rest = rest.trim_start();
         if rest.starts_with("<!doctype html") || rest.starts_with("<html") || rest.starts_with("<head") || rest.starts_with("<body") {
-            return Some(Reading::Html { title: title(text) });
+            return Some(NotSoap::Html { title: title(text) });
         }
         let end = match rest {
             _ if rest.starts_with("<?") => "?>",
             _ if rest.starts_with("<!--") => "-->",
             // What PHP and old servers write: text with tags, which is a page as much as it is anything.
             _ if rest.starts_with("<br") || rest.starts_with("<b>") || rest.starts_with("<h1") || rest.starts_with("<p>") => {
-                return Some(Reading::Html { title: title(text) });
+                return Some(NotSoap::Html { title: title(text) });
             }
             _ => return None,
         };
@@ -219,29 +226,29 @@ fn title(text: &str) -> Option<String> {
     Some(title).filter(|t| !t.is_empty())
 }
 
-fn envelope(mut root: Element) -> Reading {
+fn envelope(mut root: Element) -> Result<Reading, NotSoap> {
     if &*root.name.local != "Envelope" {
-        return Reading::NotAnEnvelope(root.name);
+        return Err(NotSoap::NotAnEnvelope(root.name));
     }
     let Some(version) = [Version::V11, Version::V12].into_iter().find(|v| *root.name.namespace == *v.envelope()) else {
-        return Reading::UnknownVersion(root.name);
+        return Err(NotSoap::UnknownVersion(root.name));
     };
     let body = root.items.iter_mut().find_map(|item| match item {
         Item::Element(element) if element.name.is(version.envelope(), "Body") => Some(element),
         Item::Element(_) | Item::Text(_) => None,
     });
-    let Some(body) = body else { return Reading::Broken("it has no body") };
+    let body = body.ok_or(NotSoap::Broken("it has no body"))?;
     if multiref::resolve(body).is_err() {
-        return Reading::Broken("its references lead round in a circle, or to too much");
+        return Err(NotSoap::Broken("its references lead round in a circle, or to too much"));
     }
     let fault = body.children().find(|c| is_fault(c)).map(|f| fault(f, version));
-    match fault {
+    Ok(match fault {
         Some(mut fault) => {
             fault.envelope = root;
             Reading::Fault(fault)
         }
         None => Reading::Answer(Answer { version, envelope: root }),
-    }
+    })
 }
 
 /// A fault by name in either version's namespace, whatever the envelope's.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! contract.find(None, None, "UpsertContact")? → Request { operation, headers, body, .. }.render()? → bytes, content type, SOAPAction
-//! bytes of an answer → read(bytes, content type) → Reading::Answer | Fault | Html | … → Path::parse("/Body/…")?.select(&envelope)
+//! bytes of an answer → read(bytes, content type) → Reading::Answer | Fault | NotSoap → Path::parse("/Body/…")?.select(&envelope)
 //! ```
 
 mod answer;
@@ -21,7 +21,7 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, Fault, Reading, read};
+pub use answer::{Answer, Fault, NotSoap, Reading, read};
 pub use assemble::{FieldPath, FieldPathError, assemble};
 pub use field::{Field, NoField, field};
 pub use node::{Node, NodeContent};

@@ -256,16 +256,16 @@ fn every_kind_of_answer_is_told_apart() {
     let kind = |bytes: &[u8], content_type: Option<&str>| match read(bytes, content_type) {
         Reading::Answer(_) => "answer",
         Reading::Fault(_) => "fault",
-        Reading::Empty => "empty",
-        Reading::Html { .. } => "html",
-        Reading::Text => "text",
-        Reading::CutOff => "cut off",
-        Reading::NotAnEnvelope(_) => "no envelope",
-        Reading::UnknownVersion(_) => "version",
-        Reading::Broken(_) => "broken",
-        Reading::Malformed(_) => "malformed",
-        Reading::TooLarge(_) => "too large",
-        Reading::Parts => "parts",
+        Reading::NotSoap(NotSoap::Empty) => "empty",
+        Reading::NotSoap(NotSoap::Html { .. }) => "html",
+        Reading::NotSoap(NotSoap::Text) => "text",
+        Reading::NotSoap(NotSoap::CutOff) => "cut off",
+        Reading::NotSoap(NotSoap::NotAnEnvelope(_)) => "no envelope",
+        Reading::NotSoap(NotSoap::UnknownVersion(_)) => "version",
+        Reading::NotSoap(NotSoap::Broken(_)) => "broken",
+        Reading::NotSoap(NotSoap::Malformed(_)) => "malformed",
+        Reading::NotSoap(NotSoap::TooLarge(_)) => "too large",
+        Reading::NotSoap(NotSoap::Parts) => "parts",
     };
     let soap = |body: &str| format!("<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/'>{body}</s:Envelope>");
     let ok = soap("<s:Body><r/></s:Body>");
@@ -299,7 +299,9 @@ fn every_kind_of_answer_is_told_apart() {
         assert_eq!(kind(bytes.as_bytes(), content_type), wanted, "{bytes}");
     }
     assert_eq!(kind(b"<a>\xFF</a>", None), "malformed");
-    assert!(matches!(read(b"<html><head><TITLE> Log\n in </TITLE>", None), Reading::Html { title: Some(t) } if t == "Log in"));
+    assert!(
+        matches!(read(b"<html><head><TITLE> Log\n in </TITLE>", None), Reading::NotSoap(NotSoap::Html { title: Some(t) }) if t == "Log in")
+    );
 }
 
 #[test]
@@ -350,7 +352,7 @@ fn references_are_followed_and_their_values_taken_out() {
         bomb.extend(["<m id='i", &n.to_string(), "'>", &inside, "</m>"]);
     }
     bomb.push_str("<m id='i9'/></s:Body></s:Envelope>");
-    assert!(matches!(read(bomb.as_bytes(), None), Reading::Broken(_)));
+    assert!(matches!(read(bomb.as_bytes(), None), Reading::NotSoap(NotSoap::Broken(_))));
 }
 
 #[test]
