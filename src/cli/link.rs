@@ -4,7 +4,7 @@ use super::opened::{reader, tell_read};
 use super::page::line;
 use super::{Exit, Format, Session};
 use crate::diagnose::{Code, Diagnostic, Place};
-use crate::model::{CustomerId, IdentityId, Network, Outcome};
+use crate::model::{Candidate, ComparisonOutcome, CustomerId, IdentityId, Network, Outcome};
 use crate::store::StoreError;
 use crate::store::sqlite::{DecisionShown, LinkFilter, LinkRow};
 use serde_json::{Value as Json, json};
@@ -188,6 +188,15 @@ fn show(arguments: &ShowArguments, session: &mut Session) -> Result<(), Exit> {
     Ok(())
 }
 
+/// What was compared, as the evidence holds it.
+pub(super) fn comparisons_json(candidate: &Candidate) -> Vec<Json> {
+    let one = |o: &ComparisonOutcome| {
+        json!({ "comparison": &*o.comparison, "level": &*o.level, "gamma": o.gamma, "bits": o.bits,
+                "term_frequency": o.term_frequency, "term_frequency_bits": o.term_frequency_bits })
+    };
+    candidate.comparisons.iter().map(one).collect()
+}
+
 fn show_json(id: &IdentityId, shown: &DecisionShown) -> Json {
     let decision = &shown.decision;
     let values = |values: &[(std::sync::Arc<str>, crate::model::Value)]| -> Json {
@@ -197,16 +206,8 @@ fn show_json(id: &IdentityId, shown: &DecisionShown) -> Json {
         e.candidates
             .iter()
             .map(|c| {
-                let comparisons: Vec<Json> = c
-                    .comparisons
-                    .iter()
-                    .map(|o| {
-                        json!({ "comparison": &*o.comparison, "level": &*o.level, "gamma": o.gamma, "bits": o.bits,
-                                "term_frequency": o.term_frequency, "term_frequency_bits": o.term_frequency_bits })
-                    })
-                    .collect();
                 json!({ "customer_id": c.customer.as_str(), "posterior": c.posterior, "match_weight": c.match_weight,
-                        "rules": c.rules.iter().map(|r| &**r).collect::<Vec<_>>(), "values": values(c.values.reveal()), "comparisons": comparisons })
+                        "rules": c.rules.iter().map(|r| &**r).collect::<Vec<_>>(), "values": values(c.values.reveal()), "comparisons": comparisons_json(c) })
             })
             .collect()
     };

@@ -202,6 +202,13 @@ pub struct Decision {
     pub evidence: Option<Evidence>,
 }
 
+impl Decision {
+    /// Nobody may be asked about: nothing is known of the person, and nothing is kept.
+    pub const fn not_permitted() -> Self {
+        Self { outcome: Outcome::NotPermitted, customer: None, probability: 0.0, match_weight: 0.0, by: None, basis: None, evidence: None }
+    }
+}
+
 /// A fault that prevented a decision.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("no decision could be taken: {cause}")]

@@ -10,6 +10,7 @@ mod digest;
 mod identity;
 mod network;
 mod personal;
+pub mod stable_hash;
 mod value;
 
 pub use activity::{Activity, Audience, AudienceSet, Object, Verb, Version};

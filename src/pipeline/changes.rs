@@ -1,7 +1,7 @@
 //! *Changes*: who would be decided otherwise under the mapping and model as they stand, and why. A changed rule or model changes nothing by itself:
 //! this is its work-list. Nothing is stored.
 
-use super::decide::{KnownSide, decision};
+use super::decide::{KnownSide, decision, over_threads};
 use super::siblings::{ByCustomer, Siblings, by_customer, links};
 use super::{Progress, RunError, Stage};
 use crate::declare::mapping::Rulebook;
@@ -94,10 +94,7 @@ pub fn changes(
         after = Some(last.row);
         all.looked_at += page.len() as u64;
         let size = page.len().div_ceil(threads).max(1);
-        let anew: Vec<Option<Anew>> = std::thread::scope(|scope| {
-            let working: Vec<_> = page.chunks(size).map(|chunk| scope.spawn(move || decided_anew(rulebook, known, chunk))).collect();
-            working.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-        });
+        let anew = over_threads(page.chunks(size), |chunk| decided_anew(rulebook, known, chunk));
         let there = if rulebook.matching.one_person.is_empty() {
             ByCustomer::new()
         } else {

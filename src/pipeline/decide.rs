@@ -191,7 +191,7 @@ pub(super) struct Taken<'w> {
 }
 
 /// Each part on a thread of its own, the last one here; in order.
-fn over_threads<P: Send, T: Send>(parts: impl ExactSizeIterator<Item = P>, work: impl Fn(P) -> Vec<T> + Sync) -> Vec<T> {
+pub(super) fn over_threads<P: Send, T: Send>(parts: impl ExactSizeIterator<Item = P>, work: impl Fn(P) -> Vec<T> + Sync) -> Vec<T> {
     let mut parts: Vec<P> = parts.collect();
     let Some(last) = parts.pop() else { return Vec::new() };
     std::thread::scope(|scope| {
@@ -213,15 +213,7 @@ pub fn decision(rulebook: &Rulebook, known: &KnownSide, id: &IdentityId, profile
     let asked = Asked { network: id.network, audience: profile.audience, identity: &named };
     let permission = rulebook.policy.permission(asked);
     if !permission.possible() {
-        return Decision {
-            outcome: Outcome::NotPermitted,
-            customer: None,
-            probability: 0.0,
-            match_weight: 0.0,
-            by: None,
-            basis: None,
-            evidence: None,
-        };
+        return Decision::not_permitted();
     }
     let permit = Permit { anyone: permission.anyone().cloned(), customer: &|view| permission.basis_for(&|field| view.value(field)) };
     let digests = Digests {

@@ -1,7 +1,7 @@
 //! *Evaluate*: everybody whose truth is known is decided again under the mapping as it stands, and compared with the truth. Nothing is stored.
 
 use super::accuracy::Truth;
-use super::decide::{KnownSide, decision};
+use super::decide::{KnownSide, decision, over_threads};
 use super::siblings::{ByCustomer, Siblings};
 use super::{Progress, RunError, Stage};
 use crate::declare::mapping::Rulebook;
@@ -134,10 +134,7 @@ pub fn evaluate(
         let Some(last) = page.last() else { break };
         after = Some(last.row);
         let size = page.len().div_ceil(threads).max(1);
-        let anew: Vec<Option<Anew>> = std::thread::scope(|scope| {
-            let working: Vec<_> = page.chunks(size).map(|chunk| scope.spawn(move || anew(rulebook, known, truth, chunk))).collect();
-            working.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-        });
+        let anew = over_threads(page.chunks(size), |chunk| anew(rulebook, known, truth, chunk));
         for (stored, anew) in page.iter().zip(anew) {
             let Some(mut anew) = anew else { continue };
             // Everybody is decided again, in their order: what is stored does not count.

@@ -1,57 +1,18 @@
-//! Blocking keys and rule keys as hashes: records that agree on a rule's parts share a key.
+//! Blocking keys and rule keys as hashes: records that agree on a rule's parts share a key. Two keys with one hash put strangers into one block,
+//! where comparing tells them apart; rules compare the values themselves.
 
 use super::cell::{each, first};
 use super::compare::{places, position};
 use super::handle::{Handle, bare, local_part, spelled};
 use super::{CountedPart, KeyForm, KeyPart, Matching};
+use crate::model::stable_hash::{hash, mix};
 use crate::normalize::formal_names;
 use crate::splink::KeyOf;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 /// Most keys that one record has for one rule: a handle of 30 letters in three readings has 58 splits each, some with formal names. More are cut,
 /// the first in order stay.
 const MOST_KEYS: usize = 256;
-
-/// A hash that is the same on every machine and in every version: FNV-1a with a final mix (splitmix64), over the bytes.
-///
-/// Two keys with one hash put strangers into one block, where comparing tells them apart; rules compare the values themselves.
-pub(super) fn hash(seed: u64, text: &str) -> u64 {
-    let mut state = seed ^ 0xcbf2_9ce4_8422_2325;
-    for byte in text.bytes() {
-        state = (state ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    mix(state)
-}
-
-pub(super) fn mix(value: u64) -> u64 {
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
-}
-
-/// Passes a key through that is a hash already.
-#[derive(Clone, Copy, Default, Debug)]
-pub(super) struct AsIs(u64);
-
-impl Hasher for AsIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
-}
-
-/// A map keyed by hashes.
-pub(super) type ByHash<V> = std::collections::HashMap<u64, V, BuildHasherDefault<AsIs>>;
 
 /// One part of a key on one side.
 #[derive(Clone, Debug)]
@@ -167,7 +128,7 @@ fn of_parts(rule: usize, parts: &[Part], cells: &Cells<'_>) -> Vec<u64> {
     }
     for part in parts {
         let of_part = of_part(part, cells);
-        keys = keys.iter().flat_map(|key| of_part.iter().map(move |text| hash(*key, text))).take(MOST_KEYS).collect();
+        keys = keys.iter().flat_map(|key| of_part.iter().map(move |text| hash(*key, text.as_bytes()))).take(MOST_KEYS).collect();
     }
     keys
 }
@@ -243,7 +204,7 @@ pub(super) fn counted(parts: &[(Option<usize>, KeyForm)], cells: &Cells<'_>) -> 
     for (at, form) in parts {
         let text = first(at.and_then(cells)?);
         let text: String = if *form == KeyForm::Initial { text.chars().take(1).collect() } else { text.to_owned() };
-        key = hash(key, &text);
+        key = hash(key, text.as_bytes());
     }
     Some(key)
 }

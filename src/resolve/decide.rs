@@ -6,7 +6,7 @@ use super::evidence::{FLOOR_BITS, MOST_CANDIDATES, best_first, conclude, fill_po
 use super::postings::Row;
 use super::score::{Part, odds, outcomes, parts, weight};
 use super::{Index, Matching};
-use crate::model::{BlockCut, Candidate, CustomerId, Decision, Digest, Evidence, Outcome, Personal, RuleHit, Value};
+use crate::model::{BlockCut, Candidate, CustomerId, Decision, Digest, Evidence, Personal, RuleHit, Value};
 use std::sync::Arc;
 
 /// More customers than this under one rule's key are no evidence, whatever the rule allows: a switchboard's number, `info@`.
@@ -96,15 +96,7 @@ pub fn decide(index: &Index, identity: &[Value], matching: &Matching, digests: D
         // Without a basis that covers anyone each customer is asked about; who is not permitted is forgotten here.
         found.retain(|f| permit.basis(index, f.survivor).is_some());
         if found.is_empty() {
-            return Decision {
-                outcome: Outcome::NotPermitted,
-                customer: None,
-                probability: 0.0,
-                match_weight: 0.0,
-                by: None,
-                basis: None,
-                evidence: None,
-            };
+            return Decision::not_permitted();
         }
         hits.retain(|(rule, _)| found.iter().any(|f| f.rules.contains(rule)));
     }

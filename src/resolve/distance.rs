@@ -1,5 +1,7 @@
 //! String similarity on characters: Levenshtein distance and Jaro–Winkler similarity, with the constants of Splink and `DuckDB`.
 
+use crate::splink::bytes::{differing, levenshtein};
+
 /// Longest string compared, in characters: a longer one is cut. Distances are quadratic; names, cities and addresses are far shorter.
 const MOST_CHARS: usize = 128;
 
@@ -23,30 +25,9 @@ pub fn levenshtein_at_most(a: &str, b: &str, most: u32) -> bool {
 }
 
 fn within<T: PartialEq>(a: &[T], b: &[T], most: usize) -> bool {
-    // A common start or end changes no distance, and the difference in length is its least.
-    let start = a.iter().zip(b).take_while(|(x, y)| x == y).count();
-    let (a, b) = (a.get(start..).unwrap_or_default(), b.get(start..).unwrap_or_default());
-    let end = a.iter().rev().zip(b.iter().rev()).take_while(|(x, y)| x == y).count();
-    let (a, b) = (a.get(..a.len() - end).unwrap_or_default(), b.get(..b.len() - end).unwrap_or_default());
+    // The difference in length is the least, and the longer length the most.
+    let (a, b) = differing(a, b);
     a.len().abs_diff(b.len()) <= most && (a.len().max(b.len()) <= most || levenshtein(a, b) <= most)
-}
-
-fn levenshtein<T: PartialEq>(a: &[T], b: &[T]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        if let Some(first) = row.first_mut() {
-            *first = left;
-        }
-        for (slot, y) in row.iter_mut().skip(1).zip(b) {
-            let up = *slot;
-            left = (diagonal + usize::from(x != y)).min(up + 1).min(left + 1);
-            diagonal = up;
-            *slot = left;
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 /// Jaro similarity, raised by a common start of up to four characters (weight 0.1) where it is at least 0.7 (Winkler 1990). Two empty

@@ -1,7 +1,8 @@
 //! Term frequencies: how common a value is among customers, counted in the CRM itself or stored in the model.
 
-use super::block::{ByHash, counted, counted_positions, counted_text};
+use super::block::{counted, counted_positions, counted_text};
 use super::{CountedPart, KeyForm, Model};
+use crate::model::stable_hash::ByHash;
 use std::sync::Arc;
 
 /// A part and where it stands on one side.

@@ -3,13 +3,14 @@
 //! Each cleaned value is a number into one buffer of distinct texts, and a customer is a row of such numbers, so that comparing one costs few
 //! looks at memory; keys are 64-bit hashes with a posting list each.
 
-use super::block::{Keys, mix};
+use super::block::Keys;
 use super::cell::{cell, value};
 use super::compare::Plan;
 use super::frequency::{Counts, Frequencies};
 use super::postings::{Postings, Row};
 use super::strings::{Strings, Text};
 use super::{Matching, Prior};
+use crate::model::stable_hash::mix;
 use crate::model::{Customer, CustomerId, Personal, Value};
 use crate::normalize::{CustomerFields, IdentityFields, clean_customer};
 use hashbrown::HashTable;

@@ -137,8 +137,8 @@ impl Page {
 
 #[cfg(test)]
 mod tests {
-    use super::super::block::mix;
     use super::*;
+    use crate::model::stable_hash::mix;
     use proptest::prelude::*;
     use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,6 @@
 //! Interned strings: each distinct text once, in one buffer, named by where it stands.
 
-use super::block::hash;
+use crate::model::stable_hash::hash;
 use hashbrown::HashTable;
 
 /// Where a text stands, in steps of [`STEP`] bytes from 1; 0 is "none".
@@ -60,12 +60,12 @@ impl Strings {
 
     /// The number of a text that is there.
     pub(super) fn find(&self, text: &str) -> Option<Text> {
-        self.table.find(hash(SEED, text), |number| self.get(*number) == text).copied()
+        self.table.find(hash(SEED, text.as_bytes()), |number| self.get(*number) == text).copied()
     }
 
     /// The number of a text, added where it is not there; 0, "none", where 2³⁴ bytes are full.
     pub(super) fn intern(&mut self, text: &str) -> Text {
-        let hashed = hash(SEED, text);
+        let hashed = hash(SEED, text.as_bytes());
         if let Some(number) = self.table.find(hashed, |number| at(&self.buffer, *number) == text) {
             return *number;
         }
@@ -85,7 +85,7 @@ impl Strings {
         }
         self.buffer.push_str(text);
         let buffer = &self.buffer;
-        self.table.insert_unique(hashed, number, |number| hash(SEED, at(buffer, *number)));
+        self.table.insert_unique(hashed, number, |number| hash(SEED, at(buffer, *number).as_bytes()));
         number
     }
 }

@@ -7,6 +7,7 @@ use super::frequency::count;
 use super::postings::Row;
 use super::{Compared, Comparison, Index, KeyPart, LevelTest, Model, Prior};
 use crate::model::Value;
+use crate::model::stable_hash::mix;
 use crate::splink::Settings;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -98,7 +99,7 @@ struct Random(u64);
 impl Random {
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        super::block::mix(self.0)
+        mix(self.0)
     }
 
     fn below(&mut self, n: usize) -> usize {
@@ -263,7 +264,7 @@ impl Trainer<'_> {
     /// The patterns of a rule's pairs and how often each came. Identities are taken in an order that the seed gives until there are pairs enough.
     fn patterns(&self, rule: usize, cut_above: u32, kept: &[bool]) -> (BTreeMap<Vec<u8>, u64>, u64) {
         let mut order: Vec<(u64, usize)> = (0..self.cells.len())
-            .map(|at| (super::block::mix(self.options.seed ^ u64::try_from(at).unwrap_or(0).wrapping_mul(0x9e37_79b9_7f4a_7c15)), at))
+            .map(|at| (mix(self.options.seed ^ u64::try_from(at).unwrap_or(0).wrapping_mul(0x9e37_79b9_7f4a_7c15)), at))
             .collect();
         order.sort_unstable();
         let (mut patterns, mut pairs) = (BTreeMap::new(), 0_u64);

@@ -1,11 +1,12 @@
 //! Candidate pairs: rule by rule, each pair by the first rule that yields it.
 
 use super::condition::{Node, Pair, evaluate};
-use super::frame::{ByHash, Distinct, Frame, mix};
+use super::frame::{Distinct, Frame};
 use super::linker::{Compiled, Shared};
 use super::sql::Side;
 use super::value::Val;
 use super::{BlockingRule, LinkType};
+use crate::model::stable_hash::{ByHash, mix};
 use std::sync::Arc;
 
 /// Most keys that one record has for a rule that takes arrays apart; more are cut.

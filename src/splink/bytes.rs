@@ -9,7 +9,7 @@ pub(super) fn number(n: usize) -> f64 {
 }
 
 /// Without the common start and end, which change no edit distance.
-pub(super) fn differing<'a>(a: &'a [u8], b: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+pub fn differing<'a, T: PartialEq>(a: &'a [T], b: &'a [T]) -> (&'a [T], &'a [T]) {
     let start = a.iter().zip(b).take_while(|(x, y)| x == y).count();
     let (a, b) = (a.get(start..).unwrap_or_default(), b.get(start..).unwrap_or_default());
     let end = a.iter().rev().zip(b.iter().rev()).take_while(|(x, y)| x == y).count();
@@ -17,7 +17,7 @@ pub(super) fn differing<'a>(a: &'a [u8], b: &'a [u8]) -> (&'a [u8], &'a [u8]) {
 }
 
 /// Insertions, deletions and substitutions, each 1.
-pub fn levenshtein(a: &[u8], b: &[u8]) -> usize {
+pub fn levenshtein<T: PartialEq>(a: &[T], b: &[T]) -> usize {
     let (a, b) = differing(a, b);
     let (short, long) = if a.len() <= b.len() { (a, b) } else { (b, a) };
     if short.is_empty() {

@@ -2,8 +2,7 @@
 
 use super::Settings;
 use crate::diagnose::{Code, Diagnostic, Problems};
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use crate::model::stable_hash::{ByHash, hash};
 use std::sync::Arc;
 
 const NO_COLUMN: Code = Code("KITH-L023");
@@ -13,39 +12,6 @@ const MOST_CELL: usize = 1 << 15;
 
 /// Most records: a row is a number of 32 bits.
 const MOST_ROWS: usize = 1 << 31;
-
-/// A hash of bytes that is the same on every machine: FNV-1a with a final mix.
-pub(super) fn hash(bytes: &[u8]) -> u64 {
-    let state = bytes.iter().fold(0xcbf2_9ce4_8422_2325, |state: u64, b| (state ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3));
-    mix(state)
-}
-
-pub(super) fn mix(value: u64) -> u64 {
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
-}
-
-/// Passes a number through that is a hash already.
-#[derive(Clone, Copy, Default, Debug)]
-pub(super) struct AsIs(u64);
-
-impl Hasher for AsIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = hash(bytes);
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
-}
-
-/// A map keyed by hashes.
-pub(super) type ByHash<V> = HashMap<u64, V, BuildHasherDefault<AsIs>>;
 
 /// Distinct byte strings by number, from 1 on.
 #[derive(Default, Debug)]
@@ -69,7 +35,7 @@ impl Distinct {
 
     /// The number of a string, added where it is not there.
     pub(super) fn number(&mut self, bytes: &[u8]) -> u32 {
-        let mut key = hash(bytes);
+        let mut key = hash(0, bytes);
         loop {
             match self.by_hash.get(&key) {
                 Some(number) if self.get(*number) == bytes => return *number,

@@ -7,6 +7,7 @@ use super::ladder::{Computed, Ladder, Parts};
 use super::sql::Side;
 use super::value::Val;
 use super::{Settings, bytes};
+use crate::model::stable_hash::mix;
 use std::sync::Arc;
 
 /// Candidates of one task: enough to pay for handing it out, few enough that a block of 100,000 is shared among threads.
@@ -223,7 +224,7 @@ impl Ready<'_> {
     /// The gamma of two classes, from memory where this worker has compared them lately.
     fn remembered(&self, left: u32, right: u32, seen: &mut [(u64, i8)], shared: &mut Vec<Shared>) -> i8 {
         let key = u64::from(left) << 32 | u64::from(right);
-        let place = usize::try_from(super::frame::mix(key) % MEMORY_U64).unwrap_or(0);
+        let place = usize::try_from(mix(key) % MEMORY_U64).unwrap_or(0);
         if let Some((known, gamma)) = seen.get(place)
             && *known == key
         {

@@ -164,9 +164,6 @@ impl Session {
     /// # Errors
     /// The service can't be reached, no request can be made, or no answer came.
     pub async fn send(&self, request: Request) -> Result<Reply, SessionError> {
-        if !self.by_conversation() {
-            return self.client()?.send(request).await.map_err(not_sent);
-        }
         let Some(handshake) = self.handshake()? else { return self.client()?.send(request).await.map_err(not_sent) };
         handshake.send(request).await.map_err(|error| match error {
             HandshakeError::Nothing { .. } => SessionError::unavailable("KITH-D016", error.to_string()),
@@ -184,7 +181,11 @@ impl Session {
         Ok(Connection { longest_body: self.longest_body, ..Connection::of(&self.spec).map_err(|error| unusable(&error))? })
     }
 
+    /// The login that is made on the connection; `None` where there is no such one.
     fn handshake(&self) -> Result<Option<Arc<Handshake>>, SessionError> {
+        if !self.by_conversation() {
+            return Ok(None);
+        }
         let mut slot = self.handshake.lock().unwrap_or_else(PoisonError::into_inner);
         if slot.is_none() {
             *slot = Handshake::of(&self.spec, self.connection()?).map(Arc::new);

@@ -2,6 +2,7 @@
 
 use super::reason::reason;
 use super::waterfall;
+use crate::cli::link::comparisons_json;
 use crate::cli::opened::{reader, tell_read};
 use crate::cli::page::line;
 use crate::cli::{Exit, Session};
@@ -187,17 +188,9 @@ fn rest(out: &mut String, evidence: &Evidence) {
 
 /// A candidate as JSON: the stored numbers and the steps that lead from one to the other.
 pub(super) fn candidate_json(evidence: &Evidence, candidate: &Candidate) -> Json {
-    let comparisons: Vec<Json> = candidate
-        .comparisons
-        .iter()
-        .map(|o| {
-            json!({ "comparison": &*o.comparison, "level": &*o.level, "gamma": o.gamma, "bits": o.bits,
-                    "term_frequency": o.term_frequency, "term_frequency_bits": o.term_frequency_bits })
-        })
-        .collect();
     json!({
         "customer_id": candidate.customer.as_str(), "posterior": candidate.posterior, "match_weight": candidate.match_weight,
-        "prior_bits": evidence.prior_bits, "comparisons": comparisons, "rules": candidate.rules.iter().map(|r| &**r).collect::<Vec<_>>(),
+        "prior_bits": evidence.prior_bits, "comparisons": comparisons_json(candidate), "rules": candidate.rules.iter().map(|r| &**r).collect::<Vec<_>>(),
         "waterfall": waterfall::json(&waterfall::steps(evidence.prior_bits, candidate)),
     })
 }

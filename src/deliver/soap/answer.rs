@@ -28,7 +28,20 @@ pub(super) struct About<'a> {
     pub expected: &'a [String],
 }
 
-impl About<'_> {
+impl<'a> About<'a> {
+    /// About a call that only reads.
+    pub(super) const fn reading(call: &'a Call, expected: &'a [String]) -> Self {
+        Self {
+            effect: WriteEffect::Unchanged,
+            intent: WriteIntent::Write,
+            repeatable: true,
+            insert_only: false,
+            batch: false,
+            call,
+            expected,
+        }
+    }
+
     const fn over_http(&self) -> over_http::About {
         over_http::About { intent: self.intent, repeatable: self.repeatable, insert_only: self.insert_only, batch: self.batch }
     }

@@ -5,7 +5,6 @@ use super::{Inner, now};
 use crate::declare::config::Auth;
 use crate::deliver::DeliveryError;
 use crate::diagnose::{Code, Diagnostic, Place, Problems};
-use crate::model::{WriteEffect, WriteIntent};
 use crate::wire::caller::{self, CallError};
 use crate::wire::http::Request;
 
@@ -41,15 +40,7 @@ impl Inner {
         let envelope = self.caller.envelope(call, &opened, &|_| None, &|_| Ok(())).await?;
         let answered = self.caller.send(&envelope).await.map_err(|error| DeliveryError::from(error).of_reading())?;
         let expected = self.expected(call);
-        let about = About {
-            effect: WriteEffect::Unchanged,
-            intent: WriteIntent::Write,
-            repeatable: true,
-            insert_only: false,
-            batch: false,
-            call,
-            expected: &expected,
-        };
+        let about = About::reading(call, &expected);
         let outcome = answer::outcome([&[], &[], &self.service.answers], &answered, &about, now());
         self.told(&opened, outcome.map(drop)).await
     }

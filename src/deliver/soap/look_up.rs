@@ -78,15 +78,7 @@ impl Inner {
             return Ok(vec![Looked::Missing; records.len()]);
         }
         let expected = self.expected(&look_up.call);
-        let about = About {
-            effect: WriteEffect::Unchanged,
-            intent: WriteIntent::Write,
-            repeatable: true,
-            insert_only: false,
-            batch: false,
-            call: &look_up.call,
-            expected: &expected,
-        };
+        let about = About::reading(&look_up.call, &expected);
         // A rule that calls a write a success says nothing about a look-up: only what is wrong is taken from the rules.
         let outcome = answer::outcome(self.rules(first, &look_up.call), &answered, &about, now());
         self.told(&opened, outcome).await.map_err(not_told)?;
