@@ -257,7 +257,9 @@ impl Scribe {
             events.push(Event::KeysDestroyed { class: class.clone(), count: ended.keys, reason: "retention".into() });
         }
         let record_kind = Some(ended.clock.name().into());
-        events.push(Event::RetentionEnded { class, count: ended.records.max(ended.keys), field: None, record_kind });
+        // The clock of entries ends keys alone.
+        let count = if ended.records > 0 { ended.records } else { ended.keys };
+        events.push(Event::RetentionEnded { class, count, field: None, record_kind });
         let encode = |event: Event| {
             let mut entry = Entry::new(now, event);
             entry.network = network;

@@ -28,7 +28,7 @@ const NOT_FOR_CUSTOMERS: &str = "KITH-R052";
 /// The mapping has no such basis or field.
 const NOT_IN_MAPPING: &str = "KITH-R053";
 
-/// How long `finish` waits for withdrawals that are on their way: 50 looks, 5 s.
+/// How long the end of removals is awaited beside a running service: 50 looks, 5 s.
 const LOOKS: u32 = 50;
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -252,14 +252,20 @@ impl Desk {
                 let runs = asker.is_some();
                 let acting = self.acting(asker);
                 acting.withdraw().await?;
-                let left = acting.sweep().await?;
-                for look in 0..LOOKS {
-                    acting.finish().await?;
-                    let waits = self.store.removals(None).await?.iter().any(|removal| removal.open > 0);
-                    if !waits || !runs || look + 1 == LOOKS {
-                        break;
+                let left = acting.left_to_owners().await?;
+                if runs {
+                    // Files are looked through between two passes, when nobody reads them; the wait is short where little is to be done.
+                    self.wake.notify_one();
+                    for _ in 0..LOOKS {
+                        acting.finish().await?;
+                        if self.store.removals(None).await?.is_empty() {
+                            break;
+                        }
+                        tokio::time::sleep(LOOK).await;
                     }
-                    tokio::time::sleep(LOOK).await;
+                } else {
+                    acting.sweep().await?;
+                    acting.finish().await?;
                 }
                 Ok(Answer::Swept { left })
             }

@@ -6,8 +6,9 @@ use crate::audit::{HashKey, SubjectHash};
 use crate::declare::config::{SourceKind, SourceSpec};
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::normalize::activity_streams::Reader;
+use crate::pipeline::intake::QUIET_FOR;
 use crate::pipeline::{Fault, RunError};
-use crate::source::Source;
+use crate::source::{Access, Source};
 use crate::store::{RemovalId, Rights, Store, names_anyone};
 use crate::wire::input::Hashed;
 use flate2::Compression;
@@ -17,6 +18,9 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// How the name of a file that is being rewritten begins.
+const HALF: &str = ".sweep-";
 
 const CANT: Code = Code("KITH-R054");
 /// A line is held in memory as a whole: beyond this nobody can say whom it names, and the file is told.
@@ -44,33 +48,34 @@ impl Found {
 }
 
 impl<S: Store + Rights> Acting<'_, S> {
-    /// Looks through the files for people whose erasure waits for it. Returns the files that are not Kith's to change and hold lines of them.
-    pub async fn sweep(&self) -> Result<Vec<String>, RunError> {
+    /// Looks through the files of drop folders for people whose erasure waits for it. Nobody may read sources meanwhile: a file that is rewritten
+    /// takes the place of the old one.
+    pub async fn sweep(&self) -> Result<(), RunError> {
         let unswept = self.store.unswept().await?;
         if unswept.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let persons: HashSet<SubjectHash> = unswept.iter().map(|(_, person)| *person).collect();
-        let (mut counts, mut left, mut complete) = (BTreeMap::<SubjectHash, u64>::new(), Vec::new(), true);
+        let (mut counts, mut complete) = (BTreeMap::<SubjectHash, u64>::new(), true);
         for spec in &self.parts.config.sources {
-            let sweep = Arc::new(Sweep {
-                reader: Reader::new(&self.parts.rulebook.identities, spec.network),
-                hashes: self.parts.keys.hash.clone(),
-                persons: persons.clone(),
-            });
-            for (path, ours) in files(spec)? {
-                // A file that is being read is done soon, and looked through then.
-                if ours && self.is_being_read(spec, &path).await? {
-                    complete = false;
-                    continue;
-                }
-                let (sweep, file) = (sweep.clone(), path.clone());
-                let found = tokio::task::spawn_blocking(move || sweep.file(&file, ours)).await.map_err(RunError::Task)??;
-                if !ours && found.any() {
-                    left.push(path.display().to_string());
-                }
+            let SourceKind::Folder { inbox, done } = &spec.kind else { continue };
+            let sweep = Arc::new(self.sought(spec, persons.clone()));
+            let found = Source::new(spec.clone(), Access::ReadOnly).look(self.now, QUIET_FOR);
+            let found = found.map_err(|error| RunError::Fault(Fault::of(error.diagnostic())))?;
+            complete &= found.growing.is_empty();
+            let mut files = done_files(done)?;
+            for path in found.ready {
+                // What was begun is done soon, and looked through then: without the lines it would be read from its start again.
+                let begun = self.store.cursor(&spec.name, &Source::cursor_name(&path)).await?.is_some();
+                complete &= !begun;
+                files.extend((!begun).then_some(path));
+            }
+            left_half(inbox)?;
+            for path in files {
+                let sweep = sweep.clone();
+                let found = tokio::task::spawn_blocking(move || sweep.take_out(&path)).await.map_err(RunError::Task)??;
                 for (person, count) in found.by_person {
-                    *counts.entry(person).or_default() += if ours { count } else { 0 };
+                    *counts.entry(person).or_default() += count;
                 }
             }
         }
@@ -79,43 +84,68 @@ impl<S: Store + Rights> Acting<'_, S> {
                 unswept.into_iter().map(|(removal, person)| (removal, counts.get(&person).copied().unwrap_or_default())).collect();
             self.store.swept(swept).await?;
         }
+        Ok(())
+    }
+
+    /// Files that are not Kith's to change and hold lines of people whose erasure is on its way: those of sources of kind `file`.
+    pub async fn left_to_owners(&self) -> Result<Vec<String>, RunError> {
+        let persons: HashSet<SubjectHash> = self.store.unswept().await?.into_iter().map(|(_, person)| person).collect();
+        let mut left = Vec::new();
+        for spec in &self.parts.config.sources {
+            let SourceKind::File { path } = &spec.kind else { continue };
+            if persons.is_empty() || !path.exists() {
+                continue;
+            }
+            let (sweep, path) = (self.sought(spec, persons.clone()), path.clone());
+            let name = path.display().to_string();
+            let found = tokio::task::spawn_blocking(move || sweep.lines(&path, &mut |_kept| Ok(()))).await.map_err(RunError::Task)??;
+            left.extend(found.any().then_some(name));
+        }
         Ok(left)
     }
 
-    /// Whether a file of an inbox was begun: what is taken out of it now would be read from its start again.
-    async fn is_being_read(&self, spec: &SourceSpec, path: &Path) -> Result<bool, RunError> {
-        let SourceKind::Folder { inbox, .. } = &spec.kind else { return Ok(false) };
-        if path.parent() != Some(inbox) {
-            return Ok(false);
-        }
-        Ok(self.store.cursor(&spec.name, &Source::cursor_name(path)).await?.is_some())
+    fn sought(&self, spec: &SourceSpec, persons: HashSet<SubjectHash>) -> Sweep {
+        Sweep { reader: Reader::new(&self.parts.rulebook.identities, spec.network), hashes: self.parts.keys.hash.clone(), persons }
     }
 }
 
-/// The files of a source, and whether they are Kith's: those of a drop folder are, a single file is its owner's.
-fn files(spec: &SourceSpec) -> Result<Vec<(PathBuf, bool)>, RunError> {
-    let (inbox, done) = match &spec.kind {
-        SourceKind::File { path } => return Ok(if path.exists() { vec![(path.clone(), false)] } else { Vec::new() }),
-        SourceKind::Folder { inbox, done } => (inbox, done),
+/// The files of a folder, in name order; none where it is not there.
+fn files_of(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|error| failed(folder, &error))?,
     };
     let mut found = Vec::new();
-    for folder in [inbox, done] {
-        let entries = match fs::read_dir(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            entries => entries.map_err(|error| failed(folder, &error))?,
-        };
-        for entry in entries {
-            let path = entry.map_err(|error| failed(folder, &error))?.path();
-            // What a sweep that died left half-written holds lines, too.
-            if path.extension().is_some_and(|extension| extension == "sweep") {
-                fs::remove_file(&path).map_err(|error| failed(&path, &error))?;
-            } else if path.is_file() {
-                found.push((path, true));
-            }
+    for entry in entries {
+        let path = entry.map_err(|error| failed(folder, &error))?.path();
+        if path.is_file() {
+            found.push(path);
         }
     }
     found.sort();
     Ok(found)
+}
+
+/// What is left of a file while its new form is written; a drop folder's reader leaves names with a dot in front alone.
+fn half_of(path: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(HALF);
+    name.push(path.file_name().unwrap_or_default());
+    path.with_file_name(name)
+}
+
+/// Takes away what a sweep that died left half-written: it holds lines, too.
+fn left_half(folder: &Path) -> Result<(), RunError> {
+    for path in files_of(folder)? {
+        if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(HALF.as_bytes())) {
+            fs::remove_file(&path).map_err(|error| failed(&path, &error))?;
+        }
+    }
+    Ok(())
+}
+
+fn done_files(done: &Path) -> Result<Vec<PathBuf>, RunError> {
+    left_half(done)?;
+    files_of(done)
 }
 
 fn failed(path: &Path, error: &io::Error) -> RunError {
@@ -134,19 +164,17 @@ impl Sweep {
         }
     }
 
-    /// Counts the lines of these people, and takes them out where the file is Kith's.
-    fn file(&self, path: &Path, ours: bool) -> Result<Found, RunError> {
+    /// Takes the lines of these people out of a file; what there was.
+    fn take_out(&self, path: &Path) -> Result<Found, RunError> {
         let found = self.lines(path, &mut |_kept| Ok(()))?;
-        if !ours || !found.any() {
+        if !found.any() {
             return Ok(found);
         }
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".sweep");
-        let beside = PathBuf::from(beside);
-        let written = self.rewrite(path, &beside);
+        let half = half_of(path);
+        let written = self.rewrite(path, &half);
         if written.is_err() {
             // What is half-written holds lines of others; the first error is the one to tell.
-            drop(fs::remove_file(&beside));
+            drop(fs::remove_file(&half));
         }
         written?;
         Ok(found)
@@ -202,16 +230,11 @@ impl Sweep {
 pub(super) fn end_done_files(spec: &SourceSpec, before: crate::model::Timestamp) -> Result<u64, RunError> {
     use std::os::unix::fs::MetadataExt;
     let SourceKind::Folder { done, .. } = &spec.kind else { return Ok(0) };
-    let entries = match fs::read_dir(done) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        entries => entries.map_err(|error| failed(done, &error))?,
-    };
     let mut count = 0;
-    for entry in entries {
-        let path = entry.map_err(|error| failed(done, &error))?.path();
+    for path in files_of(done)? {
         let metadata = fs::metadata(&path).map_err(|error| failed(&path, &error))?;
         // The time at which it was renamed into this folder, or changed since.
-        if metadata.is_file() && metadata.ctime() < before.as_second() {
+        if metadata.ctime() < before.as_second() {
             fs::remove_file(&path).map_err(|error| failed(&path, &error))?;
             count += 1;
         }

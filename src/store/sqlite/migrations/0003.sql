@@ -73,7 +73,7 @@ ALTER TABLE person_key ADD COLUMN minted INTEGER;
 ALTER TABLE person_key ADD COLUMN closed INTEGER NOT NULL DEFAULT 0;
 DROP INDEX person_key_person;
 CREATE UNIQUE INDEX person_key_person ON person_key (person, class, closed);
-CREATE INDEX person_key_minted ON person_key (minted) WHERE class = 3;
+CREATE INDEX person_key_minted ON person_key (class, minted);
 
 -- The basis as the mapping said it when the link was made.
 ALTER TABLE link ADD COLUMN law TEXT;

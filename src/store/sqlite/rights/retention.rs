@@ -16,8 +16,8 @@ use crate::store::{ClockEnded, ClockKind, ClockStep, StoreError};
 use rusqlite::{Connection, OptionalExtension};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A key of entries seals for a twelfth of its clock, and then only opens: so a value lives for eleven twelfths of the clock at least, and never longer
-/// than it.
+/// A key that ends by its age seals for a twelfth of its clock, and then only opens: so a value lives for eleven twelfths of the clock at least, and
+/// never longer than it.
 const PARTS: i64 = 12;
 
 /// Of which networks: all but some, or one.
@@ -86,12 +86,18 @@ pub(super) fn thin(ring: &KeyRing, raw: Vec<RawThin>) -> Result<BTreeMap<i64, Ve
 
 /// Runs one batch.
 pub(super) fn run(tx: &mut Tx<'_>, ring: &KeyRing, step: &ClockStep, thin: &BTreeMap<i64, Vec<u8>>) -> Result<ClockEnded, StoreError> {
-    let (records, keys, more) = match step.clock {
+    let (records, mut keys, mut more) = match step.clock {
         ClockKind::Strangers => strangers(tx, ring, step)?,
         ClockKind::Profiles => profiles(tx, ring, step)?,
         ClockKind::Activities => activities(tx, ring, step, thin)?,
-        ClockKind::Audit => audit(tx, step)?,
+        ClockKind::Audit => (0, 0, false),
     };
+    // A customer belongs to no network.
+    if step.only.is_none() && step.clock != ClockKind::Activities {
+        let (aged, left) = by_age(tx, step)?;
+        keys += aged;
+        more |= left;
+    }
     let ended = ClockEnded { clock: step.clock, records, keys, more };
     if records + keys > 0 {
         tx.append_all(&(step.tell.0)(&ended)?)?;
@@ -300,41 +306,51 @@ fn lines(tx: &mut Tx<'_>, ring: &KeyRing, step: &ClockStep) -> Result<(u64, u64)
     Ok((count(due.len()), keys))
 }
 
-/// Keys of entries: those not known yet are, those that sealed long enough are closed, those whose clock ended are destroyed.
-fn audit(tx: &mut Tx<'_>, step: &ClockStep) -> Result<(u64, u64, bool), StoreError> {
-    let (now, before, limit) = (nanoseconds(step.now), nanoseconds(step.before), limit(step));
-    // A statement of its own for each list: the index orders keys by when they became known, unknown ones first.
+/// Keys by their age: those not known yet are, those that sealed long enough are closed, those whose clock ended are destroyed. Of entries all;
+/// of the other classes those of customers, whose values stand in the evidence about others and are never seen again. An account's live as long
+/// as it is seen.
+fn by_age(tx: &mut Tx<'_>, step: &ClockStep) -> Result<(u64, bool), StoreError> {
+    let class = step.clock.class();
+    let (now, before, limit, number) = (nanoseconds(step.now), nanoseconds(step.before), limit(step), class.number());
+    // The key of an account, which no age ends, is known from the end of time: it is not looked at again.
+    let since = match class {
+        RetentionClass::Audit => "?1",
+        RetentionClass::Unlinked | RetentionClass::Profile | RetentionClass::Activity => {
+            "CASE WHEN EXISTS (SELECT 1 FROM identity i WHERE i.hash = person_key.person) THEN 9223372036854775807 ELSE ?1 END"
+        }
+    };
     let known = tx
         .conn
-        .prepare_cached(
-            "UPDATE person_key SET minted = ?1 WHERE id IN (SELECT id FROM person_key WHERE class = 3 AND minted IS NULL LIMIT ?2)",
-        )
+        .prepare_cached(&format!(
+            "UPDATE person_key SET minted = {since}
+             WHERE id IN (SELECT id FROM person_key WHERE class = ?2 AND minted IS NULL LIMIT ?3)"
+        ))
         .said()?
-        .execute((now, limit))
+        .execute((now, number, limit))
         .said()?;
     let seals_until = now.saturating_sub(now.saturating_sub(before) / PARTS);
     let closed: Vec<(Vec<u8>, [u8; 16])> = tx
         .conn
         .prepare_cached(
-            "UPDATE person_key SET closed = id WHERE id IN (SELECT id FROM person_key WHERE class = 3 AND minted < ?1 AND closed = 0 LIMIT ?2)
-             RETURNING person, key_id",
+            "UPDATE person_key SET closed = id
+             WHERE id IN (SELECT id FROM person_key WHERE class = ?1 AND minted < ?2 AND closed = 0 LIMIT ?3) RETURNING person, key_id",
         )
         .said()?
-        .query_map((seals_until, limit), |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_map((number, seals_until, limit), |row| Ok((row.get(0)?, row.get(1)?)))
         .said()?
         .collect::<Result<_, _>>()
         .said()?;
     for (person, id) in &closed {
-        tx.forget(ForgottenKey { person: super::hash(person)?, class: RetentionClass::Audit, id: Some(crate::audit::KeyId(*id)) });
+        tx.forget(ForgottenKey { person: super::hash(person)?, class, id: Some(crate::audit::KeyId(*id)) });
     }
     let due: Vec<i64> = tx
         .conn
         .prepare_cached(
-            "SELECT id FROM person_key k WHERE class = 3 AND minted < ?1 AND NOT EXISTS (SELECT 1 FROM hold h WHERE h.person = k.person)
-             ORDER BY minted LIMIT ?2",
+            "SELECT id FROM person_key k WHERE class = ?1 AND minted < ?2 AND NOT EXISTS (SELECT 1 FROM hold h WHERE h.person = k.person)
+             ORDER BY minted LIMIT ?3",
         )
         .said()?
-        .query_map((before, limit), |row| row.get(0))
+        .query_map((number, before, limit), |row| row.get(0))
         .said()?
         .collect::<Result<_, _>>()
         .said()?;
@@ -342,5 +358,5 @@ fn audit(tx: &mut Tx<'_>, step: &ClockStep) -> Result<(u64, u64, bool), StoreErr
         destroy::key(tx, *number)?;
     }
     let more = [known, closed.len(), due.len()].into_iter().any(|count| count >= step.limit);
-    Ok((0, count(due.len()), more))
+    Ok((count(due.len()), more))
 }
