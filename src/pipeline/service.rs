@@ -349,25 +349,23 @@ impl Service {
         let now = self.clock.now();
         let clocks = self.clocks.due(now);
         let acting = Acting { parts: &self.parts, store: &self.store, scribe: &self.scribe, asker: None, now };
-        let kept = async {
-            if !self.store.removals(None).await?.is_empty() {
-                acting.withdraw().await?;
-                self.planned.ring();
-                acting.sweep().await?;
-                acting.finish().await?;
-            }
-            if clocks {
-                acting.run_clocks().await?;
-            }
-            Ok(())
-        };
-        match kept.await {
-            Err(RunError::Fault(fault)) => {
-                self.fault(fault);
-                Ok(())
-            }
-            other => other,
+        let mut done = Vec::new();
+        if !self.store.removals(None).await?.is_empty() {
+            acting.withdraw().await?;
+            self.planned.ring();
+            done.push(acting.sweep().await);
+            done.push(acting.finish().await.map(drop));
         }
+        if clocks {
+            done.push(acting.run_clocks().await.map(drop));
+        }
+        for part in done {
+            match part {
+                Err(RunError::Fault(fault)) => self.fault(fault),
+                other => other?,
+            }
+        }
+        Ok(())
     }
 
     /// A new set takes over: its entries are durable first, then the workers end their batches, then everything that follows is done by the
