@@ -1,5 +1,10 @@
 #![doc = include_str!("README.md")]
 
+/// Memory is taken on one thread and given back on another all along the flow, which the C library's allocator does slowly
+/// (`ops/decisions/0050`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub mod model;
 
 pub mod diagnose;

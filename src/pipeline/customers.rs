@@ -13,7 +13,7 @@ use crate::declare::mapping::Rulebook;
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::model::{Customer, CustomerId, Digest, Outcome, ParkReason, Timestamp, Value};
 use crate::normalize::clean_identity;
-use crate::resolve::Index;
+use crate::resolve::{Filling, Index};
 use crate::store::{CustomersStep, IdentityRow, KnownCustomers, Store, StoredProfile};
 use std::collections::HashSet;
 use std::path::Path;
@@ -420,8 +420,9 @@ fn compare(
             let since = since.map(|mark| Before { mark, digest: &in_force });
             read_since(spec, fields, BATCH, since.as_ref(), &mut |rows| hand_on(&send, rows))
         });
-        let mut index = first.then(|| empty_index(rulebook));
-        let preparer = index.as_ref().map(Index::preparer);
+        let empty = first.then(|| empty_index(rulebook));
+        let preparer = empty.as_ref().map(Index::preparer);
+        let mut index = empty.map(Index::filling);
         let (send, prepared) = mpsc::sync_channel(READ_AHEAD);
         scope.spawn(move || {
             for rows in receive {
@@ -474,7 +475,7 @@ fn compare(
             Ok(read) => read?,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        Ok(Compared { fresh: index, changed, upserted, added, merged, seen, parked, summary, mark })
+        Ok(Compared { fresh: index.map(Filling::done), changed, upserted, added, merged, seen, parked, summary, mark })
     })
 }
 

@@ -122,75 +122,118 @@ impl Keys {
 
 /// Every combination of the parts' keys; none where a part has none.
 fn of_parts(rule: usize, parts: &[Part], cells: &Cells<'_>) -> Vec<u64> {
-    let mut keys = vec![mix(u64::try_from(rule).unwrap_or(u64::MAX).wrapping_add(1))];
     if parts.is_empty() {
         return Vec::new();
     }
+    let mut keys = vec![mix(u64::try_from(rule).unwrap_or(u64::MAX).wrapping_add(1))];
+    let mut longer = Vec::new();
     for part in parts {
-        let of_part = of_part(part, cells);
-        keys = keys.iter().flat_map(|key| of_part.iter().map(move |text| hash(*key, text.as_bytes()))).take(MOST_KEYS).collect();
+        for key in &keys {
+            each_of_part(part, cells, &mut |text| {
+                if longer.len() < MOST_KEYS {
+                    longer.push(hash(*key, text.as_bytes()));
+                }
+            });
+        }
+        std::mem::swap(&mut keys, &mut longer);
+        longer.clear();
     }
     keys
 }
 
-fn of_part(part: &Part, cells: &Cells<'_>) -> Vec<String> {
+/// Gives each text of a part. Keys are made for every customer and every identity: texts that stand somewhere are given as they stand there.
+fn each_of_part(part: &Part, cells: &Cells<'_>, give: &mut dyn FnMut(&str)) {
     let cell = |at: &Option<usize>| at.and_then(cells);
     match part {
-        Part::Field { at, form } => cell(at).map(|text| of_form(text, *form)).unwrap_or_default(),
-        Part::Handle { at } => cell(at).map(|handle| readings(&Handle::new(first(handle)))).unwrap_or_default(),
-        Part::Spellings { given, family } => match (cell(given), cell(family)) {
-            (Some(given), Some(family)) => spellings(first(given), first(family)),
-            _ => Vec::new(),
-        },
-        Part::Sql { key, places } => key.key(&|column| cell(places.get(column)?)).into_iter().collect(),
+        Part::Field { at, form } => {
+            if let Some(text) = cell(at) {
+                each_of_form(text, *form, give);
+            }
+        }
+        Part::Handle { at } => {
+            if let Some(handle) = cell(at) {
+                readings(&Handle::new(first(handle)), give);
+            }
+        }
+        Part::Spellings { given, family } => {
+            if let (Some(given), Some(family)) = (cell(given), cell(family)) {
+                spellings(first(given), first(family), give);
+            }
+        }
+        Part::Sql { key, places } => {
+            if let Some(text) = key.key(&|column| cell(places.get(column)?)) {
+                give(&text);
+            }
+        }
     }
 }
 
-fn of_form(cell: &str, form: KeyForm) -> Vec<String> {
-    let letters = |text: &str, n: usize| (text.chars().count() >= n).then(|| text.chars().take(n).collect::<String>());
+fn each_of_form(cell: &str, form: KeyForm, give: &mut dyn FnMut(&str)) {
+    let alphanumeric = |text: &str, give: &mut dyn FnMut(&str)| {
+        if text.chars().all(char::is_alphanumeric) {
+            give(text);
+        } else {
+            give(&text.chars().filter(|c| c.is_alphanumeric()).collect::<String>());
+        }
+    };
     match form {
-        KeyForm::Whole => each(cell).map(str::to_owned).collect(),
+        KeyForm::Whole => each(cell).for_each(give),
         KeyForm::Nickname => {
             let name = first(cell).split([' ', '-']).next().unwrap_or_default();
-            given_forms(name).filter(|n| n.chars().nth(1).is_some()).map(str::to_owned).collect()
+            given_forms(name).filter(|n| n.chars().nth(1).is_some()).for_each(give);
         }
-        KeyForm::Initial => letters(first(cell), 1).into_iter().collect(),
-        KeyForm::FirstThree => letters(first(cell), 3).into_iter().collect(),
+        KeyForm::Initial => start_of(first(cell), 1).into_iter().for_each(give),
+        KeyForm::FirstThree => start_of(first(cell), 3).into_iter().for_each(give),
         KeyForm::LastThree => {
             let text = first(cell);
-            let count = text.chars().count();
-            (count >= 3).then(|| text.chars().skip(count - 3).collect()).into_iter().collect()
+            let from = text.char_indices().rev().nth(2).map(|(at, _)| at);
+            from.and_then(|from| text.get(from..)).into_iter().for_each(give);
         }
-        KeyForm::Handle => each(cell).map(|handle| bare(handle).chars().filter(|c| c.is_alphanumeric()).collect()).collect(),
-        KeyForm::LocalPart => each(cell).map(|email| local_part(email).chars().filter(|c| c.is_alphanumeric()).collect()).collect(),
+        KeyForm::Handle => each(cell).for_each(|handle| alphanumeric(bare(handle), give)),
+        KeyForm::LocalPart => each(cell).for_each(|email| alphanumeric(local_part(email), give)),
     }
+}
+
+/// The first `count` characters; `None` where there are fewer.
+fn start_of(text: &str, count: usize) -> Option<&str> {
+    let last = text.chars().take(count).map(char::len_utf8);
+    let (found, bytes) = last.fold((0, 0), |(found, bytes), length| (found + 1, bytes + length));
+    if found == count { text.get(..bytes) } else { None }
+}
+
+/// A given and a family name as one text of a key.
+fn named(text: &mut String, given: &str, family: &str, give: &mut dyn FnMut(&str)) {
+    text.clear();
+    text.push_str(given);
+    text.push(' ');
+    text.push_str(family);
+    give(text);
 }
 
 /// Every way to read a handle as a name: split into two, either half the given name (or short for it) or its initial.
 ///
 /// Splitting here and not spelling there keeps the index small: a customer has two or three keys and not one for each nickname.
-fn readings(handle: &Handle) -> Vec<String> {
-    let mut all = Vec::new();
+fn readings(handle: &Handle, give: &mut dyn FnMut(&str)) {
+    let mut text = String::new();
     for spelling in handle.spellings() {
         for (at, _) in spelling.char_indices().skip(1) {
             let (Some(left), Some(right)) = (spelling.get(..at), spelling.get(at..)) else { continue };
             for (given, family) in [(left, right), (right, left)] {
                 if family.chars().nth(1).is_some() {
-                    all.extend(given_forms(given).map(|form| format!("{form} {family}")));
+                    given_forms(given).for_each(|form| named(&mut text, form, family, give));
                 }
             }
         }
     }
-    all
 }
 
 /// The customer's keys for [`readings`].
-fn spellings(given: &str, family: &str) -> Vec<String> {
+fn spellings(given: &str, family: &str, give: &mut dyn FnMut(&str)) {
     let (given, family) = (spelled(given.split([' ', '-']).next().unwrap_or_default()), spelled(family));
-    let Some(initial) = given.chars().next().filter(|_| family.chars().nth(1).is_some()) else { return Vec::new() };
-    let mut all = vec![format!("{initial} {family}")];
-    all.extend(given_forms(&given).filter(|form| form.chars().nth(1).is_some()).map(|form| format!("{form} {family}")));
-    all
+    let Some(initial) = start_of(&given, 1).filter(|_| family.chars().nth(1).is_some()) else { return };
+    let mut text = String::new();
+    named(&mut text, initial, &family, give);
+    given_forms(&given).filter(|form| form.chars().nth(1).is_some()).for_each(|form| named(&mut text, form, &family, give));
 }
 
 /// A given name and the formal names that it is short for.
@@ -203,10 +246,14 @@ pub(super) fn counted(parts: &[(Option<usize>, KeyForm)], cells: &Cells<'_>) -> 
     let mut key = 0x7466;
     for (at, form) in parts {
         let text = first(at.and_then(cells)?);
-        let text: String = if *form == KeyForm::Initial { text.chars().take(1).collect() } else { text.to_owned() };
-        key = hash(key, text.as_bytes());
+        key = hash(key, counted_of(text, *form).as_bytes());
     }
     Some(key)
+}
+
+/// What of a text is counted: its first letter, or all of it.
+fn counted_of(text: &str, form: KeyForm) -> &str {
+    if form == KeyForm::Initial { start_of(text, 1).unwrap_or_default() } else { text }
 }
 
 /// The same as readable text, for a model's stored table.
@@ -214,7 +261,7 @@ pub(super) fn counted_text(parts: &[(Option<usize>, KeyForm)], cells: &Cells<'_>
     let mut texts = Vec::with_capacity(parts.len());
     for (at, form) in parts {
         let text = first(at.and_then(cells)?);
-        texts.push(if *form == KeyForm::Initial { text.chars().take(1).collect() } else { text.to_owned() });
+        texts.push(counted_of(text, *form));
     }
     Some(texts.join(" "))
 }

@@ -1,26 +1,33 @@
 //! A cleaned value as matching holds it: nothing, a text, or texts joined by a separator that no cleaner lets through.
 
 use crate::model::Value;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// ASCII unit separator: cleaners give letters, digits and marks, never control characters.
 const SEPARATOR: char = '\u{1f}';
+const SEPARATOR_BYTE: u8 = 0x1f;
 
 /// The cell of a value. Values that are no text are written as JSON, so that equality still means equality.
 pub(super) fn cell(value: &Value) -> Option<String> {
     match value {
         Value::Missing => None,
-        Value::Text(text) => Some(text.replace(SEPARATOR, " ")),
+        Value::Text(text) => Some(one(text).into_owned()),
         Value::List(items) => {
             let mut joined = String::new();
             for item in items.iter().filter_map(cell) {
-                joined.push_str(&item.replace(SEPARATOR, " "));
+                joined.push_str(&one(&item));
                 joined.push(SEPARATOR);
             }
             (!joined.is_empty()).then_some(joined)
         }
         Value::Number(_) | Value::Integer(_) | Value::Bool(_) | Value::Time(_) | Value::Record(_) => Some(value.to_json().to_string()),
     }
+}
+
+/// A text without separators, which hardly any has.
+fn one(text: &str) -> Cow<'_, str> {
+    if text.as_bytes().contains(&SEPARATOR_BYTE) { Cow::Owned(text.replace(SEPARATOR, " ")) } else { Cow::Borrowed(text) }
 }
 
 /// The value of a cell: a list is marked by the separator behind each member.

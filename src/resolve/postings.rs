@@ -61,6 +61,43 @@ impl Postings {
         }
     }
 
+    /// Adds many pairs, which are taken: every page is passed over once, in order.
+    pub(super) fn add_all(&mut self, pairs: &mut Vec<(u64, Row)>) {
+        pairs.sort_unstable();
+        pairs.dedup();
+        let (bits, mut wanted) = (self.bits, self.bits);
+        while self.pairs + pairs.len() > PAGE << wanted {
+            wanted += 1;
+        }
+        let mut pages = Vec::with_capacity(1 << wanted);
+        let mut rest = pairs.as_slice();
+        self.pairs = 0;
+        for (place, page) in std::mem::take(&mut self.pages).into_iter().enumerate() {
+            let (new, behind) = rest.split_at(rest.partition_point(|(key, _)| first_bits(*key, bits) <= place));
+            rest = behind;
+            let merged = if new.is_empty() { page } else { page.merged(new) };
+            self.pairs += merged.keys.len();
+            if wanted == bits {
+                pages.push(merged);
+                continue;
+            }
+            // The pages that this one becomes.
+            let (mut from, first) = (0, place << (wanted - bits));
+            for place in first..first + (1 << (wanted - bits)) {
+                let keys = merged.keys.get(from..).unwrap_or_default();
+                let to = from + keys.partition_point(|key| first_bits(*key, wanted) <= place);
+                let part = |page: &Page| {
+                    (page.keys.get(from..to).unwrap_or_default().to_vec(), page.rows.get(from..to).unwrap_or_default().to_vec())
+                };
+                let (keys, rows) = part(&merged);
+                pages.push(Page { keys, rows });
+                from = to;
+            }
+        }
+        (self.pages, self.bits) = (pages, wanted);
+        pairs.clear();
+    }
+
     pub(super) fn take(&mut self, key: u64, row: Row) {
         let (place, bits) = (self.place(key), self.bits);
         let Some(page) = self.pages.get_mut(place) else { return };
@@ -110,6 +147,28 @@ fn insert<T>(column: &mut Vec<T>, at: usize, item: T) {
 }
 
 impl Page {
+    /// With other pairs, sorted, among its own.
+    fn merged(self, new: &[(u64, Row)]) -> Self {
+        let count = self.keys.len() + new.len();
+        let mut merged = Self { keys: Vec::with_capacity(count), rows: Vec::with_capacity(count) };
+        let mut own = self.keys.into_iter().zip(self.rows).peekable();
+        for pair in new {
+            while let Some((key, row)) = own.next_if(|own| own < pair) {
+                merged.keys.push(key);
+                merged.rows.push(row);
+            }
+            if own.peek() != Some(pair) {
+                merged.keys.push(pair.0);
+                merged.rows.push(pair.1);
+            }
+        }
+        for (key, row) in own {
+            merged.keys.push(key);
+            merged.rows.push(row);
+        }
+        merged
+    }
+
     /// Where a key's rows stand: from, to.
     fn span(&self, key: u64, bits: u32) -> (usize, usize) {
         let start = self.start(key, bits);
@@ -144,26 +203,52 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rows_come_and_go_as_in_a_plain_map_of_sets(steps in proptest::collection::vec((0_u8..4, 0_u64..40, 0_u32..30), 0..600)) {
+        fn rows_come_and_go_as_in_a_plain_map_of_sets(steps in proptest::collection::vec((0_u8..5, 0_u64..40, 0_u32..30), 0..600)) {
             let (mut postings, mut plain) = (Postings::default(), BTreeMap::<u64, BTreeSet<Row>>::new());
+            let mut waiting = Vec::new();
             for (kind, key, row) in steps {
                 // Hashes, the ends of their range, and one key that many share.
                 let key = match key { 0 => 0, 1 => u64::MAX, 2..10 => 7, key => mix(key) };
                 let has = plain.entry(key).or_default();
-                if kind > 0 {
+                if kind > 1 {
+                    has.insert(row);
+                    waiting.push((key, row));
+                } else if kind > 0 {
                     has.insert(row);
                     postings.add(key, row);
                 } else {
+                    postings.add_all(&mut waiting);
                     has.remove(&row);
                     postings.take(key, row);
                 }
             }
+            postings.add_all(&mut waiting);
             for (key, has) in &plain {
                 prop_assert_eq!(postings.rows(*key), has.iter().copied().collect::<Vec<_>>());
             }
             prop_assert_eq!(postings.is_empty(), plain.values().all(BTreeSet::is_empty));
             prop_assert_eq!(postings.rows(mix(1_000_000)), &[] as &[Row]);
         }
+    }
+
+    #[test]
+    fn pairs_that_come_together_stand_as_those_that_come_alone() {
+        let (mut alone, mut together) = (Postings::default(), Postings::default());
+        for batch in 0..5_u32 {
+            let mut pairs: Vec<(u64, Row)> =
+                (0..6_000).map(|n| (mix(u64::from(n % 4_000)), batch * 6_000 + n)).chain([(7, batch), (u64::MAX, batch)]).collect();
+            for (key, row) in &pairs {
+                alone.add(*key, *row);
+            }
+            together.add_all(&mut pairs);
+            assert!(pairs.is_empty());
+        }
+        assert_eq!((alone.pairs, alone.bits), (together.pairs, together.bits));
+        assert!(together.bits > 7);
+        for key in (0..4_100).map(mix).chain([7, u64::MAX]) {
+            assert_eq!(alone.rows(key), together.rows(key));
+        }
+        assert!(together.pages.iter().zip(&alone.pages).all(|(page, other)| page.keys == other.keys && page.rows == other.rows));
     }
 
     #[test]

@@ -12,6 +12,9 @@ use std::sync::Arc;
 /// Most keys that one record has for a rule that takes arrays apart; more are cut.
 const MOST_KEYS: usize = 1_024;
 
+/// Candidates that are looked at together before they are read.
+const AHEAD: usize = 64;
+
 /// A record's keys for a rule: records with a key in common meet.
 #[derive(Clone, Debug)]
 enum Keys {
@@ -126,17 +129,17 @@ pub(super) fn of_row<'n>(node: &'n Node, frame: &'n Frame, row: usize) -> Val<'n
 }
 
 /// Joins the numbers of two parts to one number, each pair its own.
-pub(super) struct Joined {
+struct Joined {
     numbers: ByHash<(u64, u32)>,
     count: u32,
 }
 
 impl Joined {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Self { numbers: ByHash::default(), count: 0 }
     }
 
-    pub(super) fn number(&mut self, a: u32, b: u32) -> u32 {
+    fn number(&mut self, a: u32, b: u32) -> u32 {
         let both = u64::from(a) << 32 | u64::from(b);
         let mut key = mix(both);
         loop {
@@ -153,12 +156,31 @@ impl Joined {
     }
 }
 
+/// Records by what they have in some columns: a class for each record, and how many classes there may be.
+pub(super) fn classes(columns: &[usize], frame: &Frame) -> (Arc<Vec<u32>>, usize) {
+    let ids = |column: usize| frame.columns.get(column).map(|column| &column.ids);
+    let of = match columns {
+        [] => Arc::new(vec![0; frame.rows]),
+        [one] => ids(*one).cloned().unwrap_or_default(),
+        [first, rest @ ..] => {
+            let mut of = ids(*first).map(|ids| ids.to_vec()).unwrap_or_default();
+            for column in rest {
+                let mut joined = Joined::new();
+                of = of.iter().zip(ids(*column).map(|ids| ids.iter()).into_iter().flatten()).map(|(a, b)| joined.number(*a, *b)).collect();
+            }
+            Arc::new(of)
+        }
+    };
+    let most = of.iter().copied().max().unwrap_or(0);
+    (of, at(most) + 1)
+}
+
 /// The numbers of an equality's values on both sides: equal exactly where the values are, 0 for null.
 fn part(left: &Node, right: &Node, frame: &Frame) -> [Arc<Vec<u32>>; 2] {
     if let (Node::Column(_, a), Node::Column(_, b)) = (left, right)
         && a == b
     {
-        let ids = Arc::new(frame.columns.get(*a).map(|column| column.ids.clone()).unwrap_or_default());
+        let ids = frame.columns.get(*a).map(|column| column.ids.clone()).unwrap_or_default();
         return [ids.clone(), ids];
     }
     let numeric = |at: usize| frame.columns.get(at).is_some_and(|column| column.numeric);
@@ -168,24 +190,22 @@ fn part(left: &Node, right: &Node, frame: &Frame) -> [Arc<Vec<u32>>; 2] {
     let mut bytes = Vec::new();
     let mut numbers = |node: &Node, side: Side| {
         let columns = node.columns(side);
-        let mut by_input: std::collections::HashMap<Vec<u32>, u32> = std::collections::HashMap::new();
-        let mut input = Vec::new();
+        let (of, count) = classes(&columns, frame);
+        // What was reckoned for a class stands for all of it.
+        let mut known: Vec<Option<u32>> = vec![None; count];
         let mut out = Vec::with_capacity(frame.rows);
-        for row in 0..frame.rows {
-            input.clear();
-            input.extend(columns.iter().map(|c| frame.columns.get(*c).and_then(|column| column.ids.get(row)).copied().unwrap_or(0)));
-            let number = by_input.get(&input).copied().unwrap_or_else(|| {
+        for (row, class) in of.iter().enumerate() {
+            let Some(known) = known.get_mut(at(*class)) else { continue };
+            let number = known.unwrap_or_else(|| {
                 let value = of_row(node, frame, row);
-                let number = if value.is_null() {
-                    0
-                } else {
-                    bytes.clear();
-                    value.key(&mut bytes);
-                    distinct.number(&bytes)
-                };
-                by_input.insert(input.clone(), number);
-                number
+                if value.is_null() {
+                    return 0;
+                }
+                bytes.clear();
+                value.key(&mut bytes);
+                distinct.number(&bytes)
             });
+            *known = Some(number);
             out.push(number);
         }
         out
@@ -325,27 +345,41 @@ impl<'f> Rule<'f> {
         self.group_starts.windows(2).map(|w| if let [a, b] = w { b - a } else { 0 }).max().unwrap_or(0)
     }
 
-    /// Gives the candidates with these numbers, those of `earlier` rules left out.
-    pub(super) fn each(
+    /// Gives the candidates with these numbers, those of `earlier` rules left out. `right_keys` tells a right record's keys by rule.
+    pub(super) fn each<'k>(
         &self,
-        from: u64,
-        to: u64,
+        numbers: std::ops::Range<u64>,
         ranks: &Ranks,
         earlier: &[Self],
+        right_keys: &dyn Fn(u32) -> &'k [u32],
         shared: &mut Vec<Shared>,
         give: &mut dyn FnMut(u32, u32),
     ) {
+        let std::ops::Range { start: from, end: to } = numbers;
+        let mut of_left = Vec::with_capacity(earlier.len());
         let mut entry = self.before.partition_point(|before| *before <= from).saturating_sub(1);
         let mut number = from;
         while number < to {
             let (Some((row, key)), Some(before)) = (self.entries.get(entry).copied(), self.before.get(entry).copied()) else { return };
             let candidates = self.candidates(row, key, ranks);
+            of_left.clear();
+            of_left.extend(earlier.iter().map(|rule| rule.left_key(row)));
             let skip = usize::try_from(number - before).unwrap_or(usize::MAX);
             let take = usize::try_from(to - number).unwrap_or(usize::MAX);
-            for other in candidates.iter().skip(skip).take(take) {
+            for (place, other) in candidates.iter().skip(skip).take(take).enumerate() {
                 number += 1;
+                if place % AHEAD == 0 {
+                    // Looks at what the next ones will read, which do not wait for each other.
+                    let next = candidates.iter().skip(skip + place).take(AHEAD);
+                    std::hint::black_box(next.fold(0, |seen, row| seen ^ right_keys(*row).first().copied().unwrap_or(0)));
+                }
                 let first_key = matches!(self.left, Keys::One(_)) || self.common(row, *other) == Some(key);
-                if first_key && self.rest_holds(row, *other, shared) && !earlier.iter().any(|rule| rule.holds(row, *other, shared)) {
+                let of_right = right_keys(*other);
+                let mut before = earlier.iter().zip(of_left.iter().zip(of_right));
+                if first_key
+                    && self.rest_holds(row, *other, shared)
+                    && !before.any(|(rule, (ours, theirs))| rule.holds(row, *other, *ours, *theirs, shared))
+                {
                     give(row, *other);
                 }
             }
@@ -363,11 +397,22 @@ impl<'f> Rule<'f> {
         self.rest.iter().all(|compiled| compiled.first(left, right, shared) == Some(0))
     }
 
-    fn holds(&self, left: u32, right: u32, shared: &mut Vec<Shared>) -> bool {
+    /// Whether it yields a pair whose keys, where each has one, are these.
+    fn holds(&self, left: u32, right: u32, ours: u32, theirs: u32, shared: &mut Vec<Shared>) -> bool {
         let common = match (&self.left, &self.right) {
-            (Keys::One(ours), Keys::One(theirs)) => ours.get(at(left)).is_some_and(|key| *key != 0 && theirs.get(at(right)) == Some(key)),
+            (Keys::One(_), Keys::One(_)) => ours != 0 && ours == theirs,
             _ => self.common(left, right).is_some(),
         };
         common && self.rest_holds(left, right, shared)
+    }
+
+    /// A left record's key, where it has one at most.
+    fn left_key(&self, row: u32) -> u32 {
+        if let Keys::One(keys) = &self.left { keys.get(at(row)).copied().unwrap_or(0) } else { 0 }
+    }
+
+    /// The right records' keys, where each has one at most.
+    pub(super) fn right_keys(&self) -> &[u32] {
+        if let Keys::One(keys) = &self.right { keys } else { &[] }
     }
 }

@@ -104,8 +104,91 @@ pub fn jaro(a: &[u8], b: &[u8]) -> f64 {
     if a == b {
         return 1.0;
     }
-    if a.len() <= WORD && b.len() <= WORD { jaro_words(a, b) } else { jaro_lists(a, b) }
+    if let (Some(a), Some(b)) = (Short::new(a), Short::new(b)) {
+        a.jaro(b)
+    } else if a.len() <= WORD && b.len() <= WORD {
+        jaro_words(a, b)
+    } else {
+        jaro_lists(a, b)
+    }
 }
+
+/// Bytes that stand side by side in the number of a [`Short`].
+const LANES: usize = 16;
+
+/// A text of at most sixteen bytes as one number, so that all its bytes are looked at together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Short {
+    /// The first byte lowest, 0 behind the end.
+    lanes: u128,
+    length: u8,
+}
+
+impl Short {
+    /// `None` for a longer text.
+    fn new(text: &[u8]) -> Option<Self> {
+        let length = u8::try_from(text.len()).ok().filter(|length| usize::from(*length) <= LANES)?;
+        Some(Self { lanes: text.iter().rev().fold(0, |lanes, byte| lanes << 8 | u128::from(*byte)), length })
+    }
+
+    fn len(self) -> usize {
+        usize::from(self.length)
+    }
+
+    /// As [`jaro`].
+    fn jaro(self, other: Self) -> f64 {
+        if self.length == 0 || other.length == 0 {
+            return 0.0;
+        }
+        if self == other {
+            return 1.0;
+        }
+        let halves = |short: Self| u64::try_from(short.lanes).ok().filter(|_| short.length <= 8);
+        // Half the width is half the work.
+        match (halves(self), halves(other)) {
+            (Some(a), Some(b)) => jaro_halves(a, self.len(), b, other.len()),
+            _ => jaro_lanes(self.lanes, self.len(), other.lanes, other.len()),
+        }
+    }
+}
+
+/// Both are made of it: the same steps on numbers of 64 and of 128 bits.
+macro_rules! jaro_by_lanes {
+    ($name:ident, $word:ty, $bytes:literal) => {
+        fn $name(of_a: $word, a: usize, of_b: $word, b: usize) -> f64 {
+            const LOW: $word = <$word>::MAX / 255;
+            const HIGH: $word = LOW << 7;
+            // Lanes before one, as their highest bits.
+            let before = |lane: usize| if lane >= $bytes { HIGH } else { HIGH & ((1 << (8 * lane)) - 1) };
+            let window = (a.max(b) / 2).saturating_sub(1);
+            // Lanes of `b` that are free, and places of `a` that are taken, as highest bits.
+            let (mut free, mut taken) = (before(b), <$word>::MIN);
+            for i in 0..a {
+                let byte = (of_a >> (8 * i)) & 255;
+                let differs = of_b ^ LOW.wrapping_mul(byte);
+                // The highest bit of a lane is set where it is 0: equal (Hacker's Delight, 6-1, in its exact form).
+                let equal = !((differs & !HIGH).wrapping_add(!HIGH) | differs) & HIGH;
+                let found = equal & free & before(i + window + 1) & !before(i.saturating_sub(window));
+                let first = found & found.wrapping_neg();
+                free ^= first;
+                taken |= <$word>::from(first != 0) << (8 * i + 7);
+            }
+            let (mut left, mut right) = (taken, before(b) & !free);
+            let matches = usize::try_from(left.count_ones()).unwrap_or(0);
+            let mut out_of_order = 0_usize;
+            while left != 0 {
+                let byte = |word: $word, bits: $word| (word >> (bits.trailing_zeros() & !7)) & 255;
+                out_of_order += usize::from(byte(of_a, left) != byte(of_b, right));
+                left &= left.wrapping_sub(1);
+                right &= right.wrapping_sub(1);
+            }
+            of_parts(a, b, matches, out_of_order / 2)
+        }
+    };
+}
+
+jaro_by_lanes!(jaro_halves, u64, 8);
+jaro_by_lanes!(jaro_lanes, u128, 16);
 
 fn of_parts(a: usize, b: usize, matches: usize, exchanged: usize) -> f64 {
     if matches == 0 {
@@ -161,12 +244,12 @@ fn jaro_lists(a: &[u8], b: &[u8]) -> f64 {
 
 /// Jaro similarity, raised by a common start of up to four bytes where it is at least 0.7 (Winkler 1990).
 pub fn jaro_winkler(a: &[u8], b: &[u8]) -> f64 {
-    let jaro = jaro(a, b);
-    if jaro < 0.7 {
-        return jaro;
-    }
     let start = a.iter().zip(b).take(4).take_while(|(x, y)| x == y).count();
-    jaro + number(start) * 0.1 * (1.0 - jaro)
+    winkler(jaro(a, b), u32::try_from(start).unwrap_or(0))
+}
+
+fn winkler(jaro: f64, start: u32) -> f64 {
+    if jaro < 0.7 { jaro } else { jaro + f64::from(start) * 0.1 * (1.0 - jaro) }
 }
 
 /// Shared distinct bytes ÷ all distinct bytes; `None` where either is empty.
@@ -214,8 +297,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn both_ways_of_jaro_agree(a in proptest::collection::vec(97_u8..101, 1..64), b in proptest::collection::vec(97_u8..101, 1..64)) {
+        fn ways_of_jaro_agree(a in proptest::collection::vec(97_u8..101, 1..64), b in proptest::collection::vec(97_u8..101, 1..64)) {
             prop_assert_eq!(jaro_words(&a, &b).to_bits(), jaro_lists(&a, &b).to_bits());
+        }
+
+        #[test]
+        fn short_texts_are_as_like_as_long_ones(a in proptest::collection::vec(prop_oneof![97_u8..100, any::<u8>()], 1..17), b in proptest::collection::vec(prop_oneof![97_u8..100, any::<u8>()], 1..17), cut in 1..17_usize) {
+            for (a, b) in [(&a[..], &b[..]), (&a[..a.len().min(cut)], &b[..b.len().min(cut)])] {
+                let (short, other) = (Short::new(a).unwrap(), Short::new(b).unwrap());
+                prop_assert!(a == b || short.jaro(other).to_bits() == jaro_lists(a, b).to_bits());
+                if a.len() <= 8 && b.len() <= 8 {
+                    let wide = jaro_lanes(short.lanes, a.len(), other.lanes, b.len());
+                    prop_assert_eq!(jaro_lists(a, b).to_bits(), wide.to_bits());
+                }
+            }
+            prop_assert_eq!(Short::new(&[0; 17]), None);
         }
 
         #[test]

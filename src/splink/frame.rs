@@ -22,6 +22,13 @@ pub(super) struct Distinct {
 }
 
 impl Distinct {
+    /// With room for so many.
+    pub(super) fn with_room(count: usize) -> Self {
+        let mut by_hash = ByHash::default();
+        by_hash.reserve(count);
+        Self { buffer: Vec::new(), ends: Vec::with_capacity(count), by_hash }
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.ends.len()
@@ -56,7 +63,7 @@ impl Distinct {
 /// A column: the number of each row's text, 0 for null.
 #[derive(Debug)]
 pub(super) struct Column {
-    pub(super) ids: Vec<u32>,
+    pub(super) ids: Arc<Vec<u32>>,
     pub(super) texts: Distinct,
     /// Whether every text is a plain number of up to 15 digits.
     pub(super) numeric: bool,
@@ -127,7 +134,7 @@ impl FrameBuilder {
     /// For a model.
     pub fn new(settings: &Settings) -> Self {
         let names: Vec<Arc<str>> = settings.columns().cloned().chain(std::iter::once(settings.unique_id.clone())).collect();
-        let columns = names.iter().map(|_| Column { ids: Vec::new(), texts: Distinct::default(), numeric: false }).collect();
+        let columns = names.iter().map(|_| Column { ids: Arc::default(), texts: Distinct::default(), numeric: false }).collect();
         Self { names, columns, tables: Vec::new(), starts: Vec::new(), rows: 0, picks: Vec::new() }
     }
 
@@ -169,7 +176,9 @@ impl FrameBuilder {
             if text.len() > MOST_CELL {
                 return Err(FrameError::LongCell { row, column: name.clone() });
             }
-            column.ids.push(if text.is_empty() { 0 } else { column.texts.number(text.as_bytes()) });
+            let number = if text.is_empty() { 0 } else { column.texts.number(text.as_bytes()) };
+            // Nobody else has it yet.
+            Arc::make_mut(&mut column.ids).push(number);
         }
         if let (Some(column), Some(name)) = (self.columns.last(), self.names.last())
             && column.ids.last() == Some(&0)

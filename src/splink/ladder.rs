@@ -4,7 +4,7 @@
 use super::bytes;
 use super::condition::{Node, bit};
 use super::frame::Distinct;
-use super::sign::{Bounds, Sign};
+use super::sign::{Bounds, Ruler, Sign};
 use super::sql::Side;
 use super::value::Val;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ enum Step<'f> {
     /// Both are of one class, and not of class 0.
     SameClass,
     /// Equal numbers by class, 0 for null.
-    Equal([Vec<u32>; 2]),
+    Equal([Arc<Vec<u32>>; 2]),
     /// The difference of two numbers, NaN for null, stands so to the limit.
     Apart {
         values: [Vec<f64>; 2],
@@ -43,7 +43,9 @@ enum Step<'f> {
     Alike {
         distance: Distance,
         texts: [Computed<'f>; 2],
-        signs: [Arc<Vec<Sign>>; 2],
+        /// Which of the ladder's signs are those of the texts.
+        signs: usize,
+        reach: Reach,
         how: u8,
         limit: f64,
     },
@@ -52,10 +54,75 @@ enum Step<'f> {
     Always,
 }
 
+/// When bounds alone tell that a distance does not stand so to its limit.
+#[derive(Clone, Copy, Debug)]
+enum Reach {
+    /// More edits than these are needed.
+    Edits(u32),
+    /// A similarity can't be reached.
+    Similarity(Ruler),
+    /// Never.
+    Open,
+}
+
+/// Signs of both sides' texts, by class.
+type Signs = [Arc<Vec<Sign>>; 2];
+
 /// The conditions of a comparison, in order.
 #[derive(Debug)]
 pub(super) struct Ladder<'f> {
     steps: Vec<Step<'f>>,
+    signs: Vec<Signs>,
+}
+
+/// Signs that some step of a ladder needs, those of one column once.
+#[derive(Default)]
+struct Signed<'f> {
+    of: Vec<([Computed<'f>; 2], Signs)>,
+}
+
+impl<'f> Signed<'f> {
+    /// Where the signs of these texts stand.
+    fn place(&mut self, texts: &[Computed<'f>; 2]) -> usize {
+        let [left, right] = texts;
+        if let Some(known) = self.of.iter().position(|([l, r], _)| Arc::ptr_eq(l, left) && Arc::ptr_eq(r, right)) {
+            return known;
+        }
+        let of = |values: &Computed<'f>| -> Arc<Vec<Sign>> {
+            let sign = |value: &Val<'f>| Sign::new(if let Val::Text(text) = value { Some(text.as_bytes()) } else { None });
+            Arc::new(values.iter().map(sign).collect())
+        };
+        let of_left = of(left);
+        let of_right = if Arc::ptr_eq(left, right) { of_left.clone() } else { of(right) };
+        self.of.push((texts.clone(), [of_left, of_right]));
+        self.of.len() - 1
+    }
+}
+
+/// No condition holds.
+const NONE: u8 = u8::MAX;
+
+/// A pair of which no condition is known to hold yet: its place, and its classes.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    pair: u32,
+    left: u32,
+    right: u32,
+}
+
+/// What a worker notes about the pairs at hand, by their place.
+#[derive(Default, Debug)]
+pub(super) struct Notes {
+    /// Pairs of which no condition is known to hold yet, ascending.
+    open: Vec<Open>,
+    /// The first condition that holds.
+    first: Vec<u8>,
+    /// Bounds of those that were open when they were asked for, and of which signs they are.
+    bounds: Vec<Bounds>,
+    bounds_of: Option<usize>,
+    /// Similarities that were reckoned, NaN for the others, and of which signs and by which distance they are.
+    similarities: Vec<f64>,
+    similarities_of: Option<(usize, Distance)>,
 }
 
 /// What conditions are compiled to, as far as steps are made of it.
@@ -75,25 +142,111 @@ fn at(class: u32) -> usize {
 impl<'f> Ladder<'f> {
     /// `None` where a condition has another form.
     pub(super) fn new(conditions: &[Node], parts: &Parts<'_, 'f>) -> Option<Self> {
-        let steps: Vec<Step<'f>> = conditions.iter().map(|node| parts.step(node)).collect::<Option<_>>()?;
-        Some(Self { steps })
-    }
-
-    /// The first condition that holds, where it can be told without a distance.
-    pub(super) fn at_once(&self, left: u32, right: u32) -> Option<usize> {
-        for (position, step) in self.steps.iter().enumerate() {
-            match step.told(left, right) {
-                Some(true) => return Some(position),
-                Some(false) => {}
-                None => return None,
-            }
+        if conditions.len() >= usize::from(NONE) {
+            return None;
         }
-        None
+        let mut signed = Signed::default();
+        let steps: Vec<Step<'f>> = conditions.iter().map(|node| parts.step(node, &mut signed)).collect::<Option<_>>()?;
+        Some(Self { steps, signs: signed.of.into_iter().map(|(_, signs)| signs).collect() })
     }
 
     /// The first condition that holds.
     pub(super) fn first(&self, left: u32, right: u32) -> Option<usize> {
-        self.steps.iter().position(|step| step.told(left, right).unwrap_or_else(|| step.holds(left, right)))
+        self.steps.iter().position(|step| step.holds(left, right))
+    }
+
+    /// The first condition that holds, for each pair of classes; out of range where none does. Step by step over the pairs that are still open, so that
+    /// what each reads of memory need not wait for what the others decide.
+    pub(super) fn firsts<'n>(&self, left: &[u32], right: &[u32], notes: &'n mut Notes) -> &'n [u8] {
+        let count = left.len().min(right.len());
+        notes.open.clear();
+        notes.open.extend((0..).zip(left.iter().zip(right)).map(|(pair, (left, right))| Open { pair, left: *left, right: *right }));
+        notes.first.clear();
+        notes.first.resize(count, NONE);
+        (notes.bounds_of, notes.similarities_of) = (None, None);
+        for (position, step) in (0_u8..).zip(&self.steps) {
+            if notes.open.is_empty() {
+                break;
+            }
+            if let Step::Alike { signs, .. } = step {
+                self.note_bounds(*signs, count, notes);
+            }
+            let Notes { open, first, bounds, similarities, similarities_of, .. } = &mut *notes;
+            let bounds = |pair: u32| bounds.get(at(pair)).copied().unwrap_or(Bounds::NONE);
+            match step {
+                Step::Nothing => settle(open, first, position, |one| one.left == 0 || one.right == 0),
+                Step::SameClass => settle(open, first, position, |one| one.left == one.right && one.left != 0),
+                Step::Equal(numbers) => settle(open, first, position, |one| equal(numbers, one.left, one.right)),
+                Step::Alike { reach: Reach::Edits(most), .. } => {
+                    settle(open, first, position, |one| bounds(one.pair).edits() <= *most && step.holds(one.left, one.right));
+                }
+                Step::Alike { distance, texts, reach: Reach::Similarity(ruler), signs, how, limit } => {
+                    if *similarities_of != Some((*signs, *distance)) {
+                        *similarities_of = Some((*signs, *distance));
+                        similarities.clear();
+                        similarities.resize(count, f64::NAN);
+                    }
+                    settle(open, first, position, |one| {
+                        if bounds(one.pair).misses(ruler) {
+                            return false;
+                        }
+                        let Some(known) = similarities.get_mut(at(one.pair)) else { return false };
+                        if known.is_nan() {
+                            let Some((a, b)) = both(texts, one.left, one.right) else { return false };
+                            *known = distance.similarity(a, b);
+                        }
+                        stands(*known, *how, *limit)
+                    });
+                }
+                Step::Apart { values, how, limit } => {
+                    settle(open, first, position, |one| stands(apart(values, one.left, one.right), *how, *limit));
+                }
+                Step::Alike { reach: Reach::Open, .. } | Step::OneSided(_) | Step::All(_) | Step::Any(_) => {
+                    settle(open, first, position, |one| step.holds(one.left, one.right));
+                }
+                Step::Always => settle(open, first, position, |_| true),
+            }
+        }
+        &notes.first
+    }
+
+    /// Notes the bounds of the pairs that are open.
+    fn note_bounds(&self, signs: usize, count: usize, notes: &mut Notes) {
+        if notes.bounds_of == Some(signs) {
+            return;
+        }
+        notes.bounds_of = Some(signs);
+        notes.bounds.resize(count, Bounds::NONE);
+        let Some([of_left, of_right]) = self.signs.get(signs) else { return };
+        // First a look at each: looks do not wait for each other, as reckoning waits for memory.
+        let looks = notes.open.iter().filter_map(|one| of_right.get(at(one.right)));
+        std::hint::black_box(looks.fold(0, |seen, sign| seen ^ sign.look()));
+        for one in &notes.open {
+            let both = (of_left.get(at(one.left)), of_right.get(at(one.right)), notes.bounds.get_mut(at(one.pair)));
+            if let (Some(a), Some(b), Some(slot)) = both {
+                *slot = a.bounds(b);
+            }
+        }
+    }
+}
+
+/// Notes of which open pairs a condition holds; the others stay open.
+#[inline]
+fn settle(open: &mut Vec<Open>, first: &mut [u8], position: u8, mut holds: impl FnMut(&Open) -> bool) {
+    open.retain(|one| {
+        let holds = holds(one);
+        if holds && let Some(slot) = first.get_mut(at(one.pair)) {
+            *slot = position;
+        }
+        !holds
+    });
+}
+
+/// The texts of two classes, where both are texts.
+fn both<'t>([of_left, of_right]: &'t [Computed<'_>; 2], left: u32, right: u32) -> Option<(&'t [u8], &'t [u8])> {
+    match (of_left.get(at(left))?, of_right.get(at(right))?) {
+        (Val::Text(a), Val::Text(b)) => Some((a.as_bytes(), b.as_bytes())),
+        _ => None,
     }
 }
 
@@ -113,18 +266,18 @@ impl<'f> Parts<'_, 'f> {
         (if side == Side::Left { left } else { right }).get(number)
     }
 
-    fn step(&self, node: &Node) -> Option<Step<'f>> {
+    fn step(&self, node: &Node, signed: &mut Signed<'f>) -> Option<Step<'f>> {
         match node {
             Node::Literal(Val::Bool(true)) => Some(Step::Always),
-            Node::And(nodes) => Some(Step::All(nodes.iter().map(|node| self.step(node)).collect::<Option<_>>()?)),
+            Node::And(nodes) => Some(Step::All(nodes.iter().map(|node| self.step(node, signed)).collect::<Option<_>>()?)),
             Node::Column(..) => self.one_sided(std::slice::from_ref(node)),
             Node::Or(nodes) => {
                 let one_sided = self.one_sided(nodes);
-                one_sided.or_else(|| Some(Step::Any(nodes.iter().map(|node| self.step(node)).collect::<Option<_>>()?)))
+                one_sided.or_else(|| Some(Step::Any(nodes.iter().map(|node| self.step(node, signed)).collect::<Option<_>>()?)))
             }
             Node::Compare(how, a, b) => match (&**a, &**b) {
                 (Node::Column(..), Node::Column(..)) if *how == bit(std::cmp::Ordering::Equal) => self.equal(sides(a, b)?),
-                (Node::Shared(number), Node::Literal(Val::Number(limit))) => self.alike(*number, *how, *limit),
+                (Node::Shared(number), Node::Literal(Val::Number(limit))) => self.alike(*number, *how, *limit, signed),
                 (Node::Call(abs, inner), Node::Literal(Val::Number(limit))) if abs.name == "abs" => {
                     let [Node::Call(minus, ends)] = &**inner else { return None };
                     let [x, y] = &**ends else { return None };
@@ -181,14 +334,16 @@ impl<'f> Parts<'_, 'f> {
         if !(kinds.0 == kinds.1 || kinds.0 == Some(Kind::Null) || kinds.1 == Some(Kind::Null)) {
             return None;
         }
-        let mut distinct = Distinct::default();
+        let mut distinct = Distinct::with_room(left.len());
         let mut bytes = Vec::new();
         let mut number = |value: &Val<'_>| {
             bytes.clear();
             value.key(&mut bytes);
             if value.is_null() { 0 } else { distinct.number(&bytes) }
         };
-        Some(Step::Equal([left, right].map(|values| values.iter().map(&mut number).collect())))
+        let of_left: Arc<Vec<u32>> = Arc::new(left.iter().map(&mut number).collect());
+        let of_right = if Arc::ptr_eq(left, right) { of_left.clone() } else { Arc::new(right.iter().map(&mut number).collect()) };
+        Some(Step::Equal([of_left, of_right]))
     }
 
     fn apart(&self, [l, r]: [usize; 2], how: u8, limit: f64) -> Option<Step<'f>> {
@@ -204,7 +359,7 @@ impl<'f> Parts<'_, 'f> {
         Some(Step::Apart { values, how, limit })
     }
 
-    fn alike(&self, shared: usize, how: u8, limit: f64) -> Option<Step<'f>> {
+    fn alike(&self, shared: usize, how: u8, limit: f64, signed: &mut Signed<'f>) -> Option<Step<'f>> {
         let Node::Call(known, arguments) = self.shared.get(shared)? else { return None };
         let distance = match known.name {
             "levenshtein" | "editdist3" => Distance::Levenshtein,
@@ -221,14 +376,8 @@ impl<'f> Parts<'_, 'f> {
         if !texts.iter().all(are_texts) {
             return None;
         }
-        let of = |values: &Computed<'f>| -> Arc<Vec<Sign>> {
-            let sign = |value: &Val<'f>| Sign::new(if let Val::Text(text) = value { Some(text.as_bytes()) } else { None });
-            Arc::new(values.iter().map(sign).collect())
-        };
-        let [left, right] = &texts;
-        let of_left = of(left);
-        let of_right = if Arc::ptr_eq(left, right) { of_left.clone() } else { of(right) };
-        Some(Step::Alike { distance, texts, signs: [of_left, of_right], how, limit })
+        let signs = signed.place(&texts);
+        Some(Step::Alike { distance, texts, signs, reach: distance.reach(how, limit), how, limit })
     }
 }
 
@@ -264,42 +413,6 @@ fn kind(values: &[Val<'_>]) -> Option<Option<Kind>> {
 }
 
 impl Step<'_> {
-    /// Whether it holds, where that can be told without a distance.
-    fn told(&self, left: u32, right: u32) -> Option<bool> {
-        match self {
-            Self::Alike { distance, signs: [of_left, of_right], how, limit, .. } => {
-                let (a, b) = (of_left.get(at(left))?, of_right.get(at(right))?);
-                let Some(bounds) = a.bounds(b) else { return Some(false) };
-                distance.ruled_out(&bounds, *how, *limit).then_some(false)
-            }
-            Self::All(steps) => {
-                let mut all = Some(true);
-                for step in steps {
-                    match step.told(left, right) {
-                        Some(true) => {}
-                        Some(false) => return Some(false),
-                        None => all = None,
-                    }
-                }
-                all
-            }
-            Self::Any(steps) => {
-                let mut any = Some(false);
-                for step in steps {
-                    match step.told(left, right) {
-                        Some(true) => return Some(true),
-                        Some(false) => {}
-                        None => any = None,
-                    }
-                }
-                any
-            }
-            Self::Nothing | Self::OneSided(_) | Self::SameClass | Self::Equal(_) | Self::Apart { .. } | Self::Always => {
-                Some(self.holds(left, right))
-            }
-        }
-    }
-
     fn holds(&self, left: u32, right: u32) -> bool {
         match self {
             Self::Nothing => left == 0 || right == 0,
@@ -307,17 +420,10 @@ impl Step<'_> {
                 of_left.get(at(left)).copied().unwrap_or(false) || of_right.get(at(right)).copied().unwrap_or(false)
             }
             Self::SameClass => left == right && left != 0,
-            Self::Equal([of_left, of_right]) => {
-                let number = of_left.get(at(left)).copied().unwrap_or(0);
-                number != 0 && of_right.get(at(right)) == Some(&number)
-            }
-            Self::Apart { values: [of_left, of_right], how, limit } => {
-                let (Some(a), Some(b)) = (of_left.get(at(left)), of_right.get(at(right))) else { return false };
-                stands((a - b).abs(), *how, *limit)
-            }
-            Self::Alike { distance, texts: [of_left, of_right], how, limit, .. } => {
-                let (Some(Val::Text(a)), Some(Val::Text(b))) = (of_left.get(at(left)), of_right.get(at(right))) else { return false };
-                distance.stands(a.as_bytes(), b.as_bytes(), *how, *limit)
+            Self::Equal(numbers) => equal(numbers, left, right),
+            Self::Apart { values, how, limit } => stands(apart(values, left, right), *how, *limit),
+            Self::Alike { distance, texts, how, limit, .. } => {
+                both(texts, left, right).is_some_and(|(a, b)| distance.stands(a, b, *how, *limit))
             }
             Self::All(steps) => steps.iter().all(|step| step.holds(left, right)),
             Self::Any(steps) => steps.iter().any(|step| step.holds(left, right)),
@@ -326,20 +432,37 @@ impl Step<'_> {
     }
 }
 
+/// Whether the numbers of two classes are equal, and not 0, which is null.
+#[inline]
+fn equal([of_left, of_right]: &[Arc<Vec<u32>>; 2], left: u32, right: u32) -> bool {
+    let number = of_left.get(at(left)).copied().unwrap_or(0);
+    number != 0 && of_right.get(at(right)) == Some(&number)
+}
+
+/// How far the numbers of two classes are apart; NaN where one is null.
+#[inline]
+fn apart([of_left, of_right]: &[Vec<f64>; 2], left: u32, right: u32) -> f64 {
+    let of = |values: &[f64], class| values.get(at(class)).copied().unwrap_or(f64::NAN);
+    (of(of_left, left) - of(of_right, right)).abs()
+}
+
 /// Whether a number stands to a limit in one of the ways of `how`; NaN, which is null, does not.
 fn stands(number: f64, how: u8, limit: f64) -> bool {
     number.partial_cmp(&limit).is_some_and(|order| how & bit(order) != 0)
 }
 
 impl Distance {
-    /// Whether bounds alone tell that two texts do not stand so to the limit. Similarities round: a bound must be clearly below.
-    fn ruled_out(self, bounds: &Bounds, how: u8, limit: f64) -> bool {
+    /// When bounds alone tell that two texts do not stand so to the limit.
+    fn reach(self, how: u8, limit: f64) -> Reach {
         let (less, equal, greater) = (bit(std::cmp::Ordering::Less), bit(std::cmp::Ordering::Equal), bit(std::cmp::Ordering::Greater));
         match self {
-            Self::Levenshtein | Self::DamerauLevenshtein => how == less | equal && bounds.edits() > limit,
-            Self::Jaro => how == greater | equal && bounds.jaro() < limit - 1e-9,
-            Self::JaroWinkler => how == greater | equal && bounds.jaro_winkler() < limit - 1e-9,
-            Self::Jaccard => false,
+            Self::Levenshtein | Self::DamerauLevenshtein if how == less | equal => {
+                // Edits are whole; a cell has 2¹⁵ bytes at most.
+                (0_u32..1 << 15).rfind(|edits| f64::from(*edits) <= limit).map_or(Reach::Open, Reach::Edits)
+            }
+            Self::Jaro if how == greater | equal => Reach::Similarity(Ruler::jaro(limit)),
+            Self::JaroWinkler if how == greater | equal => Reach::Similarity(Ruler::jaro_winkler(limit)),
+            Self::Levenshtein | Self::DamerauLevenshtein | Self::Jaro | Self::JaroWinkler | Self::Jaccard => Reach::Open,
         }
     }
 
@@ -355,9 +478,18 @@ impl Distance {
                 let edits = if self == Self::Levenshtein { bytes::levenshtein(a, b) } else { bytes::damerau_levenshtein(a, b) };
                 stands(bytes::number(edits), how, limit)
             }
-            Self::Jaro => stands(bytes::jaro(a, b), how, limit),
-            Self::JaroWinkler => stands(bytes::jaro_winkler(a, b), how, limit),
-            Self::Jaccard => bytes::jaccard(a, b).is_some_and(|similarity| stands(similarity, how, limit)),
+            Self::Jaro | Self::JaroWinkler | Self::Jaccard => stands(self.similarity(a, b), how, limit),
+        }
+    }
+
+    /// How like two texts are; NaN for null.
+    fn similarity(self, a: &[u8], b: &[u8]) -> f64 {
+        match self {
+            Self::Jaro => bytes::jaro(a, b),
+            Self::JaroWinkler => bytes::jaro_winkler(a, b),
+            Self::Jaccard => bytes::jaccard(a, b).unwrap_or(f64::NAN),
+            Self::Levenshtein => bytes::number(bytes::levenshtein(a, b)),
+            Self::DamerauLevenshtein => bytes::number(bytes::damerau_levenshtein(a, b)),
         }
     }
 

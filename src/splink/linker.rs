@@ -1,9 +1,9 @@
 //! A model made ready for a frame: classes of equal inputs, computed columns, scores of candidate pairs.
 
-use super::block::{Joined, Ranks, Rule, of_row};
+use super::block::{Ranks, Rule, classes, of_row};
 use super::condition::{Node, Pair, evaluate};
 use super::frame::Frame;
-use super::ladder::{Computed, Ladder, Parts};
+use super::ladder::{Computed, Ladder, Notes, Parts};
 use super::sql::Side;
 use super::value::Val;
 use super::{Settings, bytes};
@@ -37,21 +37,8 @@ struct Classes {
 
 impl Classes {
     fn new(columns: &[usize], frame: &Frame) -> Self {
-        let of = match columns {
-            [] => Arc::new(vec![0; frame.rows]),
-            [one] => Arc::new(frame.columns.get(*one).map(|c| c.ids.clone()).unwrap_or_default()),
-            [first, rest @ ..] => {
-                let mut of = frame.columns.get(*first).map(|c| c.ids.clone()).unwrap_or_default();
-                for column in rest {
-                    let mut joined = Joined::new();
-                    let ids = frame.columns.get(*column).map(|c| &*c.ids).unwrap_or_default();
-                    of = of.iter().zip(ids).map(|(a, b)| joined.number(*a, *b)).collect();
-                }
-                Arc::new(of)
-            }
-        };
-        let most = of.iter().copied().max().unwrap_or(0);
-        let mut example = vec![u32::MAX; usize::try_from(most).unwrap_or(0) + 1];
+        let (of, count) = classes(columns, frame);
+        let mut example = vec![u32::MAX; count];
         for (row, class) in (0_u32..).zip(of.iter()) {
             if let Some(slot) = usize::try_from(*class).ok().and_then(|class| example.get_mut(class)).filter(|slot| **slot == u32::MAX) {
                 *slot = row;
@@ -75,6 +62,8 @@ pub(super) struct Compiled<'f> {
     conditions: Vec<Node>,
     /// The conditions as steps, where all have a common form.
     ladder: Option<Ladder<'f>>,
+    /// For each side the number of the one column that its classes are the numbers of, where they are.
+    single: [Option<usize>; 2],
 }
 
 impl<'f> Compiled<'f> {
@@ -120,9 +109,9 @@ impl<'f> Compiled<'f> {
             nodes.iter().map(column).collect::<Vec<_>>()
         });
         let single = |columns: &[usize]| if let [one] = columns { Some(*one) } else { None };
-        let parts = Parts { computed: &computed, shared: &shared, single: [single(&of_left), single(&of_right)], raw: &raw };
-        let ladder = Ladder::new(&conditions, &parts);
-        Self { left, right, computed, shared, conditions, ladder }
+        let single = [single(&of_left), single(&of_right)];
+        let ladder = Ladder::new(&conditions, &Parts { computed: &computed, shared: &shared, single, raw: &raw });
+        Self { left, right, computed, shared, conditions, ladder, single }
     }
 
     /// The first condition that holds for two records, every expression evaluated: what the steps must agree with. Says too whether there are steps.
@@ -134,11 +123,6 @@ impl<'f> Compiled<'f> {
     /// The first condition that holds for two records.
     pub(super) fn first(&self, left: u32, right: u32, shared: &mut Vec<Shared>) -> Option<usize> {
         self.first_of_classes(self.left.class(left), self.right.class(right), shared)
-    }
-
-    /// The first condition that holds, where it can be told without a distance and without evaluating anything.
-    fn at_once(&self, left: u32, right: u32) -> Option<usize> {
-        self.ladder.as_ref()?.at_once(left, right)
     }
 
     fn first_of_classes(&self, left: u32, right: u32, shared: &mut Vec<Shared>) -> Option<usize> {
@@ -196,6 +180,8 @@ struct Term {
     weight: f64,
     u_bits: f64,
     least_bits: f64,
+    /// Whether the comparison's classes are the numbers that the table counts.
+    by_class: bool,
 }
 
 /// What a level adds.
@@ -256,7 +242,13 @@ pub struct Linker<'f> {
     comparisons: Vec<Ready<'f>>,
     frequencies: Vec<Frequencies>,
     prior_bits: f64,
+    /// Of each record, side by side what comparing it on the right reads first: its key of each rule, its class of each comparison. A record that
+    /// is compared stands anywhere in memory, and so costs one wait and not one for each number.
+    right: Vec<u32>,
 }
+
+/// Pairs whose classes are looked up together, so that the looks do not wait for each other: 1,024 signs are 32 KiB.
+const TOGETHER: usize = 1_024;
 
 /// Candidates of one rule that are scored together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -287,6 +279,11 @@ pub struct Scores {
 pub struct Worker {
     seen: Vec<Vec<(u64, i8)>>,
     shared: Vec<Shared>,
+    /// By comparison, the right records' classes of the pairs at hand.
+    classes: Vec<Vec<u32>>,
+    /// The left records' classes by one comparison.
+    of_left: Vec<u32>,
+    notes: Notes,
 }
 
 fn at(row: u32) -> usize {
@@ -304,9 +301,9 @@ impl<'f> Linker<'f> {
         } else {
             &*settings.blocking
         };
-        let rules = blocking.iter().map(|rule| Rule::new(rule, frame, &ranks)).collect();
+        let rules: Vec<Rule<'f>> = blocking.iter().map(|rule| Rule::new(rule, frame, &ranks)).collect();
         let mut frequencies: Vec<Frequencies> = Vec::new();
-        let mut comparisons = Vec::new();
+        let mut comparisons: Vec<Ready<'f>> = Vec::new();
         for comparison in &settings.comparisons {
             let nodes: Vec<Node> = comparison.order.iter().map(|(node, _)| node.clone()).collect();
             let level = |level: &Option<usize>| level.and_then(|level| comparison.levels.get(level)).map_or(-1, |level| level.gamma);
@@ -317,17 +314,33 @@ impl<'f> Linker<'f> {
                         frequencies.push(Frequencies::new(term.number, frame));
                         frequencies.len() - 1
                     });
-                    Term { table, weight: term.weight, u_bits: libm::log2(term.u), least_bits: libm::log2(term.least) }
+                    Term { table, weight: term.weight, u_bits: libm::log2(term.u), least_bits: libm::log2(term.least), by_class: false }
                 });
                 if let Some(slot) = usize::try_from(level.gamma).ok().and_then(|gamma| weights.get_mut(gamma)) {
                     *slot = Weight { bits: libm::log2(level.m / level.u), term };
                 }
             }
             let gammas = comparison.order.iter().map(|(_, of)| level(of)).collect();
-            comparisons.push(Ready { compiled: Compiled::new(&nodes, frame), gammas, weights });
+            let compiled = Compiled::new(&nodes, frame);
+            for term in weights.iter_mut().filter_map(|weight| weight.term.as_mut()) {
+                term.by_class = frequencies.get(term.table).is_some_and(|table| compiled.single == [Some(table.column); 2]);
+            }
+            comparisons.push(Ready { compiled, gammas, weights });
         }
         let prior_bits = libm::log2(settings.prior / (1.0 - settings.prior));
-        Self { settings, frame, ranks, rules, comparisons, frequencies, prior_bits }
+        let columns: Vec<&[u32]> = rules.iter().map(Rule::right_keys).chain(comparisons.iter().map(|c| &**c.compiled.right.of)).collect();
+        let mut right = Vec::with_capacity(columns.len() * frame.rows);
+        for row in 0..frame.rows {
+            right.extend(columns.iter().map(|column| column.get(row).copied().unwrap_or(0)));
+        }
+        Self { settings, frame, ranks, rules, comparisons, frequencies, prior_bits, right }
+    }
+
+    /// What [`Linker::right`] says about a record: keys, then classes.
+    fn of_right(&self, row: u32) -> (&[u32], &[u32]) {
+        let width = self.rules.len() + self.comparisons.len();
+        let start = at(row).saturating_mul(width);
+        self.right.get(start..start + width).and_then(|numbers| numbers.split_at_checked(self.rules.len())).unwrap_or_default()
     }
 
     /// The model.
@@ -361,16 +374,23 @@ impl<'f> Linker<'f> {
 
     /// A worker without memories.
     pub fn worker(&self) -> Worker {
-        Worker { seen: self.comparisons.iter().map(|_| vec![(u64::MAX, 0); MEMORY]).collect(), shared: Vec::new() }
+        let of_each = |_: &Ready<'_>| Vec::with_capacity(TOGETHER);
+        Worker {
+            seen: self.comparisons.iter().map(|_| vec![(u64::MAX, 0); MEMORY]).collect(),
+            shared: Vec::new(),
+            classes: self.comparisons.iter().map(of_each).collect(),
+            of_left: Vec::with_capacity(TOGETHER),
+            notes: Notes::default(),
+        }
     }
 
     /// Scores the pairs of a task into `scores`, which is emptied first. The same on any thread and after any other task.
     pub fn score(&self, task: Task, worker: &mut Worker, scores: &mut Scores) {
-        let Worker { seen, shared } = worker;
+        let Worker { seen, shared, classes, of_left, notes } = worker;
         scores.left.clear();
         scores.right.clear();
         let Some((rule, earlier)) = self.rules.get(..=task.rule).and_then(|rules| rules.split_last()) else { return };
-        rule.each(task.from, task.to, &self.ranks, earlier, shared, &mut |left, right| {
+        rule.each(task.from..task.to, &self.ranks, earlier, &|row| self.of_right(row).0, shared, &mut |left, right| {
             scores.left.push(left);
             scores.right.push(right);
         });
@@ -378,22 +398,42 @@ impl<'f> Linker<'f> {
         scores.weights.clear();
         scores.weights.resize(count, self.prior_bits);
         scores.gammas.resize_with(self.comparisons.len(), Vec::new);
-        for ((ready, seen), gammas) in self.comparisons.iter().zip(seen).zip(&mut scores.gammas) {
+        for gammas in &mut scores.gammas {
             gammas.clear();
             gammas.reserve(count);
-            for ((left, right), weight) in scores.left.iter().zip(&scores.right).zip(&mut scores.weights) {
-                let (of_left, of_right) = (ready.compiled.left.class(*left), ready.compiled.right.class(*right));
-                let gamma = match ready.compiled.at_once(of_left, of_right) {
-                    Some(first) => ready.gamma(Some(first)),
-                    None => ready.remembered(of_left, of_right, seen, shared),
-                };
-                gammas.push(gamma);
-                if let Some(level) = usize::try_from(gamma).ok().and_then(|gamma| ready.weights.get(gamma)) {
-                    *weight += level.bits;
-                    if let Some(term) = level.term {
-                        *weight += self.term_bits(term, *left, *right);
+        }
+        let pairs = scores.left.chunks(TOGETHER).zip(scores.right.chunks(TOGETHER)).zip(scores.weights.chunks_mut(TOGETHER));
+        for ((lefts, rights), weights) in pairs {
+            for right in rights {
+                for (classes, class) in classes.iter_mut().zip(self.of_right(*right).1) {
+                    classes.push(*class);
+                }
+            }
+            let comparisons = self.comparisons.iter().zip(seen.iter_mut()).zip(classes.iter_mut()).zip(&mut scores.gammas);
+            for (((ready, seen), of_right), gammas) in comparisons {
+                of_left.clear();
+                of_left.extend(lefts.iter().map(|left| ready.compiled.left.class(*left)));
+                let of_these = gammas.len();
+                match &ready.compiled.ladder {
+                    Some(ladder) => {
+                        let firsts = ladder.firsts(of_left, of_right, notes);
+                        gammas.extend(firsts.iter().map(|first| ready.gamma(Some(usize::from(*first)))));
+                    }
+                    None => gammas.extend(of_left.iter().zip(&*of_right).map(|(l, r)| ready.remembered(*l, *r, seen, shared))),
+                }
+                let of_these = gammas.get(of_these..).unwrap_or_default();
+                let pairs = lefts.iter().zip(rights).zip(of_left.iter().zip(&*of_right));
+                for (((rows, classes), gamma), weight) in pairs.zip(of_these).zip(weights.iter_mut()) {
+                    if let Some(level) = usize::try_from(*gamma).ok().and_then(|gamma| ready.weights.get(gamma)) {
+                        *weight += level.bits;
+                        if let Some(term) = level.term {
+                            let ((row, class), (other, of_other)) = ((*rows.0, *classes.0), (*rows.1, *classes.1));
+                            *weight +=
+                                if term.by_class { self.bits_of_numbers(term, class, of_other) } else { self.term_bits(term, row, other) };
+                        }
                     }
                 }
+                of_right.clear();
             }
         }
         scores.probabilities.clear();
@@ -411,7 +451,13 @@ impl<'f> Linker<'f> {
 
     fn term_bits(&self, term: Term, left: u32, right: u32) -> f64 {
         let Some(table) = self.frequencies.get(term.table) else { return 0.0 };
-        let bits = |row: u32| table.bits.get(at(self.id(table.column, row))).copied().unwrap_or(f64::NAN);
+        self.bits_of_numbers(term, self.id(table.column, left), self.id(table.column, right))
+    }
+
+    /// Of the numbers of the two texts.
+    fn bits_of_numbers(&self, term: Term, left: u32, right: u32) -> f64 {
+        let Some(table) = self.frequencies.get(term.table) else { return 0.0 };
+        let bits = |number: u32| table.bits.get(at(number)).copied().unwrap_or(f64::NAN);
         // The more common of the two; where one is missing the other. `max` passes over a NaN.
         let common = bits(left).max(bits(right));
         if common.is_nan() { 0.0 } else { term.weight * (term.u_bits - common.max(term.least_bits)) }

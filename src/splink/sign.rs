@@ -1,92 +1,127 @@
 //! What of a text bounds its distance to another: its length, its first bytes, and how often each kind of byte stands in it. Most pairs of a
 //! block are far apart, and this tells it without looking at them.
 
-/// Guards: the highest of the four bits of each kind.
-const GUARDS: u128 = 0x8888_8888_8888_8888_8888_8888_8888_8888;
+/// Kinds of bytes that are told apart: by their low five bits, so that no two letters of one case and no two digits are of one kind.
+const KINDS: usize = 32;
 
-/// Most bytes of one kind that are counted: three bits.
-const MOST_OF_KIND: u8 = 7;
+/// Where no text is: longer than any.
+const NO_TEXT: u16 = u16::MAX;
 
-/// The sign of a text, or of none.
+/// The sign of a text, or of none. Less than a line of cache: comparing reads one at random.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Sign {
-    /// Four bits for each of 32 kinds of bytes, three of them a count.
-    kinds: u128,
+    /// How often each kind stands in it.
+    kinds: [u8; KINDS],
     /// The first four bytes, 0 behind the end.
     start: u32,
-    /// In bytes; `None` where there is no text.
-    length: Option<u32>,
+    /// In bytes; [`NO_TEXT`] where there is none.
+    length: u16,
     /// Whether a kind stands in it more often than is counted, so that nothing is known but the length.
     crowded: bool,
 }
 
 impl Sign {
-    /// Of a text; texts of 4 GiB there are none.
+    /// Of a text; a cell has 2¹⁵ bytes at most.
     pub(super) fn new(text: Option<&[u8]>) -> Self {
-        let mut sign = Self { kinds: 0, start: 0, length: None, crowded: false };
+        let mut sign = Self { kinds: [0; KINDS], start: 0, length: NO_TEXT, crowded: false };
         let Some(text) = text else { return sign };
-        sign.length = u32::try_from(text.len()).ok();
-        for (at, byte) in text.iter().enumerate() {
-            let shift = u32::from(byte & 31) * 4;
-            if at < 4 {
-                sign.start |= u32::from(*byte) << (8 * u32::try_from(at).unwrap_or(0));
-            }
-            if (sign.kinds >> shift) & 7 == u128::from(MOST_OF_KIND) {
-                sign.crowded = true;
-            } else {
-                sign.kinds += 1 << shift;
+        // What an expression made longer than that is compared as it is.
+        sign.length = u16::try_from(text.len()).unwrap_or(NO_TEXT - 1).min(NO_TEXT - 1);
+        // A sum of 255 is not beyond a byte.
+        sign.crowded = text.len() > usize::from(u8::MAX);
+        sign.start = text.iter().take(4).rev().fold(0, |start, byte| start << 8 | u32::from(*byte));
+        for byte in text.iter().take(usize::from(u8::MAX)) {
+            if let Some(kind) = sign.kinds.get_mut(usize::from(byte & 31)) {
+                *kind += 1;
             }
         }
         sign
     }
 
-    /// Bounds of the distance to another text; `None` where one of them is no text.
-    pub(super) fn bounds(&self, other: &Self) -> Option<Bounds> {
-        let (a, b) = (self.length?, other.length?);
+    /// A look at the memory where it stands.
+    #[inline]
+    pub(super) fn look(&self) -> u16 {
+        self.length
+    }
+
+    /// Bounds of the distance to another text; [`Bounds::NONE`] where one of them is no text.
+    #[inline]
+    pub(super) fn bounds(&self, other: &Self) -> Bounds {
+        if self.length == NO_TEXT || other.length == NO_TEXT {
+            return Bounds::NONE;
+        }
+        let (a, b) = (u32::from(self.length), u32::from(other.length));
         let shorter = a.min(b);
-        let common = if self.crowded || other.crowded { shorter } else { common(self.kinds, other.kinds).min(shorter) };
+        let common = if self.crowded || other.crowded { shorter } else { common(&self.kinds, &other.kinds) };
         let start = ((self.start ^ other.start).trailing_zeros() / 8).min(4).min(shorter);
-        Some(Bounds { lengths: [f64::from(a), f64::from(b)], common: f64::from(common), start: f64::from(start) })
+        let (sum, product) = (f64::from(common) * f64::from(a + b), f64::from(a) * f64::from(b));
+        Bounds { longer: a.max(b), common, start: usize::try_from(start).unwrap_or(0), sum, product }
     }
 }
 
-/// How many bytes two texts have in common at most, whatever the order.
-fn common(x: u128, y: u128) -> u32 {
-    // Where x ≥ y, the guard stays.
-    let at_least = ((x | GUARDS) - y) & GUARDS;
-    let mask = (at_least - (at_least >> 3)) | at_least;
-    let least = (y & mask) | (x & !mask);
-    let pairs = (least & (u128::MAX / 17)) + ((least >> 4) & (u128::MAX / 17));
-    // Sixteen bytes of at most 14 each: 224 fits into a byte.
-    let sum = pairs.wrapping_mul(u128::MAX / 255) >> 120;
-    u32::try_from(sum).unwrap_or(u32::MAX)
+/// How many bytes two texts have in common at most, whatever the order: 255 for the longest that are counted. A loop that processors do at once.
+#[inline]
+fn common(x: &[u8; KINDS], y: &[u8; KINDS]) -> u32 {
+    x.iter().zip(y).map(|(x, y)| u32::from(*x.min(y))).fold(0, u32::wrapping_add)
 }
 
 /// What two signs tell.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Bounds {
-    lengths: [f64; 2],
-    common: f64,
-    start: f64,
+    longer: u32,
+    common: u32,
+    start: usize,
+    /// `common · (a + b)`, exact: 2¹⁶ · 2¹⁷ is below 2⁵³.
+    sum: f64,
+    /// `a · b`
+    product: f64,
+}
+
+/// A limit of a similarity, ready for bounds.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Ruler {
+    /// By the length of the common start: where `common · (a + b)` is below this share of `a · b`, the limit is not reached.
+    shares: [f64; 5],
+}
+
+impl Ruler {
+    /// Of a Jaro similarity that is to be reached.
+    pub(super) fn jaro(limit: f64) -> Self {
+        Self { shares: [share(limit); 5] }
+    }
+
+    /// Of a Jaro–Winkler similarity that is to be reached.
+    pub(super) fn jaro_winkler(limit: f64) -> Self {
+        let wanted = |start: f64| {
+            // j + s·(1 − j) ≥ limit, with s = 0.1 · start, which counts from j = 0.7 on.
+            let raised = ((limit - 0.1 * start) / (1.0 - 0.1 * start)).max(0.7);
+            share(raised.min(limit))
+        };
+        Self { shares: [0.0, 1.0, 2.0, 3.0, 4.0].map(wanted) }
+    }
+}
+
+/// (c/a + c/b + 1)/3 ≥ j, where `j` is a little less than wanted: similarities round.
+fn share(similarity: f64) -> f64 {
+    3.0 * (similarity - 1e-9) - 1.0
 }
 
 impl Bounds {
+    /// Of what is no text: nothing is near it. What they do not rule out is looked at.
+    pub(super) const NONE: Self = Self { longer: u32::MAX, common: 0, start: 0, sum: 0.0, product: f64::MAX };
+
     /// No edits fewer than these lead from one to the other: each edit changes one byte of what is not common, an exchange none.
-    pub(super) fn edits(&self) -> f64 {
-        let [a, b] = self.lengths;
-        a.max(b) - self.common
+    #[inline]
+    pub(super) fn edits(&self) -> u32 {
+        self.longer.wrapping_sub(self.common)
     }
 
-    /// Jaro similarity at most.
-    pub(super) fn jaro(&self) -> f64 {
-        let [a, b] = self.lengths;
-        if self.common > 0.0 { (self.common / a + self.common / b + 1.0) / 3.0 } else { 0.0 }
-    }
-
-    /// Jaro–Winkler similarity at most.
-    pub(super) fn jaro_winkler(&self) -> f64 {
-        let jaro = self.jaro();
-        if jaro < 0.7 { jaro } else { jaro + 0.1 * self.start * (1.0 - jaro) }
+    /// Whether a similarity can't be reached.
+    #[inline]
+    pub(super) fn misses(&self, ruler: &Ruler) -> bool {
+        let share = ruler.shares.get(self.start).copied().unwrap_or(0.0);
+        // Nothing in common: a similarity of 0, whatever the formula says.
+        self.sum < share * self.product || (self.common == 0 && share > -1.0)
     }
 }
 
@@ -98,27 +133,37 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_distance_is_beyond_its_bounds(a in "[abcdéx1]{0,30}|[a-z]{0,12}", b in "[abcdéx1]{0,30}|[a-z]{0,12}", c in 0..4_usize) {
+        fn no_distance_is_beyond_its_bounds(a in "[abcdéx1]{0,30}|[a-z]{0,12}", b in "[abcdéx1]{0,30}|[a-z]{0,12}", c in 0..4_usize, limit in 0.0..=1.0) {
             // Half of the pairs are near each other.
             let b = if c < 2 { a.chars().rev().skip(c).chain(b.chars().take(1)).collect() } else { b };
             let (a, b) = (a.as_bytes(), b.as_bytes());
-            let bounds = Sign::new(Some(a)).bounds(&Sign::new(Some(b))).unwrap();
-            let fewest = bounds.edits();
-            prop_assert!(bytes::number(bytes::levenshtein(a, b)) >= fewest && bytes::number(bytes::damerau_levenshtein(a, b)) >= fewest);
-            prop_assert!(bytes::jaro(a, b) <= bounds.jaro() + 1e-12);
-            prop_assert!(bytes::jaro_winkler(a, b) <= bounds.jaro_winkler() + 1e-12);
-            prop_assert_eq!(Sign::new(Some(a)).bounds(&Sign::new(None)), None);
+            let bounds = Sign::new(Some(a)).bounds(&Sign::new(Some(b)));
+            let fewest = usize::try_from(bounds.edits()).unwrap();
+            prop_assert!(bytes::levenshtein(a, b) >= fewest && bytes::damerau_levenshtein(a, b) >= fewest);
+            // What a bound says can't be reached is not reached; the similarity itself, and those a hair around it, are.
+            for limit in [limit, bytes::jaro(a, b), bytes::jaro_winkler(a, b)] {
+                prop_assert!(bytes::jaro(a, b) < limit || !bounds.misses(&Ruler::jaro(limit)));
+                prop_assert!(bytes::jaro_winkler(a, b) < limit || !bounds.misses(&Ruler::jaro_winkler(limit)));
+            }
+            prop_assert_eq!(Sign::new(Some(a)).bounds(&Sign::new(None)), Bounds::NONE);
         }
     }
 
     #[test]
     fn bytes_in_common_are_counted() {
-        let common = |a: &str, b: &str| Sign::new(Some(a.as_bytes())).bounds(&Sign::new(Some(b.as_bytes()))).unwrap().common;
+        let common = |a: &str, b: &str| Sign::new(Some(a.as_bytes())).bounds(&Sign::new(Some(b.as_bytes()))).common;
         for (a, b, expected) in
-            [("abc", "cab", 3.0), ("aaa", "aab", 2.0), ("", "a", 0.0), ("aaaaaaaaaa", "aaaaaaaaaa", 10.0), ("xyz", "abc", 0.0)]
+            [("abc", "cab", 3), ("aaa", "aab", 2), ("", "a", 0), ("aaaaaaaaaa", "aaaaaaaaaa", 10), ("xyz", "abc", 0), ("é", "É", 2)]
         {
-            assert!((common(a, b) - expected).abs() < 1e-12, "{a} {b}");
+            assert_eq!(common(a, b), expected, "{a} {b}");
         }
-        assert!((Sign::new(Some(b"martha")).bounds(&Sign::new(Some(b"marhta"))).unwrap().start - 3.0).abs() < 1e-12);
+        let every: Vec<u8> = (0..=255).filter(|byte| byte % 3 > 0).collect();
+        assert_eq!(Sign::new(Some(&every)).bounds(&Sign::new(Some(&every))).common, 170);
+        assert_eq!(Sign::new(Some(b"martha")).bounds(&Sign::new(Some(b"marhta"))).start, 3);
+        // Longer than a length can tell: bounds hold nevertheless.
+        let long = vec![b'a'; 70_000];
+        let bounds = Sign::new(Some(&long)).bounds(&Sign::new(Some(&long)));
+        assert_eq!(bounds.edits(), 0);
+        assert!(!bounds.misses(&Ruler::jaro(1.0)));
     }
 }

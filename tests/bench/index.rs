@@ -60,8 +60,9 @@ fn memory(name: &str) -> f64 {
 
 /// Customers from the CSV file into an index.
 fn fill(rules: &Rulebook, file: &Path) -> Result<Index, Failed> {
-    let mut index = Index::new(rules.customers.clone(), rules.identities.clone(), rules.matching.clone());
+    let index = Index::new(rules.customers.clone(), rules.identities.clone(), rules.matching.clone());
     let preparer = index.preparer();
+    let mut index = index.filling();
     let mut reader = csv::Reader::from_path(file)?;
     let header = reader.headers()?.clone();
     let position = |name: &str| header.iter().position(|h| h == name);
@@ -92,7 +93,7 @@ fn fill(rules: &Rulebook, file: &Path) -> Result<Index, Failed> {
             index.insert(customer);
         }
     });
-    Ok(index)
+    Ok(index.done())
 }
 
 /// Profiles of the activities, each person once: network and raw fields.

@@ -212,10 +212,18 @@ impl Out<'_> {
             return;
         }
         self.text.push('>');
-        for child in &tree.children {
-            match child {
-                Child::Tree(child) => self.element(child, false),
-                Child::Lexical(value) => self.lexical(value, false),
+        if let [Child::Lexical(Lexical::Text(text))] = tree.children.as_slice()
+            && is_lost_as_text(text)
+        {
+            self.text.push_str("<![CDATA[");
+            self.text.push_str(text);
+            self.text.push_str("]]>");
+        } else {
+            for child in &tree.children {
+                match child {
+                    Child::Tree(child) => self.element(child, false),
+                    Child::Lexical(value) => self.lexical(value, false),
+                }
             }
         }
         self.text.push_str("</");
@@ -240,6 +248,12 @@ impl Out<'_> {
             }
         }
     }
+}
+
+/// Blanks alone, which parsers that drop blanks between elements (PHP's `ext/soap`) drop as text and keep as a CDATA section. A carriage return
+/// can stand in none: a reader makes it a line end (XML 1.0, 2.11).
+fn is_lost_as_text(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| matches!(c, ' ' | '\t' | '\n'))
 }
 
 /// Escapes so that a reader gets the same text back: `\r` would become a line end, and in attributes tab and line end a blank
