@@ -10,6 +10,7 @@ mod environment;
 mod explain;
 mod files;
 mod init;
+mod keys;
 mod link;
 mod logging;
 mod mapping;
@@ -24,6 +25,7 @@ mod reload;
 mod run;
 mod standing;
 mod status;
+mod subject;
 mod terminal;
 mod test;
 
@@ -117,6 +119,12 @@ pub enum Command {
     /// The audit log
     #[command(subcommand)]
     Audit(audit::Command),
+    /// People's rights: erase, object, hold, rectify, export, notices
+    #[command(subcommand)]
+    Subject(subject::Command),
+    /// The installation's keys
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Explain a problem's code at length
     Explain(explain::Arguments),
 }
@@ -182,6 +190,8 @@ pub fn run(arguments: Arguments, environment: Environment) -> Exit {
         Command::Link(command) => link::run(&command, &mut session),
         Command::DeadLetter(command) => dead_letter::run(&command, &mut session),
         Command::Audit(command) => audit::run(&command, &mut session),
+        Command::Subject(command) => subject::run(&command, &mut session),
+        Command::Keys(command) => keys::run(&command, &mut session),
     };
     session.terminal.finish(exit)
 }

@@ -8,7 +8,7 @@ use crate::diagnose::{Code, Diagnostic, Place, Problems};
 use crate::pipeline::{Loaded, Parts, SystemClock, WhoAsks, record_read};
 use crate::store::StoreError;
 use crate::store::log::InstallationKeys;
-use crate::store::sqlite::SqliteReader;
+use crate::store::sqlite::{SqliteReader, master_in_force};
 use secrecy::SecretString;
 use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
@@ -51,7 +51,8 @@ fn installation_keys(config: &Config, environment: &Environment, how: Keys) -> R
         (None, None, None) => {}
         (Some(master), Some(hash), Some(signing)) => {
             let secret = |source| environment.secret(source).map(|s| SecretString::from(s.expose()));
-            return InstallationKeys::from_secrets(&secret(master)?, &secret(hash)?, &secret(signing)?, origin).map_err(|e| e.diagnostic());
+            let keys = InstallationKeys::from_secrets(&secret(master)?, &secret(hash)?, &secret(signing)?, origin);
+            return keys.and_then(|keys| keys.in_force(&folder, master_in_force(&config.service.state))).map_err(|e| e.diagnostic());
         }
         _ => {
             let remedy = "give `master`, `hash` and `signing`, or none of them: then they are made once, in keys/ of the state folder";
@@ -68,6 +69,7 @@ fn installation_keys(config: &Config, environment: &Environment, how: Keys) -> R
         Keys::Borrowed if !folder.exists() => InstallationKeys::for_one_process(origin),
         Keys::There | Keys::Borrowed => InstallationKeys::open(&folder, origin),
     }
+    .and_then(|keys| keys.in_force(&folder, master_in_force(&config.service.state)))
     .map_err(|e| e.diagnostic())
 }
 

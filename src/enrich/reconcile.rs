@@ -66,7 +66,7 @@ impl Enrichment {
     }
 
     /// Takes a standing record back. Where the mapping no longer has the entry, nobody knows what it meant: the record stays and is told so.
-    fn withdraw(&self, standing: &Standing) -> Write {
+    pub fn withdraw(&self, standing: &Standing) -> Write {
         let entry = self.entry(&standing.entry);
         let (intent, payload) = match entry {
             Some(entry) => {

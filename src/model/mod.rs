@@ -11,6 +11,7 @@ mod identity;
 mod network;
 mod personal;
 pub mod stable_hash;
+mod subject;
 mod value;
 
 pub use activity::{Activity, Audience, AudienceSet, Object, Verb, Version};
@@ -26,6 +27,7 @@ pub use digest::Digest;
 pub use identity::{Identity, IdentityId, Profile};
 pub use network::{Network, UnknownNetwork};
 pub use personal::Personal;
+pub use subject::SubjectId;
 pub use value::Value;
 
 /// A moment in UTC, nanosecond resolution. Read from the clock only in `pipeline`.

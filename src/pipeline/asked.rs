@@ -10,6 +10,7 @@ use crate::audit::Role;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -27,6 +28,8 @@ pub(super) struct Desk {
     pub(super) wake: Arc<Notify>,
     /// Deliveries are there to be sent.
     pub(super) planned: Arc<Bell>,
+    /// Somebody is not to be matched any more: the customers are read afresh.
+    pub(super) customers_changed: Arc<AtomicBool>,
 }
 
 impl Desk {
@@ -52,6 +55,10 @@ impl Desk {
             Request::DropLetters { letters, reason, user } => {
                 self.letters(Some(asker(user))).give_up(letters, reason).await.map(|letters| Answer::Letters { letters })
             }
+            Request::Subjects { user, .. }
+            | Request::FinishRemovals { user }
+            | Request::RecordExport { user, .. }
+            | Request::RecordNotices { user, .. } => self.rights(request, Some(asker(user))).await,
         };
         done.unwrap_or_else(|e| Answer::Refused { code: e.code().0.into(), reason: e.to_string() })
     }
@@ -88,7 +95,7 @@ pub(super) enum Reached {
 pub(super) async fn reach(parts: &Parts, who: &WhoAsks, clock: &Arc<dyn Clock>, request: &Request) -> Result<Reached, RunError> {
     match control::ask(&parts.config.service.state, request).await.map_err(RunError::Control)? {
         Some(Answer::Refused { code, reason }) => return Err(RunError::Refused { code, reason }),
-        Some(answer @ (Answer::Done | Answer::Letters { .. })) => return Ok(Reached::Service(answer)),
+        Some(answer @ (Answer::Done | Answer::Letters { .. } | Answer::Subjects { .. } | Answer::Swept { .. })) => return Ok(Reached::Service(answer)),
         None | Some(Answer::Standing { .. } | Answer::Reloaded { .. }) => {}
     }
     let mut tries = 0;
@@ -112,6 +119,7 @@ impl Service {
             clock: self.clock.clone(),
             wake: wake.clone(),
             planned: self.planned.clone(),
+            customers_changed: self.customers_changed.clone(),
         }
     }
 

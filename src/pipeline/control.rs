@@ -3,6 +3,7 @@
 
 use super::called::CallTold;
 use super::dead_letters::{Edit, LetterAnswer};
+use super::rights::{SubjectAct, SubjectAnswer, SubjectName};
 use super::supervise::{Reloaded, Standing};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -12,7 +13,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
-/// A request line is a handful of short fields; the longest is an edited dead letter: 64 KiB, six times as much where JSON escapes each byte.
+/// A request line is a handful of short fields; the longest are an edited dead letter (64 KiB, six times as much where JSON escapes each byte) and
+/// a hundred accounts of 2 KiB each.
 /// The longest answer is about 100 letters at some 300 bytes.
 const MAX_LINE_BYTES: u64 = 512 * 1024;
 /// An answer may hold a hundred reasons of four hundred characters.
@@ -23,6 +25,8 @@ const MAX_WAITING: usize = 16;
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 /// A reload waits for open sends: `[service] drain_seconds` is an hour at most, and a pass ends its batch before.
 const PATIENCE_FOR_RELOADS: std::time::Duration = std::time::Duration::from_mins(70);
+/// An erasure looks through every file of the drop folders: 10 GB at 50 MB a second are three minutes.
+const PATIENCE_FOR_REMOVALS: std::time::Duration = std::time::Duration::from_mins(15);
 
 /// What can be asked of a running service.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -63,6 +67,46 @@ pub enum Request {
         /// The asker's name.
         user: String,
     },
+    /// Do something for persons who have a right to it.
+    Subjects {
+        /// What belongs together: 32 hexadecimal digits.
+        request: String,
+        /// What.
+        act: SubjectAct,
+        /// For whom, at most 100.
+        subjects: Vec<SubjectName>,
+        /// Why.
+        reason: String,
+        /// The asker's name.
+        user: String,
+    },
+    /// Look through files for people who are erased, and end what is settled.
+    FinishRemovals {
+        /// The asker's name.
+        user: String,
+    },
+    /// Everything about a person is about to be handed out: the log must say so.
+    RecordExport {
+        /// About whom.
+        subject: SubjectName,
+        /// How many records.
+        count: u64,
+        /// SHA-256 of the file, where it is one.
+        file: Option<String>,
+        /// `json` or `html`.
+        format: String,
+        /// The asker's name.
+        user: String,
+    },
+    /// People were told by a notice.
+    RecordNotices {
+        /// Their rows, at most 10,000.
+        rows: Vec<i64>,
+        /// The last day on which the notice is in time.
+        due: Option<String>,
+        /// The asker's name.
+        user: String,
+    },
     /// Give dead letters up.
     DropLetters {
         /// Which, at most 100.
@@ -84,6 +128,16 @@ pub enum Answer {
     Letters {
         /// In the order asked for.
         letters: Vec<LetterAnswer>,
+    },
+    /// What became of each person's request.
+    Subjects {
+        /// In the order asked for.
+        subjects: Vec<SubjectAnswer>,
+    },
+    /// Files were looked through, and what is settled has ended.
+    Swept {
+        /// Files that are not Kith's to change and hold lines of erased people.
+        left: Vec<String>,
     },
     /// How the service stands.
     Standing {
@@ -210,7 +264,19 @@ pub async fn ask(state: &Path, request: &Request) -> io::Result<Option<Answer>> 
     stream.write_all(text.as_bytes()).await?;
     let mut line = String::new();
     let mut reading = BufReader::new(stream.take(MAX_ANSWER_BYTES));
-    let patience = if *request == Request::Reload { PATIENCE_FOR_RELOADS } else { PATIENCE };
+    let patience = match request {
+        Request::Reload => PATIENCE_FOR_RELOADS,
+        Request::FinishRemovals { .. } | Request::Subjects { .. } => PATIENCE_FOR_REMOVALS,
+        Request::Ping
+        | Request::Pass
+        | Request::Standing
+        | Request::RecordRead { .. }
+        | Request::RecordCall { .. }
+        | Request::ReplayLetters { .. }
+        | Request::DropLetters { .. }
+        | Request::RecordExport { .. }
+        | Request::RecordNotices { .. } => PATIENCE,
+    };
     tokio::time::timeout(patience, reading.read_line(&mut line)).await.map_err(io::Error::other)??;
     serde_json::from_str(&line).map(Some).map_err(io::Error::other)
 }

@@ -4,6 +4,7 @@ use super::decide::{Deciding, KnownSide};
 use super::leaves::Scribe;
 use super::progress::{Progress, Stage};
 use super::{Clock, Fault, Parts, RunError};
+use crate::audit::{HashKey, SubjectHash};
 use crate::customers::{
     Before, CustomersError, Mark, ParkedRow, ReadCustomer, ReadRow, ReadSummary, Related, mark, read_related, read_since,
 };
@@ -73,6 +74,21 @@ pub struct CustomersSide {
     marks: Vec<Option<Asked>>,
     /// The customers that the last read showed as merged into another one.
     merged: Arc<HashSet<CustomerId>>,
+    /// Customers that must not be matched: they are read as if they were not there.
+    suppressed: Option<Arc<Suppressed>>,
+}
+
+/// Customers that were erased or objected, by keyed hash.
+#[derive(Debug)]
+struct Suppressed {
+    hashes: HashKey,
+    customers: HashSet<SubjectHash>,
+}
+
+impl Suppressed {
+    fn is(&self, customer: &CustomerId) -> bool {
+        self.customers.contains(&self.hashes.customer(customer))
+    }
 }
 
 /// A server's table when it was last asked.
@@ -116,7 +132,7 @@ pub fn read_known(config: &Config, rulebook: &Rulebook) -> Result<KnownSide, Run
         let table = section(config.related(&set.from), "related", &set.from)?;
         related.push((set.name.clone(), read_related(table, &set.by, set.last).map_err(fault)?.0));
     }
-    let compared = compare(rulebook, spec, (&KnownCustomers::default(), &HashSet::new()), None, true).map_err(fault)?;
+    let compared = compare(rulebook, spec, (&KnownCustomers::default(), &HashSet::new(), None), None, true).map_err(fault)?;
     Ok(KnownSide { index: compared.fresh.unwrap_or_else(|| empty_index(rulebook)), related })
 }
 
@@ -146,6 +162,12 @@ impl CustomersSide {
     /// Nobody yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Nobody yet, and these customers never.
+    pub fn without(customers: HashSet<SubjectHash>, hashes: HashKey) -> Self {
+        let suppressed = (!customers.is_empty()).then(|| Arc::new(Suppressed { hashes, customers }));
+        Self { suppressed, ..Self::default() }
     }
 
     /// The CRM's side; `None` while it could not be read whole.
@@ -267,10 +289,10 @@ impl CustomersSide {
     ) -> Result<Looked, RunError> {
         let first = self.known.is_none();
         // Without an index in force everything is read.
-        let merged = self.merged.clone();
+        let (merged, suppressed) = (self.merged.clone(), self.suppressed.clone());
         let since = if first { None } else { self.marks.first().cloned().flatten().map(|asked| asked.mark) };
         let reading = tokio::task::spawn_blocking(move || {
-            let compared = compare(&rulebook, &spec, (&before, &merged), since.as_ref(), first)?;
+            let compared = compare(&rulebook, &spec, (&before, &merged, suppressed.as_deref()), since.as_ref(), first)?;
             let (mut rows, mut marks) = (0, Vec::with_capacity(related.len()));
             let mut sets = Vec::with_capacity(related.len());
             for (set, table) in rulebook.related.iter().zip(&related) {
@@ -384,7 +406,7 @@ enum Ready<P> {
 fn compare(
     rulebook: &Rulebook,
     spec: &TableSpec,
-    (before, merged_before): (&KnownCustomers, &HashSet<CustomerId>),
+    (before, merged_before, suppressed): (&KnownCustomers, &HashSet<CustomerId>, Option<&Suppressed>),
     since: Option<&Mark>,
     first: bool,
 ) -> Result<Compared, CustomersError> {
@@ -404,12 +426,13 @@ fn compare(
         let (send, prepared) = mpsc::sync_channel(READ_AHEAD);
         scope.spawn(move || {
             for rows in receive {
+                let there = |row: &ReadRow| !matches!((row, suppressed), (ReadRow::Customer(row), Some(gone)) if gone.is(&row.customer.id));
                 let prepare = |row: ReadRow| match row {
                     ReadRow::Customer(row) => Ready::Customer(preparer.as_ref().map(|preparer| preparer.prepare(&row.customer)), row),
                     ReadRow::Unchanged(id) => Ready::Unchanged(id),
                     ReadRow::Parked(aside) => Ready::Parked(aside),
                 };
-                hand_on(&send, rows.into_iter().map(prepare).collect::<Vec<_>>());
+                hand_on(&send, rows.into_iter().filter(there).map(prepare).collect::<Vec<_>>());
             }
         });
         let (mut changed, mut upserted, mut parked, mut seen) = (Vec::new(), Vec::new(), Vec::new(), HashSet::new());

@@ -522,7 +522,14 @@ impl Hand {
         if self.0.is_none() {
             match reach(parts, who, clock, request).await? {
                 Reached::Service(Answer::Letters { letters }) => return Ok(Ok(letters)),
-                Reached::Service(Answer::Done | Answer::Standing { .. } | Answer::Reloaded { .. } | Answer::Refused { .. }) => {
+                Reached::Service(
+                    Answer::Done
+                    | Answer::Standing { .. }
+                    | Answer::Reloaded { .. }
+                    | Answer::Refused { .. }
+                    | Answer::Subjects { .. }
+                    | Answer::Swept { .. },
+                ) => {
                     return Ok(Ok(Vec::new()));
                 }
                 Reached::Ours(service) => self.0 = Some(service),

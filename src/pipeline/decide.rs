@@ -13,10 +13,10 @@ use crate::normalize::clean_identity;
 use crate::policy::Asked;
 use crate::resolve::{self, Digests, Index, Permit};
 use crate::store::{
-    CurrentDecision, DecideStep, DecisionRecord, Disposition, IdentityWork, PlannedDelivery, StoredActivity, WrittenRecord,
+    CurrentDecision, DecideStep, DecisionRecord, Disposition, Grounds, IdentityWork, PlannedDelivery, StoredActivity, WrittenRecord,
 };
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// The CRM's side, in memory.
@@ -49,14 +49,31 @@ pub struct Deciding<'a> {
     pub scribe: &'a Scribe,
     /// Now.
     pub now: Timestamp,
+    /// Keyed hashes of what Kith wrote to customers about accounts.
+    wrote: Arc<HashSet<[u8; 16]>>,
     /// The mapping's digest, as deliveries may write it.
     hash: Arc<str>,
+}
+
+/// What stands against a basis beyond the mapping's words.
+#[derive(Clone, Copy)]
+pub(super) struct Against<'a> {
+    /// Names of bases that the person took back.
+    pub withdrawn: &'a [Arc<str>],
+    /// Whether Kith itself wrote this value of this field of the account to the customer.
+    pub own: &'a dyn Fn(&CustomerId, &str, &Value) -> bool,
 }
 
 impl<'a> Deciding<'a> {
     /// Over one moment of the CRM's side.
     pub fn new(rulebook: &'a Rulebook, known: &'a KnownSide, scribe: &'a Scribe, now: Timestamp) -> Self {
-        Self { rulebook, known, scribe, now, hash: rulebook.digest.to_string().into() }
+        Self { rulebook, known, scribe, now, wrote: Arc::default(), hash: rulebook.digest.to_string().into() }
+    }
+
+    /// Knowing what Kith wrote to customers: it proves nothing when it comes back.
+    #[must_use]
+    pub fn knowing(self, wrote: Arc<HashSet<[u8; 16]>>) -> Self {
+        Self { wrote, ..self }
     }
 
     /// The customer that a customer was merged into, or itself; `None` where it is gone.
@@ -109,7 +126,11 @@ impl<'a> Deciding<'a> {
     fn take<'w>(&self, work: &'w IdentityWork) -> Taken<'w> {
         let Some(profile) = &work.profile else { return Taken { work, cleaned: Vec::new(), decision: None } };
         let cleaned = clean_identity(&self.rulebook.identities, work.id.network, profile.fields.reveal());
-        let decision = work.needs_decision.then(|| self.decision(&work.id, profile, &cleaned));
+        let own = |customer: &CustomerId, field: &str, value: &Value| {
+            !self.wrote.is_empty() && self.wrote.contains(&self.scribe.wrote(customer, field, value))
+        };
+        let against = Against { withdrawn: &work.withdrawn, own: &own };
+        let decision = work.needs_decision.then(|| decision_against(self.rulebook, self.known, &work.id, profile, &cleaned, against));
         Taken { work, cleaned, decision }
     }
 
@@ -139,8 +160,10 @@ impl<'a> Deciding<'a> {
         let changed = work.current.as_ref().is_none_or(|current| decided.differs_from(current));
         let link = if taken.is_some() { view.link() } else { Vec::new() };
         let activities = view.activities(changed);
+        let wrote = if link.is_empty() { Vec::new() } else { self.written_values(&decided, &identity_fields) };
         let record = taken.map(|decision| DecisionRecord {
             evidence_digest: digest,
+            grounds: self.grounds(&decision),
             decision,
             reference: decided.reference,
             mapping: self.rulebook.digest,
@@ -153,6 +176,7 @@ impl<'a> Deciding<'a> {
             decision: record,
             activities,
             link,
+            wrote,
             leaves: Vec::new(),
         };
         step.leaves = self.scribe.decide_step(work, &step, self.now)?;
@@ -169,8 +193,27 @@ impl<'a> Deciding<'a> {
             profile_as_of: None,
             activities,
             link: Vec::new(),
+            wrote: Vec::new(),
             leaves: Vec::new(),
         }
+    }
+
+    /// The basis of a link in full.
+    fn grounds(&self, decision: &Decision) -> Option<Grounds> {
+        let name = decision.basis.as_ref().filter(|_| decision.outcome == Outcome::Linked)?;
+        let basis = self.rulebook.policy.bases.iter().find(|basis| basis.name == *name)?;
+        Some(Grounds { law: basis.law.clone(), purpose: basis.purpose.clone(), since: basis.since.clone(), record: basis.record.clone() })
+    }
+
+    /// Values of the account that the link's record may bring to a customer who did not hold them: the basis is none that looks at the customer.
+    fn written_values(&self, decided: &Standpoint, identity: &[(Arc<str>, Value)]) -> Vec<[u8; 16]> {
+        let (Outcome::Linked, Some(customer), Some(name)) = (decided.outcome, &decided.customer, &decided.basis) else { return Vec::new() };
+        if self.rulebook.policy.bases.iter().any(|basis| basis.name == *name && basis.per_customer) {
+            return Vec::new();
+        }
+        let proving = self.rulebook.policy.proving();
+        let told = identity.iter().filter(|(field, value)| proving.contains(&**field) && !value.is_missing());
+        told.map(|(field, value)| self.scribe.wrote(customer, field, value)).collect()
     }
 
     /// Names a decision by what it decided and by the decision before it: the same decision after a crash has the same name, and a
@@ -209,13 +252,28 @@ pub(super) fn over_threads<P: Send, T: Send>(parts: impl ExactSizeIterator<Item 
 
 /// The decision about an identity over one moment of the CRM's side; nothing is stored. `cleaned` is what [`clean_identity`] gave.
 pub fn decision(rulebook: &Rulebook, known: &KnownSide, id: &IdentityId, profile: &Profile, cleaned: &[Value]) -> Decision {
+    decision_against(rulebook, known, id, profile, cleaned, Against { withdrawn: &[], own: &|_, _, _| false })
+}
+
+/// As [`decision`], where something stands against a basis.
+fn decision_against(
+    rulebook: &Rulebook,
+    known: &KnownSide,
+    id: &IdentityId,
+    profile: &Profile,
+    cleaned: &[Value],
+    against: Against<'_>,
+) -> Decision {
     let named = named(rulebook, cleaned);
-    let asked = Asked { network: id.network, audience: profile.audience, identity: &named };
+    let asked = Asked { network: id.network, audience: profile.audience, identity: &named, withdrawn: against.withdrawn };
     let permission = rulebook.policy.permission(asked);
     if !permission.possible() {
         return Decision::not_permitted();
     }
-    let permit = Permit { anyone: permission.anyone().cloned(), customer: &|view| permission.basis_for(&|field| view.value(field)) };
+    let permit = Permit {
+        anyone: permission.anyone().cloned(),
+        customer: &|view| permission.basis_for(&|field| view.value(field), &|field, value| (against.own)(&view.id(), field, value)),
+    };
     let digests = Digests {
         mapping: rulebook.digest,
         model: rulebook.matching.model.as_ref().map_or(Digest([0; 32]), |m| m.digest),
@@ -475,7 +533,7 @@ fn follow(standing: &mut Vec<Standing>, disposition: &Disposition) {
 
 /// SHA-256 over (target, operation, record key, activity version, decision), each with its length before it, so that no two lists of
 /// parts read alike. The mapping entry and the intent are part of the operation's meaning and are hashed with it.
-fn idempotency(write: &Write, version: &str, decision: Digest) -> IdempotencyKey {
+pub(super) fn idempotency(write: &Write, version: &str, decision: Digest) -> IdempotencyKey {
     let mut hash = Sha256::new();
     let decision = decision.to_string();
     for part in [&write.target.0, &write.operation.0, &write.entry, write.intent.name(), &*write.key.0, version, &decision] {

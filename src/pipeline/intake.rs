@@ -19,7 +19,7 @@ const READ_AHEAD: usize = 2;
 /// A malformed line is kept up to here for its dead letter.
 const KEPT_BYTES: usize = 64 * 1024;
 /// A file of a drop folder that was written to more recently than this is still growing.
-const QUIET_FOR: Duration = Duration::from_secs(2);
+pub(super) const QUIET_FOR: Duration = Duration::from_secs(2);
 
 /// What a look at all sources brought.
 #[derive(Debug, Default)]

@@ -1,6 +1,7 @@
 //! What the log says about each step: the one place where the flow's events become audit entries, personal values sealed.
 
 mod dead_letters;
+mod rights;
 mod writes;
 
 use super::{Parts, RunError, flow};
@@ -10,7 +11,7 @@ use crate::audit::{
 };
 use crate::declare::config::Config;
 use crate::declare::mapping::Rulebook;
-use crate::model::{Activity, CustomerId, Decision, Digest, DropRule, IdentityId, Network, Outcome, ParkReason, Timestamp};
+use crate::model::{Activity, CustomerId, Decision, Digest, DropRule, IdentityId, Network, Outcome, ParkReason, Timestamp, Value};
 use crate::store::ring::{KeyRing, Person};
 use crate::store::{Conservation, CurrentDecision, DecideStep, Disposition, IdentityWork, IntakeOutcome, Placed, PlannedDelivery, Store};
 use sha2::{Digest as _, Sha256};
@@ -63,6 +64,8 @@ pub struct Scribe {
     rulebook: Arc<Rulebook>,
     parts: Mutex<Vec<(Digest, Vec<u8>)>>,
 }
+
+pub(super) use rights::Reasons;
 
 type Leaf = Result<Vec<u8>, RunError>;
 
@@ -315,6 +318,12 @@ impl Scribe {
     /// The keyed digest of a decision's evidence; all zero where there is none.
     pub fn evidence_digest(&self, decision: &Decision) -> Digest {
         decision.evidence.as_ref().map_or(Digest([0; 32]), |e| evidence_digest(e, self.ring.hashes()))
+    }
+
+    /// What stands for a value of an account that Kith wrote to a customer.
+    pub fn wrote(&self, customer: &CustomerId, field: &str, value: &Value) -> [u8; 16] {
+        let text = value.to_json().to_string();
+        self.ring.columns().of("kith/v1/store/wrote", &[customer.as_str().as_bytes(), field.as_bytes(), text.as_bytes()])
     }
 
     /// Names a decision: see `ops/decisions/0003`.

@@ -1,5 +1,6 @@
 //! One pass: customers, intake, decide.
 
+use super::customers::CustomersSide;
 use super::decide::{Deciding, KnownSide};
 use super::leaves::Scribe;
 use super::progress::Stage;
@@ -8,9 +9,10 @@ use super::{Clock, Fault, Parts, RunError, RunOptions, Service, Stopwatch, intak
 use crate::model::CustomerId;
 use crate::source::Access;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Store, StoreError};
-use std::collections::VecDeque;
+use crate::store::{Rights, Store, StoreError};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -20,6 +22,10 @@ const WRITING_AT_ONCE: usize = 2;
 impl Service {
     /// One pass: customers, intake, decide.
     pub(super) async fn pass(&mut self, options: &RunOptions, stop: &watch::Receiver<bool>) -> Result<(), RunError> {
+        if self.customers_changed.swap(false, Ordering::AcqRel) || self.customers.known().is_none() {
+            let suppressed = self.store.suppressed_customers().await?.into_iter().collect();
+            self.customers = CustomersSide::without(suppressed, self.parts.keys.hash.clone());
+        }
         // Neither needs the other; deciding needs both.
         let (customers, sources) = tokio::join!(
             timed(self.customers.refresh(
@@ -117,6 +123,9 @@ pub(super) async fn decide_all(
     let mut siblings = Siblings::default();
     let mut writing: VecDeque<JoinHandle<Result<(), StoreError>>> = VecDeque::with_capacity(WRITING_AT_ONCE);
     let mut works = store.work(None, limit).await?;
+    // What is linked in this pass is written after it: what the CRM shows now was there before.
+    let wrote = if works.iter().any(|work| work.needs_decision) { store.wrote().await? } else { Vec::new() };
+    let wrote: Arc<HashSet<[u8; 16]>> = Arc::new(wrote.into_iter().collect());
     while let Some(last) = works.last() {
         if *stop.borrow() {
             break;
@@ -124,11 +133,11 @@ pub(super) async fn decide_all(
         let after = Some(last.row);
         let count = works.len() as u64;
         let (rulebook, known, writer, now) = (parts.rulebook.clone(), known.clone(), scribe.clone(), clock.now());
-        let (linked, runtime) = (store.clone(), tokio::runtime::Handle::current());
+        let (linked, runtime, wrote) = (store.clone(), tokio::runtime::Handle::current(), wrote.clone());
         let deciding = tokio::task::spawn_blocking(move || {
             let mut siblings = siblings;
             let stored = |customers: Vec<CustomerId>| Ok(runtime.block_on(linked.linked_to(customers))?);
-            let steps = Deciding::new(&rulebook, &known, &writer, now).spread(&works, threads, &mut siblings, &stored);
+            let steps = Deciding::new(&rulebook, &known, &writer, now).knowing(wrote).spread(&works, threads, &mut siblings, &stored);
             (steps, siblings)
         });
         // While this page is decided, the ones before it are sealed and written, and the next one read: deciding does not change the rows

@@ -8,7 +8,7 @@ use crate::deliver::{AnyTarget, DeliveryError, Target};
 use crate::model::{FieldChange, Intended, ParkReason, Priority, TargetId, WriteEffect, WriteIntent};
 use crate::source::Access;
 use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::{Due, DueWhich, ReceiptBatch, ReceiptStep, SendBatch, SendOutcome, SendStep, Store, Totals};
+use crate::store::{Rights, Due, DueWhich, ReceiptBatch, ReceiptStep, SendBatch, SendOutcome, SendStep, Store, Totals};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -57,7 +57,8 @@ pub async fn plan(parts: Parts, who: WhoAsks, clock: Arc<dyn Clock>, shown: usiz
         Options::from_system()?,
     )?);
     let scribe = Arc::new(Scribe::new(store.ring().clone(), who, parts.rulebook.clone()));
-    let mut customers = CustomersSide::new();
+    let suppressed = store.suppressed_customers().await?.into_iter().collect();
+    let mut customers = CustomersSide::without(suppressed, parts.keys.hash.clone());
     let mut preview = Preview::default();
     match customers.refresh(&*store, &parts, &scribe, &*clock, &Unseen, false).await {
         Ok(_) => {}

@@ -8,13 +8,15 @@ use super::leaves::{Scribe, WhoAsks, config_digest};
 use super::metrics::{self, Exporter};
 use super::progress::{Progress, Stage};
 use super::reload::{self, Prepared, Reloading, Teller};
+use super::rights::{Acting, Clocks};
 use super::requests::{Answering, keep_answering};
 use super::supervise::{Board, TRIES_WHEN_DRAINING, Watched, survive};
 use super::{Clock, Fault, Manager, Meter, Parts, RunError, Stopwatch, Summary, ThisRun, Told, Wait, conservation, integrate};
 use crate::model::TargetId;
 use crate::store::log::TileLog;
 use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::{EndpointState, Store};
+use crate::store::{EndpointState, Rights, Store};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
@@ -45,6 +47,8 @@ pub struct Service {
     gate: Arc<Gate>,
     pub(super) planned: Arc<Bell>,
     pub(super) customers: CustomersSide,
+    pub(super) customers_changed: Arc<AtomicBool>,
+    clocks: Clocks,
     meter: Arc<Meter>,
     board: Arc<Board>,
     manager: Arc<Manager>,
@@ -93,6 +97,8 @@ impl Service {
             gate: Arc::new(Gate::default()),
             planned: Arc::new(Bell::default()),
             customers: CustomersSide::new(),
+            customers_changed: Arc::default(),
+            clocks: Clocks::default(),
             meter: Arc::new(Meter::default()),
             board,
             manager: Arc::default(),
@@ -196,6 +202,8 @@ impl Service {
             let ended = crew.end(order, &mut stop, Some(&log.0), self.drain()).await?;
             self.ended(ended).await;
         }
+        // What was withdrawn in this run has arrived.
+        self.keep_rights().await?;
         self.progress.finished(Stage::Deliver);
         *self.did.step_seconds.entry("deliver_after_deciding").or_default() += sending.seconds();
         self.end(reason, &stop_log, &mut log, &stopwatch).await
@@ -326,10 +334,36 @@ impl Service {
             *crew = Some(Crew::start(&shared, &self.parts, &self.endpoints).await?);
         }
         conservation::daily(&*self.store, &self.scribe, self.clock.now()).await?;
+        self.keep_rights().await?;
         let watch = Stopwatch::start();
         self.pass(options, give_way).await?;
         if !*give_way.borrow() {
             self.board.passed(self.clock.now(), watch.seconds());
+        }
+        Ok(())
+    }
+
+    /// Removals go on, also those that a crash left, and the clocks end what is due. What can't be done now (a file that can't be changed) is told
+    /// and tried again; the rest goes on.
+    async fn keep_rights(&mut self) -> Result<(), RunError> {
+        let now = self.clock.now();
+        let clocks = self.clocks.due(now);
+        let acting = Acting { parts: &self.parts, store: &self.store, scribe: &self.scribe, asker: None, now };
+        let mut done = Vec::new();
+        if !self.store.removals(None).await?.is_empty() {
+            acting.withdraw().await?;
+            self.planned.ring();
+            done.push(acting.sweep().await);
+            done.push(acting.finish().await.map(drop));
+        }
+        if clocks {
+            done.push(acting.run_clocks().await.map(drop));
+        }
+        for part in done {
+            match part {
+                Err(RunError::Fault(fault)) => self.fault(fault),
+                other => other?,
+            }
         }
         Ok(())
     }

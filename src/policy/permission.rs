@@ -3,6 +3,7 @@
 use super::{Basis, Policy};
 use crate::expr::Scope;
 use crate::model::{Audience, DropRule, Network, Value};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Policy {
@@ -17,10 +18,16 @@ impl Policy {
         })
     }
 
+    /// The fields of accounts on which bases that look at a customer rest: `handle`, where a basis asks whether the CRM holds it.
+    pub fn proving(&self) -> BTreeSet<&str> {
+        let names = self.bases.iter().filter(|basis| basis.per_customer).flat_map(|basis| basis.when.names());
+        names.filter_map(|name| name.strip_prefix("identity.")).collect()
+    }
+
     /// The bases on which this identity may be matched.
     pub fn permission<'a>(&'a self, asked: Asked<'a>) -> Permission<'a> {
         let mut per_customer = Vec::new();
-        for basis in &self.bases {
+        for basis in self.bases.iter().filter(|basis| !asked.withdrawn.contains(&basis.name)) {
             if basis.per_customer {
                 per_customer.push(basis);
             } else if basis.when.holds(&asked).holds() {
@@ -40,6 +47,8 @@ pub struct Asked<'a> {
     pub audience: Audience,
     /// Its cleaned fields, by name.
     pub identity: &'a [(Arc<str>, Value)],
+    /// Names of bases that the person took back.
+    pub withdrawn: &'a [Arc<str>],
 }
 
 /// What [`Policy::permission`] found: bases that need a customer, in order, then the first that covers anyone.
@@ -61,9 +70,10 @@ impl Permission<'_> {
         self.anyone.is_some() || !self.per_customer.is_empty()
     }
 
-    /// The first basis, in the mapping's order, that holds for this customer. `customer` gives a cleaned customer field by name.
-    pub fn basis_for(&self, customer: &dyn Fn(&str) -> Value) -> Option<Arc<str>> {
-        let scope = AskedWithCustomer { asked: &self.asked, customer };
+    /// The first basis, in the mapping's order, that holds for this customer. `customer` gives a cleaned customer field by name; `own` tells
+    /// whether Kith itself wrote the account's value of this field to the customer: what comes back to us proves nothing, and counts as missing.
+    pub fn basis_for(&self, customer: &dyn Fn(&str) -> Value, own: &dyn Fn(&str, &Value) -> bool) -> Option<Arc<str>> {
+        let scope = AskedWithCustomer { asked: &self.asked, customer, own };
         self.per_customer.iter().find(|b| b.when.holds(&scope).holds()).map(|b| b.name.clone()).or_else(|| self.anyone.clone())
     }
 }
@@ -85,10 +95,18 @@ impl Scope for Asked<'_> {
 struct AskedWithCustomer<'a> {
     asked: &'a Asked<'a>,
     customer: &'a dyn Fn(&str) -> Value,
+    own: &'a dyn Fn(&str, &Value) -> bool,
 }
 
 impl Scope for AskedWithCustomer<'_> {
     fn lookup(&self, name: &str) -> Value {
-        name.strip_prefix("customer.").map_or_else(|| self.asked.lookup(name), |name| (self.customer)(name))
+        if let Some(name) = name.strip_prefix("customer.") {
+            return (self.customer)(name);
+        }
+        let value = self.asked.lookup(name);
+        match name.strip_prefix("identity.") {
+            Some(field) if !value.is_missing() && (self.own)(field, &value) => Value::Missing,
+            _ => value,
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The checked `policy` section of a mapping.
 
 use crate::expr::Condition;
-use crate::model::AudienceSet;
+use crate::model::{AudienceSet, Network};
 use std::sync::Arc;
 
 /// A lawful basis for matching an identity to a customer. The first whose condition holds is the link's basis.
@@ -45,4 +45,6 @@ pub struct Policy {
     pub bases: Vec<Basis>,
     /// Retention clocks.
     pub retain: Retain,
+    /// Networks with clocks of their own.
+    pub retain_on: Vec<(Network, Retain)>,
 }

@@ -8,12 +8,14 @@ pub mod lock;
 pub mod log;
 mod outbox;
 mod problem;
+mod rights;
 pub mod ring;
 pub mod sqlite;
 pub mod steps;
 
 pub use dead_letters::*;
 pub use outbox::*;
+pub use rights::*;
 pub use steps::*;
 
 use crate::model::{CustomerId, DeliveryId, Digest, Intended, TargetId, Timestamp};

@@ -31,6 +31,23 @@ pub enum Person<'a> {
     Customer(&'a CustomerId),
     /// Nobody known yet: the lines of one file (SHA-256 of its content) that could not be read.
     File(&'a Digest),
+    /// Nobody in particular: what was said when a right was asked for. It outlives the keys of whom it was about.
+    Request(&'a RequestId),
+}
+
+/// What was asked together about people's rights: 16 random bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct RequestId(pub [u8; 16]);
+
+/// Keys that a step destroyed, or that seal nothing any more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ForgottenKey {
+    /// Whose.
+    pub person: SubjectHash,
+    /// For what.
+    pub class: RetentionClass,
+    /// Which; `None` where the person had none that was durable.
+    pub id: Option<KeyId>,
 }
 
 /// A wrapped key as the store's table holds it.
@@ -136,6 +153,11 @@ impl<K: Hash + Eq + Copy, V: Clone> Generations<K, V> {
         let value = self.old.remove(key)?;
         self.put(*key, value.clone());
         Some(value)
+    }
+
+    fn forget(&mut self, key: &K) {
+        self.young.remove(key);
+        self.old.remove(key);
     }
 
     fn put(&mut self, key: K, value: V) {
@@ -267,6 +289,7 @@ impl KeyRing {
             Person::Identity(id) => self.hashes.identity(id),
             Person::Customer(id) => self.hashes.customer(id),
             Person::File(digest) => SubjectHash(self.columns.of("kith/v1/store/file", &[&digest.0])),
+            Person::Request(request) => SubjectHash(self.columns.of("kith/v1/store/request", &[&request.0])),
         }
     }
 
@@ -392,6 +415,22 @@ impl KeyRing {
             if let Some(key) = state.minted.remove(&(row.person, row.class)) {
                 state.by_id.put(row.id, key.clone());
                 state.by_person.put((row.person, row.class), key);
+            }
+        }
+    }
+
+    /// Forgets keys that a committed step destroyed or closed. Whoever asks for one next looks it up, and a person without one gets a new one.
+    pub(in crate::store) fn forget(&self, keys: &[ForgottenKey]) {
+        let mut state = self.state();
+        for ForgottenKey { person, class, id } in keys {
+            let asked = (*person, *class);
+            let held = state.of_person(&asked).map(|key| key.id());
+            state.by_person.forget(&asked);
+            state.minted.remove(&asked);
+            state.pending.retain(|(_, key)| (key.person, key.class) != asked);
+            for id in id.iter().copied().chain(held) {
+                state.by_id.forget(&id);
+                state.minted_ids.remove(&id);
             }
         }
     }

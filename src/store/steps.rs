@@ -205,6 +205,8 @@ pub struct IdentityWork {
     pub needs_decision: bool,
     /// The decision in force.
     pub current: Option<CurrentDecision>,
+    /// Names of bases that the person took back; told where a decision is needed.
+    pub withdrawn: Vec<Arc<str>>,
     /// Activity versions that wait for planning, oldest version first. Where `needs_decision`, also the newest version of every other
     /// object of this identity that is not erased, so that a changed decision reaches what was said before.
     pub activities: Vec<StoredActivity>,
@@ -259,8 +261,23 @@ pub struct DecisionRecord {
     pub evidence_digest: Digest,
     /// The mapping that decided.
     pub mapping: Digest,
+    /// The basis of a link, as the mapping says it now.
+    pub grounds: Option<Grounds>,
     /// When.
     pub at: Timestamp,
+}
+
+/// The lawful basis of a link in full: what stands on it, whatever becomes of the mapping.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Grounds {
+    /// The law's ground: `GDPR 6(1)(f)`.
+    pub law: Arc<str>,
+    /// What the link is for.
+    pub purpose: Arc<str>,
+    /// Since when the basis holds, as written.
+    pub since: Option<Arc<str>>,
+    /// The record that justifies it.
+    pub record: Option<Arc<str>>,
 }
 
 /// Everything that is decided about one identity in one step.
@@ -278,6 +295,8 @@ pub struct DecideStep {
     pub activities: Vec<(ActivityRow, Disposition)>,
     /// Deliveries about the link itself.
     pub link: Vec<PlannedDelivery>,
+    /// Keyed hashes of values of the account that these deliveries write to the customer and that it did not hold before.
+    pub wrote: Vec<[u8; 16]>,
     /// Leaves: the decision first, which holds its evidence; link changes, drops.
     pub leaves: Vec<Vec<u8>>,
 }

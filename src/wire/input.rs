@@ -207,6 +207,26 @@ impl Content {
         })
     }
 
+    /// Appends bytes up to and with the next line end, or up to the end; it stops soon after `most`. False at the end.
+    ///
+    /// # Errors
+    /// As [`Content::fill`].
+    pub fn line(&mut self, into: &mut Vec<u8>, most: usize) -> Result<bool, InputError> {
+        while into.len() <= most {
+            let bytes = self.fill()?;
+            if bytes.is_empty() {
+                return Ok(false);
+            }
+            let (used, ended) = memchr::memchr(b'\n', bytes).map_or((bytes.len(), false), |at| (at + 1, true));
+            into.extend_from_slice(bytes.get(..used).unwrap_or_default());
+            self.consume(used);
+            if ended {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
     /// Marks bytes as used.
     pub fn consume(&mut self, bytes: usize) {
         match &mut self.kind {

@@ -140,6 +140,7 @@ fn decision(n: u64, customers: u64, outcome: Outcome) -> DecisionRecord {
         reference: sha(&format!("decision {n}")),
         evidence_digest: sha("evidence"),
         mapping: sha("mapping"),
+        grounds: None,
         at: second(1),
     }
 }
@@ -199,6 +200,7 @@ async fn decide_all(store: &SqliteStore, page: usize, linked: impl Fn(u64) -> bo
                     profile_as_of: work.profile.map(|p| p.as_of),
                     activities,
                     link: Vec::new(),
+                    wrote: Vec::new(),
                     leaves: vec![vec![b'd'; 800]],
                 }
             })

@@ -146,6 +146,14 @@ fn policy(out: &mut Text, rulebook: &Rulebook) {
         days(retain.activities_days),
         days(retain.audit_days)
     ));
+    for (network, retain) in &policy.retain_on {
+        out.item(&format!(
+            "on {network}: {} for strangers, {} for profiles, {} for what they said.",
+            days(retain.unlinked_days),
+            days(retain.profiles_days),
+            days(retain.activities_days)
+        ));
+    }
 }
 
 fn matching(out: &mut Text, rulebook: &Rulebook) {

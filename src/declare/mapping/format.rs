@@ -211,9 +211,25 @@ static RETAIN: Record = Record {
         Key::required("profiles", Shape::Days, "30d", "Profiles of linked people."),
         Key::required("activities", Shape::Days, "400d", "Activities of linked people."),
         Key::required("audit", Shape::Days, "7y", "Personal values inside audit entries."),
+        Key::optional(
+            "on",
+            Shape::Named { what: "a network", identifiers: true, of: &RETAIN_ON },
+            "{ x: { unlinked: 2d, activities: 90d } }",
+            "Networks whose terms ask for other clocks; what is not said there is as above.",
+        ),
     ],
     others: None,
 };
+
+static RETAIN_ON: Shape = Shape::Record(&Record {
+    doc: "Retention clocks of one network.",
+    keys: &[
+        Key::optional("unlinked", Shape::Days, "2d", "What is known about people who turned out to be strangers."),
+        Key::optional("profiles", Shape::Days, "10d", "Profiles of linked people."),
+        Key::optional("activities", Shape::Days, "90d", "Activities of linked people."),
+    ],
+    others: None,
+});
 
 static MATCH: Record = Record {
     doc: "How an identity finds its customer.",

@@ -7,7 +7,7 @@ use super::expressions::Expressions;
 use super::fields::guard;
 use super::reading::{Reading, meant};
 use super::scope::{self, Words};
-use super::sections::{Sides, audience, bases, model_fields, retain};
+use super::sections::{Sides, audience, bases, model_fields, retain, retain_on};
 use super::{ModelText, Rulebook, Surroundings, digest, format};
 use crate::declare::yaml::{self, Node, Tree};
 use crate::declare::{model, shape};
@@ -166,7 +166,9 @@ fn policy(
     let words = Words::built_in();
     let mut expressions = Expressions { reading, names: &names, words: &words, audience: listed, used, lenient, link: false };
     let bases: Option<Vec<Basis>> = bases(node, &mut expressions);
-    Some(Policy { audience: listed?, bases: bases?, retain: retain(node)? })
+    let retain = retain(node)?;
+    let retain_on = retain_on(reading, node, retain);
+    Some(Policy { audience: listed?, bases: bases?, retain, retain_on })
 }
 
 /// The model, as far as it could be read.

@@ -1,11 +1,11 @@
 //! `policy` and `match`.
 
-use super::codes::{DUPLICATE_ID, FIELD_LACKING, HANDLE_WITHOUT_NETWORK, PRIVATE_AUDIENCE, THRESHOLDS, UNREACHABLE};
+use super::codes::{DUPLICATE_ID, FIELD_LACKING, HANDLE_WITHOUT_NETWORK, UNKNOWN_NETWORK, PRIVATE_AUDIENCE, THRESHOLDS, UNREACHABLE};
 use super::expressions::Expressions;
 use super::reading::{Reading, meant};
 use crate::declare::yaml::Node;
 use crate::diagnose::Span;
-use crate::model::{Audience, AudienceSet};
+use crate::model::{Audience, AudienceSet, Network};
 use crate::normalize::{Cleaner, CustomerFields, Extract, Field, Finder, IdentityFields};
 use crate::policy::{Basis, Retain};
 use crate::resolve::{Compared, Decide, KeyPart, Model, OnePerson, Rule, RuleVerdict};
@@ -67,6 +67,33 @@ pub(super) fn retain(policy: &Node) -> Option<Retain> {
         activities_days: days("activities")?,
         audit_days: days("audit")?,
     })
+}
+
+/// `policy.retain.on`: networks with clocks of their own, each with all of them.
+pub(super) fn retain_on(reading: &mut Reading<'_>, policy: &Node, general: Retain) -> Vec<(Network, Retain)> {
+    let mut found: Vec<(Network, Retain)> = Vec::new();
+    for entry in policy.get("retain").and_then(|retain| retain.get("on")).map(Node::entries).unwrap_or_default() {
+        let Ok(network) = entry.key.parse::<Network>() else {
+            let known: Vec<&str> = Network::ALL.iter().map(|network| network.name()).collect();
+            let remedy = format!("Write one of {}. {}", known.join(", "), meant(&entry.key, known.iter().copied()));
+            reading.error(UNKNOWN_NETWORK, entry.key_span, format!("`{}` is no network that Kith knows", entry.key), remedy);
+            continue;
+        };
+        if found.iter().any(|(other, _)| *other == network) {
+            let remedy = "Keep one of the two";
+            reading.error(DUPLICATE_ID, entry.key_span, format!("`{network}` has its clocks twice, once by another name"), remedy);
+            continue;
+        }
+        let days = |key: &str, general: u32| entry.value.get(key).and_then(Node::days).unwrap_or(general);
+        let retain = Retain {
+            unlinked_days: days("unlinked", general.unlinked_days),
+            profiles_days: days("profiles", general.profiles_days),
+            activities_days: days("activities", general.activities_days),
+            audit_days: general.audit_days,
+        };
+        found.push((network, retain));
+    }
+    found
 }
 
 /// `policy.basis`.

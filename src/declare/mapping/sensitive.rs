@@ -1,6 +1,6 @@
 //! Traits of special categories (GDPR Art. 9(1)): refused as fields and as words to look for.
 //!
-//! A closed list of whole words, in the two languages of the shipped mappings. It stops the plain attempt, said openly; it can't know
+//! A closed list of whole words, in English, Italian, German, French, Spanish, Portuguese and Dutch. It stops the plain attempt, said openly; it can't know
 //! what a column called `flag7` holds, which is why a basis and its record stand in the mapping for a person to read.
 
 use super::codes::SENSITIVE;
@@ -23,9 +23,17 @@ const CATEGORIES: [(&str, &[&str]); 7] = [
             "hindu",
             "buddhis*",
             "atheis*",
-            "confession",
             "credenz*",
             "fede",
+            "glaube",
+            "konfession",
+            "kirche*",
+            "croyance*",
+            "confession*",
+            "creencia*",
+            "crença*",
+            "geloof*",
+            "kerkelijk*",
         ],
     ),
     (
@@ -45,13 +53,30 @@ const CATEGORIES: [(&str, &[&str]); 7] = [
             "malatti*",
             "sanitari*",
             "gravidanz*",
+            "gesundheit*",
+            "krankheit*",
+            "behinder*",
+            "schwanger*",
+            "santé",
+            "maladie*",
+            "handicap*",
+            "grossesse*",
+            "salud",
+            "enfermedad*",
+            "discapacid*",
+            "embaraz*",
+            "saúde",
+            "doença*",
+            "gezondheid*",
+            "ziekte*",
+            "zwanger*",
         ],
     ),
-    ("racial or ethnic origin", &["ethnic*", "race", "racial", "etni*", "razza"]),
-    ("sexual orientation or sex life", &["sexual*", "gay", "lesbian", "bisexual", "lgbt*", "sessual*"]),
-    ("trade union membership", &["union", "tradeunion", "unionmember*", "sindacat*", "sindacal*"]),
-    ("political opinion", &["politic*", "voter", "partito", "leftwing", "rightwing"]),
-    ("biometric or genetic data", &["biometric*", "genetic*", "dna", "faceprint", "fingerprint"]),
+    ("racial or ethnic origin", &["ethnic*", "race", "racial", "etni*", "razza", "rasse", "ethni*", "raza", "raça", "ras", "hautfarbe", "skincolor", "skincolour"]),
+    ("sexual orientation or sex life", &["sexual*", "gay", "lesbian", "bisexual", "lgbt*", "sessual*", "sexuell*", "sexuel*", "seksue*", "schwul", "lesbisch"]),
+    ("trade union membership", &["union", "tradeunion", "unionmember*", "sindacat*", "sindacal*", "gewerkschaft*", "syndica*", "sindica*", "vakbond*"]),
+    ("political opinion", &["politic*", "voter", "partito", "leftwing", "rightwing", "politisch*", "parteizugehörigkeit", "politique*", "polític*", "politiek*"]),
+    ("biometric or genetic data", &["biometri*", "genetic*", "dna", "faceprint", "fingerprint", "genetisch*", "fingerabdruck*", "génétique*", "biométri*", "genétic*", "adn"]),
 ];
 
 /// The category that a name or word belongs to.
@@ -110,6 +135,12 @@ mod tests {
             "politicalParty",
             "salute",
             "DNA",
+            "Gesundheitszustand",
+            "opinion_politique",
+            "origineEthnique",
+            "discapacidad",
+            "kirchensteuer",
+            "vakbondslid",
         ] {
             assert!(category(name).is_some(), "{name}");
         }

@@ -164,12 +164,15 @@ impl Came {
             network: activity.network,
             audience: activity.actor.profile.audience,
             identity: &identity_fields,
+            withdrawn: &[],
         });
         let digests =
             Digests { mapping: rulebook.digest, model: matching.model.as_ref().map_or(Digest([0; 32]), |m| m.digest), lookups: lookups() };
         let decision = {
-            let permit =
-                Permit { anyone: permission.anyone().cloned(), customer: &|view| permission.basis_for(&|field| view.value(field)) };
+            let permit = Permit {
+                anyone: permission.anyone().cloned(),
+                customer: &|view| permission.basis_for(&|field| view.value(field), &|_, _| false),
+            };
             decide(&index, &values, &matching, digests, &permit)
         };
         let delivered = delivered(rulebook, test, activity, &index, &identity_fields, &decision);

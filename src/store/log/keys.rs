@@ -1,6 +1,6 @@
 //! The installation's keys: made once, kept in `state/keys/` (files of mode 0600), or given as secrets.
 
-use crate::audit::{HashKey, LogKey, MasterKey, NoteError};
+use crate::audit::{HashKey, KeyId, LogKey, MasterKey, NoteError};
 use crate::diagnose::{Code, Diagnostic, Place};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -19,6 +19,9 @@ pub const HASH_KEY_FILE: &str = "hash.key";
 pub const LOG_KEY_FILE: &str = "log.key";
 /// The log's verifier key's file, public: `origin+hash+BASE64`. This is what reviewers are given.
 pub const VERIFIER_FILE: &str = "log.pub";
+
+/// A master key that is to be in force next: the state says whether it is.
+pub const NEXT_MASTER_FILE: &str = "master.key.next";
 
 const MASTER_PREFIX: &str = "kith-master-key-v1 ";
 const HASH_PREFIX: &str = "kith-hash-key-v1 ";
@@ -40,6 +43,14 @@ pub struct InstallationKeys {
 /// Why the keys can't be had.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
+    /// The master key was rotated, and this is the one before.
+    #[error("{place} is the master key before the last rotation; the state needs {wanted}")]
+    Rotated {
+        /// Which file or secret.
+        place: String,
+        /// The id of the one in force.
+        wanted: KeyId,
+    },
     /// A key file that others may read.
     #[error("{} may be read by others: its mode is {mode:o}", .path.display())]
     TooOpen {
@@ -90,6 +101,12 @@ impl KeysError {
                 place(path),
                 format!("others may read a key (mode {:o})", mode & 0o777),
                 "Give it to the service's account alone: `chmod 600`. If others could read it, have a reviewer decide what that means.",
+            ),
+            Self::Rotated { place, .. } => Diagnostic::error(
+                Code("KITH-A007"),
+                Place::Named(place.clone()),
+                self.to_string(),
+                "Give the key that `kith keys rotate-master` told: the file named with --next, or master.key from the newest backup of the keys.",
             ),
             Self::Missing { path } => Diagnostic::error(
                 Code("KITH-A007"),
@@ -147,6 +164,37 @@ impl InstallationKeys {
     /// [`KeysError`] where the system gives no random bytes.
     pub fn for_one_process(origin: &str) -> Result<Self, KeysError> {
         Self::generate(origin)
+    }
+
+    /// The keys with the master key that the state says is in force (`None`: it says nothing). A rotation that died between the state and the
+    /// key's file is ended here.
+    ///
+    /// # Errors
+    /// [`KeysError::Rotated`] where the master key is an older one; what renaming a file says.
+    pub fn in_force(self, folder: &Path, in_force: Option<KeyId>) -> Result<Self, KeysError> {
+        let Some(wanted) = in_force.filter(|wanted| *wanted != self.master.id()) else { return Ok(self) };
+        let next = folder.join(NEXT_MASTER_FILE);
+        let place = folder.join(MASTER_KEY_FILE).display().to_string();
+        if !next.exists() {
+            // Renamed a moment ago by another process, or given as a secret that is an old one.
+            let now = folder.join(MASTER_KEY_FILE);
+            let master = if now.exists() { Some(read_master(&now)?) } else { None };
+            return match master.filter(|master| master.id() == wanted) {
+                Some(master) => Ok(Self { master, ..self }),
+                None => Err(KeysError::Rotated { place, wanted }),
+            };
+        }
+        let master = read_master(&next)?;
+        if master.id() != wanted {
+            return Err(KeysError::Rotated { place, wanted });
+        }
+        match fs::rename(&next, folder.join(MASTER_KEY_FILE)) {
+            // Another process was faster.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            renamed => renamed.map_err(io_error(&next))?,
+        }
+        sync(folder)?;
+        Ok(Self { master, ..self })
     }
 
     /// The keys in a folder.
@@ -226,6 +274,67 @@ impl InstallationKeys {
         write_file(&folder.join(VERIFIER_FILE), 0o644, &format!("{}\n", self.log.verifier()))?;
         sync(folder)
     }
+}
+
+/// A master key that is durable and not in force yet.
+#[derive(Debug)]
+pub struct NextMaster {
+    key: MasterKey,
+    /// The folder in which it takes the old one's place; `None` where its owner puts it there.
+    folder: Option<PathBuf>,
+}
+
+impl NextMaster {
+    /// A new key beside the one in force. The caller holds the state folder's lock: what a rotation that died before its end left is replaced.
+    ///
+    /// # Errors
+    /// [`KeysError`].
+    pub fn beside(folder: &Path) -> Result<Self, KeysError> {
+        let path = folder.join(NEXT_MASTER_FILE);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(io_error(&path)(error)),
+            _ => {}
+        }
+        let key = Self::write_new(&path)?;
+        sync(folder)?;
+        Ok(Self { key, folder: Some(folder.to_owned()) })
+    }
+
+    /// The key in a file; made there where it is not there.
+    ///
+    /// # Errors
+    /// [`KeysError`].
+    pub fn given(path: &Path) -> Result<Self, KeysError> {
+        let key = if path.exists() { read_master(path)? } else { Self::write_new(path)? };
+        Ok(Self { key, folder: None })
+    }
+
+    fn write_new(path: &Path) -> Result<MasterKey, KeysError> {
+        let bytes = random_key()?;
+        let line = Zeroizing::new(format!("{MASTER_PREFIX}{}\n", Zeroizing::new(STANDARD.encode(*bytes)).as_str()));
+        write_file(path, 0o600, &line)?;
+        Ok(MasterKey::new(*bytes))
+    }
+
+    /// The key.
+    pub const fn key(&self) -> &MasterKey {
+        &self.key
+    }
+
+    /// The state says that it is in force: it takes the old one's place.
+    ///
+    /// # Errors
+    /// [`KeysError::Io`].
+    pub fn settle(self) -> Result<(), KeysError> {
+        let Some(folder) = self.folder else { return Ok(()) };
+        let next = folder.join(NEXT_MASTER_FILE);
+        fs::rename(&next, folder.join(MASTER_KEY_FILE)).map_err(io_error(&next))?;
+        sync(&folder)
+    }
+}
+
+fn read_master(path: &Path) -> Result<MasterKey, KeysError> {
+    Ok(MasterKey::new(parse_key((&path.display().to_string(), &read_key_file(path)?), MASTER_PREFIX)?))
 }
 
 fn note_error(place: &str, error: NoteError) -> KeysError {

@@ -10,7 +10,7 @@ mod keys;
 mod verify;
 
 pub use error::LogError;
-pub use keys::{HASH_KEY_FILE, InstallationKeys, KeysError, LOG_KEY_FILE, MASTER_KEY_FILE, VERIFIER_FILE};
+pub use keys::{HASH_KEY_FILE, InstallationKeys, KeysError, LOG_KEY_FILE, MASTER_KEY_FILE, NEXT_MASTER_FILE, NextMaster, VERIFIER_FILE};
 pub use verify::{BadPlace, Rows, Verified, VerifyError, verify};
 
 use crate::audit::tile::{self, Content, TILE_WIDTH, Tile};

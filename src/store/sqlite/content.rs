@@ -2,7 +2,7 @@
 
 use super::codec::{Decoder, Encoder};
 use super::names::Numbered;
-use crate::model::{Activity, Audience, Identity, IdentityId, Network, Object, Payload, Personal, Profile, RecordKey, Verb};
+use crate::model::{Activity, Audience, Identity, IdentityId, Network, Object, Payload, Personal, Profile, RecordKey, Value, Verb};
 use crate::store::StoreError;
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ const PROFILE: u8 = 1;
 const ACTIVITY: u8 = 2;
 const DELIVERY: u8 = 3;
 const EXCHANGE: u8 = 4;
+const RECTIFIED: u8 = 5;
 
 fn network(decoder: &mut Decoder<'_>) -> Result<Network, StoreError> {
     decoder.text()?.parse().map_err(|_unknown| decoder.damaged())
@@ -59,6 +60,24 @@ pub(super) fn decode_profile(bytes: &[u8]) -> Result<Profile, StoreError> {
     let fields = Personal::new(decoder.fields()?);
     decoder.end()?;
     Ok(Profile { as_of, audience, fields })
+}
+
+/// What binds a person's corrections to their row.
+pub(super) const RECTIFIED_BINDING: &str = "kith/v1/store/rectified";
+
+/// Fields by path: what a person corrected.
+pub(super) fn encode_fields(fields: &[(Arc<str>, Value)]) -> Vec<u8> {
+    let mut encoder = Encoder::new(RECTIFIED);
+    encoder.fields(fields);
+    encoder.into_bytes()
+}
+
+/// The reverse of [`encode_fields`].
+pub(super) fn decode_fields(bytes: &[u8]) -> Result<Vec<(Arc<str>, Value)>, StoreError> {
+    let mut decoder = Decoder::new(bytes, RECTIFIED, "a person's corrections")?;
+    let fields = decoder.fields()?;
+    decoder.end()?;
+    Ok(fields)
 }
 
 fn optional(encoder: &mut Encoder, text: Option<&Arc<str>>) {

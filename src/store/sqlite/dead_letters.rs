@@ -3,7 +3,7 @@
 use super::content::{DeliveryContent, decode_activity, decode_exchange, encode_delivery};
 use super::error::{InDatabase, damaged};
 use super::intake::{self, ACTIVITY_BINDING, LINE_BINDING, PreparedBatch, hex, line_field};
-use super::names::{ERASED, LINE_DROPPED, LINE_PARKED, LINE_REPLAYED, Numbered, nanoseconds, state_name, timestamp};
+use super::names::{ERASED, LINE_DROPPED, LINE_ERASED, LINE_PARKED, LINE_REPLAYED, Numbered, nanoseconds, state_name, timestamp};
 use super::outbox::{DELIVERY_BINDING, EXCHANGE_BINDING, RawRow, settle_activity, settle_written};
 use super::work::{digest, unseal};
 use super::writer::Tx;
@@ -57,7 +57,7 @@ fn line_state(number: i64) -> Result<LetterState, StoreError> {
     match number {
         LINE_PARKED => Ok(LetterState::Parked),
         LINE_REPLAYED => Ok(LetterState::Replayed),
-        LINE_DROPPED => Ok(LetterState::Dropped),
+        LINE_DROPPED | LINE_ERASED => Ok(LetterState::Dropped),
         _ => Err(damaged("a parked line in an unknown state")),
     }
 }

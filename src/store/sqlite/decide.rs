@@ -6,11 +6,12 @@ use super::evidence;
 use super::intake::hex;
 use super::names::{DELIVERED, DELIVERING, Numbered, PARKED, by_columns, nanoseconds};
 use super::outbox::DELIVERY_BINDING;
+use super::rights::suppressed;
 use super::writer::Tx;
 use crate::audit::{Binding, RetentionClass, Unpredictable};
 use crate::model::{ActivityState, CustomerId, DeliveryState, DropRule, IdentityId, Outcome, Priority, WriteIntent};
 use crate::store::ring::{KeyRing, Person};
-use crate::store::{DecideStep, DecisionRecord, Disposition, PlannedDelivery, StoreError};
+use crate::store::{DecideStep, DecisionRecord, Disposition, Grounds, PlannedDelivery, StoreError};
 use rusqlite::OptionalExtension;
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ pub(super) struct PreparedStep {
     profile_as_of: Option<i64>,
     activities: Vec<(i64, PreparedDisposition)>,
     link: Vec<PreparedDelivery>,
+    wrote: Vec<[u8; 16]>,
     leaves: Vec<Vec<u8>>,
 }
 
@@ -36,6 +38,7 @@ struct PreparedDecision {
     reference: [u8; 32],
     evidence_digest: [u8; 32],
     mapping: [u8; 32],
+    grounds: Option<Grounds>,
     at: i64,
     candidates: Option<String>,
     /// Whether the decision's entry, the step's first, holds evidence.
@@ -64,7 +67,8 @@ pub(super) fn prepare(ring: &KeyRing, batch: Vec<DecideStep>) -> Result<Vec<Prep
     batch.into_iter().map(|step| prepare_step(ring, &mut random, step)).collect()
 }
 
-fn prepare_step(ring: &KeyRing, random: &mut Unpredictable, step: DecideStep) -> Result<PreparedStep, StoreError> {
+/// Seals one step.
+pub(super) fn prepare_step(ring: &KeyRing, random: &mut Unpredictable, step: DecideStep) -> Result<PreparedStep, StoreError> {
     let decision = step.decision.as_ref().map(prepare_decision);
     if decision.as_ref().is_some_and(|decision| decision.evidence) && step.leaves.is_empty() {
         return Err(StoreError::Refused("a decision with evidence comes with the entry that holds it".to_owned()));
@@ -85,6 +89,7 @@ fn prepare_step(ring: &KeyRing, random: &mut Unpredictable, step: DecideStep) ->
         profile_as_of: step.profile_as_of.map(nanoseconds),
         activities,
         link: prepare_deliveries(ring, random, &step.id, step.link)?,
+        wrote: step.wrote,
         leaves: step.leaves,
     })
 }
@@ -107,6 +112,7 @@ fn prepare_decision(record: &DecisionRecord) -> PreparedDecision {
         reference: record.reference.0,
         evidence_digest: record.evidence_digest.0,
         mapping: record.mapping.0,
+        grounds: record.grounds.clone(),
         at: nanoseconds(record.at),
         candidates: (!candidates.is_empty()).then(|| serde_json::Value::from(candidates).to_string()),
         evidence: decision.evidence.is_some(),
@@ -147,7 +153,13 @@ fn prepare_deliveries(
 
 /// Writes prepared steps.
 pub(super) fn write(tx: &mut Tx<'_>, steps: &[PreparedStep]) -> Result<(), StoreError> {
-    steps.iter().try_for_each(|step| write_step(tx, step))
+    for step in steps {
+        // Decided while the person was erased or objected: nothing of it stands.
+        if !suppressed::is_identity(tx, step.identity)? {
+            write_step(tx, step)?;
+        }
+    }
+    Ok(())
 }
 
 struct StoredDecision {
@@ -156,7 +168,8 @@ struct StoredDecision {
     customer: Option<Arc<str>>,
 }
 
-fn write_step(tx: &mut Tx<'_>, step: &PreparedStep) -> Result<(), StoreError> {
+/// Writes one step, whoever it is about.
+pub(super) fn write_step(tx: &mut Tx<'_>, step: &PreparedStep) -> Result<(), StoreError> {
     let (stored_as_of, mut needs_decision): (Option<i64>, bool) = tx
         .conn
         .prepare_cached("SELECT profile_as_of, needs_decision FROM identity WHERE id = ?1")
@@ -184,6 +197,13 @@ fn write_step(tx: &mut Tx<'_>, step: &PreparedStep) -> Result<(), StoreError> {
     }
     for delivery in &step.link {
         plan(tx, &planning, None, delivery)?;
+    }
+    for hash in &step.wrote {
+        tx.conn
+            .prepare_cached("INSERT INTO wrote (hash, identity) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
+            .said()?
+            .execute((hash.as_slice(), step.identity))
+            .said()?;
     }
     let waiting: bool = tx
         .conn
@@ -286,12 +306,16 @@ fn write_link(tx: &Tx<'_>, identity: i64, row: i64, decision: &PreparedDecision)
         (Outcome::NotLinked | Outcome::Review | Outcome::NotPermitted | Outcome::Undetermined, _) => None,
     };
     let by = decision.by.as_deref().unwrap_or("unknown");
+    let grounds = decision.grounds.clone().unwrap_or_default();
+    let grounds = (&*grounds.law, &*grounds.purpose, grounds.since.as_deref(), grounds.record.as_deref());
     if let Some((link, customer)) = standing {
         if wanted == Some(&customer) {
             tx.conn
-                .prepare_cached("UPDATE link SET decision = ?2, by = ?3, basis = ?4 WHERE id = ?1")
+                .prepare_cached(
+                    "UPDATE link SET decision = ?2, by = ?3, basis = ?4, law = ?5, purpose = ?6, basis_since = ?7, record = ?8 WHERE id = ?1",
+                )
                 .said()?
-                .execute((link, row, by, decision.basis.as_deref()))
+                .execute((link, row, by, decision.basis.as_deref(), grounds.0, grounds.1, grounds.2, grounds.3))
                 .said()?;
             return Ok(());
         }
@@ -299,9 +323,23 @@ fn write_link(tx: &Tx<'_>, identity: i64, row: i64, decision: &PreparedDecision)
     }
     if let Some(customer) = wanted {
         tx.conn
-            .prepare_cached("INSERT INTO link (identity, customer, decision, by, basis, since) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
+            .prepare_cached(
+                "INSERT INTO link (identity, customer, decision, by, basis, since, law, purpose, basis_since, record)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )
             .said()?
-            .execute((identity, &**customer, row, by, decision.basis.as_deref(), decision.at))
+            .execute((
+                identity,
+                &**customer,
+                row,
+                by,
+                decision.basis.as_deref(),
+                decision.at,
+                grounds.0,
+                grounds.1,
+                grounds.2,
+                grounds.3,
+            ))
             .said()?;
     }
     Ok(())
@@ -459,10 +497,10 @@ fn plan(tx: &Tx<'_>, planning: &Planning, activity: Option<i64>, delivery: &Prep
 
 /// Nothing may be kept about this account: only its hash, and the hashes, versions and states of what it said. What was delivered before
 /// stays with its deliveries, which the withdrawals need.
-fn forget(tx: &Tx<'_>, identity: i64) -> Result<(), StoreError> {
+pub(super) fn forget(tx: &Tx<'_>, identity: i64) -> Result<(), StoreError> {
     for sql in [
         "UPDATE identity SET account = NULL, profile_seen = NULL, profile_as_of = NULL, profile_audience = NULL, profile_hash = NULL,
-                profile = NULL WHERE id = ?1",
+                profile = NULL, rectified = NULL WHERE id = ?1",
         "UPDATE activity SET sealed = NULL, version_id = NULL WHERE object IN (SELECT id FROM object WHERE identity = ?1)
                 AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.activity = activity.id)",
         "DELETE FROM evidence WHERE decision IN (SELECT id FROM decision WHERE identity = ?1 AND current = 0

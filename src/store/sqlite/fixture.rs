@@ -215,6 +215,7 @@ pub(super) fn decision(outcome: Outcome, customer: &str, seed: &str) -> Decision
         reference: sha(&format!("{seed}/{customer}/{}", outcome.name())),
         evidence_digest: sha("evidence"),
         mapping: sha("mapping"),
+        grounds: None,
         at: at(50),
     }
 }
@@ -242,6 +243,7 @@ pub(super) fn step(work: &IdentityWork, decision: Option<DecisionRecord>, mut di
         profile_as_of: work.profile.as_ref().map(|p| p.as_of),
         activities: work.activities.iter().map(|a| (a.row, dispose(&a.activity.object.id))).collect(),
         link: Vec::new(),
+        wrote: Vec::new(),
         leaves: vec![b"{\"kind\":\"decision\"}".to_vec()],
     }
 }

@@ -3,6 +3,7 @@
 use super::content::{encode_activity, encode_profile, encode_shown};
 use super::error::InDatabase;
 use super::names::{Numbered, nanoseconds};
+use super::rights::suppressed;
 use super::writer::Tx;
 use crate::audit::{Binding, RetentionClass, Unpredictable};
 use crate::model::{ActivityState, Digest, DropRule, Network, Value, Verb};
@@ -60,6 +61,27 @@ struct PreparedActivity {
     drop: Option<DropRule>,
     /// `None` where nothing may be kept.
     kept: Option<Kept>,
+}
+
+impl PreparedActivity {
+    /// As one of which nothing may be kept: its author was erased or objected.
+    const fn unseen(&self) -> Self {
+        Self {
+            line: self.line,
+            network: self.network,
+            identity: self.identity,
+            object: self.object,
+            version: self.version,
+            content: self.content,
+            at: self.at,
+            verb: self.verb,
+            drop: Some(match self.drop {
+                Some(rule) => rule,
+                None => DropRule::NotPermitted,
+            }),
+            kept: None,
+        }
+    }
 }
 
 struct Kept {
@@ -165,7 +187,11 @@ struct StoredIdentity {
     as_of: Option<i64>,
     audience: Option<i64>,
     profile_hash: Option<Vec<u8>>,
+    received: Option<i64>,
 }
+
+/// How exactly the store knows when something of an account was last received: an hour, so that most repeats write nothing.
+const RECEIVED_WITHIN: i64 = 3_600_000_000_000;
 
 /// The newest stored version of an object.
 struct StoredObject {
@@ -193,7 +219,8 @@ pub(super) fn write(tx: &mut Tx<'_>, batch: &PreparedBatch) -> Result<IntakeOutc
 /// Takes the lines of a batch in; what was read of the file stays as it is.
 pub(super) fn take_in(tx: &mut Tx<'_>, batch: &PreparedBatch) -> Result<IntakeOutcome, StoreError> {
     let source_day = source_day(tx, &batch.source, &batch.day)?;
-    let mut rows = Rows { source_day, next_activity: next_activity(tx)?, identities: HashMap::new() };
+    let mut rows =
+        Rows { source_day, next_activity: next_activity(tx)?, identities: HashMap::new(), anyone_suppressed: suppressed::anyone(tx)? };
     let mut outcome = IntakeOutcome::default();
     for activity in &batch.activities {
         let placed = place(tx, batch, &mut rows, activity)?;
@@ -252,6 +279,8 @@ struct Rows {
     /// The number of the next activity version: known beforehand, so that its object is written once.
     next_activity: i64,
     identities: HashMap<[u8; 16], StoredIdentity>,
+    /// Whether there is anybody who must not be matched again.
+    anyone_suppressed: bool,
 }
 
 fn next_activity(tx: &Tx<'_>) -> Result<i64, StoreError> {
@@ -259,6 +288,9 @@ fn next_activity(tx: &Tx<'_>) -> Result<i64, StoreError> {
 }
 
 fn place(tx: &Tx<'_>, batch: &PreparedBatch, rows: &mut Rows, activity: &PreparedActivity) -> Result<Placed, StoreError> {
+    // Asked here and not before: whoever was erased while the batch was sealed is not taken in either.
+    let unseen = (rows.anyone_suppressed && suppressed::is(tx, &activity.identity)?).then(|| activity.unseen());
+    let activity = unseen.as_ref().unwrap_or(activity);
     let object = stored_object(tx, &activity.object)?;
     if let Some(object) = &object {
         let stored: Option<Vec<u8>> = tx
@@ -288,10 +320,10 @@ fn place(tx: &Tx<'_>, batch: &PreparedBatch, rows: &mut Rows, activity: &Prepare
         None => ActivityState::Dropped(DropRule::Superseded),
     };
     let identity = match identity {
-        None => insert_identity(tx, activity)?,
+        None => insert_identity(tx, activity, batch.at)?,
         Some(mut identity) => {
             if let Some(kept) = &activity.kept {
-                update_identity(tx, &mut identity, kept, matches!(state, ActivityState::WaitingDecision))?;
+                update_identity(tx, &mut identity, kept, matches!(state, ActivityState::WaitingDecision), batch.at)?;
             }
             identity
         }
@@ -339,7 +371,7 @@ fn stored_identity(tx: &Tx<'_>, hash: &[u8; 16]) -> Result<Option<StoredIdentity
     tx.conn
         .prepare_cached(
             "SELECT id, account IS NOT NULL, needs_decision, work, profile_seen, profile_audience, profile_hash, profile_as_of,
-                    EXISTS (SELECT 1 FROM decision d WHERE d.identity = identity.id AND d.current = 1)
+                    EXISTS (SELECT 1 FROM decision d WHERE d.identity = identity.id AND d.current = 1), received
              FROM identity WHERE hash = ?1",
         )
         .said()?
@@ -354,6 +386,7 @@ fn stored_identity(tx: &Tx<'_>, hash: &[u8; 16]) -> Result<Option<StoredIdentity
                 profile_hash: row.get(6)?,
                 as_of: row.get(7)?,
                 decided: row.get(8)?,
+                received: row.get(9)?,
             })
         })
         .optional()
@@ -361,7 +394,7 @@ fn stored_identity(tx: &Tx<'_>, hash: &[u8; 16]) -> Result<Option<StoredIdentity
 }
 
 /// An account not seen before: undecided, with the profile that it shows where that may be kept.
-fn insert_identity(tx: &Tx<'_>, activity: &PreparedActivity) -> Result<StoredIdentity, StoreError> {
+fn insert_identity(tx: &Tx<'_>, activity: &PreparedActivity, received: i64) -> Result<StoredIdentity, StoreError> {
     let kept = activity.kept.as_ref();
     let known = kept.is_some();
     let profile = kept.map(|k| &k.profile);
@@ -371,8 +404,8 @@ fn insert_identity(tx: &Tx<'_>, activity: &PreparedActivity) -> Result<StoredIde
     tx.conn
         .prepare_cached(
             "INSERT INTO identity (hash, network, account, needs_decision, work, profile_seen, profile_as_of, profile_audience, profile_hash,
-                                   profile)
-             VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?5, ?6, ?7, ?8)",
+                                   profile, received)
+             VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?5, ?6, ?7, ?8, ?9)",
         )
         .said()?
         .execute((
@@ -384,6 +417,7 @@ fn insert_identity(tx: &Tx<'_>, activity: &PreparedActivity) -> Result<StoredIde
             audience,
             shown.as_ref().map(<[u8; 16]>::as_slice),
             profile.map(|p| &p.sealed),
+            known.then_some(received),
         ))
         .said()?;
     Ok(StoredIdentity {
@@ -396,6 +430,7 @@ fn insert_identity(tx: &Tx<'_>, activity: &PreparedActivity) -> Result<StoredIde
         as_of,
         audience,
         profile_hash: shown.map(|hash| hash.to_vec()),
+        received: known.then_some(received),
     })
 }
 
@@ -481,7 +516,11 @@ fn profile_change(identity: &StoredIdentity, shown: &PreparedProfile) -> Profile
     }
 }
 
-fn update_identity(tx: &Tx<'_>, identity: &mut StoredIdentity, kept: &Kept, waiting: bool) -> Result<(), StoreError> {
+fn update_identity(tx: &Tx<'_>, identity: &mut StoredIdentity, kept: &Kept, waiting: bool, received: i64) -> Result<(), StoreError> {
+    if identity.received.is_none_or(|before| received.saturating_sub(before) > RECEIVED_WITHIN) {
+        tx.conn.prepare_cached("UPDATE identity SET received = ?2 WHERE id = ?1").said()?.execute((identity.row, received)).said()?;
+        identity.received = Some(received);
+    }
     let shown = &kept.profile;
     let change = profile_change(identity, shown);
     let changed = matches!(change, ProfileChange::Replaced);

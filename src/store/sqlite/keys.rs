@@ -38,7 +38,7 @@ fn key((id, person, class, wrapped): RawKey) -> Result<WrappedKey, StoreError> {
 impl KeySource for Keys {
     fn of_person(&mut self, person: SubjectHash, class: RetentionClass) -> Result<Option<WrappedKey>, StoreError> {
         self.with(|conn| {
-            conn.prepare_cached("SELECT key_id, person, class, wrapped FROM person_key WHERE person = ?1 AND class = ?2")
+            conn.prepare_cached("SELECT key_id, person, class, wrapped FROM person_key WHERE person = ?1 AND class = ?2 AND closed = 0")
                 .said()?
                 .query_row((person.0.as_slice(), class.number()), raw)
                 .optional()

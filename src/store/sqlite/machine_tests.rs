@@ -336,6 +336,7 @@ impl Machine {
             profile_as_of: work.profile.as_ref().map(|p| p.as_of),
             activities,
             link: Vec::new(),
+            wrote: Vec::new(),
             leaves: vec![b"decision".to_vec()],
         }
     }

@@ -17,6 +17,7 @@ mod open;
 mod outbox;
 mod reader;
 mod readers;
+mod rights;
 mod sequence;
 mod totals;
 mod work;
@@ -35,6 +36,7 @@ mod tests;
 
 pub use open::DATABASE_FILE;
 pub use reader::{ActivityStanding, DecisionShown, LinkFilter, LinkRow, ParkedContent, ParkedDelivery, ParkedLineRow, SqliteReader};
+pub use rights::{ActivityFile, DeliveryFile, LinkFile, PersonFile, master_in_force};
 
 use super::lock::FolderLock;
 use super::ring::KeyRing;

@@ -26,6 +26,8 @@ pub(super) const LINE_PARKED: i64 = 0;
 pub(super) const LINE_REPLAYED: i64 = 1;
 /// One that a person dropped.
 pub(super) const LINE_DROPPED: i64 = 2;
+/// One that named a person who was erased.
+pub(super) const LINE_ERASED: i64 = 3;
 
 /// A closed list of words and the numbers that stand for them.
 pub(super) trait Numbered: Copy + PartialEq + 'static {

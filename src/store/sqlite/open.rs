@@ -17,10 +17,11 @@ pub const DATABASE_FILE: &str = "kith.db";
 const APPLICATION_ID: i64 = 0x4b49_5448;
 
 /// Each migration is one transaction; its number is its place, from 1.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
+pub(super) const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql"), include_str!("migrations/0003.sql")];
 
 /// The schema that this program writes.
-pub(super) const SCHEMA: i64 = 2;
+pub(super) const SCHEMA: i64 = 3;
 
 /// Statements kept prepared on each connection; the store has about 60 in all.
 const PREPARED: usize = 96;
@@ -91,17 +92,22 @@ pub(super) fn as_it_is(path: &Path) -> Result<Connection, StoreError> {
     Ok(conn)
 }
 
+/// Opens for reading, also what a newer or older Kith wrote.
+pub(super) fn whatever_schema(path: &Path) -> Result<Connection, StoreError> {
+    match open_reader(path, false) {
+        // Reading beside a writer needs its shared-memory file. In a folder that may not be written, without a log left to read, nobody
+        // writes: then the database is read as one that does not change.
+        Err(StoreError::ReadOnly(_)) if !has_log(path) => open_reader(path, true),
+        other => other,
+    }
+}
+
 /// Opens for reading beside a writer.
 pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
     if !path.exists() {
         return Err(StoreError::Absent(shown(path.parent().unwrap_or(path))));
     }
-    let conn = match open_reader(path, false) {
-        // Reading beside a writer needs its shared-memory file. In a folder that may not be written, without a log left to read, nobody
-        // writes: then the database is read as one that does not change.
-        Err(StoreError::ReadOnly(_)) if !has_log(path) => open_reader(path, true)?,
-        other => other?,
-    };
+    let conn = whatever_schema(path)?;
     let found = recognise(&conn, path)?;
     if found < SCHEMA {
         return Err(StoreError::Damaged(format!("{} has schema {found}: the service has yet to bring it to {SCHEMA}", shown(path))));

@@ -26,8 +26,8 @@ use std::sync::Arc;
 
 /// A state folder, open for reading only. Each method reads one moment; a writer beside it is neither seen half-done nor held up.
 pub struct SqliteReader {
-    readers: Readers,
-    ring: KeyRing,
+    pub(super) readers: Readers,
+    pub(super) ring: KeyRing,
 }
 
 impl std::fmt::Debug for SqliteReader {
@@ -281,7 +281,7 @@ impl SqliteReader {
         let found = self.readers.read_here(|conn| {
             let found = conn
                 .prepare_cached(&format!(
-                    "SELECT i.id, i.hash, i.profile_as_of, i.profile, d.mapping, d.evidence_digest, e.sealed, d.{}
+                    "SELECT i.id, i.hash, i.profile_as_of, i.profile, i.rectified, d.mapping, d.evidence_digest, e.sealed, d.{}
                      FROM identity i JOIN decision d ON d.identity = i.id AND d.current = 1
                      LEFT JOIN evidence e ON e.decision = d.id WHERE i.hash = ?1",
                     CURRENT_COLUMNS.replace(", ", ", d.")
@@ -289,9 +289,9 @@ impl SqliteReader {
                 .said()?
                 .query_row([hash.as_slice()], |row| {
                     let identity: i64 = row.get(0)?;
-                    let digests: (Vec<u8>, Vec<u8>) = (row.get(4)?, row.get(5)?);
-                    let place: Option<Vec<u8>> = row.get(6)?;
-                    Ok((identity, SealedProfile::at(row, 1)?, digests, place, RawDecision::at(row, 7)?))
+                    let digests: (Vec<u8>, Vec<u8>) = (row.get(5)?, row.get(6)?);
+                    let place: Option<Vec<u8>> = row.get(7)?;
+                    Ok((identity, SealedProfile::at(row, 1)?, digests, place, RawDecision::at(row, 8)?))
                 })
                 .optional()
                 .said()?;

@@ -30,6 +30,14 @@ impl Readers {
         Self::File { path, idle: Arc::default() }
     }
 
+    /// The database's file; `None` for one in memory.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::File { path, .. } => Some(path.clone()),
+            Self::Shared(_) => None,
+        }
+    }
+
     /// Reads in one transaction, on this thread.
     pub(super) fn read_here<R>(&self, query: impl FnOnce(&Connection) -> Result<R, StoreError>) -> Result<R, StoreError> {
         match self {

@@ -1,7 +1,7 @@
 //! Counts, each from an index, and the conservation sum: received as counted at intake, the rest as the rows stand now.
 
 use super::error::{InDatabase, damaged};
-use super::names::{LINE_PARKED, LINE_REPLAYED, Numbered, state_name};
+use super::names::{LINE_ERASED, LINE_PARKED, LINE_REPLAYED, Numbered, state_name};
 use crate::model::{ActivityState, DeliveryState, DropRule, Outcome};
 use crate::store::{Conservation, StoreError, Totals};
 use rusqlite::Connection;
@@ -49,6 +49,10 @@ pub(super) fn totals(conn: &Connection) -> Result<Totals, StoreError> {
         let day = days.get_mut(&day).ok_or_else(|| damaged("a parked line of no day"))?;
         match state {
             LINE_PARKED => day.parked += count,
+            LINE_ERASED => {
+                day.erased += count;
+                *totals.activities.entry(state_name(ActivityState::Erased)).or_default() += count;
+            }
             rule => {
                 day.dropped += count;
                 let rule = if rule == LINE_REPLAYED { DropRule::Replayed } else { DropRule::DroppedByPerson };

@@ -1,17 +1,18 @@
 //! Reading identities: work for the deciders, and profiles page by page.
 
-use super::content::{decode_activity, decode_delivery, decode_profile};
+use super::content::{RECTIFIED_BINDING, decode_activity, decode_delivery, decode_fields, decode_profile};
 use super::error::{InDatabase, damaged};
 use super::intake::{ACTIVITY_BINDING, PROFILE_BINDING, hex};
 use super::names::{Numbered, by_from, timestamp};
 use super::outbox::DELIVERY_BINDING;
 use crate::audit::{Binding, Sealed};
-use crate::model::{ActivityState, CustomerId, Digest, IdentityId, OperationId, Outcome, Profile, TargetId};
+use crate::model::{ActivityState, Audience, CustomerId, Digest, IdentityId, OperationId, Outcome, Personal, Profile, TargetId, Value};
 use crate::store::ring::KeyRing;
 use crate::store::{
     ActivityRow, CurrentDecision, IdentityRow, IdentityWork, LinkedAccount, StoreError, StoredActivity, StoredProfile, WrittenRecord,
 };
 use rusqlite::{Connection, OptionalExtension, Row};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -23,6 +24,10 @@ const MAX_EARLIER: i64 = 10_000;
 
 /// Opens a sealed column; `None` where the key was destroyed.
 pub(super) fn unseal(ring: &KeyRing, kind: &str, field: &str, sealed: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+    // What a clock or an erasure took out of a column that can't be null.
+    if sealed.is_empty() {
+        return Ok(None);
+    }
     let sealed = Sealed::from_bytes(sealed).ok_or_else(|| damaged("a sealed column can't be read"))?;
     ring.open(Binding { kind, field }, &sealed)
 }
@@ -41,12 +46,19 @@ pub(super) struct SealedProfile {
     hash: Vec<u8>,
     as_of: Option<i64>,
     sealed: Option<Vec<u8>>,
+    rectified: Option<Vec<u8>>,
 }
 
 impl SealedProfile {
-    /// From `hash`, `profile_as_of` and `profile` at these places of a row.
+    /// From `hash`, `profile_as_of`, `profile` and `rectified` at these places of a row.
     pub(super) fn at(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
-        Ok(Self { hash: row.get(first)?, as_of: row.get(first + 1)?, sealed: row.get(first + 2)? })
+        Ok(Self { hash: row.get(first)?, as_of: row.get(first + 1)?, sealed: row.get(first + 2)?, rectified: row.get(first + 3)? })
+    }
+
+    /// What is left of it when its clock ended.
+    fn showing_nothing(&self) -> Profile {
+        // The narrowest audience: nobody knows any more who could see it.
+        Profile { as_of: timestamp(self.as_of.unwrap_or_default()), audience: Audience::Direct, fields: Personal::default() }
     }
 
     /// Opens it.
@@ -54,8 +66,21 @@ impl SealedProfile {
         let (Some(sealed), Some(as_of)) = (&self.sealed, self.as_of) else { return Ok(None) };
         let Some(plain) = unseal(ring, PROFILE_BINDING, &hex(&self.hash), sealed)? else { return Ok(None) };
         // The column orders profiles: it is never before the time that the profile itself says.
-        Ok(Some(Profile { as_of: timestamp(as_of), ..decode_profile(&plain)? }))
+        let shown = Profile { as_of: timestamp(as_of), ..decode_profile(&plain)? };
+        let corrected = match &self.rectified {
+            None => None,
+            Some(sealed) => unseal(ring, RECTIFIED_BINDING, &hex(&self.hash), sealed)?,
+        };
+        let Some(corrected) = corrected else { return Ok(Some(shown)) };
+        Ok(Some(Profile { fields: overlaid(shown.fields, decode_fields(&corrected)?), ..shown }))
     }
+}
+
+/// What a network shows with what a person corrected above it; sorted by path, each once.
+pub(super) fn overlaid(shown: Personal<Vec<(Arc<str>, Value)>>, corrected: Vec<(Arc<str>, Value)>) -> Personal<Vec<(Arc<str>, Value)>> {
+    let mut fields: BTreeMap<Arc<str>, Value> = shown.into_revealed().into_iter().collect();
+    fields.extend(corrected);
+    Personal::new(fields.into_iter().collect())
 }
 
 /// Columns of a decision in force.
@@ -88,6 +113,10 @@ impl RawDecision {
             reference: row.get(first + 7)?,
             at: row.get(first + 8)?,
         })
+    }
+
+    fn is_not_permitted(&self) -> bool {
+        self.outcome == Outcome::NotPermitted.number()
     }
 
     /// The decision.
@@ -127,7 +156,8 @@ impl RawActivity {
     }
 }
 
-struct RawWritten {
+/// What stands written, as read.
+pub(super) struct RawWritten {
     entry: Arc<str>,
     target: Arc<str>,
     operation: Arc<str>,
@@ -143,6 +173,7 @@ pub(super) struct RawWork {
     needs_decision: bool,
     profile: SealedProfile,
     current: Option<RawDecision>,
+    withdrawn: Vec<Arc<str>>,
     activities: Vec<RawActivity>,
     written: Vec<RawWritten>,
 }
@@ -155,7 +186,7 @@ const MAX_PAGE_RECORDS: usize = 5_000;
 pub(super) fn read(conn: &Connection, after: Option<IdentityRow>, limit: i64) -> Result<Vec<RawWork>, StoreError> {
     let mut statement = conn
         .prepare_cached(
-            "SELECT id, network, account, needs_decision, hash, profile_as_of, profile
+            "SELECT id, network, account, needs_decision, hash, profile_as_of, profile, rectified
              FROM identity WHERE work = 1 AND id > ?1 AND account IS NOT NULL ORDER BY id LIMIT ?2",
         )
         .said()?;
@@ -176,6 +207,7 @@ pub(super) fn read(conn: &Connection, after: Option<IdentityRow>, limit: i64) ->
             needs_decision,
             profile: SealedProfile::at(row, 4).said()?,
             current: current(conn, id)?,
+            withdrawn: if needs_decision { withdrawn(conn, id)? } else { Vec::new() },
             activities,
             written,
         });
@@ -183,7 +215,18 @@ pub(super) fn read(conn: &Connection, after: Option<IdentityRow>, limit: i64) ->
     Ok(page)
 }
 
-fn current(conn: &Connection, identity: i64) -> Result<Option<RawDecision>, StoreError> {
+/// Bases that the person took back.
+fn withdrawn(conn: &Connection, identity: i64) -> Result<Vec<Arc<str>>, StoreError> {
+    conn.prepare_cached("SELECT w.basis FROM withdrawn w WHERE w.person = (SELECT hash FROM identity WHERE id = ?1) ORDER BY w.basis")
+        .said()?
+        .query_map([identity], |row| row.get(0))
+        .said()?
+        .collect::<Result<_, _>>()
+        .said()
+}
+
+/// The decision in force about an identity.
+pub(super) fn current(conn: &Connection, identity: i64) -> Result<Option<RawDecision>, StoreError> {
     conn.prepare_cached(&format!("SELECT {CURRENT_COLUMNS} FROM decision WHERE identity = ?1 AND current = 1"))
         .said()?
         .query_row([identity], |row| RawDecision::at(row, 0))
@@ -221,7 +264,8 @@ fn activities(conn: &Connection, identity: i64, needs_decision: bool) -> Result<
     Ok(found)
 }
 
-fn written(conn: &Connection, identity: i64) -> Result<Vec<RawWritten>, StoreError> {
+/// What stands written about an identity.
+pub(super) fn written(conn: &Connection, identity: i64) -> Result<Vec<RawWritten>, StoreError> {
     conn.prepare_cached(
         "SELECT d.entry, d.target, d.operation, d.idempotency, d.sealed
          FROM written w JOIN delivery d ON d.id = w.delivery WHERE w.identity = ?1 ORDER BY d.id",
@@ -241,7 +285,9 @@ pub(super) fn open(ring: &KeyRing, page: Vec<RawWork>) -> Result<Vec<IdentityWor
 }
 
 fn open_one(ring: &KeyRing, raw: RawWork) -> Result<IdentityWork, StoreError> {
-    let profile = raw.profile.open(ring)?;
+    // A linked account whose profile the clock ended shows nothing, and is still linked: a Delete reaches what was written about it.
+    let forgotten = raw.current.as_ref().is_none_or(RawDecision::is_not_permitted);
+    let profile = raw.profile.open(ring)?.or_else(|| (!forgotten).then(|| raw.profile.showing_nothing()));
     let mut activities = Vec::with_capacity(raw.activities.len());
     for stored in &raw.activities {
         if let Some(plain) = unseal(ring, ACTIVITY_BINDING, &hex(&stored.version), &stored.sealed)? {
@@ -255,8 +301,29 @@ fn open_one(ring: &KeyRing, raw: RawWork) -> Result<IdentityWork, StoreError> {
         }
     }
     activities.sort_by_cached_key(|stored| (stored.activity.version(), stored.row));
-    let mut written = Vec::with_capacity(raw.written.len());
-    for record in raw.written {
+    let written = open_written(ring, raw.written)?;
+    Ok(IdentityWork {
+        row: IdentityRow(raw.row),
+        id: identity_id(&raw.network, &raw.account)?,
+        profile,
+        needs_decision: raw.needs_decision,
+        current: raw.current.map(RawDecision::decision).transpose()?,
+        withdrawn: raw.withdrawn,
+        activities,
+        written,
+    })
+}
+
+/// Whose record it is that stands written; `None` where its key was destroyed.
+pub(super) fn owner(ring: &KeyRing, raw: &RawWritten) -> Result<Option<IdentityId>, StoreError> {
+    let plain = unseal(ring, DELIVERY_BINDING, &hex(&raw.idempotency), &raw.sealed)?;
+    plain.map(|plain| Ok(decode_delivery(&plain)?.identity)).transpose()
+}
+
+/// Opens what stands written.
+pub(super) fn open_written(ring: &KeyRing, raw: Vec<RawWritten>) -> Result<Vec<WrittenRecord>, StoreError> {
+    let mut written = Vec::with_capacity(raw.len());
+    for record in raw {
         if let Some(plain) = unseal(ring, DELIVERY_BINDING, &hex(&record.idempotency), &record.sealed)? {
             let content = decode_delivery(&plain)?;
             written.push(WrittenRecord {
@@ -268,15 +335,7 @@ fn open_one(ring: &KeyRing, raw: RawWork) -> Result<IdentityWork, StoreError> {
             });
         }
     }
-    Ok(IdentityWork {
-        row: IdentityRow(raw.row),
-        id: identity_id(&raw.network, &raw.account)?,
-        profile,
-        needs_decision: raw.needs_decision,
-        current: raw.current.map(RawDecision::decision).transpose()?,
-        activities,
-        written,
-    })
+    Ok(written)
 }
 
 /// Accounts of one customer that are told: whoever has more is held back for a person by any rule that looks at them.
@@ -295,7 +354,7 @@ pub(super) struct RawLinked {
 pub(super) fn read_linked(conn: &Connection, customers: &[CustomerId]) -> Result<Vec<RawLinked>, StoreError> {
     let mut statement = conn
         .prepare_cached(&format!(
-            "SELECT i.id, i.network, i.account, i.hash, i.profile_as_of, i.profile FROM link l JOIN identity i ON i.id = l.identity
+            "SELECT i.id, i.network, i.account, i.hash, i.profile_as_of, i.profile, i.rectified FROM link l JOIN identity i ON i.id = l.identity
              WHERE l.customer = ?1 AND l.ended IS NULL AND i.account IS NOT NULL ORDER BY i.id LIMIT {MAX_ACCOUNTS}"
         ))
         .said()?;
@@ -342,7 +401,8 @@ pub(super) struct RawProfile {
 /// Reads a page of profiles.
 pub(super) fn read_profiles(conn: &Connection, after: Option<IdentityRow>, limit: i64) -> Result<Vec<RawProfile>, StoreError> {
     conn.prepare_cached(&format!(
-        "SELECT i.id, i.network, i.account, i.hash, i.profile_as_of, i.profile, d.candidates, CASE d.outcome WHEN ?3 THEN d.customer END,
+        "SELECT i.id, i.network, i.account, i.hash, i.profile_as_of, i.profile, i.rectified, d.candidates,
+                CASE d.outcome WHEN ?3 THEN d.customer END,
                 d.mapping, d.{}
          FROM identity i LEFT JOIN decision d ON d.identity = i.id AND d.current = 1
          WHERE i.id > ?1 AND i.account IS NOT NULL AND i.profile IS NOT NULL ORDER BY i.id LIMIT ?2",
@@ -355,10 +415,10 @@ pub(super) fn read_profiles(conn: &Connection, after: Option<IdentityRow>, limit
             network: row.get(1)?,
             account: row.get(2)?,
             profile: SealedProfile::at(row, 3)?,
-            candidates: row.get(6)?,
-            linked: row.get(7)?,
-            decided: match row.get::<_, Option<Vec<u8>>>(8)? {
-                Some(mapping) => Some((RawDecision::at(row, 9)?, mapping)),
+            candidates: row.get(7)?,
+            linked: row.get(8)?,
+            decided: match row.get::<_, Option<Vec<u8>>>(9)? {
+                Some(mapping) => Some((RawDecision::at(row, 10)?, mapping)),
                 None => None,
             },
         })
@@ -372,11 +432,7 @@ pub(super) fn read_profiles(conn: &Connection, after: Option<IdentityRow>, limit
 pub(super) fn open_profiles(ring: &KeyRing, page: Vec<RawProfile>) -> Result<Vec<StoredProfile>, StoreError> {
     page.into_iter()
         .map(|raw| {
-            let profile = raw.profile.open(ring)?.unwrap_or_else(|| Profile {
-                as_of: timestamp(raw.profile.as_of.unwrap_or_default()),
-                audience: crate::model::Audience::Direct,
-                fields: crate::model::Personal::default(),
-            });
+            let profile = raw.profile.open(ring)?.unwrap_or_else(|| raw.profile.showing_nothing());
             let candidates: Vec<String> = match raw.candidates {
                 None => Vec::new(),
                 Some(json) => serde_json::from_str(&json).map_err(|_unreadable| damaged("a list of candidates can't be read"))?,

@@ -3,7 +3,7 @@
 use super::error::InDatabase;
 use super::names::Numbered;
 use crate::store::StoreError;
-use crate::store::ring::KeyRing;
+use crate::store::ring::{ForgottenKey, KeyRing};
 use rusqlite::Connection;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -21,12 +21,13 @@ pub(super) struct Tx<'c> {
     /// The connection, inside the transaction.
     pub(super) conn: &'c Connection,
     next_leaf: &'c mut i64,
+    forgotten: Vec<ForgottenKey>,
 }
 
 impl<'c> Tx<'c> {
     /// For who holds the folder and writes alone.
     pub(super) const fn new(conn: &'c Connection, next_leaf: &'c mut i64) -> Self {
-        Self { conn, next_leaf }
+        Self { conn, next_leaf, forgotten: Vec::new() }
     }
 }
 
@@ -34,6 +35,11 @@ impl Tx<'_> {
     /// The number of the entry that is appended next.
     pub(super) const fn next_leaf(&self) -> i64 {
         *self.next_leaf
+    }
+
+    /// A key that this step destroys or closes: it is not used again once the step is durable.
+    pub(super) fn forget(&mut self, key: ForgottenKey) {
+        self.forgotten.push(key);
     }
 
     /// Appends an entry to the sequence and tells its number.
@@ -186,9 +192,12 @@ fn serve(connection: Connection, ring: &KeyRing, mut next_leaf: i64, mut receive
 fn group_commit(conn: &Connection, group: &mut Vec<Box<dyn Job>>, ring: &KeyRing, next_leaf: &mut i64) {
     let before = *next_leaf;
     let done = match commit(conn, group, ring, next_leaf) {
-        Ok(last_key) => {
+        Ok(Committed { last_key, forgotten }) => {
             if let Some(last_key) = last_key {
                 ring.persisted(last_key);
+            }
+            if !forgotten.is_empty() {
+                ring.forget(&forgotten);
             }
             Ok(())
         }
@@ -202,8 +211,16 @@ fn group_commit(conn: &Connection, group: &mut Vec<Box<dyn Job>>, ring: &KeyRing
     }
 }
 
-/// Commits a group; the number of the last key that became durable with it.
-fn commit(conn: &Connection, group: &mut [Box<dyn Job>], ring: &KeyRing, next_leaf: &mut i64) -> Result<Option<u64>, StoreError> {
+/// What a commit means for the ring.
+struct Committed {
+    /// The number of the last key that became durable.
+    last_key: Option<u64>,
+    /// Keys that were destroyed or closed.
+    forgotten: Vec<ForgottenKey>,
+}
+
+/// Commits a group.
+fn commit(conn: &Connection, group: &mut [Box<dyn Job>], ring: &KeyRing, next_leaf: &mut i64) -> Result<Committed, StoreError> {
     let done = in_transaction(conn, group, ring, next_leaf);
     if done.is_err() && !conn.is_autocommit() {
         // Where even this fails the connection is beyond use, and the next BEGIN says so.
@@ -212,8 +229,9 @@ fn commit(conn: &Connection, group: &mut [Box<dyn Job>], ring: &KeyRing, next_le
     done
 }
 
-fn in_transaction(conn: &Connection, group: &mut [Box<dyn Job>], ring: &KeyRing, next_leaf: &mut i64) -> Result<Option<u64>, StoreError> {
+fn in_transaction(conn: &Connection, group: &mut [Box<dyn Job>], ring: &KeyRing, next_leaf: &mut i64) -> Result<Committed, StoreError> {
     conn.execute_batch("BEGIN IMMEDIATE").said()?;
+    let mut forgotten = Vec::new();
     // A step alone needs no savepoint: where it fails, the transaction is given up with it.
     let alone = group.len() == 1;
     for job in group {
@@ -221,10 +239,15 @@ fn in_transaction(conn: &Connection, group: &mut [Box<dyn Job>], ring: &KeyRing,
         if !alone {
             conn.execute_batch("SAVEPOINT step").said()?;
         }
-        let done = job.run(&mut Tx { conn, next_leaf });
+        let mut tx = Tx::new(conn, next_leaf);
+        let done = job.run(&mut tx);
+        let gone = tx.forgotten;
         match (done, alone) {
-            (Ok(()), true) => {}
-            (Ok(()), false) => conn.execute_batch("RELEASE step").said()?,
+            (Ok(()), true) => forgotten.extend(gone),
+            (Ok(()), false) => {
+                conn.execute_batch("RELEASE step").said()?;
+                forgotten.extend(gone);
+            }
             // Alone, or SQLite gave up the whole transaction (a full disk, for instance): then it failed for all of the group.
             (Err(error), alone) if alone || conn.is_autocommit() => return Err(error),
             (Err(_own), _) => {
@@ -237,6 +260,10 @@ fn in_transaction(conn: &Connection, group: &mut [Box<dyn Job>], ring: &KeyRing,
     let (last_key, mut keys) = ring.pending();
     // Each page of the index over persons is then looked for and changed once.
     keys.sort_unstable_by_key(|key| (key.person, key.class));
+    if !forgotten.is_empty() {
+        // Minted before its person was erased, and nothing that stays is sealed under it.
+        keys.retain(|key| !forgotten.iter().any(|gone| (gone.person, gone.class) == (key.person, key.class)));
+    }
     {
         let mut insert = conn.prepare_cached("INSERT INTO person_key (key_id, person, class, wrapped) VALUES (?1, ?2, ?3, ?4)").said()?;
         for key in keys {
@@ -244,5 +271,5 @@ fn in_transaction(conn: &Connection, group: &mut [Box<dyn Job>], ring: &KeyRing,
         }
     }
     conn.execute_batch("COMMIT").said()?;
-    Ok(last_key)
+    Ok(Committed { last_key, forgotten })
 }
