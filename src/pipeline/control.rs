@@ -1,6 +1,7 @@
 //! The local control socket: `state/control.sock`, one JSON object a line each way. Every change beside a running service goes through it;
 //! the operating system says who asks.
 
+use super::asked::ExportTold;
 use super::called::CallTold;
 use super::dead_letters::{Edit, LetterAnswer};
 use super::supervise::{Reloaded, Standing};
@@ -51,6 +52,13 @@ pub enum Request {
     RecordCall {
         /// The call.
         told: CallTold,
+        /// The asker's name.
+        user: String,
+    },
+    /// Entries or records left as a file or stream: the log must say so.
+    RecordExport {
+        /// What left.
+        told: ExportTold,
         /// The asker's name.
         user: String,
     },

@@ -5,7 +5,7 @@ use super::hours::{HoursError, ServiceHours};
 use super::keys::{self, Form, Key, Need, SECTIONS, Section, Tables};
 use super::layers::{self, Data, Layered, Node};
 use super::{
-    Audit, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Metrics, Role, RoleGrant, Service, SourceKind, SourceSpec, SqliteRows,
+    Config, Evaluate, Keys, Log, LogFormat, LogLevel, Metrics, Role, RoleGrant, Service, SourceKind, SourceSpec, SqliteRows,
     TableKind, TableSpec, TargetSpec,
 };
 use crate::declare::connector::Quotas;
@@ -76,7 +76,7 @@ impl<'a> Checker<'a> {
         let targets = self.each(layered, &keys::TARGETS, Self::target);
         let (customers, related) = (self.rows_of_targets(customers, &targets), self.rows_of_targets(related, &targets));
         let audit = self.one(layered, &keys::AUDIT);
-        let origin = audit.as_ref().and_then(|t| self.origin(t));
+        let audit = audit.as_ref().and_then(|t| self.audit(t));
         let secrets = self.one(layered, &keys::KEYS);
         let keys = secrets.map_or_else(Keys::default, |t| Keys {
             master: self.secret(&t, &keys::MASTER),
@@ -98,7 +98,7 @@ impl<'a> Checker<'a> {
             customers: pick(customers),
             related: pick(related),
             targets: targets.into_iter().map(|(spec, _)| spec).collect(),
-            audit: Audit { origin: origin? },
+            audit: audit?,
             keys,
             roles,
             log,

@@ -493,6 +493,42 @@ pub(super) const ORIGIN: Key = key(
     "The log's name in every checkpoint, for good: a host name of yours and a path, without a scheme. Two logs never share one.",
     "\"kith.example.com/retail\"",
 );
+pub(super) const CHECKPOINTS_TO: Key = key(
+    "checkpoints_to",
+    Form::Path,
+    Need::Optional("Checkpoints stay in the state folder."),
+    "A folder that gets every published checkpoint, one file a day, only ever added to: a share of another machine, best one that the \
+     service's account can add to and not change. What it holds, `kith audit verify --trusted` takes.",
+    "\"/mnt/reviewers/kith\"",
+);
+pub(super) const SYSLOG: Key = key(
+    "syslog",
+    Form::Text(300),
+    Need::Optional("Checkpoints are sent nowhere."),
+    "A syslog server that gets every published checkpoint: RFC 5424 over TCP (`tcp://HOST:PORT`) or TLS (`tls://HOST:PORT`).",
+    "\"tls://logs.corp.example:6514\"",
+);
+pub(super) const SYSLOG_CA_FILE: Key = key(
+    "syslog_ca_file",
+    Form::Path,
+    Need::Optional("`syslog` is no `tls://` address."),
+    "PEM certificates that are trusted for `syslog`; required with `tls://`.",
+    "\"/etc/kith/logs-ca.pem\"",
+);
+pub(super) const WITNESSES: Key = key(
+    "witnesses",
+    Form::Path,
+    Need::Optional("No witness's word is taken in."),
+    "A folder where witnesses put cosigned checkpoints (`kith audit witness --to`). They are taken into the log's folder and into proofs.",
+    "\"/mnt/witnesses\"",
+);
+pub(super) const PUBLISH_SECONDS: Key = key(
+    "publish_seconds",
+    Form::Count(1, 86_400),
+    Need::Default("60"),
+    "How often the newest checkpoint leaves while entries come in; it always does when the service stops.",
+    "60",
+);
 pub(super) const MASTER: Key = key(
     "master",
     Form::Secret,
@@ -667,7 +703,14 @@ pub(super) const TARGETS: Section = Section {
         APPLICATION,
     ],
 };
-pub(super) const AUDIT: Section = Section { name: "audit", tables: Tables::One, required: true, doc: "The audit log.", keys: &[ORIGIN] };
+pub(super) const AUDIT: Section = Section {
+    name: "audit",
+    tables: Tables::One,
+    required: true,
+    doc: "The audit log, and where its checkpoints go. A checkpoint that nobody else has proves nothing against who has the signing key: name \
+          at least one place outside of this machine.",
+    keys: &[ORIGIN, CHECKPOINTS_TO, SYSLOG, SYSLOG_CA_FILE, WITNESSES, PUBLISH_SECONDS],
+};
 pub(super) const KEYS: Section = Section {
     name: "keys",
     tables: Tables::One,
