@@ -396,6 +396,9 @@ def by_any(note, keys, where):
 
 
 def verify(folder, key, trusted_notes, witnesses):
+    # Before the checkpoint: beside a service that writes, a newer one may be cosigned at any moment.
+    kept = os.path.join(folder, "cosigned")
+    shown = [(f"cosigned/{name}", read_file(kept, name, 131072)) for name in sorted(os.listdir(kept))] if os.path.isdir(kept) else []
     try:
         note = read_file(folder, "checkpoint", 131072)
     except OSError as error:
@@ -406,16 +409,17 @@ def verify(folder, key, trusted_notes, witnesses):
     except Unsigned:
         keys, known = follow(folder, key)
         size, root = read_checkpoint(note, keys[-1], "checkpoint")
-    for where, kept in trusted_notes:
-        known.append((*by_any(kept, keys, where), where))
+    for where, trusted in trusted_notes:
+        known.append((*by_any(trusted, keys, where), where))
     seen = {}
-    for name in sorted(os.listdir(os.path.join(folder, "cosigned"))) if os.path.isdir(os.path.join(folder, "cosigned")) else []:
-        where = f"cosigned/{name}"
-        shown = read_file(folder, where, 131072)
-        covered = by_any(shown, keys, where)
+    for where, cosigned_note in shown:
+        try:
+            covered = by_any(cosigned_note, keys, where)
+        except Unsigned:
+            continue  # of a time before the given key
         known.append((*covered, where))
         for witness in witnesses:
-            if cosigned(shown, witness, where) is not None:
+            if cosigned(cosigned_note, witness, where) is not None:
                 seen[witness[0]] = max(seen.get(witness[0], 0), covered[0])
     for covered, _, where in known:
         if covered > size:

@@ -141,7 +141,7 @@ impl WitnessKey {
         signed.extend_from_slice(&self.key.sign(message(parsed.text, seconds).as_bytes()).to_bytes());
         let others: Vec<_> = parsed.signatures.into_iter().filter(|s| (s.name, s.hash) != (self.name.as_str(), hash)).collect();
         let mut out = Note { text: parsed.text, signatures: others }.render();
-        out.push_str(&format!("— {} {}\n", self.name, STANDARD.encode(signed)));
+        out.extend(["— ", &self.name, " ", &STANDARD.encode(signed), "\n"]);
         Ok(out)
     }
 }

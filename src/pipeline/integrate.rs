@@ -15,20 +15,28 @@ const LEAVES_AT_ONCE: usize = 4_096;
 /// Sequenced entries are integrated within a second: half for waiting, half for writing.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// What follows the store's leaves.
+pub struct LogFiles {
+    /// Tiles and checkpoint.
+    pub tiles: Arc<Mutex<TileLog>>,
+    /// The index.
+    pub terms: Terms,
+}
+
 /// Integrates leaves until told to stop, then what is left. The gate is open only while that works: without a log nothing is sent.
 ///
 /// # Errors
 /// Where starting again can't help, was tried often enough, or the end is awaited.
 pub async fn follow<S: Store>(
     store: Arc<S>,
-    log: Arc<Mutex<TileLog>>,
-    terms: Terms,
+    files: LogFiles,
     gate: Arc<Gate>,
     mut stop: watch::Receiver<bool>,
     progress: Arc<dyn Progress>,
     board: Arc<Board>,
     mut watched: Watched,
 ) -> Result<u64, RunError> {
+    let LogFiles { tiles: log, terms } = files;
     let mut indexer = Indexer { terms, next: Some(0) };
     loop {
         let stopping = *stop.borrow_and_update();
@@ -91,7 +99,9 @@ impl Indexer {
                     if page.is_empty() {
                         return Ok(());
                     }
-                    page.iter().for_each(|entry| building.add(entry));
+                    for entry in &page {
+                        building.add(entry);
+                    }
                 }
                 building.finish()?;
                 written += 1;

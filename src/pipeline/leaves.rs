@@ -6,8 +6,8 @@ mod writes;
 use super::asked::ExportTold;
 use super::{Parts, RunError, flow};
 use crate::audit::{
-    Actor, Checkpoint, CorrelationId, Entry, EntryOutcome, Event, LongText, Part, RetentionClass, Role, SealedEvidence, SealingKey, Subject, SubjectHash,
-    Unpredictable, VerifierKey, Why, evidence_digest,
+    Actor, Checkpoint, CorrelationId, Entry, EntryOutcome, Event, LongText, Part, RetentionClass, Role, SealedEvidence, SealingKey,
+    Subject, SubjectHash, Unpredictable, VerifierKey, Why, evidence_digest,
 };
 use crate::declare::config::Config;
 use crate::declare::mapping::Rulebook;

@@ -99,7 +99,7 @@ mod tests {
         fn the_new_text_and_the_old_are_read_from_a_whole_diff(before in "([ab]?\n){0,12}", after in "([ab]?\n){0,12}") {
             let diff = line_diff(&before, &after, true);
             prop_assert_eq!(after_of(&diff), &*after);
-            let old: String = diff.lines().filter(|l| !l.starts_with('+')).map(|l| format!("{}\n", &l[1..])).collect();
+            let old = diff.lines().filter_map(|l| l.strip_prefix(' ').or_else(|| l.strip_prefix('-'))).fold(String::new(), |text, l| text + l + "\n");
             prop_assert_eq!(old, before);
         }
     }

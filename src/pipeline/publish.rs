@@ -13,10 +13,12 @@ use crate::model::Timestamp;
 use crate::store::Store;
 use crate::store::log::{COSIGNED, LogError, TileNodes, cosigned_notes, newest_checkpoint};
 use crate::wire::syslog::{Message, Receiver};
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 const DOES_NOT_LEAVE: Code = Code("KITH-A027");
 
@@ -40,7 +42,7 @@ pub struct Publisher<S> {
     covered: Option<u64>,
     told: Option<Timestamp>,
     /// By witness: how many entries its last cosignature covered, and when an entry told of one.
-    witnesses: std::collections::BTreeMap<String, (u64, Option<Timestamp>)>,
+    witnesses: BTreeMap<String, (u64, Option<Timestamp>)>,
 }
 
 impl<S: Store> Publisher<S> {
@@ -58,12 +60,12 @@ impl<S: Store> Publisher<S> {
             host: host.trim().to_owned(),
             covered: None,
             told: None,
-            witnesses: std::collections::BTreeMap::new(),
+            witnesses: BTreeMap::new(),
         }
     }
 
     /// How long to wait between two looks.
-    pub(super) const fn every(&self) -> std::time::Duration {
+    pub(super) const fn every(&self) -> Duration {
         self.audit.every
     }
 
@@ -98,8 +100,7 @@ impl<S: Store> Publisher<S> {
             Err((place, error)) => {
                 let message = format!("the checkpoint over {} entries did not leave: {error}", checkpoint.size);
                 self.board.published(None, Some(message.clone()));
-                let remedy = "see that the place can be written to; the newest checkpoint is tried again by itself";
-                return Err(RunError::Fault(super::Fault::of(Diagnostic::error(DOES_NOT_LEAVE, place, message, remedy))));
+                return Err(kept(place, message));
             }
         };
         self.covered = Some(checkpoint.size);
@@ -119,7 +120,9 @@ impl<S: Store> Publisher<S> {
     async fn send(&self, checkpoint: &Checkpoint, note: &str, now: Timestamp) -> Result<Vec<&'static str>, (Place, io::Error)> {
         let mut places = Vec::new();
         if let Some(folder) = &self.audit.checkpoints_to {
-            add(folder, &checkpoint.origin, note, now).map_err(|error| (Place::Path(folder.display().to_string()), error))?;
+            let (to, origin, note) = (folder.clone(), checkpoint.origin.clone(), note.to_owned());
+            let added = patiently(move || add(&to, &origin, &note, now)).await;
+            added.map_err(|error| (Place::Path(folder.display().to_string()), error))?;
             places.push("file");
         }
         if let Some(syslog) = &self.audit.syslog {
@@ -127,7 +130,8 @@ impl<S: Store> Publisher<S> {
             let receiver = Receiver::parse(&syslog.address, syslog.ca_file.clone())
                 .ok_or_else(|| (place(), io::Error::new(io::ErrorKind::InvalidInput, "not an address")))?;
             let text = serde_json::json!({ "checkpoint": note, "origin": checkpoint.origin, "size": checkpoint.size }).to_string();
-            let message = Message { time: format!("{now:.6}"), host: self.host.clone(), id: format!("checkpoint-{}", checkpoint.size), text };
+            let message =
+                Message { time: format!("{now:.6}"), host: self.host.clone(), id: format!("checkpoint-{}", checkpoint.size), text };
             receiver.send(&[message]).await.map_err(|error| (place(), error))?;
             places.push("syslog");
         }
@@ -137,7 +141,9 @@ impl<S: Store> Publisher<S> {
     /// Cosigned checkpoints of this log, into the log's folder.
     async fn take_in(&mut self, folder: &Path, last: bool) -> Result<(), RunError> {
         let (newest, _, _) = newest_checkpoint(&self.log, &self.key).map_err(|(_, error)| error)?;
-        for (path, note) in cosigned_notes(folder)? {
+        let from = folder.to_owned();
+        let notes = patiently(move || cosigned_notes(&from).map_err(io::Error::other)).await;
+        for (path, note) in notes.map_err(|source| LogError::Read { path: folder.to_owned(), source })? {
             let Ok(checkpoint) = Checkpoint::open(&note, &self.key) else { continue };
             let Some(witness) = witness_of(&note, &self.key) else { continue };
             let (covered, told) = self.witnesses.get(&witness).copied().unwrap_or_default();
@@ -159,6 +165,26 @@ impl<S: Store> Publisher<S> {
             self.witnesses.insert(witness, (checkpoint.size, if due { Some(now) } else { told }));
         }
         Ok(())
+    }
+}
+
+/// The end did not wait any longer.
+pub(super) fn late() -> RunError {
+    kept(Place::Named("[audit]".into()), "the last checkpoint did not leave in time".to_owned())
+}
+
+fn kept(place: Place, message: String) -> RunError {
+    let remedy = "see that the place can be written to; the newest checkpoint is tried again by itself";
+    RunError::Fault(super::Fault::of(Diagnostic::error(DOES_NOT_LEAVE, place, message, remedy)))
+}
+
+/// A share may be away: what asks it waits on a thread of its own, and is not waited for longer than this.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+async fn patiently<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    match tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(work)).await {
+        Ok(done) => done.map_err(io::Error::other)?,
+        Err(_late) => Err(io::Error::new(io::ErrorKind::TimedOut, "it did not answer within 15 s")),
     }
 }
 

@@ -4,15 +4,16 @@ use super::asked::Desk;
 use super::crew::{Crew, CrewEnded, Shared};
 use super::customers::CustomersSide;
 use super::deliver::{Allowance, Bell, Ended, Gate, Order, WorkerReport};
+use super::integrate::LogFiles;
 use super::leaves::{Scribe, WhoAsks, config_digest};
+use super::line_diff::line_diff;
 use super::metrics::{self, Exporter};
 use super::progress::{Progress, Stage};
 use super::publish::Publisher;
 use super::reload::{self, Prepared, Reloading, Teller};
 use super::requests::{Answering, keep_answering};
 use super::supervise::{Board, TRIES_WHEN_DRAINING, Watched, survive};
-use super::line_diff::line_diff;
-use super::{Clock, Fault, Manager, Meter, Parts, RunError, Stopwatch, Summary, ThisRun, Told, Wait, conservation, integrate};
+use super::{Clock, Fault, Manager, Meter, Parts, RunError, Stopwatch, Summary, ThisRun, Told, Wait, conservation, integrate, publish};
 use crate::declare::mapping::describe;
 use crate::model::TargetId;
 use crate::store::log::{Terms, TileLog};
@@ -25,6 +26,9 @@ use tokio::task::JoinHandle;
 
 /// Reloads that wait: people ask one at a time.
 const RELOADS_WAITING: usize = 4;
+
+/// The longest time for the last checkpoint to leave.
+const LAST_CHECKPOINT: Duration = Duration::from_secs(20);
 
 /// How to run.
 #[derive(Clone, Debug, Default)]
@@ -133,8 +137,7 @@ impl Service {
         let wake = Arc::new(Notify::new());
         let follow = integrate::follow(
             self.store.clone(),
-            self.log.clone(),
-            Terms::new(&self.parts.config.service.state),
+            LogFiles { tiles: self.log.clone(), terms: Terms::new(&self.parts.config.service.state) },
             self.gate.clone(),
             log_stops,
             self.progress.clone(),
@@ -470,7 +473,10 @@ impl Service {
         stop_log.send_replace(true);
         let log_entries = (&mut log.0).await.map_err(RunError::Task)??;
         self.progress.finished(Stage::Integrate);
-        if let Err(error) = self.publisher().turn(true).await {
+        // Whoever stops a service waits for a place that is away no longer than this: its next start sends the checkpoint.
+        let mut publisher = self.publisher();
+        let left = tokio::time::timeout(LAST_CHECKPOINT, publisher.turn(true)).await;
+        if let Err(error) = left.unwrap_or_else(|_late| Err(publish::late())) {
             let problem = error.diagnostic();
             tracing::warn!(code = problem.code.0, place = %problem.place, "{}; {}", problem.message, problem.remedy);
         }

@@ -18,11 +18,13 @@
 mod files;
 
 use files::number;
-use kith::audit::{Correlation, CorrelationId, Entry, EntryOutcome, Event, HashKey, LogKey, MasterKey, Subject, SubjectHash, Unpredictable, Why};
+use kith::audit::{
+    Correlation, CorrelationId, Entry, EntryOutcome, Event, HashKey, LogKey, MasterKey, Subject, SubjectHash, Unpredictable, Why,
+};
 use kith::model::Timestamp;
+use kith::store::Store as _;
 use kith::store::log::{SEGMENT, Term, Terms, TileLog, verify};
 use kith::store::sqlite::{Options, SqliteStore};
-use kith::store::Store as _;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::error::Error;
@@ -71,7 +73,8 @@ fn main() -> Result<(), Failed> {
     let key = LogKey::new("kith.example/bench", &[7; 32])?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let state = home.join("state");
-    let store = runtime.block_on(async { SqliteStore::create_or_open(&state, MasterKey::new([1; 32]), HashKey::new([2; 32]), Options::from_system()?) })?;
+    let store = runtime
+        .block_on(async { SqliteStore::create_or_open(&state, MasterKey::new([1; 32]), HashKey::new([2; 32]), Options::from_system()?) })?;
     let mut log = TileLog::open(&state.join("log"), key.clone())?;
     let terms = Terms::new(&state);
     let mut building = terms.begin(0);

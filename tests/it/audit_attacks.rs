@@ -27,8 +27,7 @@ pub fn rotated_log() -> (TempDir, LogKey) {
     let time = kith::model::Timestamp::from_second(1_770_000_000).unwrap();
     let leaf = |event| Entry::new(time, event).encode().unwrap().bytes;
     let old = key().verifier();
-    let created =
-        Event::KeyCreated { id: old.id().into(), purpose: "log-signing".into(), verifier: Some(old.to_string().into()) };
+    let created = Event::KeyCreated { id: old.id().into(), purpose: "log-signing".into(), verifier: Some(old.to_string().into()) };
     let verifier = new.verifier();
     let rotated = Event::KeyRotated {
         id: verifier.id().into(),
@@ -149,7 +148,9 @@ fn attacks(home: &TempDir, count: u32, seed: u64, key: &LogKey) -> u32 {
         match result {
             Err(VerifyError::Bad(bad)) => {
                 // A tile and its bundle that differ are one place. A wrong tile above is seen as the one below or the one above it.
-                let near = |name: &String| bad.file == *name || bad.file.replace("tile/entries/", "tile/0/") == name.replace("tile/entries/", "tile/0/");
+                let near = |name: &String| {
+                    bad.file == *name || bad.file.replace("tile/entries/", "tile/0/") == name.replace("tile/entries/", "tile/0/")
+                };
                 assert!(touched.iter().any(near), "attack {number} of seed {seed}: {what} in {touched:?} is told as {bad}");
                 assert!(!bad.what.is_empty());
             }

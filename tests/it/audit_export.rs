@@ -26,7 +26,11 @@ impl SyslogNg {
         let at = |name: &str| dir.path().join(name).display().to_string();
         let transport = if tls {
             certificates::make(dir.path(), "Logs CA", "DNS:localhost");
-            format!("transport(\"tls\") tls(key-file(\"{}\") cert-file(\"{}\") peer-verify(optional-untrusted))", at("key.pem"), at("cert.pem"))
+            format!(
+                "transport(\"tls\") tls(key-file(\"{}\") cert-file(\"{}\") peer-verify(optional-untrusted))",
+                at("key.pem"),
+                at("cert.pem")
+            )
         } else {
             "transport(\"tcp\")".to_owned()
         };
@@ -165,7 +169,11 @@ fn checkpoints_leave_for_a_folder_and_a_syslog_server_and_hold_the_log_to_them()
     let project = Project::with(&slice(300));
     let server = SyslogNg::start(false);
     let syslog = server.as_ref().map_or_else(String::new, |s| format!("syslog = \"tcp://127.0.0.1:{}\"\n", s.port));
-    project.edit("config/kith.toml", "origin = \"kith.test/retail\"\n", &format!("origin = \"kith.test/retail\"\ncheckpoints_to = \"away\"\n{syslog}"));
+    project.edit(
+        "config/kith.toml",
+        "origin = \"kith.test/retail\"\n",
+        &format!("origin = \"kith.test/retail\"\ncheckpoints_to = \"away\"\n{syslog}"),
+    );
     project.run_once();
     let said = project.kith(&["audit", "verify"]).ok().stdout;
     assert!(said.contains("checkpoints leave to") && said.contains("the last one over"), "{said}");

@@ -64,7 +64,9 @@ fn the_verifier_in_python_accepts_our_proofs_and_refuses_changed_ones() {
         fs::write(&file, &bytes).unwrap();
         let (code, said) = by_python(&python, &file, &by);
         assert_eq!(code, 3, "at {at}: {said}");
-        assert!(Bundle::parse(&bytes).and_then(|b| b.verify(&key().verifier(), &[witness.verifier()])).is_err(), "at {at}");
+        // A witness's line that names another key is nobody's: ours tells that the word is missing, and the command ends with 3 for it.
+        let held = Bundle::parse(&bytes).and_then(|b| b.verify(&key().verifier(), &[witness.verifier()]));
+        assert!(held.is_err() || held.is_ok_and(|proven| proven.iter().any(|p| p.cosigned.is_empty())), "at {at}");
     }
     fs::remove_dir_all(state).unwrap();
 }
@@ -205,7 +207,20 @@ fn witness_and_rotation_by_the_command_line() {
     let public = project.path("first.pub");
     fs::copy(project.path("state/keys/log.pub"), &public).unwrap();
     let public = public.to_str().unwrap();
-    let witness = ["audit", "witness", "--log", "state/log", "--key", public, "--state", "witness", "--name", "witness.example", "--to", "state/log/cosigned"];
+    let witness = [
+        "audit",
+        "witness",
+        "--log",
+        "state/log",
+        "--key",
+        public,
+        "--state",
+        "witness",
+        "--name",
+        "witness.example",
+        "--to",
+        "state/log/cosigned",
+    ];
     project.kith(&witness).ok();
     let said = project.kith(&["--format", "json", "audit", "verify", "--witness-key", "witness/witness.pub"]).ok().json();
     assert!(said["witnessed"] == true && said["witnesses"][0]["size"] == said["size"], "{said}");
@@ -225,11 +240,35 @@ fn witness_and_rotation_by_the_command_line() {
     let rotations = json_lines(&project.kith(&["--format", "json", "audit", "search", "--kind", "key.rotated"]).ok());
     assert_eq!(rotations.len(), 2);
     project.kith(&["audit", "prove", "3", "--key", public, "--out", "p"]).ok();
-    project.kith(&["audit", "verify-proof", "p", "--key", public, "--witness-key", "witness/witness.pub"]).fails(3, "not every given witness");
+    project
+        .kith(&["audit", "verify-proof", "p", "--key", public, "--witness-key", "witness/witness.pub"])
+        .fails(3, "not every given witness");
     project.kith(&["audit", "verify-proof", "p", "--key", public]).ok();
 
     // Another history under the same key: the state folder put back from before, and run again.
     fs::write(project.path("state/log/checkpoint"), fs::read(project.path("kept")).unwrap()).unwrap();
     project.kith(&witness).fails(3, "KITH-A023");
     project.kith(&["audit", "verify", "--trusted", "first.pub"]).fails(2, "KITH-A025");
+}
+
+#[test]
+fn killed_while_the_key_changes_the_log_still_leads_from_the_first_key_to_the_one_that_signs() {
+    let project = Project::with(&slice(60));
+    project.run_once();
+    fs::copy(project.path("state/keys/log.pub"), project.path("first.pub")).unwrap();
+    let mut moments = crate::kills::Moments(5);
+    let mut killed = 0;
+    for _ in 0..10 {
+        let mut change = project.spawn(&["audit", "rotate-key", "--yes"]);
+        std::thread::sleep(std::time::Duration::from_millis(20 + moments.below(400)));
+        killed += u32::from(change.try_wait().unwrap().is_none());
+        change.kill().unwrap();
+        change.wait().unwrap();
+        project.run_once();
+        project.kith(&["audit", "verify", "--key", "first.pub"]).ok();
+        project.kith(&["audit", "verify"]).ok();
+    }
+    assert!(killed > 0, "no change of the key was interrupted");
+    project.kith(&["audit", "prove", "1", "--key", "first.pub", "--out", "p"]).ok();
+    project.kith(&["audit", "verify-proof", "p", "--key", "first.pub"]).ok();
 }

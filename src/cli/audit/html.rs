@@ -41,7 +41,12 @@ pub(super) fn table(title: &str, head: (&str, &str), rows: &[(String, String)]) 
     }
     let row = |(name, count): &(String, String)| format!("<tr><td>{}</td><td class=\"n\">{}</td></tr>\n", escaped(name), escaped(count));
     let rows: String = rows.iter().map(row).collect();
-    format!("<h2>{}</h2>\n<table><tr><th>{}</th><th class=\"n\">{}</th></tr>\n{rows}</table>\n", escaped(title), escaped(head.0), escaped(head.1))
+    format!(
+        "<h2>{}</h2>\n<table><tr><th>{}</th><th class=\"n\">{}</th></tr>\n{rows}</table>\n",
+        escaped(title),
+        escaped(head.0),
+        escaped(head.1)
+    )
 }
 
 #[cfg(test)]

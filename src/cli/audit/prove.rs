@@ -232,7 +232,8 @@ pub(super) fn verify_proof(arguments: &VerifyProofArguments, session: &mut Sessi
         let entries: Vec<Json> = proven
             .iter()
             .map(|p| {
-                let cosigned: Vec<Json> = p.cosigned.iter().map(|c| json!({ "witness": c.witness, "seconds_since_1970": c.seconds })).collect();
+                let cosigned: Vec<Json> =
+                    p.cosigned.iter().map(|c| json!({ "witness": c.witness, "seconds_since_1970": c.seconds })).collect();
                 json!({ "number": p.index, "kind": p.entry.kind().name(), "time": p.entry.time.to_string(), "log_size": p.checkpoint.size,
                     "root": p.checkpoint.root.to_string(), "cosigned": cosigned, "entry": json_of(&p.entry) })
             })

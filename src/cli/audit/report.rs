@@ -134,7 +134,8 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit, 
         }
     }
     let origin = parts.keys.log.verifier().name().to_owned();
-    let bound = |time: Option<Timestamp>, otherwise: Option<Timestamp>| time.or(otherwise).map_or_else(|| "–".to_owned(), |t| t.to_string());
+    let bound =
+        |time: Option<Timestamp>, otherwise: Option<Timestamp>| time.or(otherwise).map_or_else(|| "–".to_owned(), |t| t.to_string());
     let period = format!("{} to {}", bound(arguments.since, report.first), bound(arguments.until, report.last));
     if let Some(path) = &arguments.html {
         let rows = |counts: &Counts| -> Vec<(String, String)> { counts.iter().map(|(n, c)| (n.clone(), c.to_string())).collect() };

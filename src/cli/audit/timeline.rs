@@ -111,7 +111,8 @@ fn long_text(diff: &Part<LongText>, reader: &SqliteReader) -> Option<String> {
 fn body(told: &[Told], origin: &str) -> String {
     let item = |t: &Told| {
         let by = t.by.as_ref().map_or_else(String::new, |by| format!(" <span class=\"q\">({})</span>", escaped(by)));
-        let rule: String = t.rule.iter().map(|line| format!("<blockquote>The rule read: {}</blockquote>", escaped(line))).collect();
+        let quoted: Vec<String> = t.rule.iter().map(|line| format!("<blockquote>The rule read: {}</blockquote>", escaped(line))).collect();
+        let rule = quoted.concat();
         format!("<li><time>{} · entry {}</time>{}{by}{rule}</li>\n", escaped(&t.time), t.number, escaped(&t.story))
     };
     let items: String = told.iter().map(item).collect();
@@ -122,6 +123,7 @@ fn body(told: &[Told], origin: &str) -> String {
     )
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "two kinds name a rule in their members")]
 fn told_of(number: u64, entry: &Entry, texts: &BTreeMap<Digest, Vec<String>>) -> Told {
     let rule = entry.why.rule.as_deref().or(match &entry.event {
         Event::Decision { by, .. } => by.as_deref(),
@@ -140,7 +142,8 @@ fn told_of(number: u64, entry: &Entry, texts: &BTreeMap<Digest, Vec<String>>) ->
     let by = (actor.name.as_ref() != "kith").then(|| format!("by {}, {}", actor.name, actor.role.name()));
     let ids = &entry.correlation;
     let id = |id: Option<crate::audit::CorrelationId>| id.map(|id| id.to_string());
-    let correlation = json!({ "activity": id(ids.activity), "decision": id(ids.decision), "delivery": id(ids.delivery), "receipt": id(ids.receipt) });
+    let correlation =
+        json!({ "activity": id(ids.activity), "decision": id(ids.decision), "delivery": id(ids.delivery), "receipt": id(ids.receipt) });
     Told { number, time: format!("{:.3}", entry.time), kind: entry.kind().name(), by, story: story(entry), rule: rule_lines, correlation }
 }
 
@@ -200,8 +203,12 @@ fn story(entry: &Entry) -> String {
         Event::SubjectObjected {} => "The person objected.".to_owned(),
         Event::SubjectRectified {} => "Data were corrected on the person's request.".to_owned(),
         Event::SubjectSuppressed { reason } => format!("Not to be matched again: {reason}."),
-        Event::HoldPlaced { matter } => format!("A legal hold was placed{}.", matter.as_ref().map_or_else(String::new, |m| format!(" ({m})"))),
-        Event::HoldReleased { matter } => format!("A legal hold was released{}.", matter.as_ref().map_or_else(String::new, |m| format!(" ({m})"))),
+        Event::HoldPlaced { matter } => {
+            format!("A legal hold was placed{}.", matter.as_ref().map_or_else(String::new, |m| format!(" ({m})")))
+        }
+        Event::HoldReleased { matter } => {
+            format!("A legal hold was released{}.", matter.as_ref().map_or_else(String::new, |m| format!(" ({m})")))
+        }
         Event::RetentionEnded { class, count, .. } => format!("The clock of {class} ended: {count} records went."),
         _ => format!("{}{}.", entry.kind().name(), if outcome.is_empty() { String::new() } else { format!(": {outcome}") }),
     }

@@ -122,7 +122,8 @@ fn elsewhere(arguments: &Arguments, folder: &Path, key: &VerifierKey, session: &
             return Err(wrong(session, path, "there is no checkpoint in it".into()));
         }
         for note in notes {
-            let opened = open_by_any(note, &keys).map_err(|error| wrong(session, path, format!("this is no checkpoint of the log: {error}")));
+            let opened =
+                open_by_any(note, &keys).map_err(|error| wrong(session, path, format!("this is no checkpoint of the log: {error}")));
             found.trusted.push(opened?);
         }
     }
@@ -155,7 +156,9 @@ fn cosignatures(
         for (checkpoint, note) in verified.cosigned.iter().chain(more) {
             let read = Note::parse(note).and_then(|note| witness.verify(&note));
             match read {
-                Ok(cosigned) if newest.as_ref().is_none_or(|(size, _)| *size < checkpoint.size) => newest = Some((checkpoint.size, cosigned)),
+                Ok(cosigned) if newest.as_ref().is_none_or(|(size, _)| *size < checkpoint.size) => {
+                    newest = Some((checkpoint.size, cosigned));
+                }
                 Ok(_) | Err(NoteError::Unsigned) => {}
                 Err(error) => {
                     let what = format!("the cosignature of `{}` over {} entries: {error}", witness.name(), checkpoint.size);
@@ -173,10 +176,8 @@ fn tell(verified: &Verified, cosigned: &[(u64, Cosigned)], trusted: &[Checkpoint
     let since = trusted.iter().map(|checkpoint| checkpoint.size).max();
     let terminal = &mut session.terminal;
     if terminal.is_json() {
-        let witnesses: Vec<Json> = cosigned
-            .iter()
-            .map(|(size, by)| json!({ "witness": by.witness, "size": size, "seconds_since_1970": by.seconds }))
-            .collect();
+        let witnesses: Vec<Json> =
+            cosigned.iter().map(|(size, by)| json!({ "witness": by.witness, "size": size, "seconds_since_1970": by.seconds })).collect();
         let keys: Vec<String> = verified.keys.iter().map(ToString::to_string).collect();
         terminal.json(&json!({ "holds": true, "size": size, "root": root, "not_yet_integrated": verified.waiting, "origin": key.name(),
             "witnessed": !cosigned.is_empty(), "witnesses": witnesses, "trusted_checkpoints": trusted.len(), "trusted_size": since, "keys": keys }));
@@ -190,7 +191,9 @@ fn tell(verified: &Verified, cosigned: &[(u64, Cosigned)], trusted: &[Checkpoint
     }
     if let [_, .., newest] = verified.keys.as_slice() {
         let changes = verified.keys.len() - 1;
-        terminal.data(&format!("its signing key changed {changes} times since the given one, each time signed by the one before; now {newest}"));
+        terminal.data(&format!(
+            "its signing key changed {changes} times since the given one, each time signed by the one before; now {newest}"
+        ));
     }
     if let Some(since) = since {
         terminal.data(&format!("it goes on from all {} trusted checkpoints, the largest over {since} entries", trusted.len()));
@@ -210,4 +213,3 @@ fn tell(verified: &Verified, cosigned: &[(u64, Cosigned)], trusted: &[Checkpoint
         None => terminal.data("it holds, but not against someone with the signing key: no checkpoint that left the machine was given (--trusted, --witness-key)"),
     }
 }
-

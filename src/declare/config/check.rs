@@ -1,12 +1,13 @@
 //! From layers to the checked configuration: every complaint, each with its place.
 
+use super::audit::AUDIT;
 use super::codes::{BAD_HOURS, BAD_NAME, EXCLUDE_EACH_OTHER, MISSING, ONE_PLACE, OUTSIDE_LIMITS, SETS_NOTHING, UNKNOWN_KEY, WRONG_FORM};
 use super::hours::{HoursError, ServiceHours};
 use super::keys::{self, Form, Key, Need, SECTIONS, Section, Tables};
 use super::layers::{self, Data, Layered, Node};
 use super::{
-    Config, Evaluate, Keys, Log, LogFormat, LogLevel, Metrics, Role, RoleGrant, Service, SourceKind, SourceSpec, SqliteRows,
-    TableKind, TableSpec, TargetSpec,
+    Config, Evaluate, Keys, Log, LogFormat, LogLevel, Metrics, Role, RoleGrant, Service, SourceKind, SourceSpec, SqliteRows, TableKind,
+    TableSpec, TargetSpec,
 };
 use crate::declare::connector::Quotas;
 use crate::diagnose::{Checked, Code, Diagnostic, Place, Problems, nearest};
@@ -75,7 +76,7 @@ impl<'a> Checker<'a> {
         let related = self.each(layered, &keys::RELATED, Self::table_spec);
         let targets = self.each(layered, &keys::TARGETS, Self::target);
         let (customers, related) = (self.rows_of_targets(customers, &targets), self.rows_of_targets(related, &targets));
-        let audit = self.one(layered, &keys::AUDIT);
+        let audit = self.one(layered, &AUDIT);
         let audit = audit.as_ref().and_then(|t| self.audit(t));
         let secrets = self.one(layered, &keys::KEYS);
         let keys = secrets.map_or_else(Keys::default, |t| Keys {

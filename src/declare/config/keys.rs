@@ -1,5 +1,6 @@
 //! Every key of `kith.toml`: the one table that the checker reads and the reference is written from.
 
+use super::audit::AUDIT;
 use super::settings::{LogLevel, Role};
 
 /// What a value looks like.
@@ -81,7 +82,7 @@ const LONGEST_QUERY: usize = 20_000;
 /// File names and SQL identifiers are below 255 characters nearly everywhere.
 const LONGEST_WORD: usize = 255;
 
-const fn key(name: &'static str, form: Form, need: Need, doc: &'static str, example: &'static str) -> Key {
+pub(super) const fn key(name: &'static str, form: Form, need: Need, doc: &'static str, example: &'static str) -> Key {
     Key { name, form, need, only: None, doc, example }
 }
 
@@ -486,49 +487,6 @@ pub(super) const CONNECT_SECONDS: Key = key(
     "With `url` or `server`: the longest time to connect and log in, at most `timeout_seconds`. Beyond, nothing was sent.",
     "5",
 );
-pub(super) const ORIGIN: Key = key(
-    "origin",
-    Form::Origin,
-    Need::Required,
-    "The log's name in every checkpoint, for good: a host name of yours and a path, without a scheme. Two logs never share one.",
-    "\"kith.example.com/retail\"",
-);
-pub(super) const CHECKPOINTS_TO: Key = key(
-    "checkpoints_to",
-    Form::Path,
-    Need::Optional("Checkpoints stay in the state folder."),
-    "A folder that gets every published checkpoint, one file a day, only ever added to: a share of another machine, best one that the \
-     service's account can add to and not change. What it holds, `kith audit verify --trusted` takes.",
-    "\"/mnt/reviewers/kith\"",
-);
-pub(super) const SYSLOG: Key = key(
-    "syslog",
-    Form::Text(300),
-    Need::Optional("Checkpoints are sent nowhere."),
-    "A syslog server that gets every published checkpoint: RFC 5424 over TCP (`tcp://HOST:PORT`) or TLS (`tls://HOST:PORT`).",
-    "\"tls://logs.corp.example:6514\"",
-);
-pub(super) const SYSLOG_CA_FILE: Key = key(
-    "syslog_ca_file",
-    Form::Path,
-    Need::Optional("`syslog` is no `tls://` address."),
-    "PEM certificates that are trusted for `syslog`; required with `tls://`.",
-    "\"/etc/kith/logs-ca.pem\"",
-);
-pub(super) const WITNESSES: Key = key(
-    "witnesses",
-    Form::Path,
-    Need::Optional("No witness's word is taken in."),
-    "A folder where witnesses put cosigned checkpoints (`kith audit witness --to`). They are taken into the log's folder and into proofs.",
-    "\"/mnt/witnesses\"",
-);
-pub(super) const PUBLISH_SECONDS: Key = key(
-    "publish_seconds",
-    Form::Count(1, 86_400),
-    Need::Default("60"),
-    "How often the newest checkpoint leaves while entries come in; it always does when the service stops.",
-    "60",
-);
 pub(super) const MASTER: Key = key(
     "master",
     Form::Secret,
@@ -702,14 +660,6 @@ pub(super) const TARGETS: Section = Section {
         CERTIFICATE_HOST,
         APPLICATION,
     ],
-};
-pub(super) const AUDIT: Section = Section {
-    name: "audit",
-    tables: Tables::One,
-    required: true,
-    doc: "The audit log, and where its checkpoints go. A checkpoint that nobody else has proves nothing against who has the signing key: name \
-          at least one place outside of this machine.",
-    keys: &[ORIGIN, CHECKPOINTS_TO, SYSLOG, SYSLOG_CA_FILE, WITNESSES, PUBLISH_SECONDS],
 };
 pub(super) const KEYS: Section = Section {
     name: "keys",

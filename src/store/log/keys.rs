@@ -59,7 +59,8 @@ impl SigningChange {
     /// [`KeysError`].
     pub fn prepare(folder: &Path, origin: &str) -> Result<Self, KeysError> {
         let key = LogKey::new(origin, &*random_key()?).map_err(|error| note_error("the log's origin", error))?;
-        super::files::replace_in(folder, NEXT_LOG_KEY_FILE, format!("{}\n", key.reveal().as_str()).as_bytes(), 0o600).map_err(io_error(folder))?;
+        super::files::replace_in(folder, NEXT_LOG_KEY_FILE, format!("{}\n", key.reveal().as_str()).as_bytes(), 0o600)
+            .map_err(io_error(folder))?;
         Ok(Self { folder: folder.to_owned(), key })
     }
 
@@ -68,17 +69,26 @@ impl SigningChange {
         &self.key
     }
 
+    fn public(&self, name: &str, key: &VerifierKey) -> Result<(), KeysError> {
+        super::files::replace_in(&self.folder, name, format!("{key}\n").as_bytes(), 0o644).map_err(io_error(&self.folder))
+    }
+
     /// Puts it in force: the old public key is kept, the new key takes the old one's place. Its entry must be under a checkpoint.
     ///
     /// # Errors
     /// [`KeysError`].
-    pub fn commit(self, old: &VerifierKey) -> Result<(), KeysError> {
-        let folder = &self.folder;
-        let write = |name: &str, key: &VerifierKey| super::files::replace_in(folder, name, format!("{key}\n").as_bytes(), 0o644);
-        write(&format!("log-{}.pub", old.id()), old)
-            .and_then(|()| fs::rename(folder.join(NEXT_LOG_KEY_FILE), folder.join(LOG_KEY_FILE)))
-            .and_then(|()| write(VERIFIER_FILE, &self.key.verifier()))
-            .map_err(io_error(folder))
+    pub fn commit(&self, old: &VerifierKey) -> Result<(), KeysError> {
+        self.public(&format!("log-{}.pub", old.id()), old)?;
+        fs::rename(self.folder.join(NEXT_LOG_KEY_FILE), self.folder.join(LOG_KEY_FILE)).map_err(io_error(&self.folder))?;
+        sync(&self.folder)
+    }
+
+    /// Shows the new public key, once it signed. Until then the old one still leads to whatever signs.
+    ///
+    /// # Errors
+    /// [`KeysError`].
+    pub fn show(&self) -> Result<(), KeysError> {
+        self.public(VERIFIER_FILE, &self.key.verifier())
     }
 }
 
@@ -275,10 +285,10 @@ impl InstallationKeys {
     }
 }
 
-/// Public keys of before. A file that holds none is of no use and does no harm.
+/// Public keys of before: `log-<id>.pub`. A file that holds none is of no use and does no harm.
 fn former_keys(folder: &Path) -> Vec<VerifierKey> {
     let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|name| name.file_name());
-    let of_log = names.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with("log-") && name.ends_with(".pub"));
+    let of_log = names.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with("log-"));
     let read = |name: String| VerifierKey::parse(fs::read_to_string(folder.join(name)).ok()?.trim_end()).ok();
     of_log.take(MAX_FORMER).filter_map(read).collect()
 }

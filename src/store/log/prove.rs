@@ -166,8 +166,7 @@ fn merged(checkpoint: Checkpoint, notes: impl Iterator<Item = String>) -> Result
     let mut lines = Vec::new();
     let mut text = checkpoint.text();
     for note in &notes {
-        let parsed = Note::parse(note.as_bytes())
-            .map_err(|source| LogError::Checkpoint { path: PathBuf::from(COSIGNED), source })?;
+        let parsed = Note::parse(note.as_bytes()).map_err(|source| LogError::Checkpoint { path: PathBuf::from(COSIGNED), source })?;
         parsed.text.clone_into(&mut text);
         for signature in parsed.signatures {
             if !lines.contains(&signature) {

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 /// Entries of a segment: at the usual seven terms an entry a file of 1.1 MB.
 pub const SEGMENT: u64 = 16_384;
 
+/// What stands before a kind.
+const KIND: &[u8] = b"\"kind\":\"";
 const MAGIC: &[u8; 8] = b"kithidx1";
 /// Magic, what the last entry was, the table of 257 places.
 const HEAD: usize = 8 + 8 + 257 * 4;
@@ -73,7 +75,6 @@ fn terms_of(entry: &[u8], mut put: impl FnMut(Term)) {
             rest = rest.get(33..).unwrap_or_default();
         }
     }
-    const KIND: &[u8] = b"\"kind\":\"";
     // The entry's own kind comes after the actor's: the last one before `"time"` at the top, and no value holds an unescaped quote.
     for at in memchr::memmem::find_iter(entry, KIND) {
         let name = entry.get(at + KIND.len()..).unwrap_or_default();
@@ -136,7 +137,8 @@ impl Terms {
             return Ok(None);
         }
         let bucket = 16 + usize::from(term.0.first().copied().unwrap_or_default()) * 4;
-        let number = |at: usize| head.get(at..).and_then(|rest| rest.first_chunk::<4>()).map_or(0, |bytes| u32::from_be_bytes(*bytes)) as usize;
+        let number =
+            |at: usize| head.get(at..).and_then(|rest| rest.first_chunk::<4>()).map_or(0, |bytes| u32::from_be_bytes(*bytes)) as usize;
         let (from, to) = (number(bucket), number(bucket + 4));
         if to < from || to > MOST_RECORDS {
             return Ok(None);
@@ -214,12 +216,15 @@ mod tests {
 
     fn entry(n: u64) -> Vec<u8> {
         let kind = if n.is_multiple_of(3) { "decision" } else { "activity.dropped" };
-        format!(r#"{{"actor":{{"kind":"service"}},"kind":"{kind}","subject":{{"identity":"{:032x}"}},"note":"\"{n:032x}\""}}"#, n % 50).into_bytes()
+        format!(r#"{{"actor":{{"kind":"service"}},"kind":"{kind}","subject":{{"identity":"{:032x}"}},"note":"\"{n:032x}\""}}"#, n % 50)
+            .into_bytes()
     }
 
     fn write(terms: &Terms, entries: &[Vec<u8>]) {
         let mut building = terms.begin(0);
-        entries.iter().for_each(|entry| building.add(entry));
+        for entry in entries {
+            building.add(entry);
+        }
         building.finish().unwrap();
     }
 

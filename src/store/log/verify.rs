@@ -103,6 +103,8 @@ pub fn verify(root: &Path, key: &VerifierKey, trusted: &[Checkpoint], rows: Opti
         LogError::Contradiction { what, .. } => bad(file, None, what),
         other @ (LogError::Write { .. } | LogError::Gap { .. } | LogError::TooLong { .. }) => bad(file, None, other.to_string()),
     };
+    // Before the checkpoint: beside a service that writes, a newer one may be cosigned and taken in at any moment.
+    let notes = prove::cosigned_notes(&root.join(prove::COSIGNED)).map_err(|error| told((prove::COSIGNED.to_owned(), error)))?;
     let (checkpoint, _, followed) = rotation::newest_checkpoint(root, key).map_err(told)?;
     if let Some(trusted) = trusted.iter().find(|t| t.size > checkpoint.size) {
         let what = format!("it covers {} entries, and a trusted checkpoint covers {}", checkpoint.size, trusted.size);
@@ -111,11 +113,16 @@ pub fn verify(root: &Path, key: &VerifierKey, trusted: &[Checkpoint], rows: Opti
     let rotations = rotation::rotations(root).map_err(|error| told((rotation::ROTATIONS.to_owned(), error)))?;
     let mut known: Vec<Known> = trusted.iter().map(|t| Known::of(CHECKPOINT_FILE, "the trusted checkpoint", t)).collect();
     let mut cosigned = Vec::new();
-    for (path, note) in prove::cosigned_notes(&root.join(prove::COSIGNED)).map_err(|error| told((prove::COSIGNED.to_owned(), error)))? {
+    for (path, note) in notes {
         let file = path.strip_prefix(root).unwrap_or(&path).display().to_string();
-        let parsed = Note::parse(&note).and_then(|note| Checkpoint::parse(note.text)).map_err(|error| bad(file.clone(), None, error.to_string()))?;
+        let parsed =
+            Note::parse(&note).and_then(|note| Checkpoint::parse(note.text)).map_err(|error| bad(file.clone(), None, error.to_string()))?;
         if parsed.origin != checkpoint.origin || parsed.size > checkpoint.size {
-            return Err(bad(file, None, format!("it covers {} entries of `{}`, and the log has {}", parsed.size, parsed.origin, checkpoint.size)));
+            return Err(bad(
+                file,
+                None,
+                format!("it covers {} entries of `{}`, and the log has {}", parsed.size, parsed.origin, checkpoint.size),
+            ));
         }
         known.push(Known::of(&file, "the cosigned checkpoint", &parsed));
         cosigned.push((parsed, note));
@@ -190,7 +197,8 @@ fn decoded(entries: &[&[u8]]) -> Vec<Result<Option<Entry>, NotAnEntry>> {
         return entries.iter().map(read).collect();
     }
     std::thread::scope(|scope| {
-        let parts: Vec<_> = entries.chunks(share).map(|part| (part, scope.spawn(move || part.iter().map(read).collect::<Vec<_>>()))).collect();
+        let parts: Vec<_> =
+            entries.chunks(share).map(|part| (part, scope.spawn(move || part.iter().map(read).collect::<Vec<_>>()))).collect();
         // A thread that died is a fault of Kith; its part is read here, where it tells.
         parts.into_iter().flat_map(|(part, thread)| thread.join().unwrap_or_else(|_| part.iter().map(read).collect())).collect()
     })

@@ -85,15 +85,20 @@ impl Witness {
         let form = |what| KeysError::Form { place: path.display().to_string(), what };
         if !path.exists() {
             let key = WitnessKey::new(name, &*random_key()?).map_err(|_name| form("a name without blanks and `+` is wanted"))?;
-            files::own_folder(folder).and_then(|()| {
-                files::replace_in(folder, WITNESS_PUBLIC_FILE, format!("{}\n", key.verifier()).as_bytes(), 0o644)?;
-                files::replace_in(folder, WITNESS_KEY_FILE, format!("{}\n", key.reveal().as_str()).as_bytes(), 0o600)
-            })
-            .map_err(|source| KeysError::Io { path: folder.to_owned(), source })?;
+            files::own_folder(folder)
+                .and_then(|()| {
+                    files::replace_in(folder, WITNESS_PUBLIC_FILE, format!("{}\n", key.verifier()).as_bytes(), 0o644)?;
+                    files::replace_in(folder, WITNESS_KEY_FILE, format!("{}\n", key.reveal().as_str()).as_bytes(), 0o600)
+                })
+                .map_err(|source| KeysError::Io { path: folder.to_owned(), source })?;
         }
         let text = super::keys::read_key_file(&path)?;
         let key = WitnessKey::parse(text.trim_end()).map_err(|_secret| form("it is cut off or changed"))?;
-        if key.name() == name { Ok(Self { folder: folder.to_owned(), key }) } else { Err(form("it is the key of a witness of another name")) }
+        if key.name() == name {
+            Ok(Self { folder: folder.to_owned(), key })
+        } else {
+            Err(form("it is the key of a witness of another name"))
+        }
     }
 
     /// The public key.
@@ -119,11 +124,11 @@ impl Witness {
         let seen_note = files::read(&about.join("seen"), MAX_NOTE_BYTES).map_err(WitnessError::Log)?;
         let seen = match &seen_note {
             None => None,
-            Some(bytes) => Some(self.seen(bytes, &about, log, key, &keys)?),
+            Some(bytes) => Some(seen_before(bytes, &about, log, key, &keys)?),
         };
         let fork = |what: String| {
             let shown = [("seen", seen_note.as_deref().unwrap_or_default()), ("shown", note.as_bytes())];
-            self.keep_evidence(&about, seconds, &shown).map_or_else(WitnessError::Log, |evidence| WitnessError::Fork { what, evidence })
+            keep_evidence(&about, seconds, &shown).map_or_else(WitnessError::Log, |evidence| WitnessError::Fork { what, evidence })
         };
         if let Some(seen) = &seen {
             if checkpoint.size < seen.size {
@@ -148,9 +153,10 @@ impl Witness {
             let path = path.to_owned();
             move |source| WitnessError::Log(LogError::Write { path, source })
         };
-        let cosigned = self.key.cosign(&note, seconds).map_err(|source| {
-            WitnessError::Log(LogError::Checkpoint { path: log.join(CHECKPOINT_FILE), source })
-        })?;
+        let cosigned = self
+            .key
+            .cosign(&note, seconds)
+            .map_err(|source| WitnessError::Log(LogError::Checkpoint { path: log.join(CHECKPOINT_FILE), source }))?;
         files::own_folder(&about).map_err(failed(&about))?;
         files::replace_in(&about, "seen", note.as_bytes(), 0o600).map_err(failed(&about))?;
         let name: String = self.key.name().chars().map(|c| if c.is_ascii_alphanumeric() || "-.".contains(c) { c } else { '_' }).collect();
@@ -164,34 +170,36 @@ impl Witness {
         }
         Ok(Witnessed { checkpoint, before: seen.map(|seen| seen.size), note: cosigned, file })
     }
+}
 
-    /// The last checkpoint, as this witness wrote it.
-    fn seen(&self, bytes: &[u8], about: &Path, log: &Path, key: &VerifierKey, keys: &[Followed]) -> Result<Checkpoint, WitnessError> {
-        let opened = match rotation::open_by_any(bytes, keys) {
-            // Signed by a key before the one that signs now: the log's folder tells which.
-            Err(NoteError::Unsigned) => {
-                let keys = rotation::follow(log, key).map_err(|(_, error)| WitnessError::Log(error))?;
-                rotation::open_by_any(bytes, &keys)
-            }
-            other => other,
-        };
-        opened.map_err(|source| WitnessError::Log(LogError::Checkpoint { path: about.join("seen"), source }))
-    }
-
-    fn keep_evidence(&self, about: &Path, seconds: u64, notes: &[(&str, &[u8])]) -> Result<PathBuf, LogError> {
-        // The same pair shown again is kept once.
-        let mut hash = Sha256::new();
-        notes.iter().for_each(|(_, note)| hash.update(note));
-        let pair = Digest(hash.finalize().into()).short();
-        let folder = about.join("forks").join(pair);
-        let failed = |source: io::Error| LogError::Write { path: folder.clone(), source };
-        if !folder.exists() {
-            files::own_folder(&folder).map_err(failed)?;
-            for (name, note) in notes {
-                files::replace_in(&folder, name, note, 0o600).map_err(failed)?;
-            }
-            files::replace_in(&folder, "when", format!("{seconds}\n").as_bytes(), 0o600).map_err(failed)?;
+/// The last checkpoint, as this witness wrote it.
+fn seen_before(bytes: &[u8], about: &Path, log: &Path, key: &VerifierKey, keys: &[Followed]) -> Result<Checkpoint, WitnessError> {
+    let opened = match rotation::open_by_any(bytes, keys) {
+        // Signed by a key before the one that signs now: the log's folder tells which.
+        Err(NoteError::Unsigned) => {
+            let keys = rotation::follow(log, key).map_err(|(_, error)| WitnessError::Log(error))?;
+            rotation::open_by_any(bytes, &keys)
         }
-        Ok(folder)
+        other => other,
+    };
+    opened.map_err(|source| WitnessError::Log(LogError::Checkpoint { path: about.join("seen"), source }))
+}
+
+fn keep_evidence(about: &Path, seconds: u64, notes: &[(&str, &[u8])]) -> Result<PathBuf, LogError> {
+    // The same pair shown again is kept once.
+    let mut hash = Sha256::new();
+    for (_, note) in notes {
+        hash.update(note);
     }
+    let pair = Digest(hash.finalize().into()).short();
+    let folder = about.join("forks").join(pair);
+    let failed = |source: io::Error| LogError::Write { path: folder.clone(), source };
+    if !folder.exists() {
+        files::own_folder(&folder).map_err(failed)?;
+        for (name, note) in notes {
+            files::replace_in(&folder, name, note, 0o600).map_err(failed)?;
+        }
+        files::replace_in(&folder, "when", format!("{seconds}\n").as_bytes(), 0o600).map_err(failed)?;
+    }
+    Ok(folder)
 }

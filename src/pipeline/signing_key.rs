@@ -27,5 +27,6 @@ pub async fn rotate_signing_key(parts: Parts, who: WhoAsks, clock: Arc<dyn Clock
     change.commit(&old).map_err(RunError::Keys)?;
     let verifier = new.verifier();
     service.log.lock().unwrap_or_else(PoisonError::into_inner).adopt(new)?;
+    change.show().map_err(RunError::Keys)?;
     Ok(verifier)
 }
