@@ -369,7 +369,7 @@ def rotations(folder):
     return [(number, read_file(folder, f"rotations/{number}", 131072)) for number in numbers]
 
 
-def follow(folder, key):
+def follow(folder, key, log_size):
     """The given key and those after it, and the checkpoints that lead from one to the next."""
     keys, on_the_way = [key], []
     for number, note in rotations(folder):
@@ -378,7 +378,7 @@ def follow(folder, key):
             size, root = read_checkpoint(note, keys[-1], where)
         except Unsigned:
             continue  # of a time before the given key
-        after = next_key(entry_at(folder, size, number, where), key)
+        after = next_key(entry_at(folder, max(size, log_size), number, where), key)
         if size != number + 1 or after is None:
             raise Bad(where, "the entry that it stands for names no key of this log")
         keys.append(after)
@@ -407,7 +407,12 @@ def verify(folder, key, trusted_notes, witnesses):
     try:
         size, root = read_checkpoint(note, key, "checkpoint")
     except Unsigned:
-        keys, known = follow(folder, key)
+        # The size is only believed below; here it says which form of a bundle is there.
+        try:
+            log_size = int(note.split(b"\n")[1])
+        except (ValueError, IndexError):
+            raise Bad("checkpoint", "not a checkpoint") from None
+        keys, known = follow(folder, key, log_size)
         size, root = read_checkpoint(note, keys[-1], "checkpoint")
     for where, trusted in trusted_notes:
         known.append((*by_any(trusted, keys, where), where))

@@ -49,8 +49,8 @@ fn a_customers_story_has_each_rule_as_it_read_that_day() {
     let project = Project::with(&slice(400));
     project.run_once();
     let linked = lines(&project.kith(&["--format", "json", "link", "list", "--decision", "linked"]).ok().stdout);
-    let by_rule = linked.iter().find(|l| l["by"].as_str().is_some_and(|by| by != "model")).expect("a link by a rule");
-    let customer = by_rule["customer"].as_str().unwrap();
+    let by_rule = linked.iter().find(|l| l["rule"].as_str().is_some_and(|by| by != "model")).expect("a link by a rule");
+    let customer = by_rule["customer_id"].as_str().unwrap();
     let story = project.kith(&["audit", "timeline", "--customer", customer]).ok().stdout;
     assert!(
         story.contains("Decided whose account on") && story.contains("the rule read: ") && story.contains("answered: inserted"),
@@ -66,7 +66,7 @@ fn a_customers_story_has_each_rule_as_it_read_that_day() {
     let changed = lines(&project.kith(&["--format", "json", "audit", "search", "--kind", "mapping.changed"]).ok().stdout);
     let diff = changed.last().unwrap()["entry"]["what"]["diff"].as_str().unwrap();
     assert!(diff.lines().any(|l| l.starts_with('-')) && diff.lines().any(|l| l.starts_with('+')), "{diff}");
-    let account = ["audit", "timeline", "--identity", by_rule["network"].as_str().unwrap(), by_rule["account"].as_str().unwrap_or("x")];
+    let account = ["audit", "timeline", "--identity", by_rule["network"].as_str().unwrap(), by_rule["identity_id"].as_str().unwrap()];
     project.kith(&account).ok();
     project.kith(&["audit", "timeline", "--customer", "nobody"]).ok();
     project.kith(&["audit", "timeline"]).fails(2, "--customer");

@@ -5,7 +5,7 @@
 
 use super::{CHECKPOINT_FILE, LogError, files};
 use crate::audit::tile::{self, Content, TILE_WIDTH, Tile};
-use crate::audit::{Checkpoint, Entry, MAX_NOTE_BYTES, NoteError, VerifierKey, next_key};
+use crate::audit::{Checkpoint, Entry, MAX_NOTE_BYTES, Note, NoteError, VerifierKey, next_key};
 use std::path::Path;
 
 /// The folder of last checkpoints.
@@ -75,6 +75,9 @@ pub struct Followed {
 /// # Errors
 /// The file, and what is wrong with it.
 pub fn follow(root: &Path, key: &VerifierKey) -> Result<Vec<Followed>, (String, LogError)> {
+    // The log's size now, unchecked: it only says which form of a bundle is there, since older partial ones may be gone.
+    let note = files::read(&root.join(CHECKPOINT_FILE), MAX_NOTE_BYTES).ok().flatten().unwrap_or_default();
+    let size = Note::parse(&note).and_then(|note| Checkpoint::parse(note.text)).map_or(0, |checkpoint| checkpoint.size);
     let mut keys = vec![Followed { key: key.clone(), by: None }];
     let all = rotations(root).map_err(|error| (ROTATIONS.to_owned(), error))?;
     for rotation in all {
@@ -90,9 +93,14 @@ pub fn follow(root: &Path, key: &VerifierKey) -> Result<Vec<Followed>, (String, 
         if checkpoint.size <= rotation.entry {
             return Err(wrong("its checkpoint does not cover the entry that names the next key"));
         }
-        let bytes = entry(root, checkpoint.size, rotation.entry).map_err(|error| (file.clone(), error))?;
+        let size = size.max(checkpoint.size);
+        let bundle = bundle_of(size, rotation.entry).path();
+        let bytes = entry(root, size, rotation.entry).map_err(|error| (bundle.clone(), error))?;
         let next = Entry::decode(&bytes).ok().and_then(|entry| next_key(&entry, key.name()));
-        let next = next.ok_or_else(|| wrong("the entry that it stands for names no key of this log"))?;
+        let next = next.ok_or_else(|| {
+            let what = format!("entry {} names no key of this log, and {file} stands for it", rotation.entry);
+            (bundle.clone(), LogError::Contradiction { path: root.join(&bundle), what })
+        })?;
         keys.push(Followed { key: next, by: Some((rotation, checkpoint)) });
     }
     Ok(keys)
@@ -137,14 +145,19 @@ pub fn newest_checkpoint(root: &Path, key: &VerifierKey) -> Result<(Checkpoint, 
     Ok((checkpoint, String::from_utf8_lossy(&note).into_owned(), keys))
 }
 
+/// The bundle that holds an entry of a log of this size.
+fn bundle_of(size: u64, index: u64) -> Tile {
+    let (full, partial) = Tile::at_level(Content::Entries, size);
+    let number = index / u64::from(TILE_WIDTH);
+    Tile { content: Content::Entries, index: number, width: if number < full { TILE_WIDTH } else { partial.max(1) } }
+}
+
 /// One entry of a log of this size.
 ///
 /// # Errors
 /// [`LogError`] where its bundle is missing or does not hold it.
 pub fn entry(root: &Path, size: u64, index: u64) -> Result<Vec<u8>, LogError> {
-    let (full, partial) = Tile::at_level(Content::Entries, size);
-    let number = index / u64::from(TILE_WIDTH);
-    let tile = Tile { content: Content::Entries, index: number, width: if number < full { TILE_WIDTH } else { partial.max(1) } };
+    let tile = bundle_of(size, index);
     let whole = Tile { width: TILE_WIDTH, ..tile };
     let (tile, bytes) = match files::read(&root.join(tile.path()), files::limit(&tile))? {
         Some(bytes) => (tile, bytes),

@@ -214,10 +214,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Differs in its first digits, as keyed hashes do.
+    fn hash(n: u64) -> String {
+        format!("{:032x}", u128::from(n + 1) << 100)
+    }
+
     fn entry(n: u64) -> Vec<u8> {
         let kind = if n.is_multiple_of(3) { "decision" } else { "activity.dropped" };
-        format!(r#"{{"actor":{{"kind":"service"}},"kind":"{kind}","subject":{{"identity":"{:032x}"}},"note":"\"{n:032x}\""}}"#, n % 50)
-            .into_bytes()
+        let text = format!(
+            "{{\"actor\":{{\"kind\":\"service\"}},\"kind\":\"{kind}\",\"subject\":{{\"identity\":\"{}\"}},\"n\":{n}}}",
+            hash(n % 50)
+        );
+        text.into_bytes()
     }
 
     fn write(terms: &Terms, entries: &[Vec<u8>]) {
@@ -234,7 +242,7 @@ mod tests {
         let terms = Terms::new(home.path());
         let entries: Vec<Vec<u8>> = (0..SEGMENT).map(entry).collect();
         let last = || entries.last().cloned();
-        let term = Term::of_hash(&format!("{:032x}", 7)).unwrap();
+        let term = Term::of_hash(&hash(7)).unwrap();
         assert_eq!(terms.find(0, term, last).unwrap(), None);
         write(&terms, &entries);
         assert!(terms.has(0, entries.last().unwrap()) && !terms.has(0, b"other") && !terms.has(1, b""));
