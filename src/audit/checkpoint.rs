@@ -11,8 +11,11 @@ use zeroize::Zeroizing;
 /// A note's bytes at most. A checkpoint has under 1 KiB; 16 signatures, post-quantum ones included (5 kB each), must be accepted.
 pub const MAX_NOTE_BYTES: usize = 128 * 1024;
 
-/// The signature type of plain Ed25519.
+/// The signature type of plain Ed25519: what a log signs with.
 const ED25519: u8 = 1;
+
+/// The signature type of timestamped Ed25519 cosignatures (C2SP tlog-cosignature): what a witness signs with.
+pub(super) const COSIGNATURE: u8 = 4;
 
 /// Why a note, key or checkpoint is not accepted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
@@ -38,15 +41,15 @@ pub enum NoteError {
 }
 
 /// A key name: not empty, no blanks, no plus, no control characters.
-fn is_key_name(name: &str) -> bool {
+pub(super) fn is_key_name(name: &str) -> bool {
     !name.is_empty() && !name.chars().any(|c| c.is_whitespace() || c.is_control() || c == '+')
 }
 
 /// The first four bytes of SHA-256(name ‖ newline ‖ type ‖ public key).
-fn key_hash(name: &str, public: &[u8; 32]) -> u32 {
+pub(super) fn key_hash(name: &str, kind: u8, public: &[u8; 32]) -> u32 {
     let mut hash = Sha256::new();
     hash.update(name.as_bytes());
-    hash.update([b'\n', ED25519]);
+    hash.update([b'\n', kind]);
     hash.update(public);
     let full: [u8; 32] = hash.finalize().into();
     full.first_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes))
@@ -76,9 +79,9 @@ impl VerifierKey {
     /// # Errors
     /// [`NoteError::Key`].
     pub fn parse(text: &str) -> Result<Self, NoteError> {
-        let (name, hash, key) = key_parts(text)?;
+        let (name, hash, key) = key_parts(text, ED25519)?;
         let key = VerifyingKey::from_bytes(&key).map_err(|_no_point| NoteError::Key("not an Ed25519 public key"))?;
-        let known = Self { hash: key_hash(name, key.as_bytes()), name: name.to_owned(), key };
+        let known = Self { hash: key_hash(name, ED25519, key.as_bytes()), name: name.to_owned(), key };
         if known.hash == hash { Ok(known) } else { Err(NoteError::Key("the hash does not fit the name and key")) }
     }
 
@@ -99,18 +102,18 @@ impl VerifierKey {
 
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}+{}+{}", self.name, self.id(), encoded_key(self.key.as_bytes()).as_str())
+        write!(f, "{}+{}+{}", self.name, self.id(), encoded_key(ED25519, self.key.as_bytes()).as_str())
     }
 }
 
-fn encoded_key(key: &[u8; 32]) -> Zeroizing<String> {
-    let mut bytes = Zeroizing::new(vec![ED25519]);
+pub(super) fn encoded_key(kind: u8, key: &[u8; 32]) -> Zeroizing<String> {
+    let mut bytes = Zeroizing::new(vec![kind]);
     bytes.extend_from_slice(key);
     Zeroizing::new(STANDARD.encode(bytes.as_slice()))
 }
 
 /// Splits `name+hash+base64(type ‖ 32 bytes)`.
-fn key_parts(text: &str) -> Result<(&str, u32, [u8; 32]), NoteError> {
+pub(super) fn key_parts(text: &str, kind: u8) -> Result<(&str, u32, [u8; 32]), NoteError> {
     let mut parts = text.splitn(3, '+');
     let (Some(name), Some(hash), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
         return Err(NoteError::Key("not of the form name+hash+base64"));
@@ -121,7 +124,11 @@ fn key_parts(text: &str) -> Result<(&str, u32, [u8; 32]), NoteError> {
     let hash = super::hex::decode(hash).map(u32::from_be_bytes).ok_or(NoteError::Key("the hash is not 8 lower-case hexadecimal digits"))?;
     let bytes = Zeroizing::new(STANDARD.decode(key).map_err(|_not_base64| NoteError::Key("the key is not base64"))?);
     match bytes.split_first() {
-        Some((&ED25519, key)) => Ok((name, hash, key.try_into().map_err(|_length| NoteError::Key("an Ed25519 key has 32 bytes"))?)),
+        Some((found, key)) if *found == kind => {
+            Ok((name, hash, key.try_into().map_err(|_length| NoteError::Key("an Ed25519 key has 32 bytes"))?))
+        }
+        Some((&COSIGNATURE, _)) => Err(NoteError::Key("it is a witness's key, and a log's is wanted")),
+        Some((&ED25519, _)) => Err(NoteError::Key("it is a log's key, and a witness's is wanted")),
         _ => Err(NoteError::Key("not an Ed25519 key")),
     }
 }
@@ -159,13 +166,13 @@ impl LogKey {
     /// The public half.
     pub fn verifier(&self) -> VerifierKey {
         let key = self.key.verifying_key();
-        VerifierKey { name: self.name.clone(), hash: key_hash(&self.name, key.as_bytes()), key }
+        VerifierKey { name: self.name.clone(), hash: key_hash(&self.name, ED25519, key.as_bytes()), key }
     }
 
     /// The text form, secret: for the key file only.
     pub fn reveal(&self) -> Zeroizing<String> {
         let seed = Zeroizing::new(self.key.to_bytes());
-        Zeroizing::new(format!("PRIVATE+KEY+{}+{}+{}", self.name, self.verifier().id(), encoded_key(&seed).as_str()))
+        Zeroizing::new(format!("PRIVATE+KEY+{}+{}+{}", self.name, self.verifier().id(), encoded_key(ED25519, &seed).as_str()))
     }
 
     /// Reads the text form.
@@ -174,7 +181,7 @@ impl LogKey {
     /// [`NoteError::Key`].
     pub fn parse(text: &str) -> Result<Self, NoteError> {
         let rest = text.strip_prefix("PRIVATE+KEY+").ok_or(NoteError::Key("does not start with PRIVATE+KEY+"))?;
-        let (name, hash, seed) = key_parts(rest)?;
+        let (name, hash, seed) = key_parts(rest, ED25519)?;
         let seed = Zeroizing::new(seed);
         let key = Self::new(name, &seed)?;
         if key.verifier().hash == hash { Ok(key) } else { Err(NoteError::Key("the hash does not fit the name and key")) }
@@ -234,6 +241,41 @@ impl<'a> Note<'a> {
         let signatures =
             lines.split('\n').map(signature).collect::<Option<Vec<_>>>().ok_or(NoteError::Note("a malformed signature line"))?;
         Ok(Self { text, signatures })
+    }
+}
+
+impl Note<'_> {
+    /// The notes of a file that holds one after the other, not read yet. What follows the last signature line of one begins the next.
+    pub fn split(bytes: &[u8]) -> Vec<&[u8]> {
+        let mut notes = Vec::new();
+        let (mut start, mut at, mut signed) = (0, 0, false);
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let signature = line.starts_with("— ".as_bytes());
+            if signed && !signature {
+                notes.extend(bytes.get(start..at));
+                start = at;
+            }
+            signed = signature;
+            at += line.len();
+        }
+        if start < at {
+            notes.extend(bytes.get(start..at));
+        }
+        notes
+    }
+
+    /// The note as bytes would hold it.
+    pub fn render(&self) -> String {
+        let mut out = format!("{}\n", self.text);
+        for signature in &self.signatures {
+            let bytes = [signature.hash.to_be_bytes().as_slice(), &signature.bytes].concat();
+            out.push_str("— ");
+            out.push_str(signature.name);
+            out.push(' ');
+            out.push_str(&STANDARD.encode(bytes));
+            out.push('\n');
+        }
+        out
     }
 }
 
@@ -379,6 +421,17 @@ mod tests {
             assert!(matches!(VerifierKey::parse(wrong), Err(NoteError::Key(_))), "{wrong:?}");
         }
         assert!(LogKey::new("a b", &[1; 32]).is_err() && LogKey::new("a+b", &[1; 32]).is_err() && LogKey::new("", &[1; 32]).is_err());
+    }
+
+    #[test]
+    fn notes_that_stand_one_after_the_other_are_told_apart() {
+        let notes: Vec<String> = (1..4).map(|size| key().sign(&checkpoint(size)).unwrap()).collect();
+        let file = notes.concat();
+        let found = Note::split(file.as_bytes());
+        assert_eq!(found, notes.iter().map(String::as_bytes).collect::<Vec<_>>());
+        assert!(Note::split(b"").is_empty());
+        let cut = Note::split(&file.as_bytes()[..file.len() - 3]);
+        assert!(cut.len() == 3 && Checkpoint::open(cut[2], &key().verifier()).is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 pub mod canonical;
 mod checkpoint;
+mod cosignature;
 mod entry;
 mod event;
 mod evidence;
@@ -12,12 +13,14 @@ mod hash;
 mod hex;
 mod member;
 pub mod merkle;
+mod proof;
 mod schema;
 mod seal;
 pub mod tile;
 mod values;
 
 pub use checkpoint::{Checkpoint, LogKey, MAX_NOTE_BYTES, Note, NoteError, NoteSignature, VerifierKey};
+pub use cosignature::{Cosigned, CosignerKey, WitnessKey};
 pub use entry::{
     Actor, ActorKind, Correlation, Encoded, Entry, EntryOutcome, LargePart, MAX_ENTRY_BYTES, NotAnEntry, Role, Subject, TooLarge, VERSION,
     Why,
@@ -27,5 +30,6 @@ pub use evidence::{NotEvidence, OpenedEvidence, SealedEvidence, evidence_digest}
 pub use fields::{Fields, NotFields};
 pub use hash::{CorrelationId, HashKey, SubjectHash};
 pub use member::{LongText, MAX_TEXT_BYTES, Part, PartDigest};
+pub use proof::{Bundle, MAX_BUNDLE_PROOFS, MAX_PROOF_FILE_BYTES, Proof, ProofError, Proven, next_key};
 pub use schema::{entry_schema, kinds_page};
 pub use seal::{Binding, KeyId, KeyIds, MasterKey, PersonKey, RetentionClass, SealError, Sealed, SealingKey, Unpredictable};

@@ -180,6 +180,12 @@ pub(super) fn service_page(out: &mut String, service: Option<&Standing>) {
             line(out, format_args!("              {reason}"));
         }
     }
+    if let Some(left) = &service.checkpoint {
+        line(out, format_args!("  {:<12}over {} entries left at {}", "checkpoint", left.size, left.at));
+    }
+    if let Some(why) = &service.checkpoint_kept {
+        line(out, format_args!("  {:<12}KITH-A027: {why}", "checkpoint"));
+    }
     if let Some(metrics) = &service.metrics {
         line(out, format_args!("  {:<12}{metrics}", "metrics"));
     }

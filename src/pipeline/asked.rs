@@ -9,6 +9,7 @@ use super::{Clock, Parts, RunError, Service, integrate};
 use crate::audit::Role;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -45,6 +46,7 @@ impl Desk {
                 Ok(Answer::Done)
             }
             Request::RecordRead { what, subjects, count, user } => self.record_read(what, subjects, *count, &asker(user)).await,
+            Request::RecordExport { told, user } => self.record_export(told, &asker(user)).await,
             Request::RecordCall { told, user } => self.record_call(told, &asker(user)).await,
             Request::ReplayLetters { letters, edit, user } => {
                 let done = self.letters(Some(asker(user))).replay(letters, edit.as_ref()).await;
@@ -57,7 +59,7 @@ impl Desk {
             }
             Request::Subjects { user, .. }
             | Request::FinishRemovals { user }
-            | Request::RecordExport { user, .. }
+            | Request::RecordSubjectExport { user, .. }
             | Request::RecordNotices { user, .. } => self.rights(request, Some(asker(user))).await,
         };
         done.unwrap_or_else(|e| Answer::Refused { code: e.code().0.into(), reason: e.to_string() })
@@ -65,6 +67,12 @@ impl Desk {
 
     async fn record_read(&self, what: &str, subjects: &[String], count: u64, asker: &WhoAsks) -> Result<Answer, RunError> {
         let leaf = self.scribe.personal_read(what, subjects, count, Some(asker), self.clock.now())?;
+        self.store.append(vec![leaf]).await?;
+        Ok(Answer::Done)
+    }
+
+    async fn record_export(&self, told: &ExportTold, asker: &WhoAsks) -> Result<Answer, RunError> {
+        let leaf = self.scribe.exported(told, Some(asker), self.clock.now())?;
         self.store.append(vec![leaf]).await?;
         Ok(Answer::Done)
     }
@@ -78,6 +86,20 @@ impl Desk {
     fn letters(&self, asker: Option<WhoAsks>) -> Letters<'_, SqliteStore> {
         Letters { parts: &self.parts, store: &self.store, scribe: &self.scribe, asker, now: self.clock.now() }
     }
+}
+
+/// What the log is told about an export.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportTold {
+    /// How many records.
+    pub count: u64,
+    /// SHA-256 of what left in hexadecimal, where it is a file.
+    pub file: Option<String>,
+    /// `csv`, `ndjson`, `syslog`, `html`, `ocsf`, `cef`.
+    pub format: String,
+    /// `log`, `links`, `report`.
+    pub what: String,
 }
 
 /// Who does what is asked.
@@ -127,6 +149,18 @@ impl Service {
     pub(super) async fn integrate(&self) -> Result<(), RunError> {
         integrate::catch_up(&*self.store, &self.log, &*self.progress).await.map(drop)
     }
+}
+
+/// Tells the log that entries or records left.
+///
+/// # Errors
+/// When that is not possible.
+pub async fn record_export(parts: Parts, who: WhoAsks, told: &ExportTold, clock: Arc<dyn Clock>) -> Result<(), RunError> {
+    let request = Request::RecordExport { told: told.clone(), user: who.user.to_string() };
+    let Reached::Ours(service) = reach(&parts, &who, &clock, &request).await? else { return Ok(()) };
+    let leaf = service.scribe.exported(told, None, service.clock.now())?;
+    service.store.append(vec![leaf]).await?;
+    service.integrate().await
 }
 
 /// Tells the log that a person read personal data.

@@ -1,6 +1,7 @@
 //! The local control socket: `state/control.sock`, one JSON object a line each way. Every change beside a running service goes through it;
 //! the operating system says who asks.
 
+use super::asked::ExportTold;
 use super::called::CallTold;
 use super::dead_letters::{Edit, LetterAnswer};
 use super::rights::{SubjectAct, SubjectAnswer, SubjectName};
@@ -58,6 +59,13 @@ pub enum Request {
         /// The asker's name.
         user: String,
     },
+    /// Entries or records left as a file or stream: the log must say so.
+    RecordExport {
+        /// What left.
+        told: ExportTold,
+        /// The asker's name.
+        user: String,
+    },
     /// Send dead letters, or take them in, again.
     ReplayLetters {
         /// Which, at most 100.
@@ -86,7 +94,7 @@ pub enum Request {
         user: String,
     },
     /// Everything about a person is about to be handed out: the log must say so.
-    RecordExport {
+    RecordSubjectExport {
         /// About whom.
         subject: SubjectName,
         /// How many records.
@@ -275,6 +283,7 @@ pub async fn ask(state: &Path, request: &Request) -> io::Result<Option<Answer>> 
         | Request::ReplayLetters { .. }
         | Request::DropLetters { .. }
         | Request::RecordExport { .. }
+        | Request::RecordSubjectExport { .. }
         | Request::RecordNotices { .. } => PATIENCE,
     };
     tokio::time::timeout(patience, reading.read_line(&mut line)).await.map_err(io::Error::other)??;

@@ -63,7 +63,7 @@ pub fn examine_store(parts: &Parts, who: &WhoAsks, limits: Limits, dry_run: bool
     }
     let mut log_entries = covered.unwrap_or_default();
     if complete && !dry_run {
-        let mut log = TileLog::open(&root, parts.keys.log.clone())?;
+        let mut log = TileLog::open_after(&root, parts.keys.log.clone(), &parts.keys.former)?;
         loop {
             log_entries = log.size()?;
             let leaves = doctor.leaves(log_entries, PAGE)?;
@@ -82,7 +82,7 @@ fn same_entries(doctor: &mut StoreDoctor, parts: &Parts, root: &Path, covered: O
         return Ok(true);
     }
     let mut rows = Rows { doctor, next: 0, page: Vec::new().into_iter() };
-    let result = verify(root, &parts.keys.log.verifier(), None, Some(&mut rows));
+    let result = verify(root, &parts.keys.log.verifier(), &[], Some(&mut rows));
     match result {
         Ok(_) => Ok(true),
         Err(VerifyError::Bad(bad)) => {

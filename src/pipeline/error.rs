@@ -3,7 +3,7 @@
 use crate::audit::{SealError, TooLarge};
 use crate::diagnose::{CATALOGUE, Code, Diagnostic, Place};
 use crate::store::StoreError;
-use crate::store::log::LogError;
+use crate::store::log::{KeysError, LogError};
 use std::io;
 
 /// Why a run ends.
@@ -15,6 +15,9 @@ pub enum RunError {
     /// The audit log can't be written: nothing more is sent (fail closed).
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The installation's keys can't be read or written.
+    #[error(transparent)]
+    Keys(KeysError),
     /// A personal value can't be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -74,7 +77,7 @@ impl RunError {
                 StoreError::Full(_) | StoreError::ReadOnly(_) | StoreError::Database(_) | StoreError::Refused(_) => false,
             },
             Self::Log(error) => !error.is_disk(),
-            Self::Interrupted => true,
+            Self::Interrupted | Self::Keys(_) => true,
             Self::Metrics { .. }
             | Self::Seal(_)
             | Self::Entry(_)
@@ -97,6 +100,7 @@ impl RunError {
         match self {
             Self::Store(error) => error.diagnostic(),
             Self::Log(error) => error.diagnostic(),
+            Self::Keys(error) => error.diagnostic(),
             Self::Fault(fault) => {
                 Diagnostic::error(Code(fault.code), Place::Named(fault.place.clone()), fault.message.clone(), fault.remedy.clone())
             }

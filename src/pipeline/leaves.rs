@@ -4,10 +4,11 @@ mod dead_letters;
 mod rights;
 mod writes;
 
+use super::asked::ExportTold;
 use super::{Parts, RunError, flow};
 use crate::audit::{
-    Actor, CorrelationId, Entry, EntryOutcome, Event, Part, RetentionClass, Role, SealedEvidence, SealingKey, Subject, SubjectHash,
-    Unpredictable, Why, evidence_digest,
+    Actor, Checkpoint, CorrelationId, Entry, EntryOutcome, Event, LongText, Part, RetentionClass, Role, SealedEvidence, SealingKey,
+    Subject, SubjectHash, Unpredictable, VerifierKey, Why, evidence_digest,
 };
 use crate::declare::config::Config;
 use crate::declare::mapping::Rulebook;
@@ -151,6 +152,55 @@ impl Scribe {
         Ok(leaves)
     }
 
+    /// The log's signing key is replaced: signed by the old one through the checkpoint over this entry.
+    ///
+    /// # Errors
+    /// When an entry can't be written.
+    pub fn signing_key_rotated(&self, old: &VerifierKey, new: &VerifierKey, now: Timestamp) -> Leaf {
+        let event = Event::KeyRotated {
+            id: new.id().into(),
+            previous: old.id().into(),
+            purpose: "log-signing".into(),
+            verifier: Some(new.to_string().into()),
+        };
+        let mut entry = Entry::new(now, event);
+        entry.actor = self.person();
+        self.encode(&entry)
+    }
+
+    /// A checkpoint left the machine.
+    ///
+    /// # Errors
+    /// When an entry can't be written.
+    pub fn checkpoint_published(&self, checkpoint: &Checkpoint, to: &str, now: Timestamp) -> Leaf {
+        self.encode(&Entry::new(now, Event::CheckpointPublished { root: checkpoint.root, size: checkpoint.size, to: to.into() }))
+    }
+
+    /// A witness's word on a checkpoint was taken in.
+    ///
+    /// # Errors
+    /// When an entry can't be written.
+    pub fn checkpoint_cosigned(&self, checkpoint: &Checkpoint, witness: &str, now: Timestamp) -> Leaf {
+        self.encode(&Entry::new(now, Event::CheckpointCosigned { size: checkpoint.size, witness: witness.into() }))
+    }
+
+    /// Entries left the log as a file or stream.
+    ///
+    /// # Errors
+    /// When an entry can't be written.
+    pub fn exported(&self, told: &ExportTold, user: Option<&WhoAsks>, now: Timestamp) -> Leaf {
+        let event = Event::ExportMade {
+            count: told.count,
+            file: told.file.as_deref().and_then(Digest::from_hex),
+            format: told.format.as_str().into(),
+            what: told.what.as_str().into(),
+        };
+        let who = user.unwrap_or(&self.who);
+        let mut entry = Entry::new(now, event);
+        entry.actor = Actor::person(who.user.clone(), who.role);
+        self.encode(&entry)
+    }
+
     /// How a source and day stand.
     ///
     /// # Errors
@@ -178,17 +228,17 @@ impl Scribe {
         self.encode(&Entry::new(now, Event::ServiceStopped { reason: reason.into() }))
     }
 
-    /// Another mapping is active, and with it perhaps another model.
+    /// Another mapping is active, and with it perhaps another model. The diff is of what `kith mapping describe` says, whole.
     ///
     /// # Errors
     /// When an entry can't be written.
-    pub fn mapping_changed(&self, before: Option<&str>, now: Timestamp) -> Leaf {
+    pub fn mapping_changed(&self, before: Option<&str>, diff: String, now: Timestamp) -> Leaf {
         let mut entry = Entry::new(
             now,
             Event::MappingChanged {
                 after: self.rulebook.digest,
                 before: before.and_then(Digest::from_hex),
-                diff: None,
+                diff: Some(Part::Here(LongText(diff.into()))),
                 name: self.rulebook.name.clone(),
             },
         );
@@ -212,11 +262,11 @@ impl Scribe {
     ///
     /// # Errors
     /// When an entry can't be written.
-    pub fn config_changed(&self, config: &Config, before: Option<&str>, now: Timestamp) -> Leaf {
+    pub fn config_changed(&self, config: &Config, before: Option<&str>, diff: Option<String>, now: Timestamp) -> Leaf {
         let event = Event::ConfigChanged {
             after: config_digest(config),
             before: before.and_then(Digest::from_hex),
-            diff: None,
+            diff: diff.map(|diff| Part::Here(LongText(diff.into()))),
             name: "kith.toml".into(),
         };
         let mut entry = Entry::new(now, event);

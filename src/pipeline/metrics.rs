@@ -89,6 +89,7 @@ impl Exporter {
                 page.gauge("kith_store_readable", "1 while the store can be counted.").count(&[], 1);
                 stored(&mut page, figures, now);
                 log(&mut page, figures.totals.leaves, self.board.log_entries());
+                checkpoints(&mut page, self.board.checkpoints());
                 closed(&mut page, &targets, &figures.endpoints, now);
             }
             Err(error) => {
@@ -278,6 +279,12 @@ fn stored(page: &mut Exposition, figures: &Figures, now: Timestamp) {
     }
     page.gauge("kith_identities_under_older_mapping", "Identities that were decided under an earlier mapping.")
         .count(&[], totals.decided_under_older_mapping);
+}
+
+fn checkpoints(page: &mut Exposition, (covered, kept): (u64, u64)) {
+    page.gauge("kith_log_published_entries", "Entries that the newest checkpoint covers that left the machine since the service started.")
+        .count(&[], covered);
+    page.counter("kith_log_publish_failures_total", "Checkpoints that did not leave the machine, each try counted.").count(&[], kept);
 }
 
 fn log(page: &mut Exposition, sequenced: u64, integrated: u64) {

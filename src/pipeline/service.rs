@@ -4,16 +4,20 @@ use super::asked::Desk;
 use super::crew::{Crew, CrewEnded, Shared};
 use super::customers::CustomersSide;
 use super::deliver::{Allowance, Bell, Ended, Gate, Order, WorkerReport};
+use super::integrate::LogFiles;
 use super::leaves::{Scribe, WhoAsks, config_digest};
+use super::line_diff::line_diff;
 use super::metrics::{self, Exporter};
 use super::progress::{Progress, Stage};
+use super::publish::Publisher;
 use super::reload::{self, Prepared, Reloading, Teller};
 use super::rights::{Acting, Clocks};
 use super::requests::{Answering, keep_answering};
 use super::supervise::{Board, TRIES_WHEN_DRAINING, Watched, survive};
-use super::{Clock, Fault, Manager, Meter, Parts, RunError, Stopwatch, Summary, ThisRun, Told, Wait, conservation, integrate};
+use super::{Clock, Fault, Manager, Meter, Parts, RunError, Stopwatch, Summary, ThisRun, Told, Wait, conservation, integrate, publish};
+use crate::declare::mapping::describe;
 use crate::model::TargetId;
-use crate::store::log::TileLog;
+use crate::store::log::{Terms, TileLog};
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{EndpointState, Rights, Store};
 use std::sync::atomic::AtomicBool;
@@ -24,6 +28,9 @@ use tokio::task::JoinHandle;
 
 /// Reloads that wait: people ask one at a time.
 const RELOADS_WAITING: usize = 4;
+
+/// The longest time for the last checkpoint to leave.
+const LAST_CHECKPOINT: Duration = Duration::from_secs(20);
 
 /// How to run.
 #[derive(Clone, Debug, Default)]
@@ -84,7 +91,7 @@ impl Service {
         let state = parts.config.service.state.clone();
         let (master, hash) = (parts.keys.master.clone(), parts.keys.hash.clone());
         let store = Arc::new(SqliteStore::create_or_open(&state, master, hash, Options::from_system()?)?);
-        let log = TileLog::open(&state.join("log"), parts.keys.log.clone())?;
+        let log = TileLog::open_after(&state.join("log"), parts.keys.log.clone(), &parts.keys.former)?;
         let scribe = Arc::new(Scribe::new(store.ring().clone(), who, parts.rulebook.clone()));
         let board = Arc::new(Board::new(clock.now()));
         Ok(Self {
@@ -136,7 +143,7 @@ impl Service {
         let wake = Arc::new(Notify::new());
         let follow = integrate::follow(
             self.store.clone(),
-            self.log.clone(),
+            LogFiles { tiles: self.log.clone(), terms: Terms::new(&self.parts.config.service.state) },
             self.gate.clone(),
             log_stops,
             self.progress.clone(),
@@ -150,11 +157,16 @@ impl Service {
             ended
         }));
         let mut beside = self.beside(options, wake, &stop);
+        let mut publishing = (self.scribe.clone(), self.publishing());
         let mut crew = None;
         let mut watched = self.watched("pass", options);
         self.manager.ready();
 
         let reason = loop {
+            if !Arc::ptr_eq(&publishing.0, &self.scribe) {
+                // A reload may name other places.
+                publishing = (self.scribe.clone(), self.publishing());
+            }
             let give_way = beside.give_way.subscribe();
             let pause = match survive(Box::pin(self.turn(options, &give_way, &beside, &mut crew))).await {
                 Ok(()) => {
@@ -206,7 +218,34 @@ impl Service {
         self.keep_rights().await?;
         self.progress.finished(Stage::Deliver);
         *self.did.step_seconds.entry("deliver_after_deciding").or_default() += sending.seconds();
+        drop(publishing);
         self.end(reason, &stop_log, &mut log, &stopwatch).await
+    }
+
+    fn publisher(&self) -> Publisher<SqliteStore> {
+        Publisher::new(&self.parts, self.store.clone(), self.scribe.clone(), self.clock.clone(), self.board.clone())
+    }
+
+    /// Checkpoints leave while the service runs.
+    fn publishing(&self) -> AbortOnDrop {
+        let mut publisher = self.publisher();
+        // A place that is away for long is told as long as it is; the end of a run waits for no other try.
+        let mut watched = Watched::new("publishing checkpoints", None, self.board.clone(), self.meter.clone(), self.clock.clone());
+        spawn(async move {
+            loop {
+                let pause = match survive(Box::pin(publisher.turn(false))).await {
+                    Ok(()) => {
+                        watched.well();
+                        publisher.every()
+                    }
+                    Err(error) => match watched.failed(error) {
+                        Ok(pause) => pause.max(publisher.every()),
+                        Err(_told) => return,
+                    },
+                };
+                tokio::time::sleep(pause).await;
+            }
+        })
     }
 
     fn drain(&self) -> Duration {
@@ -227,6 +266,7 @@ impl Service {
         let (mut settings, changed) = self.changes(&self.scribe, &self.parts).await?;
         settings.push(("clean_stop".into(), "false".into()));
         leaves.extend(changed);
+        self.scribe.keep_parts(&*self.store).await?;
         Ok(self.store.set(settings, leaves).await?)
     }
 
@@ -238,14 +278,22 @@ impl Service {
         let config = config_digest(&parts.config).to_string();
         let (mut settings, mut leaves) = (Vec::new(), Vec::new());
         let before = self.store.setting("mapping").await?;
+        let text = describe(&parts.rulebook);
         if before.as_ref() != Some(&mapping) {
-            leaves.push(scribe.mapping_changed(before.as_deref(), now)?);
+            let text_before = self.store.setting("mapping_text").await?.unwrap_or_default();
+            leaves.push(scribe.mapping_changed(before.as_deref(), line_diff(&text_before, &text, true), now)?);
         }
+        settings.push(("mapping_text".into(), text));
         settings.push(("mapping".into(), mapping));
         let before = self.store.setting("config").await?;
+        // As Rust prints it: where secrets come from, and never one of them.
+        let text = format!("{:#?}", parts.config);
         if before.as_ref() != Some(&config) {
-            leaves.push(scribe.config_changed(&parts.config, before.as_deref(), now)?);
+            let text_before = self.store.setting("config_text").await?;
+            let diff = text_before.map(|text_before| line_diff(&text_before, &text, false));
+            leaves.push(scribe.config_changed(&parts.config, before.as_deref(), diff, now)?);
         }
+        settings.push(("config_text".into(), text));
         settings.push(("config".into(), config));
         if let Some(model) = model {
             let before = self.store.setting("model").await?;
@@ -387,6 +435,7 @@ impl Service {
         let scribe = Arc::new(Scribe::new(self.store.ring().clone(), loaded.who.clone(), parts.rulebook.clone()));
         let told = async {
             let (settings, leaves) = self.changes(&scribe, &parts).await?;
+            scribe.keep_parts(&*self.store).await?;
             Ok::<_, RunError>(self.store.set(settings, leaves).await?)
         };
         if let Err(error) = told.await {
@@ -458,6 +507,13 @@ impl Service {
         stop_log.send_replace(true);
         let log_entries = (&mut log.0).await.map_err(RunError::Task)??;
         self.progress.finished(Stage::Integrate);
+        // Whoever stops a service waits for a place that is away no longer than this: its next start sends the checkpoint.
+        let mut publisher = self.publisher();
+        let left = tokio::time::timeout(LAST_CHECKPOINT, publisher.turn(true)).await;
+        if let Err(error) = left.unwrap_or_else(|_late| Err(publish::late())) {
+            let problem = error.diagnostic();
+            tracing::warn!(code = problem.code.0, place = %problem.place, "{}; {}", problem.message, problem.remedy);
+        }
         let totals = self.store.totals().await?;
         *self.did.step_seconds.entry("end").or_default() += ending.seconds();
         Ok(Summary::new(totals, self.did, self.told, log_entries, stopwatch.seconds()))

@@ -55,6 +55,15 @@ pub struct Reloaded {
     pub notes: Vec<String>,
 }
 
+/// The newest checkpoint that left the machine.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Published {
+    /// How many entries it covers.
+    pub size: u64,
+    /// When it left.
+    pub at: String,
+}
+
 /// How the running service stands: what only the process knows. Nothing personal.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Standing {
@@ -74,6 +83,12 @@ pub struct Standing {
     pub restarts: BTreeMap<String, u64>,
     /// Where metrics are served.
     pub metrics: Option<String>,
+    /// The newest checkpoint that left the machine since the service started.
+    #[serde(default)]
+    pub checkpoint: Option<Published>,
+    /// Why the last one did not leave.
+    #[serde(default)]
+    pub checkpoint_kept: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -82,6 +97,9 @@ struct Inner {
     last_pass: Option<(Timestamp, f64)>,
     reload: Option<(Timestamp, Reloaded)>,
     metrics: Option<SocketAddr>,
+    published: Option<Published>,
+    kept: Option<String>,
+    kept_times: u64,
 }
 
 /// Where the parts of a service write how they stand.
@@ -150,6 +168,20 @@ impl Board {
         self.inner().metrics = at;
     }
 
+    /// A checkpoint left the machine, or did not, and why.
+    pub(super) fn published(&self, left: Option<Published>, kept: Option<String>) {
+        let mut inner = self.inner();
+        inner.kept_times = inner.kept_times.saturating_add(u64::from(kept.is_some()));
+        inner.kept = kept;
+        inner.published = left.or_else(|| inner.published.take());
+    }
+
+    /// How many entries the newest checkpoint covers that left, and how often one did not since the service started.
+    pub fn checkpoints(&self) -> (u64, u64) {
+        let inner = self.inner();
+        (inner.published.as_ref().map_or(0, |published| published.size), inner.kept_times)
+    }
+
     /// What does not run.
     pub fn down(&self) -> Vec<Down> {
         self.inner().down.values().map(|(_, down)| down.clone()).collect()
@@ -167,6 +199,8 @@ impl Board {
             down: inner.down.values().map(|(_, down)| down.clone()).collect(),
             restarts: meter.read().restarts,
             metrics: inner.metrics.map(|at| format!("http://{at}/metrics")),
+            checkpoint: inner.published.clone(),
+            checkpoint_kept: inner.kept.clone(),
         }
     }
 }

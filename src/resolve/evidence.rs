@@ -123,12 +123,23 @@ fn by_model(evidence: &Evidence, matching: &Matching) -> Verdict {
 /// Takes the decision again from its evidence alone: levels from the values, bits from the model, posteriors and outcome. The numbers are
 /// bit-identical to those of [`decide`](super::decide()); the basis is not part of the evidence and stays `None`.
 pub fn recompute(evidence: &Evidence, matching: &Matching) -> Decision {
+    recompute_known(evidence, matching, |_| true)
+}
+
+/// As [`recompute`], where values are gone: a candidate that is not `known` (by its position) is weighed from the levels and bits that stay,
+/// summed in the same order. Where the identity's values are gone, no candidate is known.
+pub fn recompute_known(evidence: &Evidence, matching: &Matching, known: impl Fn(usize) -> bool) -> Decision {
     let mut again = evidence.clone();
     if let Some(model) = matching.model.as_deref() {
         let identity_names: Vec<Arc<str>> = evidence.identity.reveal().iter().map(|(name, _)| name.clone()).collect();
         let cells: Vec<Option<String>> = evidence.identity.reveal().iter().map(|(_, value)| cell(value)).collect();
         let mut scratch: Vec<Part> = Vec::new();
-        for candidate in &mut again.candidates {
+        for (position, candidate) in again.candidates.iter_mut().enumerate() {
+            if !known(position) {
+                candidate.match_weight =
+                    candidate.comparisons.iter().fold(evidence.prior_bits, |sum, c| sum + c.bits + c.term_frequency_bits);
+                continue;
+            }
             let names: Vec<Arc<str>> = candidate.values.reveal().iter().map(|(name, _)| name.clone()).collect();
             let values: Vec<Option<String>> = candidate.values.reveal().iter().map(|(_, value)| cell(value)).collect();
             let values: Vec<Option<&str>> = values.iter().map(Option::as_deref).collect();

@@ -25,7 +25,7 @@ pub use blocks::{Blocks, blocks};
 pub use decide::{BasisOf, CustomerView, Digests, Permit, decide};
 pub use distance::{jaro_winkler, levenshtein_at_most};
 pub use evaluate::{Bin, Evaluation, Judged, Links, Suggestion, Threshold, evaluate};
-pub use evidence::recompute;
+pub use evidence::{recompute, recompute_known};
 pub use index::{Filling, Index, PreparedCustomer, Preparer, Upsert};
 pub use model::{
     BlockingRule, Compared, Comparison, CountedPart, HandleAgreement, KeyForm, KeyPart, Level, LevelTest, Model, NameAgreement, Prior,

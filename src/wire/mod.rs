@@ -8,6 +8,7 @@ pub mod pace;
 pub mod scrape;
 pub mod session;
 pub mod soap;
+pub mod syslog;
 pub mod table;
 pub mod tds;
 pub mod vendored;

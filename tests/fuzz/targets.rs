@@ -1,7 +1,7 @@
 //! Fuzz targets: plain functions over bytes, one for each reader of outside bytes. None may panic, hang or take memory beyond its limits,
 //! whatever comes. `tests/it/fuzz.rs` runs them for seconds on the stable toolchain; a coverage-guided fuzzer may call the same functions.
 
-use kith::audit::{Entry, Note, Sealed, SealedEvidence, VerifierKey, canonical};
+use kith::audit::{Bundle, CosignerKey, Entry, Note, Sealed, SealedEvidence, VerifierKey, canonical};
 use kith::declare::{config, connector, mapping, yaml};
 use kith::model::Digest;
 use kith::normalize::activity_streams::Reader;
@@ -24,6 +24,7 @@ pub const TARGETS: &[Target] = &[
     ("cleaners", cleaners),
     ("entry", entry),
     ("checkpoint", checkpoint),
+    ("proof", proof),
     ("stored_bytes", stored_bytes),
     ("server_limits", server_limits),
     ("wsdl", wsdl),
@@ -178,6 +179,17 @@ fn checkpoint(bytes: &[u8]) {
     if let Ok(key) = VerifierKey::parse(&String::from_utf8_lossy(bytes)) {
         assert_eq!(VerifierKey::parse(&key.to_string()).as_ref(), Ok(&key));
     }
+}
+
+fn proof(bytes: &[u8]) {
+    let key = VerifierKey::parse("PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW").unwrap();
+    if let Ok(bundle) = Bundle::parse(bytes) {
+        assert!(bundle.verify(&key, &[]).is_err(), "nobody has that key");
+    }
+    for note in Note::split(bytes) {
+        drop(Note::parse(note).map(|note| note.render()));
+    }
+    drop(CosignerKey::parse(&String::from_utf8_lossy(bytes)));
 }
 
 fn stored_bytes(bytes: &[u8]) {

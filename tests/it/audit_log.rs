@@ -14,16 +14,16 @@ use tempfile::TempDir;
 
 const ORIGIN: &str = "kith.example/retail";
 
-fn key() -> LogKey {
+pub fn key() -> LogKey {
     LogKey::new(ORIGIN, &[7; 32]).unwrap()
 }
 
 /// Entries as a run makes them, each another.
-fn entries(from: u64, to: u64) -> Vec<Vec<u8>> {
+pub fn entries(from: u64, to: u64) -> Vec<Vec<u8>> {
     entries_of(from, to, "inbox\t")
 }
 
-fn entries_of(from: u64, to: u64, source: &str) -> Vec<Vec<u8>> {
+pub fn entries_of(from: u64, to: u64, source: &str) -> Vec<Vec<u8>> {
     let mut random = Unpredictable::new([3; 32]);
     (from..to)
         .map(|n| {
@@ -50,7 +50,7 @@ fn entries_of(from: u64, to: u64, source: &str) -> Vec<Vec<u8>> {
 }
 
 /// A log of these sizes, one checkpoint after the other.
-fn log_of(sizes: &[u64]) -> TempDir {
+pub fn log_of(sizes: &[u64]) -> TempDir {
     let home = tempfile::tempdir().unwrap();
     let mut log = TileLog::open(home.path(), key()).unwrap();
     let all = entries(0, *sizes.last().unwrap());
@@ -63,11 +63,11 @@ fn log_of(sizes: &[u64]) -> TempDir {
     home
 }
 
-fn check(root: &Path) -> Result<Verified, VerifyError> {
-    verify(root, &key().verifier(), None, None)
+pub fn check(root: &Path) -> Result<Verified, VerifyError> {
+    verify(root, &key().verifier(), &[], None)
 }
 
-fn bad_place(root: &Path) -> (String, Option<u64>) {
+pub fn bad_place(root: &Path) -> (String, Option<u64>) {
     match check(root) {
         Err(VerifyError::Bad(bad)) => (bad.file, bad.index),
         other => panic!("{other:?}"),
@@ -75,7 +75,7 @@ fn bad_place(root: &Path) -> (String, Option<u64>) {
 }
 
 /// Every file of the log by its path, temporary ones left out.
-fn contents(root: &Path) -> BTreeMap<String, Vec<u8>> {
+pub fn contents(root: &Path) -> BTreeMap<String, Vec<u8>> {
     fn walk(root: &Path, folder: &Path, into: &mut BTreeMap<String, Vec<u8>>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -92,7 +92,7 @@ fn contents(root: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-fn lay(files: &BTreeMap<String, Vec<u8>>) -> TempDir {
+pub fn lay(files: &BTreeMap<String, Vec<u8>>) -> TempDir {
     let home = tempfile::tempdir().unwrap();
     for (name, bytes) in files {
         let path = home.path().join(name);
@@ -103,7 +103,7 @@ fn lay(files: &BTreeMap<String, Vec<u8>>) -> TempDir {
 }
 
 #[expect(clippy::print_stderr, reason = "a skipped check must be seen")]
-fn python() -> Option<PathBuf> {
+pub fn python() -> Option<PathBuf> {
     let found = Command::new("python3").arg("--version").output().ok().filter(|out| out.status.success());
     if found.is_none() {
         eprintln!("SKIPPED: python3 is missing, so ops/audit/verify.py was not run");
@@ -112,9 +112,13 @@ fn python() -> Option<PathBuf> {
 }
 
 /// What the verifier in Python says: exit code and output.
-fn by_python(python: &Path, root: &Path, more: &[&str]) -> (i32, String) {
+pub fn by_python(python: &Path, root: &Path, more: &[&str]) -> (i32, String) {
+    by_python_with(python, root, &key().verifier().to_string(), more)
+}
+
+pub fn by_python_with(python: &Path, root: &Path, key: &str, more: &[&str]) -> (i32, String) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("ops/audit/verify.py");
-    let out = Command::new(python).arg(script).arg(root).arg(key().verifier().to_string()).args(more).output().unwrap();
+    let out = Command::new(python).arg(script).arg(root).arg(key).args(more).output().unwrap();
     (out.status.code().unwrap(), format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr)))
 }
 
@@ -122,7 +126,7 @@ fn by_python(python: &Path, root: &Path, more: &[&str]) -> (i32, String) {
 fn a_log_verifies_and_says_what_waits_in_the_store() {
     let home = log_of(&[1, 255, 256, 700]);
     let mut rows = entries(0, 703).into_iter().map(Ok);
-    let verified = verify(home.path(), &key().verifier(), None, Some(&mut rows)).unwrap();
+    let verified = verify(home.path(), &key().verifier(), &[], Some(&mut rows)).unwrap();
     assert_eq!((verified.checkpoint.size, verified.waiting), (700, Some(3)));
     assert_eq!(check(home.path()).unwrap().waiting, None);
     let empty = tempfile::tempdir().unwrap();
@@ -135,7 +139,7 @@ fn the_stores_rows_must_be_the_same_bytes() {
     let home = log_of(&[300]);
     let of = |rows: Vec<Vec<u8>>| {
         let mut rows = rows.into_iter().map(Ok);
-        match verify(home.path(), &key().verifier(), None, Some(&mut rows)) {
+        match verify(home.path(), &key().verifier(), &[], Some(&mut rows)) {
             Err(VerifyError::Bad(bad)) => (bad.file, bad.index),
             other => panic!("{other:?}"),
         }
@@ -145,18 +149,18 @@ fn the_stores_rows_must_be_the_same_bytes() {
     assert_eq!(of(changed), ("tile/entries/001.p/44".to_owned(), Some(270)));
     assert_eq!(of(entries(0, 299)), ("tile/entries/001.p/44".to_owned(), Some(299)));
     let mut broken = std::iter::once(Err(std::io::Error::other("disk")));
-    assert!(matches!(verify(home.path(), &key().verifier(), None, Some(&mut broken)), Err(VerifyError::Rows(_))));
+    assert!(matches!(verify(home.path(), &key().verifier(), &[], Some(&mut broken)), Err(VerifyError::Rows(_))));
 }
 
 #[test]
 fn a_trusted_checkpoint_is_held_against_the_log() {
     let old = check(log_of(&[300]).path()).unwrap().checkpoint;
     let grown = log_of(&[300, 700]);
-    assert!(verify(grown.path(), &key().verifier(), Some(&old), None).is_ok());
+    assert!(verify(grown.path(), &key().verifier(), std::slice::from_ref(&old), None).is_ok());
     let forked = Checkpoint { root: kith::audit::merkle::empty_root(), ..old.clone() };
-    assert!(verify(grown.path(), &key().verifier(), Some(&forked), None).is_err());
+    assert!(verify(grown.path(), &key().verifier(), &[forked], None).is_err());
     let shorter = log_of(&[299]);
-    assert!(verify(shorter.path(), &key().verifier(), Some(&old), None).is_err());
+    assert!(verify(shorter.path(), &key().verifier(), std::slice::from_ref(&old), None).is_err());
 }
 
 /// The log before, every state that a crash can leave on the way, and the log after: opened again and given the same leaves, each comes to
@@ -339,7 +343,7 @@ fn speed() {
     time("encode", &mut || assert_eq!(entries_of(0, 80_000, &filled).len(), all.len()));
     time("integrate at once", &mut || assert_eq!(log.integrate(0, &all).unwrap().size, 80_000));
     let mut rows = all.iter().cloned().map(Ok);
-    time("verify with rows", &mut || assert_eq!(verify(home.path(), &key().verifier(), None, Some(&mut rows)).unwrap().waiting, Some(0)));
+    time("verify with rows", &mut || assert_eq!(verify(home.path(), &key().verifier(), &[], Some(&mut rows)).unwrap().waiting, Some(0)));
     let small = tempfile::tempdir().unwrap();
     let mut log = TileLog::open(small.path(), key()).unwrap();
     time("integrate 80 batches of 100", &mut || {

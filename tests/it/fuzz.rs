@@ -87,6 +87,11 @@ fn no_reader_panics_on_real_files_bent_at_random() {
                 .to_vec(),
             "soap_answer" => answers.clone(),
             "checkpoint" => vec![checkpoint.clone()],
+            "proof" => {
+                let head = b"c2sp.org/tlog-proof@v1\nextra e30=\nindex 1\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n";
+                let proof = [head.as_slice(), &checkpoint].concat();
+                vec![proof.clone(), proof.repeat(2)]
+            }
             _ => vec![entry.clone(), checkpoint.clone()],
         };
         let mut bend = Bend(seed);

@@ -15,7 +15,11 @@
     reason = "a test that can't go on panics and reads clocks and variables; clippy knows tests only by their attribute, not the functions that they share"
 )]
 
+mod audit_attacks;
+mod audit_export;
 mod audit_log;
+mod audit_proofs;
+mod audit_story;
 mod bad_input;
 mod cli;
 mod connector;

@@ -35,6 +35,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("annotate_snippets", &["src/diagnose/render"]),
     ("reqwest", &["src/wire/http"]),
     ("quick_xml", &["src/wire/xml"]),
+    ("tokio_rustls", &["src/wire/syslog"]),
     ("encoding_rs", &["src/wire/xml", "src/wire/tds"]),
     ("rusqlite", &["src/store", "src/customers", "src/deliver/sqlite"]),
     ("clap", &["src/cli", "src/main.rs"]),

@@ -1,12 +1,13 @@
 //! From layers to the checked configuration: every complaint, each with its place.
 
+use super::audit::AUDIT;
 use super::codes::{BAD_HOURS, BAD_NAME, EXCLUDE_EACH_OTHER, MISSING, ONE_PLACE, OUTSIDE_LIMITS, SETS_NOTHING, UNKNOWN_KEY, WRONG_FORM};
 use super::hours::{HoursError, ServiceHours};
 use super::keys::{self, Form, Key, Need, SECTIONS, Section, Tables};
 use super::layers::{self, Data, Layered, Node};
 use super::{
-    Audit, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Metrics, Role, RoleGrant, Service, SourceKind, SourceSpec, SqliteRows,
-    TableKind, TableSpec, TargetSpec,
+    Config, Evaluate, Keys, Log, LogFormat, LogLevel, Metrics, Role, RoleGrant, Service, SourceKind, SourceSpec, SqliteRows, TableKind,
+    TableSpec, TargetSpec,
 };
 use crate::declare::connector::Quotas;
 use crate::diagnose::{Checked, Code, Diagnostic, Place, Problems, nearest};
@@ -75,8 +76,8 @@ impl<'a> Checker<'a> {
         let related = self.each(layered, &keys::RELATED, Self::table_spec);
         let targets = self.each(layered, &keys::TARGETS, Self::target);
         let (customers, related) = (self.rows_of_targets(customers, &targets), self.rows_of_targets(related, &targets));
-        let audit = self.one(layered, &keys::AUDIT);
-        let origin = audit.as_ref().and_then(|t| self.origin(t));
+        let audit = self.one(layered, &AUDIT);
+        let audit = audit.as_ref().and_then(|t| self.audit(t));
         let secrets = self.one(layered, &keys::KEYS);
         let keys = secrets.map_or_else(Keys::default, |t| Keys {
             master: self.secret(&t, &keys::MASTER),
@@ -98,7 +99,7 @@ impl<'a> Checker<'a> {
             customers: pick(customers),
             related: pick(related),
             targets: targets.into_iter().map(|(spec, _)| spec).collect(),
-            audit: Audit { origin: origin? },
+            audit: audit?,
             keys,
             roles,
             log,

@@ -1,5 +1,6 @@
 //! Every key of `kith.toml`: the one table that the checker reads and the reference is written from.
 
+use super::audit::AUDIT;
 use super::settings::{LogLevel, Role};
 
 /// What a value looks like.
@@ -81,7 +82,7 @@ const LONGEST_QUERY: usize = 20_000;
 /// File names and SQL identifiers are below 255 characters nearly everywhere.
 const LONGEST_WORD: usize = 255;
 
-const fn key(name: &'static str, form: Form, need: Need, doc: &'static str, example: &'static str) -> Key {
+pub(super) const fn key(name: &'static str, form: Form, need: Need, doc: &'static str, example: &'static str) -> Key {
     Key { name, form, need, only: None, doc, example }
 }
 
@@ -486,13 +487,6 @@ pub(super) const CONNECT_SECONDS: Key = key(
     "With `url` or `server`: the longest time to connect and log in, at most `timeout_seconds`. Beyond, nothing was sent.",
     "5",
 );
-pub(super) const ORIGIN: Key = key(
-    "origin",
-    Form::Origin,
-    Need::Required,
-    "The log's name in every checkpoint, for good: a host name of yours and a path, without a scheme. Two logs never share one.",
-    "\"kith.example.com/retail\"",
-);
 pub(super) const MASTER: Key = key(
     "master",
     Form::Secret,
@@ -667,7 +661,6 @@ pub(super) const TARGETS: Section = Section {
         APPLICATION,
     ],
 };
-pub(super) const AUDIT: Section = Section { name: "audit", tables: Tables::One, required: true, doc: "The audit log.", keys: &[ORIGIN] };
 pub(super) const KEYS: Section = Section {
     name: "keys",
     tables: Tables::One,

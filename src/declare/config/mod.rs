@@ -1,5 +1,6 @@
 //! `kith.toml`: read with places, layered under the environment, checked whole; nothing is opened.
 
+mod audit;
 mod check;
 mod codes;
 mod hours;
@@ -26,6 +27,6 @@ pub use server::{Encryption, ServerAddress, ServerAt, ServerLogin, ServerSpec};
 pub use service::GivenSecret;
 pub use settings::{
     Audit, Auth, Changes, ClientCertificate, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Login, Metrics, ProxySpec, Role, RoleGrant,
-    ServerRows, Service, ServiceSpec, SoapRows, SourceKind, SourceSpec, SqliteRows, TableKind, TableSpec, TargetPlace, TargetSpec,
-    TokenTime,
+    ServerRows, Service, ServiceSpec, SoapRows, SourceKind, SourceSpec, SqliteRows, SyslogSpec, TableKind, TableSpec, TargetPlace,
+    TargetSpec, TokenTime,
 };

@@ -377,6 +377,23 @@ pub enum Login {
 pub struct Audit {
     /// The log's origin: the first line of every checkpoint and the name of its key. No blanks, no `+`.
     pub origin: String,
+    /// A folder that gets every published checkpoint.
+    pub checkpoints_to: Option<PathBuf>,
+    /// A syslog server that does.
+    pub syslog: Option<SyslogSpec>,
+    /// A folder where witnesses put cosigned checkpoints.
+    pub witnesses: Option<PathBuf>,
+    /// How often the newest checkpoint leaves.
+    pub every: Duration,
+}
+
+/// A syslog server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SyslogSpec {
+    /// `tcp://HOST:PORT` or `tls://HOST:PORT`.
+    pub address: String,
+    /// PEM certificates that are trusted; there with `tls://`.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// `[keys]`: where they come from; `None`: generated once into `keys/` of the state folder.

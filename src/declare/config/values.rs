@@ -1,9 +1,10 @@
 //! Values by the form that their key wants: each complaint with its place.
 
 use super::SecretSource;
+use super::audit::ORIGIN;
 use super::check::{Checker, Table, shown};
 use super::codes::{BAD_NAME, BAD_PATH, EXCLUDE_EACH_OTHER, MISSING, NOT_LOOPBACK, OUTSIDE_LIMITS, PLAIN_SECRET, UNKNOWN_WORD, WRONG_FORM};
-use super::keys::{self, Form, Key, Need, SECRET_KEYS};
+use super::keys::{Form, Key, Need, SECRET_KEYS};
 use super::layers::{Data, Node};
 use crate::diagnose::{Place, nearest};
 use crate::model::Network;
@@ -172,7 +173,7 @@ impl<'a> Checker<'a> {
     }
 
     pub(super) fn origin(&mut self, table: &Table<'a>) -> Option<String> {
-        let (text, place) = self.text(table, &keys::ORIGIN)?;
+        let (text, place) = self.text(table, &ORIGIN)?;
         let right = !text.is_empty()
             && text.len() <= LONGEST_ORIGIN
             && !text.contains("://")
@@ -181,7 +182,7 @@ impl<'a> Checker<'a> {
             let message = format!("`{}` can't name a log", shown(text));
             let remedy = format!(
                 "write a host name of yours and a path without scheme, blanks and `+`, at most {LONGEST_ORIGIN} bytes: `origin = {}`",
-                keys::ORIGIN.example
+                ORIGIN.example
             );
             self.error(BAD_NAME, &place, message, remedy);
             return None;

@@ -223,7 +223,7 @@ impl Scribe {
     ///
     /// # Errors
     /// When an entry can't be written.
-    pub fn exported(
+    pub fn subject_exported(
         &self,
         whom: SubjectOf,
         (count, file, format): (u64, Option<Digest>, &str),

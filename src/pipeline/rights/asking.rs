@@ -269,11 +269,11 @@ impl Desk {
                 }
                 Ok(Answer::Swept { left })
             }
-            Request::RecordExport { subject, count, file, format, .. } => {
+            Request::RecordSubjectExport { subject, count, file, format, .. } => {
                 let whom = subject.subject().map(|subject| self.scribe.subject(&subject));
                 let whom = whom.ok_or_else(|| RunError::Refused { code: "KITH-R010".into(), reason: "an unknown network".into() })?;
                 let digest = file.as_deref().and_then(Digest::from_hex);
-                let leaf = self.scribe.exported(whom, (*count, digest, format), asker.as_ref(), self.clock.now())?;
+                let leaf = self.scribe.subject_exported(whom, (*count, digest, format), asker.as_ref(), self.clock.now())?;
                 crate::store::Store::append(&*self.store, vec![leaf]).await?;
                 Ok(Answer::Done)
             }
@@ -286,6 +286,7 @@ impl Desk {
             | Request::Pass
             | Request::Standing
             | Request::Reload
+            | Request::RecordExport { .. }
             | Request::RecordRead { .. }
             | Request::RecordCall { .. }
             | Request::ReplayLetters { .. }
@@ -387,7 +388,7 @@ pub async fn export_told(
     subject: &SubjectId,
     (count, file, format): (u64, Option<Digest>, &str),
 ) -> Result<(), RunError> {
-    let request = Request::RecordExport {
+    let request = Request::RecordSubjectExport {
         subject: subject.into(),
         count,
         file: file.map(|digest| digest.to_string()),

@@ -5,6 +5,7 @@ use crate::audit::tile::{Content, MAX_BUNDLE_BYTES, TILE_WIDTH, Tile};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Where files are written before they are renamed; inside the log's folder, so that renaming stays on one file system.
@@ -62,6 +63,25 @@ pub(super) fn replace(root: &Path, name: &str, bytes: &[u8]) -> Result<(), LogEr
     write_new(&temporary, bytes)?.sync_all().map_err(write_error(&temporary))?;
     fs::rename(&temporary, &path).map_err(write_error(&path))?;
     sync_folder(root)
+}
+
+/// A folder that only its owner looks into.
+pub(super) fn own_folder(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Replaces a file of any folder, durably: a new file beside it, then its name.
+pub(super) fn replace_in(folder: &Path, name: &str, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let beside = folder.join(format!(".{name}.new"));
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, folder.join(name))?;
+    File::open(folder)?.sync_all()
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> Result<File, LogError> {

@@ -1,6 +1,6 @@
 //! The installation's keys: made once, kept in `state/keys/` (files of mode 0600), or given as secrets.
 
-use crate::audit::{HashKey, KeyId, LogKey, MasterKey, NoteError};
+use crate::audit::{HashKey, KeyId, LogKey, MasterKey, NoteError, VerifierKey};
 use crate::diagnose::{Code, Diagnostic, Place};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -38,6 +38,61 @@ pub struct InstallationKeys {
     pub hash: HashKey,
     /// Signs checkpoints.
     pub log: LogKey,
+    /// Keys that signed before, as far as their public halves are kept: `log-<id>.pub`.
+    pub former: Vec<VerifierKey>,
+}
+
+/// A change of the signing key that was begun: the new key lies beside the old one.
+#[derive(Debug)]
+pub struct SigningChange {
+    folder: PathBuf,
+    key: LogKey,
+}
+
+/// The new signing key until it is in force.
+const NEXT_LOG_KEY_FILE: &str = "log.key.next";
+
+/// Former keys that are looked for: as many as rotations.
+const MAX_FORMER: usize = 4_096;
+
+impl SigningChange {
+    /// Makes a new key, durably, beside the one in force. One that was begun before and never came into force is forgotten.
+    ///
+    /// # Errors
+    /// [`KeysError`].
+    pub fn prepare(folder: &Path, origin: &str) -> Result<Self, KeysError> {
+        let key = LogKey::new(origin, &*random_key()?).map_err(|error| note_error("the log's origin", error))?;
+        super::files::replace_in(folder, NEXT_LOG_KEY_FILE, format!("{}\n", key.reveal().as_str()).as_bytes(), 0o600)
+            .map_err(io_error(folder))?;
+        Ok(Self { folder: folder.to_owned(), key })
+    }
+
+    /// The new key.
+    pub const fn key(&self) -> &LogKey {
+        &self.key
+    }
+
+    fn public(&self, name: &str, key: &VerifierKey) -> Result<(), KeysError> {
+        super::files::replace_in(&self.folder, name, format!("{key}\n").as_bytes(), 0o644).map_err(io_error(&self.folder))
+    }
+
+    /// Puts it in force: the old public key is kept, the new key takes the old one's place. Its entry must be under a checkpoint.
+    ///
+    /// # Errors
+    /// [`KeysError`].
+    pub fn commit(&self, old: &VerifierKey) -> Result<(), KeysError> {
+        self.public(&format!("log-{}.pub", old.id()), old)?;
+        fs::rename(self.folder.join(NEXT_LOG_KEY_FILE), self.folder.join(LOG_KEY_FILE)).map_err(io_error(&self.folder))?;
+        sync(&self.folder)
+    }
+
+    /// Shows the new public key, once it signed. Until then the old one still leads to whatever signs.
+    ///
+    /// # Errors
+    /// [`KeysError`].
+    pub fn show(&self) -> Result<(), KeysError> {
+        self.public(VERIFIER_FILE, &self.key.verifier())
+    }
 }
 
 /// Why the keys can't be had.
@@ -209,7 +264,7 @@ impl InstallationKeys {
             (&place(HASH_KEY_FILE), &read(HASH_KEY_FILE)?),
             (&place(LOG_KEY_FILE), &read(LOG_KEY_FILE)?),
         )?;
-        keys.of_origin(origin)
+        Self { former: former_keys(folder), ..keys }.of_origin(origin)
     }
 
     /// Keys given as secrets: each is the whole line of its file.
@@ -230,6 +285,7 @@ impl InstallationKeys {
             master: MasterKey::new(parse_key(master, MASTER_PREFIX)?),
             hash: HashKey::new(parse_key(hash, HASH_PREFIX)?),
             log: LogKey::parse(log.1.trim_end_matches('\n')).map_err(|error| note_error(log.0, error))?,
+            former: Vec::new(),
         })
     }
 
@@ -246,6 +302,7 @@ impl InstallationKeys {
             master: MasterKey::new(*master),
             hash: HashKey::new(*hash),
             log: LogKey::new(origin, &seed).map_err(|error| note_error("the log's origin", error))?,
+            former: Vec::new(),
         })
     }
 
@@ -337,6 +394,14 @@ fn read_master(path: &Path) -> Result<MasterKey, KeysError> {
     Ok(MasterKey::new(parse_key((&path.display().to_string(), &read_key_file(path)?), MASTER_PREFIX)?))
 }
 
+/// Public keys of before: `log-<id>.pub`. A file that holds none is of no use and does no harm.
+fn former_keys(folder: &Path) -> Vec<VerifierKey> {
+    let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|name| name.file_name());
+    let of_log = names.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with("log-"));
+    let read = |name: String| VerifierKey::parse(fs::read_to_string(folder.join(name)).ok()?.trim_end()).ok();
+    of_log.take(MAX_FORMER).filter_map(read).collect()
+}
+
 fn note_error(place: &str, error: NoteError) -> KeysError {
     let what = match error {
         NoteError::Key(what) => what,
@@ -347,7 +412,7 @@ fn note_error(place: &str, error: NoteError) -> KeysError {
     KeysError::Form { place: place.to_owned(), what }
 }
 
-fn random_key() -> Result<Zeroizing<[u8; 32]>, KeysError> {
+pub(super) fn random_key() -> Result<Zeroizing<[u8; 32]>, KeysError> {
     let mut bytes = Zeroizing::new([0; 32]);
     getrandom::fill(bytes.as_mut_slice()).map_err(|error| KeysError::Io {
         path: PathBuf::from("the system's random source"),
@@ -363,7 +428,7 @@ fn parse_key((place, line): (&str, &str), prefix: &'static str) -> Result<[u8; 3
     bytes.as_slice().try_into().map_err(|_length| wrong("it has not 32 bytes"))
 }
 
-fn read_key_file(path: &Path) -> Result<Zeroizing<String>, KeysError> {
+pub(super) fn read_key_file(path: &Path) -> Result<Zeroizing<String>, KeysError> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(KeysError::Missing { path: path.to_owned() }),

@@ -7,11 +7,23 @@
 mod error;
 mod files;
 mod keys;
+mod nodes;
+mod prove;
+mod rotation;
+mod terms;
 mod verify;
+mod witness;
 
 pub use error::LogError;
-pub use keys::{HASH_KEY_FILE, InstallationKeys, KeysError, LOG_KEY_FILE, MASTER_KEY_FILE, NEXT_MASTER_FILE, NextMaster, VERIFIER_FILE};
+pub use keys::{
+    HASH_KEY_FILE, InstallationKeys, KeysError, LOG_KEY_FILE, MASTER_KEY_FILE, NEXT_MASTER_FILE, NextMaster, SigningChange, VERIFIER_FILE,
+};
+pub use nodes::TileNodes;
+pub use prove::{COSIGNED, COSIGNED_ENDING, ProveError, Prover, cosigned_notes};
+pub use rotation::{Followed, entry, follow, newest_checkpoint, open_by_any};
+pub use terms::{SEGMENT, Term, Terms};
 pub use verify::{BadPlace, Rows, Verified, VerifyError, verify};
+pub use witness::{WITNESS_KEY_FILE, WITNESS_PUBLIC_FILE, Witness, WitnessError, Witnessed};
 
 use crate::audit::tile::{self, Content, TILE_WIDTH, Tile};
 use crate::audit::{Checkpoint, LogKey, MAX_ENTRY_BYTES, MAX_NOTE_BYTES, VerifierKey, merkle};
@@ -45,8 +57,23 @@ impl TileLog {
     /// # Errors
     /// [`LogError`]: the folder can't be read or written; its checkpoint is not signed by this key or does not fit its tiles.
     pub fn open(root: &Path, key: LogKey) -> Result<Self, LogError> {
+        Self::open_after(root, key, &[])
+    }
+
+    /// As [`TileLog::open`], where these keys signed before: a change of the key that a crash cut short is brought to its end.
+    ///
+    /// # Errors
+    /// As [`TileLog::open`].
+    pub fn open_after(root: &Path, key: LogKey, former: &[VerifierKey]) -> Result<Self, LogError> {
         files::prepare(root)?;
         let mut log = Self { root: root.to_owned(), key, edge: None };
+        if let Some(note) = files::read(&root.join(CHECKPOINT_FILE), MAX_NOTE_BYTES)?
+            && Checkpoint::open(&note, &log.key.verifier()) == Err(crate::audit::NoteError::Unsigned)
+            && let Some(before) = former.iter().find(|key| Checkpoint::open(&note, key).is_ok())
+        {
+            log.edge = Some(read_edge(root, before)?);
+            log.adopt(log.key.clone())?;
+        }
         if files::read(&root.join(CHECKPOINT_FILE), MAX_NOTE_BYTES)?.is_none() {
             if root.join("tile").exists() {
                 return Err(LogError::Contradiction {
@@ -104,6 +131,46 @@ impl TileLog {
         Ok(checkpoint)
     }
 
+    /// The newest signed checkpoint, as it stands on disk.
+    ///
+    /// # Errors
+    /// [`LogError`] where it can't be read.
+    pub fn note(&self) -> Result<String, LogError> {
+        let path = self.root.join(CHECKPOINT_FILE);
+        let note = files::read(&path, MAX_NOTE_BYTES)?.unwrap_or_default();
+        String::from_utf8(note).map_err(|_not_utf8| LogError::Contradiction { path, what: "it is not UTF-8".to_owned() })
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Another key signs from now on. The last checkpoint by the old one, which covers the entry that names the new one as its last, is
+    /// kept beside: `rotations/<entry>`. Doing it again after a crash is right.
+    ///
+    /// # Errors
+    /// [`LogError`]: the last entry does not name this key, or a file can't be written.
+    pub fn adopt(&mut self, new: LogKey) -> Result<Checkpoint, LogError> {
+        let edge = self.load()?.clone();
+        let path = self.root.join(CHECKPOINT_FILE);
+        let wrong = |what: &str| LogError::Contradiction { path: path.clone(), what: what.to_owned() };
+        let last = edge.size.checked_sub(1).ok_or_else(|| wrong("an empty log names no key"))?;
+        let named = crate::audit::Entry::decode(&rotation::entry(&self.root, edge.size, last)?)
+            .ok()
+            .and_then(|entry| crate::audit::next_key(&entry, self.key.origin()));
+        if named != Some(new.verifier()) {
+            return Err(wrong("the log's last entry does not name the key that is to sign"));
+        }
+        let note = files::read(&path, MAX_NOTE_BYTES)?.ok_or_else(|| wrong("the checkpoint is gone"))?;
+        let folder = self.root.join(rotation::ROTATIONS);
+        let failed = |source| LogError::Write { path: folder.clone(), source };
+        std::fs::create_dir_all(&folder).map_err(failed)?;
+        files::replace_in(&folder, &last.to_string(), &note, 0o644).map_err(failed)?;
+        self.key = new;
+        self.write_checkpoint(&edge)
+    }
+
     fn checkpoint_of(&self, edge: &Edge) -> Result<Checkpoint, LogError> {
         let tree = tile::tree_of_edge(edge.size, &edge.levels).ok_or_else(|| LogError::Contradiction {
             path: self.root.clone(),
@@ -124,17 +191,17 @@ impl TileLog {
     fn load(&mut self) -> Result<&mut Edge, LogError> {
         let edge = match self.edge.take() {
             Some(edge) => edge,
-            None => read_edge(&self.root, &self.key)?,
+            None => read_edge(&self.root, &self.key.verifier())?,
         };
         Ok(self.edge.insert(edge))
     }
 }
 
-fn read_edge(root: &Path, key: &LogKey) -> Result<Edge, LogError> {
+fn read_edge(root: &Path, key: &VerifierKey) -> Result<Edge, LogError> {
     let path = root.join(CHECKPOINT_FILE);
     let note = files::read(&path, MAX_NOTE_BYTES)?
         .ok_or_else(|| LogError::Contradiction { path: path.clone(), what: "the checkpoint is gone".to_owned() })?;
-    let checkpoint = Checkpoint::open(&note, &key.verifier()).map_err(|source| LogError::Checkpoint { path, source })?;
+    let checkpoint = Checkpoint::open(&note, key).map_err(|source| LogError::Checkpoint { path, source })?;
     let mut edge = Edge { size: checkpoint.size, ..Edge::default() };
     for level in 0..64 {
         let (full, width) = Tile::at_level(Content::Hashes(level), checkpoint.size);
@@ -173,7 +240,7 @@ pub fn checkpoint(root: &Path, key: &LogKey) -> Result<Option<Checkpoint>, LogEr
     if files::read(&root.join(CHECKPOINT_FILE), MAX_NOTE_BYTES)?.is_none() {
         return Ok(None);
     }
-    let edge = read_edge(root, key)?;
+    let edge = read_edge(root, &key.verifier())?;
     let tree = tile::tree_of_edge(edge.size, &edge.levels).ok_or_else(|| LogError::Contradiction {
         path: root.to_owned(),
         what: "the tiles at the right edge do not fit the size".to_owned(),

@@ -1,9 +1,10 @@
 //! Verifying a log folder alone: every bundle, tile, entry, the root and the signature, bundle by bundle in bounded memory.
 
-use super::{CHECKPOINT_FILE, LogError, files};
+use super::rotation::{self, Rotation};
+use super::{CHECKPOINT_FILE, LogError, files, prove};
 use crate::audit::merkle::{CompactRange, leaf_hash};
 use crate::audit::tile::{self, Content, TILE_WIDTH, Tile};
-use crate::audit::{Checkpoint, Entry, MAX_NOTE_BYTES, VerifierKey};
+use crate::audit::{Checkpoint, Entry, Event, NotAnEntry, Note, VerifierKey, next_key};
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::model::Digest;
 use std::fmt;
@@ -20,6 +21,10 @@ pub struct Verified {
     pub checkpoint: Checkpoint,
     /// How many rows the store has beyond the checkpoint, sequenced and not yet integrated; `None` where no rows were given.
     pub waiting: Option<u64>,
+    /// The key that was given and every key after it, the last of which signed the checkpoint.
+    pub keys: Vec<VerifierKey>,
+    /// Checkpoints with cosignatures that were found in the log's folder: what each says, and the note.
+    pub cosigned: Vec<(Checkpoint, Vec<u8>)>,
 }
 
 /// The first place where a log does not hold.
@@ -83,22 +88,56 @@ fn bad(file: impl Into<String>, index: Option<u64>, what: impl Into<String>) -> 
 /// Verifies the log in a folder.
 ///
 /// Every file that the checkpoint covers is read: bundles, tiles of every level, older partial tiles. Each entry must be an entry of
-/// version 1 in canonical form. With `trusted`, a checkpoint known from before, the log must contain exactly its entries. With `rows`,
-/// the store's rows must be the same bytes.
+/// version 1 in canonical form. With `trusted`, checkpoints known from before, the log must contain exactly their entries. With `rows`,
+/// the store's rows must be the same bytes. Each change of the signing key must stand in the log and be signed by the key before. Cosigned
+/// checkpoints in the folder must be of this history.
 ///
 /// What this can't show without a witness or a trusted checkpoint: that who holds the signing key did not write another history.
 ///
 /// # Errors
 /// [`VerifyError::Bad`] with the first bad place.
-pub fn verify(root: &Path, key: &VerifierKey, trusted: Option<&Checkpoint>, rows: Option<&mut Rows<'_>>) -> Result<Verified, VerifyError> {
-    let note = read(root, CHECKPOINT_FILE, MAX_NOTE_BYTES)?.ok_or_else(|| bad(CHECKPOINT_FILE, None, "it is missing"))?;
-    let checkpoint = Checkpoint::open(&note, key).map_err(|error| bad(CHECKPOINT_FILE, None, error.to_string()))?;
-    if let Some(trusted) = trusted.filter(|t| t.size > checkpoint.size) {
+pub fn verify(root: &Path, key: &VerifierKey, trusted: &[Checkpoint], rows: Option<&mut Rows<'_>>) -> Result<Verified, VerifyError> {
+    let told = |(file, error): (String, LogError)| match error {
+        LogError::Read { source, .. } => bad(file, None, format!("it can't be read: {source}")),
+        LogError::Checkpoint { source, .. } => bad(file, None, source.to_string()),
+        LogError::Contradiction { what, .. } => bad(file, None, what),
+        other @ (LogError::Write { .. } | LogError::Gap { .. } | LogError::TooLong { .. }) => bad(file, None, other.to_string()),
+    };
+    // Before the checkpoint: beside a service that writes, a newer one may be cosigned and taken in at any moment.
+    let notes = prove::cosigned_notes(&root.join(prove::COSIGNED)).map_err(|error| told((prove::COSIGNED.to_owned(), error)))?;
+    let (checkpoint, _, followed) = rotation::newest_checkpoint(root, key).map_err(told)?;
+    if let Some(trusted) = trusted.iter().find(|t| t.size > checkpoint.size) {
         let what = format!("it covers {} entries, and a trusted checkpoint covers {}", checkpoint.size, trusted.size);
         return Err(bad(CHECKPOINT_FILE, None, what));
     }
-    let mut walk = Walk { root, checkpoint: &checkpoint, trusted, rows, tree: CompactRange::default(), above: Vec::new() };
-    walk.at_trusted()?;
+    let rotations = rotation::rotations(root).map_err(|error| told((rotation::ROTATIONS.to_owned(), error)))?;
+    let mut known: Vec<Known> = trusted.iter().map(|t| Known::of(CHECKPOINT_FILE, "the trusted checkpoint", t)).collect();
+    let mut cosigned = Vec::new();
+    for (path, note) in notes {
+        let file = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+        let parsed =
+            Note::parse(&note).and_then(|note| Checkpoint::parse(note.text)).map_err(|error| bad(file.clone(), None, error.to_string()))?;
+        if parsed.origin != checkpoint.origin || parsed.size > checkpoint.size {
+            return Err(bad(
+                file,
+                None,
+                format!("it covers {} entries of `{}`, and the log has {}", parsed.size, parsed.origin, checkpoint.size),
+            ));
+        }
+        known.push(Known::of(&file, "the cosigned checkpoint", &parsed));
+        cosigned.push((parsed, note));
+    }
+    known.sort_by_key(|known| std::cmp::Reverse(known.size));
+    let mut walk = Walk {
+        root,
+        checkpoint: &checkpoint,
+        known,
+        rows,
+        tree: CompactRange::default(),
+        above: Vec::new(),
+        signers: Signers { rotations, current: None, named: Vec::new(), all: Vec::new() },
+    };
+    walk.at_known()?;
     let (full, partial) = Tile::at_level(Content::Entries, checkpoint.size);
     for index in 0..full {
         walk.bundle(index, TILE_WIDTH)?;
@@ -109,6 +148,14 @@ pub fn verify(root: &Path, key: &VerifierKey, trusted: Option<&Checkpoint>, rows
     walk.partial_tiles_above()?;
     if walk.tree.root() != checkpoint.root {
         return Err(bad(CHECKPOINT_FILE, None, "its root is not that of the entries"));
+    }
+    let keys: Vec<VerifierKey> = followed.into_iter().map(|followed| followed.key).collect();
+    walk.signers.end(&keys)?;
+    for (at, (_, note)) in cosigned.iter().enumerate() {
+        let by_the_log = keys.iter().chain(&walk.signers.all).any(|key| Checkpoint::open(note, key).is_ok());
+        if !by_the_log {
+            return Err(bad(prove::COSIGNED, None, format!("checkpoint {} in it is not signed by the log", at + 1)));
+        }
     }
     let waiting = match walk.rows {
         None => None,
@@ -121,7 +168,7 @@ pub fn verify(root: &Path, key: &VerifierKey, trusted: Option<&Checkpoint>, rows
             Some(count)
         }
     };
-    Ok(Verified { checkpoint, waiting })
+    Ok(Verified { checkpoint, waiting, keys, cosigned })
 }
 
 fn read(root: &Path, file: &str, limit: usize) -> Result<Option<Vec<u8>>, VerifyError> {
@@ -135,14 +182,117 @@ fn read(root: &Path, file: &str, limit: usize) -> Result<Option<Vec<u8>>, Verify
     })
 }
 
+/// Entries that are worth a thread: decoding 64 takes ten times as long as starting one.
+const WORTH_A_THREAD: usize = 64;
+
+/// Each entry read, those that name a signing key handed on; a whole bundle by as many threads as there are processors.
+fn decoded(entries: &[&[u8]]) -> Vec<Result<Option<Entry>, NotAnEntry>> {
+    let read = |entry: &&[u8]| {
+        let about_a_key = |entry: &Entry| matches!(entry.event, Event::KeyCreated { .. } | Event::KeyRotated { .. });
+        Entry::decode(entry).map(|entry| Some(entry).filter(about_a_key))
+    };
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get).min(8);
+    let share = entries.len().div_ceil(threads).max(WORTH_A_THREAD);
+    if entries.len() <= share {
+        return entries.iter().map(read).collect();
+    }
+    std::thread::scope(|scope| {
+        let parts: Vec<_> =
+            entries.chunks(share).map(|part| (part, scope.spawn(move || part.iter().map(read).collect::<Vec<_>>()))).collect();
+        // A thread that died is a fault of Kith; its part is read here, where it tells.
+        parts.into_iter().flat_map(|(part, thread)| thread.join().unwrap_or_else(|_| part.iter().map(read).collect())).collect()
+    })
+}
+
 struct Walk<'a, 'r> {
     root: &'a Path,
     checkpoint: &'a Checkpoint,
-    trusted: Option<&'a Checkpoint>,
+    /// Checkpoints that the tree must pass through, the largest first: the next is the last.
+    known: Vec<Known>,
     rows: Option<&'a mut Rows<'r>>,
     tree: CompactRange,
     /// Hashes of full tiles that wait for their tile above, by level, level 1 first.
     above: Vec<Vec<Digest>>,
+    signers: Signers,
+}
+
+/// A checkpoint from elsewhere.
+struct Known {
+    file: String,
+    what: &'static str,
+    size: u64,
+    root: Digest,
+}
+
+impl Known {
+    fn of(file: &str, what: &'static str, checkpoint: &Checkpoint) -> Self {
+        Self { file: file.to_owned(), what, size: checkpoint.size, root: checkpoint.root }
+    }
+}
+
+/// The signing keys that the entries name, as the walk comes to them.
+struct Signers {
+    /// Those that the folder has, oldest first; taken out as the walk passes them.
+    rotations: Vec<Rotation>,
+    /// The key that signs here; `None` before the log says one.
+    current: Option<VerifierKey>,
+    /// Keys that entries named and no rotation put into force: the entry, and the key.
+    named: Vec<(u64, VerifierKey)>,
+    /// Every key that signed.
+    all: Vec<VerifierKey>,
+}
+
+impl Signers {
+    fn entry(&mut self, index: u64, entry: &Entry, origin: &str) {
+        if let Event::KeyCreated { purpose, verifier: Some(verifier), .. } = &entry.event
+            && &**purpose == "log-signing"
+            && self.current.is_none()
+            && let Ok(key) = VerifierKey::parse(verifier)
+            && key.name() == origin
+        {
+            self.all.push(key.clone());
+            self.current = Some(key);
+        }
+        if let Some(key) = next_key(entry, origin) {
+            self.named.push((index, key));
+        }
+    }
+
+    /// After the entries of a bundle: the rotations that stand at them.
+    fn passed(&mut self, tree: &CompactRange, root: impl Fn(u64) -> Option<Digest>) -> Result<(), VerifyError> {
+        while self.rotations.first().is_some_and(|rotation| rotation.entry < tree.size()) {
+            let rotation = self.rotations.remove(0);
+            let file = rotation.file();
+            let here = Some(rotation.entry);
+            let named = self.named.iter().find(|(at, _)| *at == rotation.entry).map(|(_, key)| key.clone());
+            let next = named.ok_or_else(|| bad(file.clone(), here, "the entry names no key"))?;
+            let checkpoint = match &self.current {
+                Some(key) => Checkpoint::open(&rotation.note, key).map_err(|error| bad(file.clone(), here, error.to_string()))?,
+                None => Note::parse(&rotation.note)
+                    .and_then(|note| Checkpoint::parse(note.text))
+                    .map_err(|error| bad(file.clone(), here, error.to_string()))?,
+            };
+            if checkpoint.size != rotation.entry + 1 || root(checkpoint.size) != Some(checkpoint.root) {
+                return Err(bad(file, here, "its checkpoint is not that of the entries up to it"));
+            }
+            self.all.push(next.clone());
+            self.current = Some(next);
+        }
+        Ok(())
+    }
+
+    fn end(&self, keys: &[VerifierKey]) -> Result<(), VerifyError> {
+        if let Some(rotation) = self.rotations.first() {
+            return Err(bad(rotation.file(), None, "the log has no such entry"));
+        }
+        match (&self.current, keys.last()) {
+            // A log that was made anew from the store's rows has the named key and not its predecessors' last word.
+            (Some(current), Some(signed)) if current != signed && !self.named.iter().any(|(_, key)| key == signed) => {
+                Err(bad(CHECKPOINT_FILE, None, "it is signed by another key than the one that the entries name last"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Walk<'_, '_> {
@@ -181,8 +331,12 @@ impl Walk<'_, '_> {
                 bad(bundle_path, index, "the entry is not the one that was hashed")
             });
         }
-        for (index, (entry, leaf)) in (first..).zip(entries.iter().zip(&leaves)) {
-            Entry::decode(entry).map_err(|error| bad(bundle_path.clone(), Some(index), error.to_string()))?;
+        let read = decoded(&entries);
+        for ((index, read), (entry, leaf)) in (first..).zip(read).zip(entries.iter().zip(&leaves)) {
+            let read = read.map_err(|error| bad(bundle_path.clone(), Some(index), error.to_string()))?;
+            if let Some(read) = read {
+                self.signers.entry(index, &read, &self.checkpoint.origin);
+            }
             if let Some(rows) = &mut self.rows {
                 match rows.next().transpose().map_err(VerifyError::Rows)? {
                     Some(row) if row == *entry => {}
@@ -191,7 +345,9 @@ impl Walk<'_, '_> {
                 }
             }
             self.tree.append(*leaf);
-            self.at_trusted()?;
+            self.at_known()?;
+            let tree = &self.tree;
+            self.signers.passed(tree, |size| (tree.size() == size).then(|| tree.root()))?;
         }
         self.older_partials(&bundle, &bundle_bytes)?;
         self.older_partials(&tile, &tile_bytes)?;
@@ -284,13 +440,14 @@ impl Walk<'_, '_> {
         Ok(())
     }
 
-    fn at_trusted(&self) -> Result<(), VerifyError> {
-        match self.trusted.filter(|trusted| trusted.size == self.tree.size()) {
-            Some(trusted) if trusted.root != self.tree.root() => {
-                Err(bad(CHECKPOINT_FILE, None, format!("the first {} entries are not those of the trusted checkpoint", trusted.size)))
+    fn at_known(&mut self) -> Result<(), VerifyError> {
+        while let Some(known) = self.known.last().filter(|known| known.size == self.tree.size()) {
+            if known.root != self.tree.root() {
+                return Err(bad(known.file.clone(), None, format!("the first {} entries are not those of {}", known.size, known.what)));
             }
-            Some(_) | None => Ok(()),
+            self.known.pop();
         }
+        Ok(())
     }
 }
 
