@@ -1,6 +1,6 @@
 //! `policy` and `match`.
 
-use super::codes::{DUPLICATE_ID, FIELD_LACKING, HANDLE_WITHOUT_NETWORK, UNKNOWN_NETWORK, PRIVATE_AUDIENCE, THRESHOLDS, UNREACHABLE};
+use super::codes::{DUPLICATE_ID, FIELD_LACKING, HANDLE_WITHOUT_NETWORK, PRIVATE_AUDIENCE, THRESHOLDS, UNKNOWN_NETWORK, UNREACHABLE};
 use super::expressions::Expressions;
 use super::reading::{Reading, meant};
 use crate::declare::yaml::Node;
