@@ -45,7 +45,7 @@ fn rotate(arguments: &RotateArguments, session: &mut Session) -> Result<Exit, Ex
         ));
         match &arguments.next {
             Some(file) => {
-                session.terminal.note(&format!("give {} to the service as `[keys] master` before it starts again", file.display()))
+                session.terminal.note(&format!("give {} to the service as `[keys] master` before it starts again", file.display()));
             }
             None => session
                 .terminal
