@@ -39,10 +39,17 @@ fn rotate(arguments: &RotateArguments, session: &mut Session) -> Result<Exit, Ex
     if session.terminal.is_json() {
         session.terminal.json(&json!({ "master": rotated.id.to_string(), "previous": rotated.previous.to_string(), "keys": rotated.keys }));
     } else {
-        session.terminal.data(&format!("{} keys are wrapped under the master key {}; {} opens nothing any more", rotated.keys, rotated.id, rotated.previous));
+        session.terminal.data(&format!(
+            "{} keys are wrapped under the master key {}; {} opens nothing any more",
+            rotated.keys, rotated.id, rotated.previous
+        ));
         match &arguments.next {
-            Some(file) => session.terminal.note(&format!("give {} to the service as `[keys] master` before it starts again", file.display())),
-            None => session.terminal.note("put the new master.key into your backup of the keys; the old one serves old backups of the state alone"),
+            Some(file) => {
+                session.terminal.note(&format!("give {} to the service as `[keys] master` before it starts again", file.display()));
+            }
+            None => session
+                .terminal
+                .note("put the new master.key into your backup of the keys; the old one serves old backups of the state alone"),
         }
     }
     Ok(Exit::Fine)

@@ -117,7 +117,9 @@ pub(super) enum Reached {
 pub(super) async fn reach(parts: &Parts, who: &WhoAsks, clock: &Arc<dyn Clock>, request: &Request) -> Result<Reached, RunError> {
     match control::ask(&parts.config.service.state, request).await.map_err(RunError::Control)? {
         Some(Answer::Refused { code, reason }) => return Err(RunError::Refused { code, reason }),
-        Some(answer @ (Answer::Done | Answer::Letters { .. } | Answer::Subjects { .. } | Answer::Swept { .. })) => return Ok(Reached::Service(answer)),
+        Some(answer @ (Answer::Done | Answer::Letters { .. } | Answer::Subjects { .. } | Answer::Swept { .. })) => {
+            return Ok(Reached::Service(answer));
+        }
         None | Some(Answer::Standing { .. } | Answer::Reloaded { .. }) => {}
     }
     let mut tries = 0;

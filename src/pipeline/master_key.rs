@@ -35,7 +35,10 @@ pub async fn rotate_master(parts: &Parts, who: &WhoAsks, clock: &Arc<dyn Clock>,
     let by_secret = parts.config.keys.master.is_some();
     if by_secret != next.is_some() {
         let (message, remedy) = if by_secret {
-            ("the master key is given as a secret, and nothing says where the new one is", "give --next FILE; afterwards its line becomes the secret")
+            (
+                "the master key is given as a secret, and nothing says where the new one is",
+                "give --next FILE; afterwards its line becomes the secret",
+            )
         } else {
             ("the master key is a file of the state folder: it needs no --next", "leave --next out")
         };

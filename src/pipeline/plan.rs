@@ -8,7 +8,7 @@ use crate::deliver::{AnyTarget, DeliveryError, Target};
 use crate::model::{FieldChange, Intended, ParkReason, Priority, TargetId, WriteEffect, WriteIntent};
 use crate::source::Access;
 use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::{Rights, Due, DueWhich, ReceiptBatch, ReceiptStep, SendBatch, SendOutcome, SendStep, Store, Totals};
+use crate::store::{Due, DueWhich, ReceiptBatch, ReceiptStep, Rights, SendBatch, SendOutcome, SendStep, Store, Totals};
 use std::sync::Arc;
 use tokio::sync::watch;
 

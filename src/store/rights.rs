@@ -10,13 +10,14 @@ use crate::model::{CustomerId, IdentityId, Network, Personal, SubjectId, Timesta
 use memchr::memchr2;
 use std::collections::HashSet;
 use std::future::Future;
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 /// The longest text of a line that could be an account's id, as `normalize::activity_streams` reads ids.
 const MAX_ID_BYTES: usize = 2_048;
 
 /// Whether a line that is no activity names one of these accounts all the same: any text between quotes is an account's id, on any network.
-pub fn names_anyone(line: &[u8], hashes: &HashKey, persons: &HashSet<SubjectHash>) -> bool {
+pub fn names_anyone<S: BuildHasher>(line: &[u8], hashes: &HashKey, persons: &HashSet<SubjectHash, S>) -> bool {
     let mut rest = line;
     while let Some(start) = memchr::memchr(b'"', rest) {
         let Some(text) = rest.get(start + 1..) else { return false };
@@ -398,8 +399,13 @@ pub trait Rights: Send + Sync {
     fn release(&self, step: HoldStep) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// A person takes a basis back, and is decided about again; whether the account is known.
-    fn take_back(&self, at: Timestamp, id: IdentityId, basis: Arc<str>, leaf: Vec<u8>)
-    -> impl Future<Output = Result<bool, StoreError>> + Send;
+    fn take_back(
+        &self,
+        at: Timestamp,
+        id: IdentityId,
+        basis: Arc<str>,
+        leaf: Vec<u8>,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// A person's corrections stand above what the network shows, and the person is decided about again; whether the account is known.
     fn rectify(&self, step: RectifyStep) -> impl Future<Output = Result<bool, StoreError>> + Send;

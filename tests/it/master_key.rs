@@ -48,7 +48,9 @@ fn a_master_key_given_as_a_secret_is_rotated_by_a_file() {
     fs::rename(project.path("state/keys"), project.path("secrets")).unwrap();
     let config = fs::read_to_string(project.path("config/kith.toml")).unwrap();
     let keys = |master: &str| {
-        format!("{config}\n[keys]\nmaster = {{ file = \"{master}\" }}\nhash = {{ file = \"secrets/hash.key\" }}\nsigning = {{ file = \"secrets/log.key\" }}\n")
+        format!(
+            "{config}\n[keys]\nmaster = {{ file = \"{master}\" }}\nhash = {{ file = \"secrets/hash.key\" }}\nsigning = {{ file = \"secrets/log.key\" }}\n"
+        )
     };
     project.write("config/kith.toml", keys("secrets/master.key"));
     assert!(opens(&project));

@@ -80,7 +80,7 @@ fn ended(project: &Project) -> Vec<(String, u64)> {
 
 #[test]
 fn each_clock_ends_its_kind_in_its_time_and_not_before() {
-    let project = project("retain: { unlinked: 7d, profiles: 30d, activities: 400d, audit: 700d, on: { reddit: { unlinked: 2d } } }");
+    let project = project("retain: { unlinked: 7d, profiles: 30d, activities: 400d, audit: 700d, networks: { reddit: { unlinked: 2d } } }");
     run_at(&project, at(0));
     assert_eq!((store(&project, PROFILES), store(&project, CONTENTS)), (3, 3));
     assert!(project.path("done/a.ndjson").exists());

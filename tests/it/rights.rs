@@ -37,7 +37,11 @@ fn posts(person: u32) -> Vec<Value> {
 /// A project that reads a drop folder.
 pub fn with_folder() -> Project {
     let project = Project::empty();
-    project.edit("config/kith.toml", "kind = \"file\"\npath = \"data/activities.ndjson\"", "kind = \"folder\"\ninbox = \"inbox\"\ndone = \"done\"");
+    project.edit(
+        "config/kith.toml",
+        "kind = \"file\"\npath = \"data/activities.ndjson\"",
+        "kind = \"folder\"\ninbox = \"inbox\"\ndone = \"done\"",
+    );
     fs::create_dir_all(project.path("inbox")).unwrap();
     fs::create_dir_all(project.path("tmp")).unwrap();
     project.write("data/orders.csv", ORDERS_HEADER);
@@ -152,7 +156,8 @@ fn of_people_who_are_erased_no_byte_is_left_and_the_log_still_verifies() {
     let asked = project.kith(&["--format", "json", "subject", "erase", "--from", "tmp/list.txt", "--reason", "they asked"]);
     fs::remove_file(project.path("tmp/list.txt")).unwrap();
     let asked = asked.fails(1, "KITH-R050");
-    let request = asked.stdout.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok()).find_map(|l| l["request"].as_str().map(str::to_owned));
+    let request =
+        asked.stdout.lines().filter_map(|l| serde_json::from_str::<Value>(l).ok()).find_map(|l| l["request"].as_str().map(str::to_owned));
     let request = request.unwrap();
     project.kith(&["--quiet", "run", "--once"]);
     let took = started.elapsed();
@@ -202,11 +207,15 @@ fn of_people_who_are_erased_no_byte_is_left_and_the_log_still_verifies() {
     assert_eq!(project.kith(&["--format", "json", "status"]).ok().json()["conservation_gap"], 0);
 
     // Who was erased is not matched again, and nothing new of them is kept in the store.
-    let again: Vec<Value> = posts(erased[1]).into_iter().chain(posts(11)).map(|mut post| {
-        post["object"]["id"] = format!("{}-again", post["object"]["id"].as_str().unwrap()).into();
-        post["id"] = format!("{}-again", post["id"].as_str().unwrap()).into();
-        post
-    }).collect();
+    let again: Vec<Value> = posts(erased[1])
+        .into_iter()
+        .chain(posts(11))
+        .map(|mut post| {
+            post["object"]["id"] = format!("{}-again", post["object"]["id"].as_str().unwrap()).into();
+            post["id"] = format!("{}-again", post["id"].as_str().unwrap()).into();
+            post
+        })
+        .collect();
     drop_file(&project, "again.ndjson", lines(&again).as_bytes());
     project.kith(&["--quiet", "run", "--once"]);
     assert!(!tokens(&project, &["state"]).contains_key(&token(erased[1])));
@@ -304,7 +313,8 @@ fn a_hold_stops_erasure_and_objection_until_it_is_released() {
     project.kith(&["--quiet", "run", "--once"]);
     assert_eq!(project.crm("SELECT * FROM SocialProfile").len(), 3);
     assert!(tokens(&project, &["done"]).contains_key(&token(2)));
-    let refused = |kind: &str| entries(&project).iter().filter(|e| e["entry"]["kind"] == kind && e["entry"]["outcome"] == "refused").count();
+    let refused =
+        |kind: &str| entries(&project).iter().filter(|e| e["entry"]["kind"] == kind && e["entry"]["outcome"] == "refused").count();
     assert_eq!((refused("erasure.refused"), refused("policy.refused")), (2, 2));
     assert_eq!(project.kith(&["--format", "json", "subject", "holds"]).ok().stdout.lines().count(), 2);
     project.kith(&["subject", "release", "--customer", "C0000002", "--reason", "settled"]).ok();
@@ -379,7 +389,8 @@ fn a_basis_that_is_taken_back_unlinks_where_no_other_holds() {
     project.kith(&["--quiet", "run", "--once"]);
     assert_eq!(project.crm("SELECT * FROM SocialProfile").len(), 2);
     let who = ["--identity", "mastodon", &account(2)];
-    let withdraw = |basis: &str| project.kith(&[&["subject", "withdraw"][..], &who[..], &["--basis", basis, "--reason", "letter"][..]].concat());
+    let withdraw =
+        |basis: &str| project.kith(&[&["subject", "withdraw"][..], &who[..], &["--basis", basis, "--reason", "letter"][..]].concat());
     withdraw("consent").fails(1, "KITH-R053");
     withdraw("provided_by_customer").ok();
     project.kith(&["--quiet", "run", "--once"]).ok();
@@ -488,7 +499,8 @@ fn killed_while_it_erases_everything_is_consistent_on_restart() {
             copy(&prepared.path(folder), &project.path(folder));
         }
         project.write("tmp/list.txt", &list);
-        for args in [&["--quiet", "subject", "erase", "--from", "tmp/list.txt", "--reason", "asked"][..], &["--quiet", "run", "--once"][..]] {
+        for args in [&["--quiet", "subject", "erase", "--from", "tmp/list.txt", "--reason", "asked"][..], &["--quiet", "run", "--once"][..]]
+        {
             let mut child = project.spawn(args);
             std::thread::sleep(Duration::from_millis(moments.below(400)));
             killed += u64::from(child.try_wait().unwrap().is_none());

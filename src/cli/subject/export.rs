@@ -4,10 +4,10 @@ use super::{Exit, ExportArguments, Session, failed, person, unread, wrong};
 use crate::audit::{Entry, SealingKey, SubjectHash};
 use crate::cli::opened::{reader, runtime, who};
 use crate::diagnose::{Code, Diagnostic, Place};
-use crate::model::{Activity, CustomerId, Digest, SubjectId, Value};
+use crate::model::{Activity, CustomerId, Digest, SubjectId, Value, WriteEffect};
 use crate::pipeline::{Clock, SystemClock, export_told};
-use crate::store::sqlite::{PersonFile, SqliteReader};
 use crate::store::StoreError;
+use crate::store::sqlite::{PersonFile, SqliteReader};
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest as _, Sha256};
 use std::fs::OpenOptions;
@@ -38,7 +38,12 @@ pub(super) fn run(session: &mut Session, asked: &ExportArguments) -> Result<Exit
     let entries = entries(&reader, &hashes).map_err(|error| unread(session, &error))?;
     if files.is_empty() && entries.is_empty() {
         let remedy = "`kith link list` shows every account that is known, with its network and id";
-        session.terminal.problem(&Diagnostic::error(UNKNOWN, Place::Named("the person".into()), "nothing is kept about this person", remedy));
+        session.terminal.problem(&Diagnostic::error(
+            UNKNOWN,
+            Place::Named("the person".into()),
+            "nothing is kept about this person",
+            remedy,
+        ));
         return Err(Exit::Wrong);
     }
     let now = SystemClock.now();
@@ -47,7 +52,8 @@ pub(super) fn run(session: &mut Session, asked: &ExportArguments) -> Result<Exit
         SubjectId::Identity(id) => json!({ "network": id.network.name(), "identity_id": &*id.id }),
         SubjectId::Customer(id) => json!({ "customer_id": id.as_str() }),
     };
-    let count = files.iter().map(|file| 1 + file.activities.len() + file.links.len() + file.deliveries.len()).sum::<usize>() + entries.len();
+    let count =
+        files.iter().map(|file| 1 + file.activities.len() + file.links.len() + file.deliveries.len()).sum::<usize>() + entries.len();
     let document = json!({ "kith": 1, "export": name, "made": now.to_string(), "accounts": accounts, "log": entries });
     let (text, format) = match &asked.html {
         None => (document.to_string(), "json"),
@@ -136,7 +142,7 @@ fn account_json(file: &PersonFile) -> Json {
         .map(|delivery| {
             json!({
                 "delivery": format!("d{}", delivery.id), "target": delivery.target, "entry": delivery.entry, "intent": delivery.intent.name(),
-                "state": delivery.state.name(), "effect": delivery.effect.map(|effect| effect.name()),
+                "state": delivery.state.name(), "effect": delivery.effect.map(WriteEffect::name),
                 "fields": delivery.payload.as_ref().map(|payload| named(payload.reveal())),
             })
         })
@@ -166,7 +172,9 @@ fn entries(reader: &SqliteReader, hashes: &[SubjectHash]) -> Result<Vec<Json>, S
             let subject = [entry.subject.identity, entry.subject.customer];
             if subject.iter().flatten().any(|hash| hashes.contains(hash)) {
                 let fields = opened(reader, &entry)?;
-                found.push(json!({ "number": number, "entry": serde_json::from_slice::<Json>(bytes).unwrap_or_default(), "fields": fields }));
+                found.push(
+                    json!({ "number": number, "entry": serde_json::from_slice::<Json>(bytes).unwrap_or_default(), "fields": fields }),
+                );
             }
         }
         next += page.len() as u64;

@@ -199,7 +199,8 @@ fn people(session: &mut Session, who: &Who) -> Result<Vec<SubjectId>, Exit> {
     let Some(path) = &who.from else {
         return Err(wrong(session, "--identity", "nothing says who", "give --identity NETWORK ID, --customer ID or --from FILE"));
     };
-    let text = list(path).map_err(|message| wrong(session, "--from", message, "give a text file with one a line: `NETWORK ID` or `customer ID`"))?;
+    let text = list(path)
+        .map_err(|message| wrong(session, "--from", message, "give a text file with one a line: `NETWORK ID` or `customer ID`"))?;
     let mut people = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -229,9 +230,8 @@ fn list(path: &Path) -> Result<String, String> {
 /// What belongs together: 16 bytes that nobody else has.
 fn new_request(session: &mut Session) -> Result<String, Exit> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        unread(session, &StoreError::Database(format!("the system gives no random bytes: {error}")))
-    })?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| unread(session, &StoreError::Database(format!("the system gives no random bytes: {error}"))))?;
     Ok(crate::audit::KeyId(bytes).to_string())
 }
 
@@ -272,7 +272,9 @@ const TOLD_ONE_BY_ONE: usize = 20;
 fn tell(session: &mut Session, subjects: &[SubjectId], answers: &[SubjectAnswer]) {
     if session.terminal.is_json() {
         for (number, answer) in answers.iter().enumerate() {
-            session.terminal.json(&json!({ "number": number + 1, "done": answer.code.is_none(), "code": answer.code, "told": answer.told }));
+            session
+                .terminal
+                .json(&json!({ "number": number + 1, "done": answer.code.is_none(), "code": answer.code, "told": answer.told }));
         }
         return;
     }
@@ -325,9 +327,10 @@ fn standing(removal: &RemovalRow) -> String {
 }
 
 fn removal_json(removal: &RemovalRow) -> Json {
-    let certificate = removal.certificate.as_ref().map(|(text, entry)| {
-        json!({ "entry": entry, "says": serde_json::from_str::<Json>(text).unwrap_or_default() })
-    });
+    let certificate = removal
+        .certificate
+        .as_ref()
+        .map(|(text, entry)| json!({ "entry": entry, "says": serde_json::from_str::<Json>(text).unwrap_or_default() }));
     json!({
         "removal": removal.removal.0, "person": removal.person.to_string(), "reason": removal.reason.name(), "asked": removal.begun.to_string(),
         "done": removal.ended.map(|at| at.to_string()), "open": removal.open,

@@ -95,8 +95,16 @@ pub(super) fn page(document: &Json) -> String {
             &mut page,
             "Links to a customer, and the legal basis",
             member("links"),
-            &[("customer", "/customer_id"), ("made by", "/by"), ("basis", "/basis"), ("law", "/law"), ("purpose", "/purpose"), ("record", "/record"),
-              ("since", "/since"), ("ended", "/ended")],
+            &[
+                ("customer", "/customer_id"),
+                ("made by", "/by"),
+                ("basis", "/basis"),
+                ("law", "/law"),
+                ("purpose", "/purpose"),
+                ("record", "/record"),
+                ("since", "/since"),
+                ("ended", "/ended"),
+            ],
         );
         table(
             &mut page,
@@ -112,7 +120,12 @@ pub(super) fn page(document: &Json) -> String {
             &mut page,
             "What you said",
             member("activities"),
-            &[("when", "/activity/published"), ("what", "/activity/object/content"), ("where", "/activity/object/url"), ("state", "/state")],
+            &[
+                ("when", "/activity/published"),
+                ("what", "/activity/object/content"),
+                ("where", "/activity/object/url"),
+                ("state", "/state"),
+            ],
         );
         table(
             &mut page,
@@ -126,10 +139,19 @@ pub(super) fn page(document: &Json) -> String {
         &mut page,
         "Entries",
         document.get("log").unwrap_or(&Json::Null),
-        &[("number", "/number"), ("when", "/entry/time"), ("what", "/entry/kind"), ("who", "/entry/actor/name"), ("outcome", "/entry/outcome"),
-          ("fields", "/fields")],
+        &[
+            ("number", "/number"),
+            ("when", "/entry/time"),
+            ("what", "/entry/kind"),
+            ("who", "/entry/actor/name"),
+            ("outcome", "/entry/outcome"),
+            ("fields", "/fields"),
+        ],
     );
-    line(&mut page, format_args!("<p class=\"note\">“gone” stands where a key was destroyed: nobody can read what stood there.</p>\n</body></html>"));
+    line(
+        &mut page,
+        format_args!("<p class=\"note\">“gone” stands where a key was destroyed: nobody can read what stood there.</p>\n</body></html>"),
+    );
     page
 }
 

@@ -212,7 +212,7 @@ static RETAIN: Record = Record {
         Key::required("activities", Shape::Days, "400d", "Activities of linked people."),
         Key::required("audit", Shape::Days, "7y", "Personal values inside audit entries."),
         Key::optional(
-            "on",
+            "networks",
             Shape::Named { what: "a network", identifiers: true, of: &RETAIN_ON },
             "{ x: { unlinked: 2d, activities: 90d } }",
             "Networks whose terms ask for other clocks; what is not said there is as above.",

@@ -1,6 +1,6 @@
 //! `policy` and `match`.
 
-use super::codes::{DUPLICATE_ID, FIELD_LACKING, HANDLE_WITHOUT_NETWORK, UNKNOWN_NETWORK, PRIVATE_AUDIENCE, THRESHOLDS, UNREACHABLE};
+use super::codes::{DUPLICATE_ID, FIELD_LACKING, HANDLE_WITHOUT_NETWORK, PRIVATE_AUDIENCE, THRESHOLDS, UNKNOWN_NETWORK, UNREACHABLE};
 use super::expressions::Expressions;
 use super::reading::{Reading, meant};
 use crate::declare::yaml::Node;
@@ -69,10 +69,10 @@ pub(super) fn retain(policy: &Node) -> Option<Retain> {
     })
 }
 
-/// `policy.retain.on`: networks with clocks of their own, each with all of them.
+/// `policy.retain.networks`: networks with clocks of their own, each with all of them.
 pub(super) fn retain_on(reading: &mut Reading<'_>, policy: &Node, general: Retain) -> Vec<(Network, Retain)> {
     let mut found: Vec<(Network, Retain)> = Vec::new();
-    for entry in policy.get("retain").and_then(|retain| retain.get("on")).map(Node::entries).unwrap_or_default() {
+    for entry in policy.get("retain").and_then(|retain| retain.get("networks")).map(Node::entries).unwrap_or_default() {
         let Ok(network) = entry.key.parse::<Network>() else {
             let known: Vec<&str> = Network::ALL.iter().map(|network| network.name()).collect();
             let remedy = format!("Write one of {}. {}", known.join(", "), meant(&entry.key, known.iter().copied()));

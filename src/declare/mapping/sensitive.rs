@@ -72,11 +72,49 @@ const CATEGORIES: [(&str, &[&str]); 7] = [
             "zwanger*",
         ],
     ),
-    ("racial or ethnic origin", &["ethnic*", "race", "racial", "etni*", "razza", "rasse", "ethni*", "raza", "raça", "ras", "hautfarbe", "skincolor", "skincolour"]),
-    ("sexual orientation or sex life", &["sexual*", "gay", "lesbian", "bisexual", "lgbt*", "sessual*", "sexuell*", "sexuel*", "seksue*", "schwul", "lesbisch"]),
-    ("trade union membership", &["union", "tradeunion", "unionmember*", "sindacat*", "sindacal*", "gewerkschaft*", "syndica*", "sindica*", "vakbond*"]),
-    ("political opinion", &["politic*", "voter", "partito", "leftwing", "rightwing", "politisch*", "parteizugehörigkeit", "politique*", "polític*", "politiek*"]),
-    ("biometric or genetic data", &["biometri*", "genetic*", "dna", "faceprint", "fingerprint", "genetisch*", "fingerabdruck*", "génétique*", "biométri*", "genétic*", "adn"]),
+    (
+        "racial or ethnic origin",
+        &["ethnic*", "race", "racial", "etni*", "razza", "rasse", "ethni*", "raza", "raça", "ras", "hautfarbe", "skincolor", "skincolour"],
+    ),
+    (
+        "sexual orientation or sex life",
+        &["sexual*", "gay", "lesbian", "bisexual", "lgbt*", "sessual*", "sexuell*", "sexuel*", "seksue*", "schwul", "lesbisch"],
+    ),
+    (
+        "trade union membership",
+        &["union", "tradeunion", "unionmember*", "sindacat*", "sindacal*", "gewerkschaft*", "syndica*", "sindica*", "vakbond*"],
+    ),
+    (
+        "political opinion",
+        &[
+            "politic*",
+            "voter",
+            "partito",
+            "leftwing",
+            "rightwing",
+            "politisch*",
+            "parteizugehörigkeit",
+            "politique*",
+            "polític*",
+            "politiek*",
+        ],
+    ),
+    (
+        "biometric or genetic data",
+        &[
+            "biometri*",
+            "genetic*",
+            "dna",
+            "faceprint",
+            "fingerprint",
+            "genetisch*",
+            "fingerabdruck*",
+            "génétique*",
+            "biométri*",
+            "genétic*",
+            "adn",
+        ],
+    ),
 ];
 
 /// The category that a name or word belongs to.

@@ -95,7 +95,8 @@ impl Scribe {
         let accounts = match outcome {
             StopOutcome::Already => return Ok(Vec::new()),
             StopOutcome::Held { matter } => {
-                let why: Arc<str> = matter.as_ref().map_or_else(|| "a legal hold stands".into(), |m| format!("a legal hold stands: {m}").into());
+                let why: Arc<str> =
+                    matter.as_ref().map_or_else(|| "a legal hold stands".into(), |m| format!("a legal hold stands: {m}").into());
                 let event = match reason {
                     RemovalReason::Erasure => Event::ErasureRefused { reason: why },
                     RemovalReason::Objection => Event::PolicyRefused { action: "object".into(), reason: Some(why) },

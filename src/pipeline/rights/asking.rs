@@ -190,7 +190,11 @@ impl<S: crate::store::Store + Rights> Acting<'_, S> {
                     return Ok(SubjectAnswer::done(format!("held; {accounts} linked accounts with it")));
                 }
                 let released = self.store.release(step).await?;
-                Ok(if released { SubjectAnswer::done("released") } else { SubjectAnswer::not(UNKNOWN, "no hold was placed for this person") })
+                Ok(if released {
+                    SubjectAnswer::done("released")
+                } else {
+                    SubjectAnswer::not(UNKNOWN, "no hold was placed for this person")
+                })
             }
             SubjectAct::Withdraw { basis } => {
                 let SubjectId::Identity(id) = person else {
@@ -213,7 +217,8 @@ impl<S: crate::store::Store + Rights> Acting<'_, S> {
                 };
                 let mut corrected = Vec::with_capacity(fields.len());
                 for (path, value) in fields {
-                    let Some(path) = self.parts.rulebook.identities.paths.iter().find(|known| known.as_ref() == path && &***known != "network")
+                    let Some(path) =
+                        self.parts.rulebook.identities.paths.iter().find(|known| known.as_ref() == path && &***known != "network")
                     else {
                         return Ok(SubjectAnswer::not(NOT_IN_MAPPING, format!("the mapping declares no field from `{path}`")));
                     };

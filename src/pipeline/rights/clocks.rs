@@ -68,7 +68,8 @@ impl<S: Store + Rights> Acting<'_, S> {
         let shortest = std::iter::once(&policy.retain).chain(policy.retain_on.iter().map(|(_, retain)| retain));
         let shortest = shortest.map(|retain| retain.unlinked_days.min(retain.activities_days)).min().unwrap_or(u32::MAX);
         let (specs, before) = (self.parts.config.sources.clone(), ago(self.now, shortest));
-        let removed = tokio::task::spawn_blocking(move || specs.iter().map(|spec| files::end_done_files(spec, before)).sum::<Result<u64, _>>());
+        let removed =
+            tokio::task::spawn_blocking(move || specs.iter().map(|spec| files::end_done_files(spec, before)).sum::<Result<u64, _>>());
         let removed = removed.await.map_err(RunError::Task)??;
         if removed > 0 {
             let leaf = self.scribe.files_ended(removed, self.now)?;

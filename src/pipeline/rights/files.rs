@@ -149,7 +149,8 @@ fn done_files(done: &Path) -> Result<Vec<PathBuf>, RunError> {
 }
 
 fn failed(path: &Path, error: &io::Error) -> RunError {
-    let remedy = "give the service's account the right to change the folder, or take the lines out by hand; then `kith subject removals --finish`";
+    let remedy =
+        "give the service's account the right to change the folder, or take the lines out by hand; then `kith subject removals --finish`";
     let place = Place::Path(path.display().to_string());
     RunError::Fault(Fault::of(Diagnostic::error(CANT, place, format!("lines of erased people can't be taken out: {error}"), remedy)))
 }

@@ -15,8 +15,8 @@ use crate::enrich::Standing;
 use crate::model::{Decision, Digest, IdentityId, Priority, SubjectId, Timestamp};
 use crate::store::ring::RequestId;
 use crate::store::{
-    Certify, DecideStep, DecisionRecord, FinishStep, Finished, PlannedDelivery, RemovalReason, Rights, StopOutcome, StopStep, StoppedAccount, Store,
-    StoreError, TellOf, WithdrawStep, WrittenRecord,
+    Certify, DecideStep, DecisionRecord, FinishStep, Finished, PlannedDelivery, RemovalReason, Rights, StopOutcome, StopStep,
+    StoppedAccount, Store, StoreError, TellOf, WithdrawStep, WrittenRecord,
 };
 use serde_json::json;
 use std::sync::Arc;

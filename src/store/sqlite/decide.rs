@@ -328,18 +328,7 @@ fn write_link(tx: &Tx<'_>, identity: i64, row: i64, decision: &PreparedDecision)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )
             .said()?
-            .execute((
-                identity,
-                &**customer,
-                row,
-                by,
-                decision.basis.as_deref(),
-                decision.at,
-                grounds.0,
-                grounds.1,
-                grounds.2,
-                grounds.3,
-            ))
+            .execute((identity, &**customer, row, by, decision.basis.as_deref(), decision.at, grounds.0, grounds.1, grounds.2, grounds.3))
             .said()?;
     }
     Ok(())

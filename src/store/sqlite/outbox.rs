@@ -384,7 +384,11 @@ pub(super) fn receipt(tx: &mut Tx<'_>, batch: &PreparedReceipts) -> Result<(), S
 /// Brings the state of an activity version to what its deliveries say. What was erased stays erased.
 pub(super) fn settle_activity(tx: &Tx<'_>, activity: i64) -> Result<(), StoreError> {
     if let Some(state) = derived(tx, activity)? {
-        tx.conn.prepare_cached("UPDATE activity SET state = ?2 WHERE id = ?1 AND state NOT IN (?2, 5)").said()?.execute((activity, state)).said()?;
+        tx.conn
+            .prepare_cached("UPDATE activity SET state = ?2 WHERE id = ?1 AND state NOT IN (?2, 5)")
+            .said()?
+            .execute((activity, state))
+            .said()?;
     }
     Ok(())
 }

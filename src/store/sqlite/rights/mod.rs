@@ -20,8 +20,8 @@ use crate::audit::SubjectHash;
 use crate::model::{IdentityId, Timestamp};
 use crate::store::ring::RequestId;
 use crate::store::{
-    ClockEnded, ClockStep, FinishStep, Finished, HoldStep, IdentityRow, RectifyStep, RemovalId, RemovalReason, RemovalRow, Rights, StopOutcome,
-    StopStep, StoppedAccount, StoreError, WithdrawStep,
+    ClockEnded, ClockStep, FinishStep, Finished, HoldStep, IdentityRow, RectifyStep, RemovalId, RemovalReason, RemovalRow, Rights,
+    StopOutcome, StopStep, StoppedAccount, StoreError, WithdrawStep,
 };
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -120,10 +120,9 @@ impl SqliteReader {
             let profile = sealed.open(ring)?;
             let mut decisions = Vec::new();
             let mut place = None;
-            for (current, mut statement) in [
-                (true, conn.prepare_cached(&decisions_sql(1)).said()?),
-                (false, conn.prepare_cached(&decisions_sql(0)).said()?),
-            ] {
+            for (current, mut statement) in
+                [(true, conn.prepare_cached(&decisions_sql(1)).said()?), (false, conn.prepare_cached(&decisions_sql(0)).said()?)]
+            {
                 let mut rows = statement.query([identity]).said()?;
                 while let Some(row) = rows.next().said()? {
                     let mapping: Vec<u8> = row.get(0).said()?;
@@ -146,7 +145,9 @@ impl SqliteReader {
                      WHERE o.identity = ?1 ORDER BY a.version_at DESC, a.id DESC LIMIT ?2",
                 )
                 .said()?
-                .query_map((identity, MOST), |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?, row.get(2)?, row.get::<_, Option<Vec<u8>>>(3)?)))
+                .query_map((identity, MOST), |row| {
+                    Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?, row.get(2)?, row.get::<_, Option<Vec<u8>>>(3)?))
+                })
                 .said()?
                 .collect::<Result<Vec<(Vec<u8>, i64, i64, Option<Vec<u8>>)>, _>>()
                 .said()?

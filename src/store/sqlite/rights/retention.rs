@@ -237,7 +237,8 @@ fn activities(tx: &mut Tx<'_>, ring: &KeyRing, step: &ClockStep, thin: &BTreeMap
             continue;
         }
         // What still waits for somebody after all this time has had its time.
-        let sql = "UPDATE activity SET sealed = NULL, version_id = NULL, state = CASE WHEN state IN (0, 1) THEN 5 ELSE state END WHERE id = ?1";
+        let sql =
+            "UPDATE activity SET sealed = NULL, version_id = NULL, state = CASE WHEN state IN (0, 1) THEN 5 ELSE state END WHERE id = ?1";
         tx.conn.prepare_cached(sql).said()?.execute([activity]).said()?;
         records += 1;
         touched.insert((identity, hash));
@@ -273,7 +274,11 @@ fn end_deliveries(tx: &Tx<'_>, activity: i64, thin: &BTreeMap<i64, Vec<u8>>) -> 
     for (id, written) in deliveries {
         let sealed = if written { thin.get(&id).map_or(&[][..], Vec::as_slice) } else { &[] };
         tx.conn.prepare_cached("UPDATE delivery SET sealed = ?2 WHERE id = ?1").said()?.execute((id, sealed)).said()?;
-        tx.conn.prepare_cached("UPDATE attempt SET sealed = NULL WHERE delivery = ?1 AND sealed IS NOT NULL").said()?.execute([id]).said()?;
+        tx.conn
+            .prepare_cached("UPDATE attempt SET sealed = NULL WHERE delivery = ?1 AND sealed IS NOT NULL")
+            .said()?
+            .execute([id])
+            .said()?;
     }
     Ok(true)
 }

@@ -1,10 +1,10 @@
 //! Another master key: every person's key is wrapped anew in one transaction; what they seal stays as it is.
 
 use crate::audit::{KeyId, MasterKey, RetentionClass, Sealed};
+use crate::store::StoreError;
 use crate::store::sqlite::error::{InDatabase, damaged};
 use crate::store::sqlite::names::Numbered;
 use crate::store::sqlite::{SqliteStore, open};
-use crate::store::StoreError;
 use std::path::Path;
 
 /// The setting that names the master key in force, by its id.

@@ -46,19 +46,23 @@ pub(super) fn accounts(conn: &Connection, ring: &KeyRing, subject: &SubjectId) -
                      WHERE l.customer = ?1 AND l.ended IS NULL ORDER BY i.id LIMIT ?2",
                 )
                 .said()?;
-            let rows = statement
-                .query_map((customer.as_str(), MAX_ACCOUNTS), |row| Ok((row.get::<_, [u8; 16]>(0)?, Some(row.get(1)?))))
-                .said()?;
+            let rows =
+                statement.query_map((customer.as_str(), MAX_ACCOUNTS), |row| Ok((row.get::<_, [u8; 16]>(0)?, Some(row.get(1)?)))).said()?;
             rows.map(|row| row.map(|(hash, row)| (SubjectHash(hash), row)).said()).collect()
         }
     }
 }
 
-/// The matter of a hold over a person; the outer `None` where none stands.
-pub(super) fn held(conn: &Connection, person: SubjectHash) -> Result<Option<Option<Arc<str>>>, StoreError> {
+/// A hold that stands over a person.
+pub(super) struct Held {
+    matter: Option<Arc<str>>,
+}
+
+/// The hold over a person; `None` where none stands.
+pub(super) fn held(conn: &Connection, person: SubjectHash) -> Result<Option<Held>, StoreError> {
     conn.prepare_cached("SELECT matter FROM hold WHERE person = ?1 LIMIT 1")
         .said()?
-        .query_row([person.0.as_slice()], |row| row.get(0))
+        .query_row([person.0.as_slice()], |row| Ok(Held { matter: row.get(0)? }))
         .optional()
         .said()
 }
@@ -68,9 +72,9 @@ pub(super) fn account_held(
     conn: &Connection,
     ring: &KeyRing,
     (person, row): (SubjectHash, Option<i64>),
-) -> Result<Option<Option<Arc<str>>>, StoreError> {
-    if let Some(matter) = held(conn, person)? {
-        return Ok(Some(matter));
+) -> Result<Option<Held>, StoreError> {
+    if let Some(held) = held(conn, person)? {
+        return Ok(Some(held));
     }
     let customer: Option<Arc<str>> = conn
         .prepare_cached("SELECT customer FROM link WHERE identity = ?1 AND ended IS NULL")
@@ -107,12 +111,12 @@ fn stop_one(tx: &Tx<'_>, ring: &KeyRing, step: &StopStep, subject: &SubjectId) -
         SubjectId::Identity(_) => None,
     };
     if let Some(customer) = customer
-        && let Some(matter) = held(tx.conn, customer)?
+        && let Some(Held { matter }) = held(tx.conn, customer)?
     {
         return Ok(StopOutcome::Held { matter });
     }
     for account in &accounts {
-        if let Some(matter) = account_held(tx.conn, ring, (account.hash, account.row))? {
+        if let Some(Held { matter }) = account_held(tx.conn, ring, (account.hash, account.row))? {
             return Ok(StopOutcome::Held { matter });
         }
     }

@@ -138,7 +138,9 @@ pub(super) fn write(tx: &mut Tx<'_>, at: Timestamp, steps: &[PreparedWithdrawal]
     let at = nanoseconds(at);
     for line in lines {
         tx.conn
-            .prepare_cached("UPDATE parked_line SET sealed = NULL, state = CASE state WHEN ?3 THEN ?2 ELSE state END, changed_at = ?4 WHERE id = ?1")
+            .prepare_cached(
+                "UPDATE parked_line SET sealed = NULL, state = CASE state WHEN ?3 THEN ?2 ELSE state END, changed_at = ?4 WHERE id = ?1",
+            )
             .said()?
             .execute((line, LINE_ERASED, LINE_PARKED, at))
             .said()?;
@@ -178,9 +180,15 @@ fn erase(tx: &mut Tx<'_>, step: &PreparedWithdrawal) -> Result<(i64, i64), Store
         Ok(i64::try_from(changed).unwrap_or(i64::MAX))
     };
     let mut records = run(tx, "UPDATE identity SET received = NULL WHERE id = ?1 AND profile IS NOT NULL")?;
-    records += run(tx, "UPDATE activity SET state = 5, version_id = NULL, sealed = NULL WHERE object IN (SELECT id FROM object WHERE identity = ?1)")?;
-    records += run(tx, "DELETE FROM evidence WHERE decision IN (SELECT id FROM decision WHERE identity = ?1 AND current = 0
-                        UNION ALL SELECT id FROM decision WHERE identity = ?1 AND current = 1)")?;
+    records += run(
+        tx,
+        "UPDATE activity SET state = 5, version_id = NULL, sealed = NULL WHERE object IN (SELECT id FROM object WHERE identity = ?1)",
+    )?;
+    records += run(
+        tx,
+        "DELETE FROM evidence WHERE decision IN (SELECT id FROM decision WHERE identity = ?1 AND current = 0
+                        UNION ALL SELECT id FROM decision WHERE identity = ?1 AND current = 1)",
+    )?;
     decide::write_step(tx, &step.step)?;
     records += scrub_deliveries(tx, step.identity)?;
     run(tx, "UPDATE link SET customer = '' WHERE identity = ?1 AND ended IS NOT NULL")?;
@@ -194,7 +202,8 @@ fn erase(tx: &mut Tx<'_>, step: &PreparedWithdrawal) -> Result<(i64, i64), Store
 
 /// What closed deliveries say goes; their states and effects stay, for the sums.
 pub(super) fn scrub_deliveries(tx: &Tx<'_>, identity: i64) -> Result<i64, StoreError> {
-    let attempts = "UPDATE attempt SET sealed = NULL WHERE sealed IS NOT NULL AND delivery IN (SELECT id FROM delivery WHERE identity = ?1)";
+    let attempts =
+        "UPDATE attempt SET sealed = NULL WHERE sealed IS NOT NULL AND delivery IN (SELECT id FROM delivery WHERE identity = ?1)";
     tx.conn.prepare_cached(attempts).said()?.execute([identity]).said()?;
     let closed = "UPDATE delivery SET sealed = x'', customer = NULL WHERE identity = ?1 AND open = 0 AND length(sealed) > 0";
     let changed = tx.conn.prepare_cached(closed).said()?.execute([identity]).said()?;
