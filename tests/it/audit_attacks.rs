@@ -63,7 +63,9 @@ fn split(name: &str, bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
 
 fn joined(entries: &[Vec<u8>]) -> Vec<u8> {
     let mut bundle = Vec::new();
-    entries.iter().for_each(|entry| tile::push_entry(&mut bundle, entry).unwrap());
+    for entry in entries {
+        tile::push_entry(&mut bundle, entry).unwrap();
+    }
     bundle
 }
 
