@@ -6,6 +6,7 @@
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
     reason = "a benchmark prints, over figures that it made itself"
 )]
 //! *Appended*: entries as a run makes them, encoded before, in batches of 4,096: the rows of a batch committed to SQLite with full sync (the
@@ -64,7 +65,7 @@ fn entry(n: u64, wanted: SubjectHash, every: u64, random: &mut Unpredictable) ->
 }
 
 fn main() -> Result<(), Failed> {
-    let entries = number("KITH_BENCH_ENTRIES", 1_000_000) as u64;
+    let entries = number("KITH_BENCH_ENTRIES", 1_000_000);
     let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench/audit");
     drop(std::fs::remove_dir_all(&home));
     std::fs::create_dir_all(&home)?;
