@@ -77,7 +77,9 @@ fn files(folder: &Path, into: &mut Vec<PathBuf>) {
 /// Every token in the raw bytes of every file of these folders, packed files unpacked as well, whatever case it is written in.
 fn tokens(project: &Project, folders: &[&str]) -> BTreeMap<String, PathBuf> {
     let mut all = Vec::new();
-    folders.iter().for_each(|folder| files(&project.path(folder), &mut all));
+    for folder in folders {
+        files(&project.path(folder), &mut all);
+    }
     let mut found = BTreeMap::new();
     for path in all.iter().filter(|path| path.file_name().is_some_and(|name| name != "control.sock")) {
         let bytes = fs::read(path).unwrap();
