@@ -9,6 +9,7 @@ mod doctor;
 mod environment;
 mod explain;
 mod files;
+mod html;
 mod init;
 mod keys;
 mod link;

@@ -1,5 +1,7 @@
 //! One self-contained page: no script, no picture, no address from outside.
 
+pub(super) use crate::cli::html::escaped;
+
 /// A page with this title and body; the body is HTML already.
 pub(super) fn page(title: &str, body: &str) -> String {
     format!(
@@ -17,22 +19,6 @@ ol{list-style:none;padding:0}li{border-left:3px solid #2b5f9e;margin:0 0 1rem;pa
 font-size:.9rem;display:block}blockquote{margin:.3rem 0 0;color:#414a57;font-size:.92rem}small,.q{color:#5a6270}code{font-size:.85rem;\
 overflow-wrap:anywhere}@media(prefers-color-scheme:dark){body{color:#e6e9ee;background:#14171b}th,td{border-color:#2d333b}\
 small,.q,li time{color:#9aa4b2}blockquote{color:#b9c2cd}}@media print{main{max-width:none}}";
-
-/// Text that HTML shows as it is.
-pub(super) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            other => out.push(other),
-        }
-    }
-    out
-}
 
 /// A table of counts.
 pub(super) fn table(title: &str, head: (&str, &str), rows: &[(String, String)]) -> String {

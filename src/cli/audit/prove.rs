@@ -128,7 +128,8 @@ fn written(
         let entries: Vec<u64> = bundle.0.iter().map(|proof| proof.index).collect();
         session.terminal.json(&json!({ "file": file, "proofs": entries.len(), "entries": entries, "key": key.to_string() }));
     } else {
-        session.terminal.data(&format!("{} proofs written into {file}", bundle.0.len()));
+        let count = bundle.0.len();
+        session.terminal.data(&format!("{count} proof{} written into {file}", if count == 1 { "" } else { "s" }));
         session.terminal.data(&format!("check it anywhere: kith audit verify-proof {file} --key '{key}'"));
         if newest.is_some_and(|newest| newest != key) {
             session.terminal.note("it begins with the proofs that lead from the given key to the newest");

@@ -210,6 +210,6 @@ fn tell(verified: &Verified, cosigned: &[(u64, Cosigned)], trusted: &[Checkpoint
             "the {} entries after that hold, but not against someone with the signing key: no checkpoint over them is known from elsewhere",
             size - covered
         )),
-        None => terminal.data("it holds, but not against someone with the signing key: no checkpoint that left the machine was given (--trusted, --witness-key)"),
+        None => terminal.data("it holds, but not against someone with the signing key: no checkpoint that left the machine was given (--trusted, or --cosigned with --witness-key)"),
     }
 }

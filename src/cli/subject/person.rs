@@ -1,5 +1,6 @@
 //! An export as one page that a person can read and print: no script, nothing fetched.
 
+use crate::cli::html::escaped;
 use crate::cli::page::{line, text};
 use serde_json::Value as Json;
 
@@ -8,21 +9,6 @@ const STYLE: &str = "body{font:16px/1.45 system-ui,sans-serif;max-width:60rem;ma
 h1{font-size:1.5rem}h2{font-size:1.2rem;margin-top:2rem;border-bottom:1px solid #bbb}h3{font-size:1rem;margin-bottom:.3rem}\
 table{border-collapse:collapse;width:100%;margin:.5rem 0 1rem}th,td{border:1px solid #ccc;padding:.3rem .5rem;text-align:left;vertical-align:top;\
 overflow-wrap:anywhere}th{background:#f2f2f2;font-weight:600}p.note{color:#555}@media print{body{margin:0;max-width:none}tr{break-inside:avoid}}";
-
-fn escaped(words: &str) -> String {
-    let mut out = String::with_capacity(words.len());
-    for c in words.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
-}
 
 /// A value in a cell.
 fn cell(value: &Json) -> String {
