@@ -1,6 +1,6 @@
-//! Pages that people read in a browser: text that stays text.
+//! Pages and pictures that people look at in a browser: text that stays text.
 
-/// Text that HTML shows as it is.
+/// Text that HTML and SVG show as it is.
 pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -11,10 +11,10 @@ use crate::declare::config::Audit;
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::model::Timestamp;
 use crate::store::Store;
-use crate::store::log::{COSIGNED, LogError, TileNodes, cosigned_notes, newest_checkpoint};
+use crate::store::log::{COSIGNED, LogError, TileNodes, cosigned_notes, newest_checkpoint, replace_in};
 use crate::wire::syslog::{Message, Receiver};
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -194,19 +194,10 @@ fn witness_of(note: &[u8], key: &VerifierKey) -> Option<String> {
     note.signatures.iter().find(|signature| signature.name != key.name()).map(|signature| signature.name.to_owned())
 }
 
-/// A file of the log's folder, whole or not at all.
+/// A file of a folder, made with it, whole or not at all.
 fn keep(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), LogError> {
-    let path = folder.join(name);
-    let beside = folder.join(format!(".{name}.new"));
-    let write = || -> io::Result<()> {
-        fs::create_dir_all(folder)?;
-        let mut file = File::create(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&beside, &path)?;
-        File::open(folder)?.sync_all()
-    };
-    write().map_err(|source| LogError::Write { path, source })
+    let kept = fs::create_dir_all(folder).and_then(|()| replace_in(folder, name, bytes, 0o644));
+    kept.map_err(|source| LogError::Write { path: folder.join(name), source })
 }
 
 /// Adds a note to the day's file.

@@ -244,12 +244,12 @@ fn jaro_lists(a: &[u8], b: &[u8]) -> f64 {
 
 /// Jaro similarity, raised by a common start of up to four bytes where it is at least 0.7 (Winkler 1990).
 pub fn jaro_winkler(a: &[u8], b: &[u8]) -> f64 {
+    let jaro = jaro(a, b);
+    if jaro < 0.7 {
+        return jaro;
+    }
     let start = a.iter().zip(b).take(4).take_while(|(x, y)| x == y).count();
-    winkler(jaro(a, b), u32::try_from(start).unwrap_or(0))
-}
-
-fn winkler(jaro: f64, start: u32) -> f64 {
-    if jaro < 0.7 { jaro } else { jaro + f64::from(start) * 0.1 * (1.0 - jaro) }
+    jaro + number(start) * 0.1 * (1.0 - jaro)
 }
 
 /// Shared distinct bytes ÷ all distinct bytes; `None` where either is empty.

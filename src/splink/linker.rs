@@ -122,10 +122,7 @@ impl<'f> Compiled<'f> {
 
     /// The first condition that holds for two records.
     pub(super) fn first(&self, left: u32, right: u32, shared: &mut Vec<Shared>) -> Option<usize> {
-        self.first_of_classes(self.left.class(left), self.right.class(right), shared)
-    }
-
-    fn first_of_classes(&self, left: u32, right: u32, shared: &mut Vec<Shared>) -> Option<usize> {
+        let (left, right) = (self.left.class(left), self.right.class(right));
         match &self.ladder {
             Some(ladder) => ladder.first(left, right),
             None => self.evaluated(left, right, shared),
@@ -216,7 +213,7 @@ impl Ready<'_> {
         {
             return *gamma;
         }
-        let gamma = self.gamma(self.compiled.first_of_classes(left, right, shared));
+        let gamma = self.gamma(self.compiled.evaluated(left, right, shared));
         if let Some(slot) = seen.get_mut(place) {
             *slot = (key, gamma);
         }
@@ -376,7 +373,12 @@ impl<'f> Linker<'f> {
     pub fn worker(&self) -> Worker {
         let of_each = |_: &Ready<'_>| Vec::with_capacity(TOGETHER);
         Worker {
-            seen: self.comparisons.iter().map(|_| vec![(u64::MAX, 0); MEMORY]).collect(),
+            // Steps are quicker than remembering.
+            seen: self
+                .comparisons
+                .iter()
+                .map(|c| if c.compiled.ladder.is_some() { Vec::new() } else { vec![(u64::MAX, 0); MEMORY] })
+                .collect(),
             shared: Vec::new(),
             classes: self.comparisons.iter().map(of_each).collect(),
             of_left: Vec::with_capacity(TOGETHER),

@@ -1,5 +1,6 @@
 //! The evidence for one candidate as a waterfall: from the prior, step by step, to the total. Every number is the stored evidence's own.
 
+use crate::cli::html::escaped;
 use crate::cli::page::line;
 use crate::model::{Candidate, Evidence};
 use serde_json::{Value as Json, json};
@@ -117,11 +118,6 @@ pub(super) fn json(steps: &[Step]) -> Json {
         .map(|step| json!({ "what": step.what, "compared": step.compared, "bits": step.bits, "before": step.before, "after": step.after }))
         .collect::<Vec<_>>()
         .into()
-}
-
-/// Text inside SVG.
-pub(super) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// Most candidates drawn; more would make a picture nobody reads.

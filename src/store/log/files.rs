@@ -71,7 +71,10 @@ pub(super) fn own_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Replaces a file of any folder, durably: a new file beside it, then its name.
-pub(super) fn replace_in(folder: &Path, name: &str, bytes: &[u8], mode: u32) -> io::Result<()> {
+///
+/// # Errors
+/// Where it can't be written.
+pub fn replace_in(folder: &Path, name: &str, bytes: &[u8], mode: u32) -> io::Result<()> {
     let beside = folder.join(format!(".{name}.new"));
     match fs::remove_file(&beside) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),

@@ -15,6 +15,7 @@ mod verify;
 mod witness;
 
 pub use error::LogError;
+pub use files::replace_in;
 pub use keys::{
     HASH_KEY_FILE, InstallationKeys, KeysError, LOG_KEY_FILE, MASTER_KEY_FILE, NEXT_MASTER_FILE, NextMaster, SigningChange, VERIFIER_FILE,
 };

@@ -153,9 +153,10 @@ fn prepare_deliveries(
 
 /// Writes prepared steps.
 pub(super) fn write(tx: &mut Tx<'_>, steps: &[PreparedStep]) -> Result<(), StoreError> {
+    let anyone_suppressed = suppressed::anyone(tx)?;
     for step in steps {
         // Decided while the person was erased or objected: nothing of it stands.
-        if !suppressed::is_identity(tx, step.identity)? {
+        if !(anyone_suppressed && suppressed::is_identity(tx, step.identity)?) {
             write_step(tx, step)?;
         }
     }
