@@ -1,7 +1,7 @@
 //! Canonical JSON (RFC 8785): one value has exactly one text, so that a hash of it means something.
 
+use super::tape::Tape;
 use serde_json::Value;
-use std::borrow::Cow;
 use std::cmp::Ordering;
 
 /// Deeper nesting is refused: entries are at most 8 deep; 64 leaves room and keeps the checker's stack small.
@@ -20,7 +20,7 @@ pub fn to_vec(value: &Value) -> Vec<u8> {
 }
 
 /// The order of object members: by UTF-16 code units (RFC 8785 §3.2.3).
-fn key_order(a: &str, b: &str) -> Ordering {
+pub(super) fn key_order(a: &str, b: &str) -> Ordering {
     if a.is_ascii() && b.is_ascii() { a.cmp(b) } else { a.encode_utf16().cmp(b.encode_utf16()) }
 }
 
@@ -110,6 +110,14 @@ impl Writer {
         self.out.push(b'"');
     }
 
+    /// Bytes as lower-case hexadecimal digits.
+    pub fn hex(&mut self, bytes: &[u8]) {
+        self.separate();
+        self.out.push(b'"');
+        super::hex::push(&mut self.out, bytes);
+        self.out.push(b'"');
+    }
+
     /// A value that is canonical JSON already.
     pub fn raw(&mut self, canonical: &[u8]) {
         self.separate();
@@ -162,7 +170,7 @@ impl Writer {
 }
 
 /// The one escape that RFC 8785 §3.2.2.2 allows for a byte that needs one.
-fn push_escape(out: &mut Vec<u8>, byte: u8) {
+pub(super) fn push_escape(out: &mut Vec<u8>, byte: u8) {
     out.push(b'\\');
     match byte {
         b'"' | b'\\' => out.push(byte),
@@ -180,7 +188,7 @@ fn push_decimal(out: &mut Vec<u8>, number: u64) {
 }
 
 /// ECMAScript `Number::toString` (ECMA-262 §6.1.6.1.20): the shortest digits that read back as the same double.
-fn push_number(out: &mut Vec<u8>, number: f64) {
+pub(super) fn push_number(out: &mut Vec<u8>, number: f64) {
     if !number.is_finite() {
         out.extend_from_slice(b"null");
         return;
@@ -250,168 +258,7 @@ pub struct NotCanonical {
 /// # Errors
 /// The first place where they are not.
 pub fn check(bytes: &[u8]) -> Result<(), NotCanonical> {
-    let text = std::str::from_utf8(bytes).map_err(|e| NotCanonical { at: e.valid_up_to(), reason: "not UTF-8" })?;
-    let mut scanner = Scanner { text, at: 0 };
-    scanner.value(0)?;
-    if scanner.at == bytes.len() { Ok(()) } else { Err(scanner.wrong("something follows the value")) }
-}
-
-struct Scanner<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-impl<'a> Scanner<'a> {
-    const fn wrong(&self, reason: &'static str) -> NotCanonical {
-        NotCanonical { at: self.at, reason }
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    fn take(&mut self, byte: u8) -> bool {
-        let found = self.peek() == Some(byte);
-        self.at += usize::from(found);
-        found
-    }
-
-    fn word(&mut self, word: &'static str) -> Result<(), NotCanonical> {
-        if !self.text.get(self.at..).is_some_and(|rest| rest.starts_with(word)) {
-            return Err(self.wrong("no JSON value"));
-        }
-        self.at += word.len();
-        Ok(())
-    }
-
-    fn value(&mut self, depth: usize) -> Result<(), NotCanonical> {
-        if depth > MAX_DEPTH {
-            return Err(self.wrong("nested too deep"));
-        }
-        match self.peek() {
-            Some(b'{') => self.object(depth),
-            Some(b'[') => self.array(depth),
-            Some(b'"') => self.string().map(|_| ()),
-            Some(b't') => self.word("true"),
-            Some(b'f') => self.word("false"),
-            Some(b'n') => self.word("null"),
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            _ => Err(self.wrong("no JSON value")),
-        }
-    }
-
-    fn object(&mut self, depth: usize) -> Result<(), NotCanonical> {
-        self.at += 1;
-        if self.take(b'}') {
-            return Ok(());
-        }
-        let mut last: Option<Cow<'a, str>> = None;
-        loop {
-            let start = self.at;
-            let key = self.string()?;
-            if last.is_some_and(|last| key_order(&last, &key) != Ordering::Less) {
-                return Err(NotCanonical { at: start, reason: "a member is out of order or twice" });
-            }
-            last = Some(key);
-            if !self.take(b':') {
-                return Err(self.wrong("`:` is missing"));
-            }
-            self.value(depth + 1)?;
-            if self.take(b'}') {
-                return Ok(());
-            }
-            if !self.take(b',') {
-                return Err(self.wrong("`,` or `}` is missing"));
-            }
-        }
-    }
-
-    fn array(&mut self, depth: usize) -> Result<(), NotCanonical> {
-        self.at += 1;
-        if self.take(b']') {
-            return Ok(());
-        }
-        loop {
-            self.value(depth + 1)?;
-            if self.take(b']') {
-                return Ok(());
-            }
-            if !self.take(b',') {
-                return Err(self.wrong("`,` or `]` is missing"));
-            }
-        }
-    }
-
-    fn string(&mut self) -> Result<Cow<'a, str>, NotCanonical> {
-        if !self.take(b'"') {
-            return Err(self.wrong("`\"` is missing"));
-        }
-        let mut decoded: Option<String> = None;
-        loop {
-            let rest = self.text.get(self.at..).unwrap_or_default();
-            let length = rest.bytes().position(|b| b == b'"' || b == b'\\' || b < 0x20).unwrap_or(rest.len());
-            let run = rest.get(..length).unwrap_or_default();
-            self.at += length;
-            match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(match decoded {
-                        None => Cow::Borrowed(run),
-                        Some(text) => Cow::Owned(text + run),
-                    });
-                }
-                Some(b'\\') => {
-                    let text = decoded.get_or_insert_with(String::new);
-                    text.push_str(run);
-                    let escaped = self.escape()?;
-                    if let Some(text) = decoded.as_mut() {
-                        text.push(char::from(escaped));
-                    }
-                }
-                Some(_) => return Err(self.wrong("a control character stands unescaped")),
-                None => return Err(self.wrong("a string does not end")),
-            }
-        }
-    }
-
-    /// Reads an escape; the byte it stands for has no other canonical form.
-    fn escape(&mut self) -> Result<u8, NotCanonical> {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        let byte = match rest {
-            [_, b'"', ..] => b'"',
-            [_, b'\\', ..] => b'\\',
-            [_, b'b', ..] => 0x08,
-            [_, b't', ..] => 0x09,
-            [_, b'n', ..] => 0x0a,
-            [_, b'f', ..] => 0x0c,
-            [_, b'r', ..] => 0x0d,
-            [_, b'u', b'0', b'0', high @ (b'0' | b'1'), low @ (b'0'..=b'9' | b'a'..=b'f'), ..] => {
-                let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok()).unwrap_or(0);
-                digit(*high) * 16 + digit(*low)
-            }
-            _ => return Err(self.wrong("an escape that canonical JSON does not use")),
-        };
-        let mut canonical = Vec::with_capacity(6);
-        push_escape(&mut canonical, byte);
-        if !rest.starts_with(&canonical) {
-            return Err(self.wrong("an escape that canonical JSON does not use"));
-        }
-        self.at += canonical.len();
-        Ok(byte)
-    }
-
-    fn number(&mut self) -> Result<(), NotCanonical> {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        let length = rest.bytes().position(|b| !matches!(b, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')).unwrap_or(rest.len());
-        let written = rest.get(..length).unwrap_or_default();
-        let mut canonical = Vec::with_capacity(length);
-        push_number(&mut canonical, written.parse().unwrap_or(f64::NAN));
-        if canonical != written.as_bytes() {
-            return Err(self.wrong("a number in another form than canonical JSON's"));
-        }
-        self.at += length;
-        Ok(())
-    }
+    Tape::read(bytes).map(drop)
 }
 
 #[cfg(test)]

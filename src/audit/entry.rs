@@ -1,13 +1,13 @@
 //! An entry, v1: who did what to whom, when, why, and what came of it, as one canonical JSON text of at most 65,535 bytes.
 
-use super::canonical::{self, NotCanonical, Writer};
+use super::canonical::{NotCanonical, Writer};
 use super::event::{Event, Kind, Text};
 use super::evidence::SealedEvidence;
 use super::fields::Fields;
 use super::hash::{CorrelationId, SubjectHash};
 use super::member::{Item, Member, Part, PartDigest};
+use super::tape::{Json, Members, Tape};
 use crate::model::{Digest, Network, Outcome, Timestamp, WriteEffect};
-use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// The format's version: each entry carries it.
@@ -41,10 +41,10 @@ macro_rules! closed_list {
             fn write(&self, out: &mut Writer) {
                 out.plain(self.name().as_bytes());
             }
-            fn read(json: &Value) -> Option<Self> {
+            fn read(json: Json<'_>) -> Option<Self> {
                 Self::from_name(json.as_str()?)
             }
-            fn schema() -> Value {
+            fn schema() -> serde_json::Value {
                 serde_json::json!({ "enum": Self::ALL.iter().map(|it| it.name()).collect::<Vec<_>>() })
             }
         }
@@ -164,13 +164,13 @@ macro_rules! record {
                 self.write_members(out);
                 out.end_object();
             }
-            fn read(json: &Value) -> Option<Self> {
-                let mut members = json.as_object()?.clone();
+            fn read(json: Json<'_>) -> Option<Self> {
+                let mut members = json.members()?;
                 let read = Self { $($member: Member::read(stringify!($member), &mut members)?,)+ };
-                members.is_empty().then_some(read)
+                members.all_taken().then_some(read)
             }
-            fn schema() -> Value {
-                let mut properties = Map::new();
+            fn schema() -> serde_json::Value {
+                let mut properties = serde_json::Map::new();
                 let mut required: Vec<&str> = Vec::new();
                 $(
                     properties.insert(stringify!($member).to_owned(), <$type as Member>::schema());
@@ -436,44 +436,57 @@ impl Entry {
         if bytes.len() > MAX_ENTRY_BYTES {
             return Err(NotAnEntry::TooLong(bytes.len()));
         }
-        canonical::check(bytes)?;
-        let json: Value = serde_json::from_slice(bytes).map_err(|_checked_above| NotAnEntry::Member("entry"))?;
-        let Value::Object(mut members) = json else { return Err(NotAnEntry::Version) };
-        let members = &mut members;
-        if members.remove("v") != Some(Value::from(VERSION)) {
+        let tape = Tape::read(bytes)?;
+        let json = tape.json();
+        if json.get("v").and_then(Json::as_u64) != Some(VERSION) {
             return Err(NotAnEntry::Version);
         }
-        let kind = members.remove("kind").and_then(|k| Kind::from_name(k.as_str()?)).ok_or(NotAnEntry::Kind)?;
-        let Some(Value::Object(mut what)) = members.remove("what") else { return Err(NotAnEntry::Member("what")) };
-        let entry = Self {
-            time: members.remove("time").and_then(|t| t.as_str()?.parse().ok()).ok_or(NotAnEntry::Member("time"))?,
-            actor: Member::read("actor", members).ok_or(NotAnEntry::Member("actor"))?,
-            subject: read_or_default("subject", members)?,
-            network: match members.remove("network") {
-                None => None,
-                Some(name) => Some(name.as_str().and_then(|n| n.parse().ok()).ok_or(NotAnEntry::Member("network"))?),
-            },
-            event: Event::read(kind, &mut what).ok_or(NotAnEntry::Member("what"))?,
-            why: read_or_default("why", members)?,
-            fields: Member::read("fields", members).ok_or(NotAnEntry::Member("fields"))?,
-            evidence: Member::read("evidence", members).ok_or(NotAnEntry::Member("evidence"))?,
-            outcome: Member::read("outcome", members).ok_or(NotAnEntry::Member("outcome"))?,
-            correlation: read_or_default("correlation", members)?,
+        let kind = json.get("kind").and_then(|kind| Kind::from_name(kind.as_str()?)).ok_or(NotAnEntry::Kind)?;
+        let mut members = json.members().ok_or(NotAnEntry::Version)?;
+        let actor = read_member("actor", &mut members)?;
+        let correlation = read_or_default("correlation", &mut members)?;
+        let evidence: Option<_> = read_member("evidence", &mut members)?;
+        let fields = read_member("fields", &mut members)?;
+        members.take("kind");
+        let network = match members.take("network") {
+            None => None,
+            Some(name) => Some(name.as_str().and_then(read_network).ok_or(NotAnEntry::Member("network"))?),
         };
-        if !what.is_empty() {
+        let outcome = read_member("outcome", &mut members)?;
+        let subject = read_or_default("subject", &mut members)?;
+        let time = members.take("time").and_then(|time| read_time(time.as_str()?)).ok_or(NotAnEntry::Member("time"))?;
+        members.take("v");
+        let mut what = members.take("what").and_then(Json::members).ok_or(NotAnEntry::Member("what"))?;
+        let event = Event::read(kind, &mut what).ok_or(NotAnEntry::Member("what"))?;
+        if !what.all_taken() {
             return Err(NotAnEntry::Surplus("what"));
         }
-        if !members.is_empty() || (entry.evidence.is_some() && kind != Kind::Decision) {
+        let why = read_or_default("why", &mut members)?;
+        if !members.all_taken() || (evidence.is_some() && kind != Kind::Decision) {
             return Err(NotAnEntry::Surplus("the entry"));
         }
-        // Other spellings of the same thing (a time with a zone, an alias of a network, an empty object) are no entries either.
-        if entry.write() == bytes { Ok(entry) } else { Err(NotAnEntry::Member("spelling")) }
+        let entry = Self { time, actor, subject, network, event, why, fields, evidence, outcome, correlation };
+        debug_assert!(entry.write() == bytes, "what is read has one spelling");
+        Ok(entry)
     }
 }
 
-fn read_or_default<T: Item + Default>(name: &'static str, members: &mut Map<String, Value>) -> Result<T, NotAnEntry> {
-    let read: Option<Option<T>> = Member::read(name, members);
-    read.map(Option::unwrap_or_default).ok_or(NotAnEntry::Member(name))
+fn read_member<T: Member>(name: &'static str, members: &mut Members<'_>) -> Result<T, NotAnEntry> {
+    Member::read(name, members).ok_or(NotAnEntry::Member(name))
+}
+
+/// A member that is left out where it says nothing, so that an empty one is another spelling.
+fn read_or_default<T: Item + Default + PartialEq>(name: &'static str, members: &mut Members<'_>) -> Result<T, NotAnEntry> {
+    match read_member::<Option<T>>(name, members)? {
+        None => Ok(T::default()),
+        Some(read) if read == T::default() => Err(NotAnEntry::Member(name)),
+        Some(read) => Ok(read),
+    }
+}
+
+/// A network by its own name: an alias is another spelling.
+fn read_network(name: &str) -> Option<Network> {
+    name.parse().ok().filter(|network: &Network| network.name() == name)
 }
 
 /// Puts a part's digest in its place; whether there was something to put away.
@@ -491,6 +504,15 @@ fn by_digest<T: Item>(part: &mut Part<T>, parts: &mut Vec<LargePart>) -> bool {
 /// RFC 3339 in UTC with six digits of the second.
 fn time_text(time: Timestamp) -> String {
     format!("{time:.6}")
+}
+
+/// Reads exactly what [`time_text`] writes: other spellings of the same moment are none.
+fn read_time(text: &str) -> Option<Timestamp> {
+    let fits = |byte: u8, form: u8| if form == b'0' { byte.is_ascii_digit() } else { byte == form };
+    let form = b"0000-00-00T00:00:00.000000Z";
+    let spelled = text.len() == form.len() && text.bytes().zip(*form).all(|(byte, form)| fits(byte, form));
+    // A sixtieth second is read as the fifty-ninth.
+    (spelled && text.get(17..19) != Some("60")).then(|| text.parse().ok())?
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use super::canonical::Writer;
 use super::hash::SubjectHash;
 use super::member::{LongText, Member, Part};
+use super::tape::Members;
 use crate::model::Digest;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// Text of an event: a name, a code, a reason in words. Never personal data; what a person typed about a person goes into `fields`, sealed.
@@ -48,7 +49,7 @@ macro_rules! events {
             }
 
             /// Takes the members out of `what`; what is left over does not belong.
-            pub(super) fn read(kind: Kind, what: &mut Map<String, Value>) -> Option<Self> {
+            pub(super) fn read(kind: Kind, what: &mut Members<'_>) -> Option<Self> {
                 Some(match kind {
                     $(Kind::$variant => Self::$variant { $($member: Member::read(stringify!($member), what)?,)* },)+
                 })

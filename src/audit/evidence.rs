@@ -3,13 +3,14 @@
 //! Levels, weights, counts and rules stand in clear and outlive the keys: when a key is gone, the decision can still be taken again
 //! from them. Each comparison level stands once, in `levels`; candidates name levels by their index.
 
-use super::canonical::{self, Writer};
+use super::canonical::Writer;
 use super::hash::{HashKey, SubjectHash};
 use super::member::Item;
 use super::seal::{Binding, KeyId, PersonKey, SealError, Sealed, SealingKey, Unpredictable};
+use super::tape::{Json, Tape};
 use super::values;
 use crate::model::{BlockCut, Candidate, ComparisonOutcome, CustomerId, Digest, Evidence, Personal, RuleHit, Value};
-use serde_json::{Map, Value as Json, json};
+use serde_json::json;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -104,9 +105,8 @@ impl SealedEvidence {
     /// # Errors
     /// [`NotEvidence::Form`] where it is not canonical JSON of version 1. The rest is checked by [`SealedEvidence::open`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, NotEvidence> {
-        canonical::check(bytes).map_err(|_place_is_of_no_use| NotEvidence::Form("evidence"))?;
-        let json: Json = serde_json::from_slice(bytes).map_err(|_checked_above| NotEvidence::Form("evidence"))?;
-        Self::read(&json).ok_or(NotEvidence::Form("v"))
+        let tape = Tape::read(bytes).map_err(|_place_is_of_no_use| NotEvidence::Form("evidence"))?;
+        Self::read(tape.json()).ok_or(NotEvidence::Form("v"))
     }
 
     /// The evidence again, given a way to find persons' keys.
@@ -114,26 +114,25 @@ impl SealedEvidence {
     /// # Errors
     /// [`NotEvidence`]. A key that is gone is no error: see [`OpenedEvidence`].
     pub fn open(&self, mut keys: impl FnMut(KeyId) -> Option<PersonKey>) -> Result<OpenedEvidence, NotEvidence> {
-        let json: Json = serde_json::from_slice(&self.0).map_err(|_checked_on_the_way_in| NotEvidence::Form("evidence"))?;
-        let members = json.as_object().ok_or(NotEvidence::Form("evidence"))?;
-        let mut unseal = |binding: Binding<'_>, from: &Map<String, Json>| -> Result<Option<Vec<Value>>, NotEvidence> {
+        let tape = Tape::read(&self.0).map_err(|_checked_on_the_way_in| NotEvidence::Form("evidence"))?;
+        let members = tape.json();
+        let mut unseal = |binding: Binding<'_>, from: Json<'_>| -> Result<Option<Vec<Value>>, NotEvidence> {
             let Some(sealed) = from.get("sealed") else { return Ok(None) };
             let sealed = Sealed::read(sealed).ok_or(NotEvidence::Form("sealed"))?;
             let Some(key) = SealingKey::find(sealed.key_id, &mut keys) else { return Ok(None) };
             let plain = key.open(binding, &sealed)?;
-            let json: Json = serde_json::from_slice(&plain).map_err(|_not_json| NotEvidence::Form("sealed"))?;
-            let values = json.as_array().and_then(|items| items.iter().map(values::read).collect());
+            let tape = Tape::read(&plain).map_err(|_not_json| NotEvidence::Form("sealed"))?;
+            let values = tape.json().elements().and_then(|items| items.map(values::read).collect());
             values.map(Some).ok_or(NotEvidence::Form("sealed"))
         };
-        let identity = members.get("identity").and_then(Json::as_object).ok_or(NotEvidence::Form("identity"))?;
+        let identity = members.get("identity").ok_or(NotEvidence::Form("identity"))?;
         let identity_values = unseal(IDENTITY, identity)?;
         let identity_names = names(identity.get("names")).ok_or(NotEvidence::Form("identity"))?;
         let levels = list(members, "levels", read_level)?;
         let customer_names = names(members.get("customer_names")).unwrap_or_default();
         let mut candidates = Vec::new();
         let mut candidates_erased = Vec::new();
-        for (position, json) in members.get("candidates").and_then(Json::as_array).into_iter().flatten().enumerate() {
-            let candidate = json.as_object().ok_or(NotEvidence::Form("candidates"))?;
+        for (position, candidate) in members.get("candidates").and_then(Json::elements).into_iter().flatten().enumerate() {
             let values = unseal(Binding { kind: KIND, field: &candidate_field(position) }, candidate)?;
             let names = names(candidate.get("names")).unwrap_or_else(|| customer_names.clone());
             if values.is_none() {
@@ -171,10 +170,10 @@ impl Item for SealedEvidence {
     fn write(&self, out: &mut Writer) {
         out.raw(&self.0);
     }
-    fn read(json: &Json) -> Option<Self> {
-        (json.get("v") == Some(&Json::from(VERSION))).then(|| Self(canonical::to_vec(json)))
+    fn read(json: Json<'_>) -> Option<Self> {
+        (json.get("v")?.as_u64() == Some(VERSION)).then(|| Self(json.raw().as_bytes().to_vec()))
     }
-    fn schema() -> Json {
+    fn schema() -> serde_json::Value {
         json!({ "$ref": "#/$defs/evidence" })
     }
 }
@@ -352,50 +351,52 @@ fn write_rule(hit: &RuleHit, out: &mut Writer) {
     out.end_array();
 }
 
-fn list<T>(members: &Map<String, Json>, name: &'static str, read: fn(&[Json]) -> Option<T>) -> Result<Vec<T>, NotEvidence> {
+fn list<T>(members: Json<'_>, name: &'static str, read: fn(&[Json<'_>]) -> Option<T>) -> Result<Vec<T>, NotEvidence> {
     match members.get(name) {
         None => Ok(Vec::new()),
-        Some(json) => {
-            json.as_array().and_then(|items| items.iter().map(|item| read(item.as_array()?)).collect()).ok_or(NotEvidence::Form(name))
-        }
+        Some(json) => json.elements().and_then(|items| items.map(|item| read(&array(item)?)).collect()).ok_or(NotEvidence::Form(name)),
     }
 }
 
-fn names(json: Option<&Json>) -> Option<Vec<Arc<str>>> {
-    json?.as_array()?.iter().map(|name| name.as_str().map(Into::into)).collect()
+fn array(json: Json<'_>) -> Option<Vec<Json<'_>>> {
+    json.elements().map(Iterator::collect)
+}
+
+fn names(json: Option<Json<'_>>) -> Option<Vec<Arc<str>>> {
+    json?.elements()?.map(|name| name.as_str().map(Into::into)).collect()
 }
 
 fn zip(names: &[Arc<str>], values: &[Value]) -> Option<Vec<(Arc<str>, Value)>> {
     (names.len() == values.len()).then(|| names.iter().cloned().zip(values.iter().cloned()).collect())
 }
 
-fn read_level(json: &[Json]) -> Option<ComparisonOutcome> {
+fn read_level(json: &[Json<'_>]) -> Option<ComparisonOutcome> {
     let [comparison, level, gamma, bits] = json else { return None };
     Some(ComparisonOutcome {
         comparison: comparison.as_str()?.into(),
         level: level.as_str()?.into(),
         gamma: gamma.as_i64()?.try_into().ok()?,
-        bits: Item::read(bits)?,
+        bits: Item::read(*bits)?,
         term_frequency: None,
         term_frequency_bits: 0.0,
     })
 }
 
-fn read_outcome(json: &Json, levels: &[ComparisonOutcome]) -> Option<ComparisonOutcome> {
-    let level = |index: &Json| levels.get(usize::try_from(index.as_u64()?).ok()?).cloned();
-    match json.as_array().map(Vec::as_slice) {
+fn read_outcome(json: Json<'_>, levels: &[ComparisonOutcome]) -> Option<ComparisonOutcome> {
+    let level = |index: Json<'_>| levels.get(usize::try_from(index.as_u64()?).ok()?).cloned();
+    match array(json).as_deref() {
         None => level(json),
         Some([index, frequency, bits]) => Some(ComparisonOutcome {
-            term_frequency: if frequency.is_null() { None } else { Some(Item::read(frequency)?) },
-            term_frequency_bits: Item::read(bits)?,
-            ..level(index)?
+            term_frequency: if frequency.is_null() { None } else { Some(Item::read(*frequency)?) },
+            term_frequency_bits: Item::read(*bits)?,
+            ..level(*index)?
         }),
         Some(_) => None,
     }
 }
 
 fn read_candidate(
-    json: &Map<String, Json>,
+    json: Json<'_>,
     values: Option<&[Value]>,
     names: &[Arc<str>],
     levels: &[ComparisonOutcome],
@@ -410,7 +411,7 @@ fn read_candidate(
         customer,
         posterior: Item::read(json.get("posterior")?)?,
         match_weight: Item::read(json.get("weight")?)?,
-        comparisons: json.get("outcomes")?.as_array()?.iter().map(|o| read_outcome(o, levels)).collect::<Option<_>>()?,
+        comparisons: json.get("outcomes")?.elements()?.map(|o| read_outcome(o, levels)).collect::<Option<_>>()?,
         rules: match json.get("rules") {
             None => Vec::new(),
             rules => self::names(rules)?,
@@ -419,18 +420,18 @@ fn read_candidate(
     })
 }
 
-fn read_rule(json: &[Json]) -> Option<RuleHit> {
+fn read_rule(json: &[Json<'_>]) -> Option<RuleHit> {
     let (rule, customers, set_aside) = match json {
         [rule, customers] => (rule, customers, None),
         [rule, customers, reason] => (rule, customers, Some(reason.as_str()?.into())),
         _ => return None,
     };
-    Some(RuleHit { rule: rule.as_str()?.into(), customers: Item::read(customers)?, set_aside })
+    Some(RuleHit { rule: rule.as_str()?.into(), customers: Item::read(*customers)?, set_aside })
 }
 
-fn read_cut(json: &[Json]) -> Option<BlockCut> {
+fn read_cut(json: &[Json<'_>]) -> Option<BlockCut> {
     let [rule, size] = json else { return None };
-    Some(BlockCut { rule: rule.as_str()?.into(), size: Item::read(size)? })
+    Some(BlockCut { rule: rule.as_str()?.into(), size: Item::read(*size)? })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Tests of evidence: what is sealed, what comes back, what stays when keys are gone.
 
 use super::*;
+use crate::audit::canonical;
 use crate::audit::values::tests::any_value;
 use proptest::prelude::*;
 
@@ -183,7 +184,7 @@ fn a_box_moved_to_another_candidate_does_not_open() {
     let mut evidence = evidence_of(2);
     evidence.candidates[1].customer = evidence.candidates[0].customer.clone();
     let sealed = fixture.seal(&evidence);
-    let mut json: Json = serde_json::from_slice(sealed.as_bytes()).unwrap();
+    let mut json: serde_json::Value = serde_json::from_slice(sealed.as_bytes()).unwrap();
     json["candidates"][1]["sealed"] = json["candidates"][0]["sealed"].clone();
     let moved = SealedEvidence::from_bytes(&canonical::to_vec(&json)).unwrap();
     let find = |id| fixture.keys.iter().find(|k| k.id() == id).cloned();

@@ -2,11 +2,12 @@
 
 use super::canonical::Writer;
 use super::event::{Kind, Text};
-use super::member::{Item, Part};
+use super::member::{Item, Member, Part};
 use super::seal::{Binding, SealError, Sealed, SealingKey, Unpredictable};
+use super::tape::{Json, Tape};
 use super::values;
 use crate::model::{FieldChange, Personal, Value};
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use std::sync::Arc;
 
 /// The fields of an entry. The box's plain text is `{"after":[…],"before":[…]}`, each list aligned with the names and left out where
@@ -106,10 +107,10 @@ impl Fields {
     }
 
     fn read_values(&self, plain: &[u8]) -> Option<Vec<FieldChange>> {
-        let json: Json = serde_json::from_slice(plain).ok()?;
+        let tape = Tape::read(plain).ok()?;
         let side = |name: &str| -> Option<Vec<Value>> {
-            let Some(values) = json.get(name) else { return Some(vec![Value::Missing; self.names.len()]) };
-            let values = values.as_array()?.iter().map(values::read).collect::<Option<Vec<_>>>()?;
+            let Some(values) = tape.json().get(name) else { return Some(vec![Value::Missing; self.names.len()]) };
+            let values = values.elements()?.map(values::read).collect::<Option<Vec<_>>>()?;
             (values.len() == self.names.len()).then_some(values)
         };
         let (after, before) = (side("after")?, side("before")?);
@@ -141,16 +142,13 @@ impl Item for Fields {
         }
         out.end_object();
     }
-    fn read(json: &Json) -> Option<Self> {
-        let members = json.as_object()?;
-        let sealed = match members.get("sealed") {
-            None => None,
-            Some(sealed) => Some(Item::read(sealed)?),
-        };
-        let names: Vec<Text> = members.get("names")?.as_array()?.iter().map(Item::read).collect::<Option<_>>()?;
-        (members.len() == 1 + usize::from(sealed.is_some())).then_some(Self { names, sealed })
+    fn read(json: Json<'_>) -> Option<Self> {
+        let mut members = json.members()?;
+        let names = members.take("names")?.elements()?.map(Item::read).collect::<Option<Vec<Text>>>()?;
+        let sealed = Member::read("sealed", &mut members)?;
+        members.all_taken().then_some(Self { names, sealed })
     }
-    fn schema() -> Json {
+    fn schema() -> serde_json::Value {
         json!({
             "type": "object", "additionalProperties": false, "required": ["names"],
             "properties": { "names": { "type": "array", "items": <Text as Item>::schema() }, "sealed": <Part<Sealed> as Item>::schema() },

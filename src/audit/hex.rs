@@ -1,29 +1,46 @@
 //! Lower-case hexadecimal, the one form in which entries write hashes and ids.
 
-/// Lower-case hexadecimal digits of bytes.
-pub(super) fn encode(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        for digit in [byte >> 4, byte & 15] {
-            out.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-        }
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// The value of a digit; 255 where it is none. Upper-case digits are none, so that a value has one spelling.
+const fn value(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        b'a'..=b'f' => digit - b'a' + 10,
+        _ => u8::MAX,
     }
-    out
 }
 
-/// Reads exactly `N` bytes; upper-case digits are refused, so that a value has one spelling.
+/// Adds the lower-case hexadecimal digits of bytes.
+pub(super) fn push(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.reserve(bytes.len() * 2);
+    for byte in bytes {
+        let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
+        out.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+    }
+}
+
+/// Lower-case hexadecimal digits of bytes.
+pub(super) fn encode(bytes: &[u8]) -> String {
+    let mut out = Vec::new();
+    push(&mut out, bytes);
+    String::from_utf8(out).unwrap_or_default()
+}
+
+/// Reads exactly `N` bytes; upper-case digits are refused.
 pub(super) fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
-    if digits.len() != N * 2 || digits.iter().any(u8::is_ascii_uppercase) {
+    if text.len() != N * 2 {
         return None;
     }
-    let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
     let mut out = [0; N];
-    for (slot, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
+    let mut seen = 0;
+    for (slot, pair) in out.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
         let [high, low] = pair else { return None };
-        *slot = digit(*high)? * 16 + digit(*low)?;
+        let (high, low) = (value(*high), value(*low));
+        seen |= high | low;
+        *slot = (high & 15) << 4 | (low & 15);
     }
-    Some(out)
+    (seen < 16).then_some(out)
 }
 
 #[cfg(test)]

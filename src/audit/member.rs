@@ -3,8 +3,9 @@
 use super::canonical::{MAX_SAFE_INTEGER, Writer};
 use super::hash::{CorrelationId, SubjectHash};
 use super::seal::Sealed;
+use super::tape::{Json, Members};
 use crate::model::Digest;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
@@ -53,7 +54,7 @@ impl PartDigest {
 /// A single value.
 pub(super) trait Item: Sized {
     fn write(&self, out: &mut Writer);
-    fn read(json: &Value) -> Option<Self>;
+    fn read(json: Json<'_>) -> Option<Self>;
     fn schema() -> Value;
 }
 
@@ -61,7 +62,7 @@ pub(super) trait Item: Sized {
 pub(super) trait Member: Sized {
     const REQUIRED: bool;
     fn write(&self, name: &str, out: &mut Writer);
-    fn read(name: &str, from: &mut Map<String, Value>) -> Option<Self>;
+    fn read(name: &str, from: &mut Members<'_>) -> Option<Self>;
     fn schema() -> Value;
 }
 
@@ -71,8 +72,8 @@ impl<T: Item> Member for T {
         out.key(name);
         Item::write(self, out);
     }
-    fn read(name: &str, from: &mut Map<String, Value>) -> Option<Self> {
-        <T as Item>::read(&from.remove(name)?)
+    fn read(name: &str, from: &mut Members<'_>) -> Option<Self> {
+        <T as Item>::read(from.take(name)?)
     }
     fn schema() -> Value {
         <T as Item>::schema()
@@ -86,10 +87,10 @@ impl<T: Item> Member for Option<T> {
             Member::write(value, name, out);
         }
     }
-    fn read(name: &str, from: &mut Map<String, Value>) -> Option<Self> {
-        match from.remove(name) {
+    fn read(name: &str, from: &mut Members<'_>) -> Option<Self> {
+        match from.take(name) {
             None => Some(None),
-            Some(json) => <T as Item>::read(&json).map(Some),
+            Some(json) => <T as Item>::read(json).map(Some),
         }
     }
     fn schema() -> Value {
@@ -110,7 +111,7 @@ impl Item for Arc<str> {
     fn write(&self, out: &mut Writer) {
         out.string(&cut(self));
     }
-    fn read(json: &Value) -> Option<Self> {
+    fn read(json: Json<'_>) -> Option<Self> {
         json.as_str().filter(|s| s.len() <= MAX_TEXT_BYTES).map(Into::into)
     }
     fn schema() -> Value {
@@ -122,8 +123,8 @@ impl Item for u64 {
     fn write(&self, out: &mut Writer) {
         out.count(*self);
     }
-    fn read(json: &Value) -> Option<Self> {
-        json.as_u64().filter(|n| *n <= MAX_SAFE_INTEGER)
+    fn read(json: Json<'_>) -> Option<Self> {
+        json.as_u64()
     }
     fn schema() -> Value {
         json!({ "type": "integer", "minimum": 0, "maximum": MAX_SAFE_INTEGER })
@@ -135,8 +136,8 @@ impl Item for i64 {
         let limit = MAX_SAFE_INTEGER.cast_signed();
         out.raw((*self).clamp(-limit, limit).to_string().as_bytes());
     }
-    fn read(json: &Value) -> Option<Self> {
-        json.as_i64().filter(|n| n.unsigned_abs() <= MAX_SAFE_INTEGER)
+    fn read(json: Json<'_>) -> Option<Self> {
+        json.as_i64()
     }
     fn schema() -> Value {
         json!({ "type": "integer", "minimum": -MAX_SAFE_INTEGER.cast_signed(), "maximum": MAX_SAFE_INTEGER })
@@ -147,7 +148,7 @@ impl Item for bool {
     fn write(&self, out: &mut Writer) {
         out.boolean(*self);
     }
-    fn read(json: &Value) -> Option<Self> {
+    fn read(json: Json<'_>) -> Option<Self> {
         json.as_bool()
     }
     fn schema() -> Value {
@@ -168,7 +169,7 @@ impl Item for f64 {
             out.number(*self);
         }
     }
-    fn read(json: &Value) -> Option<Self> {
+    fn read(json: Json<'_>) -> Option<Self> {
         match json.as_str() {
             None => json.as_f64(),
             Some("NaN") => Some(Self::NAN),
@@ -185,9 +186,9 @@ impl Item for f64 {
 
 impl Item for Digest {
     fn write(&self, out: &mut Writer) {
-        out.plain(super::hex::encode(&self.0).as_bytes());
+        out.hex(&self.0);
     }
-    fn read(json: &Value) -> Option<Self> {
+    fn read(json: Json<'_>) -> Option<Self> {
         super::hex::decode(json.as_str()?).map(Self)
     }
     fn schema() -> Value {
@@ -197,9 +198,9 @@ impl Item for Digest {
 
 impl Item for SubjectHash {
     fn write(&self, out: &mut Writer) {
-        out.plain(super::hex::encode(&self.0).as_bytes());
+        out.hex(&self.0);
     }
-    fn read(json: &Value) -> Option<Self> {
+    fn read(json: Json<'_>) -> Option<Self> {
         Self::from_hex(json.as_str()?)
     }
     fn schema() -> Value {
@@ -209,9 +210,9 @@ impl Item for SubjectHash {
 
 impl Item for CorrelationId {
     fn write(&self, out: &mut Writer) {
-        out.plain(super::hex::encode(&self.0).as_bytes());
+        out.hex(&self.0);
     }
-    fn read(json: &Value) -> Option<Self> {
+    fn read(json: Json<'_>) -> Option<Self> {
         Self::from_hex(json.as_str()?)
     }
     fn schema() -> Value {
@@ -223,7 +224,7 @@ impl Item for LongText {
     fn write(&self, out: &mut Writer) {
         out.string(&self.0);
     }
-    fn read(json: &Value) -> Option<Self> {
+    fn read(json: Json<'_>) -> Option<Self> {
         json.as_str().map(|text| Self(text.into()))
     }
     fn schema() -> Value {
@@ -235,7 +236,7 @@ impl Item for Sealed {
     fn write(&self, out: &mut Writer) {
         Self::write(self, out);
     }
-    fn read(json: &Value) -> Option<Self> {
+    fn read(json: Json<'_>) -> Option<Self> {
         Self::read(json)
     }
     fn schema() -> Value {
@@ -255,13 +256,14 @@ impl<T: Item> Item for Part<T> {
             }
         }
     }
-    fn read(json: &Value) -> Option<Self> {
-        match json.as_object() {
-            Some(members) if members.len() == 2 && members.contains_key("bytes") => {
-                Some(Self::ByDigest(PartDigest { digest: Item::read(members.get("digest")?)?, bytes: Item::read(members.get("bytes")?)? }))
-            }
-            _ => T::read(json).map(Self::Here),
+    fn read(json: Json<'_>) -> Option<Self> {
+        // No part has a member of this name itself.
+        if json.get("bytes").is_none() {
+            return T::read(json).map(Self::Here);
         }
+        let mut members = json.members()?;
+        let digest = PartDigest { bytes: Member::read("bytes", &mut members)?, digest: Member::read("digest", &mut members)? };
+        members.all_taken().then_some(Self::ByDigest(digest))
     }
     fn schema() -> Value {
         json!({ "anyOf": [T::schema(), { "$ref": "#/$defs/part" }] })

@@ -16,6 +16,7 @@ pub mod merkle;
 mod proof;
 mod schema;
 mod seal;
+mod tape;
 pub mod tile;
 mod values;
 

@@ -2,6 +2,7 @@
 //!
 //! Destroying a key ends what it sealed; the bytes of the log, and every proof over them, stay as they are.
 
+use super::tape::Json;
 use super::{canonical::Writer, hash::hmac_under, hex};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -348,15 +349,16 @@ impl Sealed {
     }
 
     /// Reads the JSON form.
-    pub(super) fn read(json: &serde_json::Value) -> Option<Self> {
-        let members = json.as_object().filter(|m| m.len() == 3)?;
-        let text = |name: &str| members.get(name)?.as_str();
+    pub(super) fn read(json: Json<'_>) -> Option<Self> {
+        let mut members = json.members()?;
+        let mut text = |name: &str| members.take(name)?.as_str();
+        let (ciphertext, key_id, nonce) = (text("ciphertext")?, text("key_id")?, text("nonce")?);
         let sealed = Self {
-            key_id: KeyIds::parse(text("key_id")?)?,
-            nonce: STANDARD.decode(text("nonce")?).ok()?.try_into().ok()?,
-            ciphertext: STANDARD.decode(text("ciphertext")?).ok()?,
+            key_id: KeyIds::parse(key_id)?,
+            nonce: STANDARD.decode(nonce).ok()?.try_into().ok()?,
+            ciphertext: STANDARD.decode(ciphertext).ok()?,
         };
-        (sealed.ciphertext.len() >= 16).then_some(sealed)
+        (members.all_taken() && sealed.ciphertext.len() >= 16).then_some(sealed)
     }
 
     /// The compact form for a database column: number of keys, key ids, nonce, ciphertext.
@@ -484,7 +486,8 @@ mod tests {
             sealed.write(&mut out);
             let json = out.into_bytes();
             prop_assert_eq!(super::super::canonical::check(&json), Ok(()));
-            prop_assert_eq!(Sealed::read(&serde_json::from_slice(&json).unwrap()), Some(sealed.clone()));
+            let tape = crate::audit::tape::Tape::read(&json).unwrap();
+            prop_assert_eq!(Sealed::read(tape.json()), Some(sealed.clone()));
             let mut bytes = sealed.to_bytes();
             prop_assert_eq!(Sealed::from_bytes(&bytes), Some(sealed));
             let bit = bit.index(bytes.len() * 8);

@@ -5,8 +5,8 @@
 
 use super::canonical::Writer;
 use super::member::Item;
+use super::tape::Json;
 use crate::model::Value;
-use serde_json::Value as Json;
 use std::sync::Arc;
 
 /// Deeper values are cut to `Missing`: fields of records are flat, related records two deep.
@@ -50,30 +50,39 @@ fn write_at(value: &Value, depth: usize, out: &mut Writer) {
     }
 }
 
-pub(super) fn read(json: &Json) -> Option<Value> {
-    Some(match json {
-        Json::Null => Value::Missing,
-        Json::Bool(value) => Value::Bool(*value),
-        Json::Number(number) => Value::Number(number.as_f64()?),
-        Json::String(text) => Value::Text(text.as_str().into()),
-        Json::Array(items) => Value::List(items.iter().map(read).collect::<Option<_>>()?),
-        Json::Object(members) => {
-            let mut members = members.iter();
-            let (Some((tag, content)), None) = (members.next(), members.next()) else { return None };
-            match tag.as_str() {
-                "int" => Value::Integer(content.as_str()?.parse().ok()?),
-                "number" => Value::Number(Item::read(content)?),
-                "time" => Value::Time(content.as_str()?.parse().ok()?),
-                "record" => Value::Record(content.as_array()?.iter().map(pair).collect::<Option<_>>()?),
-                _ => return None,
-            }
-        }
-    })
+pub(super) fn read(json: Json<'_>) -> Option<Value> {
+    if json.is_null() {
+        return Some(Value::Missing);
+    }
+    if let Some(value) = json.as_bool() {
+        return Some(Value::Bool(value));
+    }
+    if let Some(number) = json.as_f64() {
+        return Some(Value::Number(number));
+    }
+    if let Some(text) = json.as_str() {
+        return Some(Value::Text(text.into()));
+    }
+    if let Some(items) = json.elements() {
+        return Some(Value::List(items.map(read).collect::<Option<_>>()?));
+    }
+    let mut members = json.members()?;
+    let value = if let Some(content) = members.take("int") {
+        Value::Integer(content.as_str()?.parse().ok()?)
+    } else if let Some(content) = members.take("number") {
+        Value::Number(Item::read(content)?)
+    } else if let Some(content) = members.take("record") {
+        Value::Record(content.elements()?.map(pair).collect::<Option<_>>()?)
+    } else {
+        Value::Time(members.take("time")?.as_str()?.parse().ok()?)
+    };
+    members.all_taken().then_some(value)
 }
 
-fn pair(json: &Json) -> Option<(Arc<str>, Value)> {
-    match json.as_array()?.as_slice() {
-        [name, value] => Some((name.as_str()?.into(), read(value)?)),
+fn pair(json: Json<'_>) -> Option<(Arc<str>, Value)> {
+    let mut items = json.elements()?;
+    match (items.next(), items.next(), items.next()) {
+        (Some(name), Some(value), None) => Some((name.as_str()?.into(), read(value)?)),
         _ => None,
     }
 }
@@ -106,8 +115,8 @@ pub(super) mod tests {
             let mut out = Writer::default();
             write(&value, &mut out);
             let text = out.into_bytes();
-            prop_assert_eq!(super::super::canonical::check(&text), Ok(()));
-            prop_assert_eq!(read(&serde_json::from_slice(&text).unwrap()), Some(value));
+            let tape = super::super::tape::Tape::read(&text).unwrap();
+            prop_assert_eq!(read(tape.json()), Some(value));
         }
     }
 

@@ -1,12 +1,15 @@
 //! Verifying a log folder alone: every bundle, tile, entry, the root and the signature, bundle by bundle in bounded memory.
 
+mod ahead;
+
 use super::rotation::{self, Rotation};
 use super::{CHECKPOINT_FILE, LogError, files, prove};
-use crate::audit::merkle::{CompactRange, leaf_hash};
-use crate::audit::tile::{self, Content, TILE_WIDTH, Tile};
-use crate::audit::{Checkpoint, Entry, Event, NotAnEntry, Note, VerifierKey, next_key};
+use crate::audit::merkle::CompactRange;
+use crate::audit::tile::{self, Content, TILE_HEIGHT, TILE_WIDTH, Tile};
+use crate::audit::{Checkpoint, Entry, Event, Note, VerifierKey, next_key};
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::model::Digest;
+use ahead::Prepared;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -138,13 +141,7 @@ pub fn verify(root: &Path, key: &VerifierKey, trusted: &[Checkpoint], rows: Opti
         signers: Signers { rotations, current: None, named: Vec::new(), all: Vec::new() },
     };
     walk.at_known()?;
-    let (full, partial) = Tile::at_level(Content::Entries, checkpoint.size);
-    for index in 0..full {
-        walk.bundle(index, TILE_WIDTH)?;
-    }
-    if partial > 0 {
-        walk.bundle(full, partial)?;
-    }
+    ahead::each(root, checkpoint.size, |prepared| walk.bundle(prepared))?;
     walk.partial_tiles_above()?;
     if walk.tree.root() != checkpoint.root {
         return Err(bad(CHECKPOINT_FILE, None, "its root is not that of the entries"));
@@ -179,28 +176,6 @@ fn read(root: &Path, file: &str, limit: usize) -> Result<Option<Vec<u8>>, Verify
         | LogError::Contradiction { .. }
         | LogError::Gap { .. }
         | LogError::TooLong { .. }) => bad(file, None, other.to_string()),
-    })
-}
-
-/// Entries that are worth a thread: decoding 64 takes ten times as long as starting one.
-const WORTH_A_THREAD: usize = 64;
-
-/// Each entry read, those that name a signing key handed on; a whole bundle by as many threads as there are processors.
-fn decoded(entries: &[&[u8]]) -> Vec<Result<Option<Entry>, NotAnEntry>> {
-    let read = |entry: &&[u8]| {
-        let about_a_key = |entry: &Entry| matches!(entry.event, Event::KeyCreated { .. } | Event::KeyRotated { .. });
-        Entry::decode(entry).map(|entry| Some(entry).filter(about_a_key))
-    };
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get).min(8);
-    let share = entries.len().div_ceil(threads).max(WORTH_A_THREAD);
-    if entries.len() <= share {
-        return entries.iter().map(read).collect();
-    }
-    std::thread::scope(|scope| {
-        let parts: Vec<_> =
-            entries.chunks(share).map(|part| (part, scope.spawn(move || part.iter().map(read).collect::<Vec<_>>()))).collect();
-        // A thread that died is a fault of Kith; its part is read here, where it tells.
-        parts.into_iter().flat_map(|(part, thread)| thread.join().unwrap_or_else(|_| part.iter().map(read).collect())).collect()
     })
 }
 
@@ -296,34 +271,11 @@ impl Signers {
 }
 
 impl Walk<'_, '_> {
-    /// A tile or bundle. Beside a running service the partial one may have been replaced by the full one, which begins with it.
-    fn part(&self, tile: &Tile) -> Result<(String, Vec<u8>), VerifyError> {
-        let path = tile.path();
-        if let Some(bytes) = read(self.root, &path, files::limit(tile))? {
-            return Ok((path, bytes));
-        }
-        let first = Some(first_entry(tile));
-        let full = Tile { width: TILE_WIDTH, ..*tile };
-        let cut = match read(self.root, &full.path(), files::limit(tile))? {
-            Some(bytes) if tile.width < TILE_WIDTH => prefix(tile, &bytes),
-            Some(_) | None => None,
-        };
-        cut.map(|bytes| (full.path(), bytes)).ok_or_else(|| bad(path, first, "it is missing"))
-    }
-
     /// A bundle, its leaf hashes, its entries, and every tile that it completes.
-    fn bundle(&mut self, index: u64, width: u16) -> Result<(), VerifyError> {
-        let bundle = Tile { content: Content::Entries, index, width };
-        let tile = Tile { content: Content::Hashes(0), ..bundle };
+    fn bundle(&mut self, prepared: Prepared) -> Result<(), VerifyError> {
+        let Prepared { bundle, bundle_path, bundle_bytes, tile_path, leaves, differs, wrong, about_keys, partials, root } = prepared;
         let first = first_entry(&bundle);
-        let (bundle_path, bundle_bytes) = self.part(&bundle)?;
-        let entries = tile::read_entries(&bundle_bytes, width).map_err(|read| {
-            bad(bundle_path.clone(), Some(first + read as u64), "the bundle is cut off, or something follows its last entry")
-        })?;
-        let leaves: Vec<Digest> = entries.iter().map(|entry| leaf_hash(entry)).collect();
-        let (tile_path, tile_bytes) = self.part(&tile)?;
-        let hashes = tile::read_hashes(&tile_bytes, width).ok_or_else(|| bad(tile_path.clone(), Some(first), "it has the wrong length"))?;
-        if let Some(offset) = leaves.iter().zip(&hashes).position(|(leaf, hash)| leaf != hash) {
+        if let Some(offset) = differs {
             let index = Some(first + offset as u64);
             return Err(if self.bundle_is_right(&leaves, index) {
                 bad(tile_path, index, "the hash is not that of the entry")
@@ -331,27 +283,53 @@ impl Walk<'_, '_> {
                 bad(bundle_path, index, "the entry is not the one that was hashed")
             });
         }
-        let read = decoded(&entries);
-        for ((index, read), (entry, leaf)) in (first..).zip(read).zip(entries.iter().zip(&leaves)) {
-            let read = read.map_err(|error| bad(bundle_path.clone(), Some(index), error.to_string()))?;
-            if let Some(read) = read {
-                self.signers.entry(index, &read, &self.checkpoint.origin);
+        // A full bundle in which nothing must be looked at leaf by leaf is one step of the tree.
+        let whole = root.filter(|_| !self.stops_within(first));
+        let entries = match self.rows {
+            None => Vec::new(),
+            Some(_) => tile::read_entries(&bundle_bytes, bundle.width).unwrap_or_default(),
+        };
+        let mut about_keys = about_keys.into_iter().peekable();
+        for (offset, leaf) in leaves.iter().enumerate() {
+            let index = first + offset as u64;
+            if let Some((_, error)) = wrong.as_ref().filter(|(at, _)| *at == offset) {
+                return Err(bad(bundle_path, Some(index), error.to_string()));
+            }
+            if let Some((_, entry)) = about_keys.next_if(|(at, _)| *at == offset) {
+                self.signers.entry(index, &entry, &self.checkpoint.origin);
             }
             if let Some(rows) = &mut self.rows {
                 match rows.next().transpose().map_err(VerifyError::Rows)? {
-                    Some(row) if row == *entry => {}
+                    Some(row) if entries.get(offset) == Some(&row.as_slice()) => {}
                     Some(_) => return Err(bad(bundle_path, Some(index), "the store's row is another one")),
                     None => return Err(bad(bundle_path, Some(index), "the store has no such row")),
                 }
             }
-            self.tree.append(*leaf);
-            self.at_known()?;
-            let tree = &self.tree;
-            self.signers.passed(tree, |size| (tree.size() == size).then(|| tree.root()))?;
+            if whole.is_none() {
+                self.tree.append(*leaf);
+                self.passed()?;
+            }
         }
-        self.older_partials(&bundle, &bundle_bytes)?;
-        self.older_partials(&tile, &tile_bytes)?;
-        if width == TILE_WIDTH { self.full_tile(0, tile::full_tile_hash(&leaves)) } else { Ok(()) }
+        if let Some(root) = whole {
+            self.tree.append_subtree(TILE_HEIGHT, root);
+            self.passed()?;
+        }
+        partials?;
+        root.map_or(Ok(()), |root| self.full_tile(0, root))
+    }
+
+    /// Whether a known checkpoint or a change of the key stands inside the bundle that begins here, not at its end.
+    fn stops_within(&self, first: u64) -> bool {
+        let last = first + u64::from(TILE_WIDTH) - 1;
+        self.known.last().is_some_and(|known| known.size <= last)
+            || self.signers.rotations.first().is_some_and(|rotation| rotation.entry < last)
+    }
+
+    /// What is to be looked at where the tree has grown.
+    fn passed(&mut self) -> Result<(), VerifyError> {
+        self.at_known()?;
+        let tree = &self.tree;
+        self.signers.passed(tree, |size| (tree.size() == size).then(|| tree.root()))
     }
 
     /// Whether the entries, not the tile, fit what is above: tells which of the two was changed.
@@ -367,7 +345,7 @@ impl Walk<'_, '_> {
         let (full, partial) = Tile::at_level(Content::Hashes(1), self.checkpoint.size);
         let parent = number / u64::from(TILE_WIDTH);
         let tile = Tile { content: Content::Hashes(1), index: parent, width: if parent < full { TILE_WIDTH } else { partial } };
-        let Ok((_, bytes)) = self.part(&tile) else { return false };
+        let Ok((_, bytes)) = part(self.root, &tile) else { return false };
         let hashes = tile::read_hashes(&bytes, tile.width).unwrap_or_default();
         let offset = usize::try_from(number % u64::from(TILE_WIDTH)).unwrap_or_default();
         hashes.get(offset) == Some(&tile::full_tile_hash(leaves))
@@ -405,39 +383,16 @@ impl Walk<'_, '_> {
     }
 
     fn compare(&self, tile: &Tile, hashes: &[Digest]) -> Result<(), VerifyError> {
-        let (path, bytes) = self.part(tile)?;
+        let (path, bytes) = part(self.root, tile)?;
         let first = first_entry(tile);
         let kept = tile::read_hashes(&bytes, tile.width).ok_or_else(|| bad(path.clone(), Some(first), "it has the wrong length"))?;
         match kept.iter().zip(hashes).position(|(kept, hash)| kept != hash) {
-            None => self.older_partials(tile, &bytes),
+            None => older_partials(self.root, tile, &bytes),
             Some(offset) => {
                 let below = entries_below(tile) / u64::from(TILE_WIDTH);
                 Err(bad(path, Some(first + offset as u64 * below), "the hash is not that of the tile below"))
             }
         }
-    }
-
-    /// Partial tiles of earlier checkpoints must be the beginning of the one that was verified. What reaches beyond the checkpoint was left
-    /// by a crash and is not covered.
-    fn older_partials(&self, tile: &Tile, verified: &[u8]) -> Result<(), VerifyError> {
-        let folder = tile.partial_folder();
-        let Ok(entries) = std::fs::read_dir(self.root.join(&folder)) else { return Ok(()) };
-        let mut widths: Vec<u16> = entries
-            .flatten()
-            .filter_map(|entry| Tile::parse(&format!("{folder}/{}", entry.file_name().to_str()?)))
-            .map(|partial| partial.width)
-            .filter(|width| *width < tile.width)
-            .collect();
-        widths.sort_unstable();
-        for width in widths {
-            let older = Tile { width, ..*tile };
-            let path = older.path();
-            let Some(bytes) = read(self.root, &path, files::limit(&older))? else { continue };
-            if prefix(&older, verified).as_deref() != Some(bytes.as_slice()) {
-                return Err(bad(path, Some(first_entry(tile)), "it is not the beginning of what is there now"));
-            }
-        }
-        Ok(())
     }
 
     fn at_known(&mut self) -> Result<(), VerifyError> {
@@ -449,6 +404,44 @@ impl Walk<'_, '_> {
         }
         Ok(())
     }
+}
+
+/// A tile or bundle. Beside a running service the partial one may have been replaced by the full one, which begins with it.
+fn part(root: &Path, tile: &Tile) -> Result<(String, Vec<u8>), VerifyError> {
+    let path = tile.path();
+    if let Some(bytes) = read(root, &path, files::limit(tile))? {
+        return Ok((path, bytes));
+    }
+    let first = Some(first_entry(tile));
+    let full = Tile { width: TILE_WIDTH, ..*tile };
+    let cut = match read(root, &full.path(), files::limit(tile))? {
+        Some(bytes) if tile.width < TILE_WIDTH => prefix(tile, &bytes),
+        Some(_) | None => None,
+    };
+    cut.map(|bytes| (full.path(), bytes)).ok_or_else(|| bad(path, first, "it is missing"))
+}
+
+/// Partial tiles of earlier checkpoints must be the beginning of the one that was verified. What reaches beyond the checkpoint was left
+/// by a crash and is not covered.
+fn older_partials(root: &Path, tile: &Tile, verified: &[u8]) -> Result<(), VerifyError> {
+    let folder = tile.partial_folder();
+    let Ok(entries) = std::fs::read_dir(root.join(&folder)) else { return Ok(()) };
+    let mut widths: Vec<u16> = entries
+        .flatten()
+        .filter_map(|entry| Tile::parse(&format!("{folder}/{}", entry.file_name().to_str()?)))
+        .map(|partial| partial.width)
+        .filter(|width| *width < tile.width)
+        .collect();
+    widths.sort_unstable();
+    for width in widths {
+        let older = Tile { width, ..*tile };
+        let path = older.path();
+        let Some(bytes) = read(root, &path, files::limit(&older))? else { continue };
+        if prefix(&older, verified).as_deref() != Some(bytes.as_slice()) {
+            return Err(bad(path, Some(first_entry(tile)), "it is not the beginning of what is there now"));
+        }
+    }
+    Ok(())
 }
 
 /// How many entries a full tile or bundle spans; saturating where that passes any log.
