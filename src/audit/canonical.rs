@@ -19,9 +19,13 @@ pub fn to_vec(value: &Value) -> Vec<u8> {
     writer.into_bytes()
 }
 
-/// The order of object members: by UTF-16 code units (RFC 8785 §3.2.3).
+/// The order of object members: by UTF-16 code units (RFC 8785 §3.2.3). It differs from that of the bytes only between characters beyond ASCII.
 pub(super) fn key_order(a: &str, b: &str) -> Ordering {
-    if a.is_ascii() && b.is_ascii() { a.cmp(b) } else { a.encode_utf16().cmp(b.encode_utf16()) }
+    match a.bytes().zip(b.bytes()).find(|(a, b)| a != b) {
+        Some((a_byte, b_byte)) if !a_byte.is_ascii() && !b_byte.is_ascii() => a.encode_utf16().cmp(b.encode_utf16()),
+        Some((a, b)) => a.cmp(&b),
+        None => a.len().cmp(&b.len()),
+    }
 }
 
 /// Writes canonical JSON piece by piece. The caller gives object members in key order; [`check`] proves it in tests.
@@ -364,6 +368,13 @@ mod tests {
         assert_eq!(check(b"\"\xff\"").unwrap_err().reason, "not UTF-8");
         let deep = "[".repeat(100_000);
         assert_eq!(check(deep.as_bytes()).unwrap_err().reason, "nested too deep");
+    }
+
+    proptest! {
+        #[test]
+        fn names_are_ordered_by_their_utf_16_code_units(a in "[aé\u{d7ff}\u{e000}\u{ffff}\u{10000}\u{10ffff}b]{0,4}", b in "[aé\u{d7ff}\u{e000}\u{ffff}\u{10000}\u{10ffff}b]{0,4}") {
+            prop_assert_eq!(key_order(&a, &b), a.encode_utf16().cmp(b.encode_utf16()));
+        }
     }
 
     fn json() -> impl Strategy<Value = Value> {

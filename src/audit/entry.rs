@@ -33,7 +33,7 @@ macro_rules! closed_list {
 
             /// Reads a name.
             pub fn from_name(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|it| it.name() == name)
+                match name { $($text => Some(Self::$variant),)+ _ => None }
             }
         }
 

@@ -33,6 +33,11 @@ macro_rules! events {
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
             }
+
+            /// Reads a name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $($name => Some(Self::$variant),)+ _ => None }
+            }
         }
 
         impl Event {
@@ -65,13 +70,6 @@ macro_rules! events {
             ),)+]
         }
     };
-}
-
-impl Kind {
-    /// Reads a name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|kind| kind.name() == name)
-    }
 }
 
 // Members stand in canonical (here: byte) order. A new member or kind is a new version `v` of the entry, never a change of v1.
