@@ -4,5 +4,6 @@ pub mod config;
 pub mod connector;
 pub mod mapping;
 pub mod model;
+pub mod network;
 pub mod shape;
 pub mod yaml;

@@ -24,10 +24,12 @@ impl Policy {
         names.filter_map(|name| name.strip_prefix("identity.")).collect()
     }
 
-    /// The bases on which this identity may be matched.
+    /// The bases on which this identity may be matched: those that the mapping and the duties of its network accept and nobody took back.
     pub fn permission<'a>(&'a self, asked: Asked<'a>) -> Permission<'a> {
         let mut per_customer = Vec::new();
-        for basis in self.bases.iter().filter(|basis| !asked.withdrawn.contains(&basis.name)) {
+        let duties = self.duties.iter().find(|duties| duties.network == asked.network);
+        let accepted = |basis: &&Basis| duties.is_none_or(|duties| duties.accepts.contains(&basis.name)) && !asked.withdrawn.contains(&basis.name);
+        for basis in self.bases.iter().filter(accepted) {
             if basis.per_customer {
                 per_customer.push(basis);
             } else if basis.when.holds(&asked).holds() {

@@ -36,6 +36,17 @@ pub struct Retain {
     pub audit_days: u32,
 }
 
+/// What a network asks of who uses its data.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Duties {
+    /// The network.
+    pub network: Network,
+    /// The day on which this was last compared with the network's terms.
+    pub as_of: Arc<str>,
+    /// Names of the bases on which an account may be matched with a customer.
+    pub accepts: Vec<Arc<str>>,
+}
+
 /// The policy of a mapping.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -47,4 +58,6 @@ pub struct Policy {
     pub retain: Retain,
     /// Networks with clocks of their own.
     pub retain_on: Vec<(Network, Retain)>,
+    /// Networks whose duties the mapping keeps, each once.
+    pub duties: Vec<Duties>,
 }

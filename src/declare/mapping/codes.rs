@@ -44,4 +44,11 @@ pub(super) const MODEL_UNREADABLE: Code = Code("KITH-M028");
 pub(super) const BAD_FIELD: Code = Code("KITH-M029");
 /// A test's activity that is no activity.
 pub(super) const TEST_ACTIVITY: Code = Code("KITH-M030");
+/// The duties of a network can't be read.
+pub(super) const DUTIES_UNREADABLE: Code = Code("KITH-M081");
+/// Something is kept longer than the network allows.
+pub(super) const KEPT_TOO_LONG: Code = Code("KITH-M082");
+/// A network denies it.
+pub(super) const DENIED: Code = Code("KITH-M083");
+
 pub(super) const NO_COMPARE: Code = Code("KITH-M070");

@@ -146,6 +146,13 @@ fn policy(out: &mut Text, rulebook: &Rulebook) {
         days(retain.activities_days),
         days(retain.audit_days)
     ));
+    for duties in &policy.duties {
+        let accepted = match duties.accepts.as_slice() {
+            [] => "nobody there is matched".to_owned(),
+            names => format!("only on {}", names.join(" or ")),
+        };
+        out.item(&format!("by the duties of {} as of {}: {accepted}.", duties.network, duties.as_of));
+    }
     for (network, retain) in &policy.retain_on {
         out.item(&format!(
             "on {network}: {} for strangers, {} for profiles, {} for what they said.",

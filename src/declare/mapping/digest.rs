@@ -12,7 +12,7 @@ const NOT_PART: [&str; 3] = ["description", "owner", "tests"];
 const ORDERED: [&str; 2] = ["fields", "enrich"];
 
 /// SHA-256 over the canonical form. Comments, quotes, flow or block style and the order of known keys do not change it.
-pub(super) fn digest(root: &Node) -> Digest {
+pub(super) fn digest(root: &Node, duties: impl IntoIterator<Item = Digest>) -> Digest {
     let top: Vec<(&str, Json)> = root
         .entries()
         .iter()
@@ -23,7 +23,19 @@ pub(super) fn digest(root: &Node) -> Digest {
     // A version in front: a later canonical form can't be mistaken for this one.
     hash.update(b"kith-mapping-v1\n");
     hash.update(pairs(top, false).to_string().as_bytes());
+    // What networks ask is part of what the mapping says, wherever it is written.
+    for duty in duties {
+        hash.update(b"\nduties ");
+        hash.update(duty.0);
+    }
     Digest(hash.finalize().into())
+}
+
+/// SHA-256 over the canonical form of a network's file; when it was compared with its sources, and where those are, does not change it.
+pub(super) fn of_duties(root: &Node) -> Digest {
+    let said = root.entries().iter().filter(|e| !["as_of", "cites"].contains(&&*e.key));
+    let said = pairs(said.map(|e| (&*e.key, canonical(&e.value, false))).collect(), false);
+    Digest(Sha256::digest(said.to_string().as_bytes()).into())
 }
 
 fn canonical(node: &Node, ordered: bool) -> Json {

@@ -178,6 +178,12 @@ static POLICY: Record = Record {
             "{ unlinked: 7d, profiles: 30d, activities: 400d, audit: 7y }",
             "How long things are kept.",
         ),
+        Key::optional(
+            "duties",
+            Shape::List { of: &Shape::Text, min: 0, max: 32 },
+            "[../connectors/networks/x.yaml]",
+            "Files of networks, by their paths from the mapping's folder: what each accepts, denies and how long it lets things be kept.",
+        ),
     ],
     others: None,
 };

@@ -5,6 +5,7 @@ mod codes;
 mod deliveries;
 mod describe;
 mod digest;
+mod duties;
 mod expressions;
 mod fields;
 mod format;
@@ -85,7 +86,8 @@ pub struct Guard {
     pub relink: f64,
 }
 
-/// Gives the text of a linkage model by its path as the mapping writes it, or says in a few words why it can't be read.
+/// Gives the text of a file that the mapping names (a linkage model, a network's duties) by its path as the mapping writes it, or says in a few
+/// words why it can't be read.
 pub type ModelText<'a> = dyn Fn(&str) -> Result<Arc<SourceFile>, String> + 'a;
 
 /// The JSON Schema (2020-12) of mapping files, for editors.

@@ -8,7 +8,7 @@ use super::fields::guard;
 use super::reading::{Reading, meant};
 use super::scope::{self, Words};
 use super::sections::{Sides, audience, bases, model_fields, retain, retain_on};
-use super::{ModelText, Rulebook, Surroundings, digest, format};
+use super::{ModelText, Rulebook, Surroundings, digest, duties, format};
 use crate::declare::yaml::{self, Node, Tree};
 use crate::declare::{model, shape};
 use crate::diagnose::{Checked, Diagnostic, Place, Problems, SourceFile, nearest};
@@ -31,7 +31,7 @@ pub fn read(file: &Arc<SourceFile>, models: &ModelText<'_>, surroundings: Option
     let Some(tree) = checked.value.take() else { return Checked { value: None, problems: checked.problems } };
     let mut structure = Problems::default();
     shape::check(&format::MAPPING, &tree, &mut structure);
-    let mut reading = Reading { tree: &tree, problems: checked.problems };
+    let mut reading = Reading { tree: &tree, problems: checked.problems, denied: Vec::new() };
     let broken = Broken::of(&structure, &tree);
     reading.problems.0.append(&mut structure.0);
     let rulebook = rulebook(&mut reading, &tree, models, surroundings, broken);
@@ -77,6 +77,7 @@ fn rulebook(
     broken: Broken,
 ) -> Option<Rulebook> {
     let root = &tree.root;
+    let duties = reading.duties(root, models);
     let customers_node = root.get("customers");
     let customers = customers_node.and_then(|n| reading.customer_fields(n));
     let mut identities = root.get("identities").and_then(|n| reading.identity_fields(n));
@@ -93,7 +94,7 @@ fn rulebook(
     let mut used = BTreeSet::new();
     let lenient = broken.names || customers.is_none() || identities.is_none();
     let listed = root.get("policy").and_then(audience);
-    let policy = policy(reading, root, customers.as_ref(), identities.as_ref(), &mut used, lenient, listed);
+    let policy = policy(reading, root, (customers.as_ref(), identities.as_ref()), &mut used, lenient, listed, &duties);
     let (matching, model) = matching(reading, root, models, customers.as_ref(), identities.as_ref());
 
     let mut names = scope::names(customers.as_ref(), identities.as_ref(), &related);
@@ -130,7 +131,7 @@ fn rulebook(
         enrich: Enrichment { fields: enrich?, deliver: deliver?, related: related.iter().map(|r| (r.name.clone(), r.last)).collect() },
         related,
         tests,
-        digest: digest::digest(root),
+        digest: digest::digest(root, duties.iter().map(|named| named.digest)),
         source: tree.file.clone(),
     })
 }
@@ -154,11 +155,11 @@ fn clashes(reading: &mut Reading<'_>, customers: Option<&Node>, fields: Option<&
 fn policy(
     reading: &mut Reading<'_>,
     root: &Node,
-    customers: Option<&CustomerFields>,
-    identities: Option<&IdentityFields>,
+    (customers, identities): (Option<&CustomerFields>, Option<&IdentityFields>),
     used: &mut BTreeSet<String>,
     lenient: bool,
     listed: Option<AudienceSet>,
+    duties: &[duties::Named],
 ) -> Option<Policy> {
     let node = root.get("policy")?;
     reading.private_audiences(node);
@@ -168,7 +169,8 @@ fn policy(
     let bases: Option<Vec<Basis>> = bases(node, &mut expressions);
     let retain = retain(node)?;
     let retain_on = retain_on(reading, node, retain);
-    Some(Policy { audience: listed?, bases: bases?, retain, retain_on })
+    let duties = reading.kept_duties(duties, node, bases.as_deref().unwrap_or_default(), retain, &retain_on);
+    Some(Policy { audience: listed?, bases: bases?, retain, retain_on, duties })
 }
 
 /// The model, as far as it could be read.

@@ -1,5 +1,6 @@
 //! What the lowering of every section shares: the file, and the complaints so far.
 
+use super::duties::Denied;
 use crate::declare::yaml::Tree;
 use crate::diagnose::{Code, Diagnostic, Place, Problems, Span, nearest};
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,6 +10,8 @@ use std::sync::Arc;
 pub(super) struct Reading<'a> {
     pub(super) tree: &'a Tree,
     pub(super) problems: Problems,
+    /// What the networks deny whose duties the mapping keeps.
+    pub(super) denied: Vec<Denied>,
 }
 
 impl Reading<'_> {

@@ -127,6 +127,11 @@ fn matches(word: &str, sought: &str) -> bool {
     sought.strip_suffix('*').map_or(word == sought, |start| word.starts_with(start))
 }
 
+/// Whether a word of a name is this one, or begins with it where it ends with `*`.
+pub(super) fn names_word(text: &str, sought: &str) -> bool {
+    split(text).iter().any(|word| matches(word, sought))
+}
+
 /// The words of a name: cut at anything that is no letter and where a capital starts.
 fn split(text: &str) -> Vec<String> {
     let mut words = vec![String::new()];
@@ -144,8 +149,9 @@ fn split(text: &str) -> Vec<String> {
 }
 
 impl Reading<'_> {
-    /// Refuses a name or word of a special category.
+    /// Refuses a name or word of a special category, and what a network denies.
     pub(super) fn refuse_sensitive(&mut self, text: &str, span: Span) {
+        self.refuse_denied(text, span);
         if let Some(category) = category(text) {
             self.error(
                 SENSITIVE,

@@ -6,6 +6,7 @@ use crate::declare::yaml;
 use crate::diagnose::{Checked, Severity};
 use proptest::prelude::*;
 
+mod duties;
 mod faults;
 mod running;
 

@@ -1,0 +1,174 @@
+//! Files about networks, `connectors/networks/*.yaml`: what a network asks of who uses its data, dated and cited (design §7).
+//!
+//! A mapping names the files of the networks that it reads (`policy.duties`). Both must accept a basis before anybody is matched on it; nothing
+//! is kept longer than the network allows, and nothing that it denies is read, matched by or delivered.
+
+use super::shape::{self, Key, Record, Shape};
+use super::yaml::{self, Node, Tree};
+use crate::diagnose::{Checked, Code, Diagnostic, Problems, SourceFile};
+use crate::model::Network;
+use crate::policy::Duties;
+use std::sync::Arc;
+
+/// A date that is none.
+const NO_DATE: Code = Code("KITH-M080");
+
+/// Most names, words and sources in one file.
+const MOST: usize = 200;
+
+/// A network's file.
+pub static SHAPE: Shape = Shape::Record(&Record {
+    doc: "What a network asks of who uses its data.",
+    keys: &[
+        Key::required("kith", Shape::Word(|| vec!["1"]), "1", "The version of the format."),
+        Key::required("network", Shape::Word(networks), "x", "The network, by its own name."),
+        Key::required("as_of", Shape::Text, "2026-11-27", "The day on which somebody last compared this file with the network's terms."),
+        Key::required(
+            "cites",
+            Shape::List { of: &CITE, min: 1, max: MOST },
+            "- { what: Developer Policy, where: \"https://developer.x.com/developer-terms/policy\" }",
+            "Where the network says so.",
+        ),
+        Key::required(
+            "accepts",
+            Shape::List { of: &Shape::Name, min: 0, max: MOST },
+            "[consent, provided_by_customer]",
+            "Names of bases on which an account may be matched with a customer. None: nobody on this network is matched.",
+        ),
+        Key::optional(
+            "deny",
+            Shape::List { of: &DENIED, min: 0, max: MOST },
+            "- { word: insolven*, because: financial distress may not be derived }",
+            "What may not be read, matched by or delivered, beside what the law forbids everywhere (GDPR Art. 9).",
+        ),
+        Key::optional("keep_at_most", Shape::Record(&KEPT), "{ profiles: 30d, activities: 30d }", "The longest that a mapping may keep."),
+    ],
+    others: None,
+});
+
+static CITE: Shape = Shape::Record(&Record {
+    doc: "A source.",
+    keys: &[
+        Key::required("what", Shape::Text, "Developer Policy, Off-X matching", "The document and its section."),
+        Key::required("where", Shape::Text, "\"https://developer.x.com/developer-terms/policy\"", "Its address."),
+    ],
+    others: None,
+});
+
+static DENIED: Shape = Shape::Record(&Record {
+    doc: "What is denied.",
+    keys: &[
+        Key::required(
+            "word",
+            Shape::Text,
+            "insolven*",
+            "A word of a name (`*` at its end: what begins so), or a whole path such as `actor.location`.",
+        ),
+        Key::required("because", Shape::Text, "financial distress may not be derived", "Why, in a few words: the checker says it."),
+    ],
+    others: None,
+});
+
+static KEPT: Record = Record {
+    doc: "The longest that each is kept.",
+    keys: &[
+        Key::optional("unlinked", Shape::Days, "7d", "What is known about people who are no customers."),
+        Key::optional("profiles", Shape::Days, "30d", "Profiles of customers."),
+        Key::optional("activities", Shape::Days, "30d", "What customers said."),
+    ],
+    others: None,
+};
+
+fn networks() -> Vec<&'static str> {
+    Network::ALL.iter().map(|network| network.name()).collect()
+}
+
+/// A checked file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NetworkFile {
+    /// What decides who may be matched.
+    pub duties: Duties,
+    /// Words and paths that a mapping may not use, each with the reason.
+    pub deny: Vec<(Arc<str>, Arc<str>)>,
+    /// The longest that a mapping may keep: `unlinked`, `profiles`, `activities` and days.
+    pub keep_at_most: Vec<(&'static str, u32)>,
+}
+
+/// Reads a file about a network and tells everything that is wrong with it.
+pub fn read(file: &Arc<SourceFile>) -> Checked<(NetworkFile, Tree)> {
+    let mut checked = yaml::read(file);
+    let Some(tree) = checked.value.take() else { return Checked { value: None, problems: checked.problems } };
+    let mut problems = checked.problems;
+    shape::check(&SHAPE, &tree, &mut problems);
+    let found = lower(&tree, &mut problems);
+    Checked::new(found.map(|found| (found, tree)), problems)
+}
+
+fn lower(tree: &Tree, problems: &mut Problems) -> Option<NetworkFile> {
+    let root = &tree.root;
+    let day = root.get("as_of")?;
+    let as_of = day.shared_text()?;
+    if as_of.parse::<jiff::civil::Date>().is_err() {
+        let message = format!("`{as_of}` is no day");
+        problems.push(Diagnostic::error(NO_DATE, tree.place(day.span), message, "Write it as `2026-11-27`"));
+    }
+    let accepts = root.get("accepts")?.list().iter().map(Node::shared_text).collect::<Option<_>>()?;
+    let deny = root.get("deny").map(Node::list).unwrap_or_default();
+    let deny = deny.iter().map(|denied| Some((denied.get("word")?.shared_text()?, denied.get("because")?.shared_text()?)));
+    let kept = |name: &'static str| Some((name, root.get("keep_at_most")?.get(name)?.days()?));
+    Some(NetworkFile {
+        duties: Duties { network: root.get("network")?.text()?.parse().ok()?, as_of, accepts },
+        deny: deny.collect::<Option<_>>()?,
+        keep_at_most: ["unlinked", "profiles", "activities"].into_iter().filter_map(kept).collect(),
+    })
+}
+
+/// The JSON Schema of these files.
+pub fn schema() -> serde_json::Value {
+    shape::schema(
+        &SHAPE,
+        "https://kith.example/schema/network-1.json",
+        "Kith network",
+        "Generated from the reader: do not edit. What a network asks of who uses its data.",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(text: &str) -> Checked<(NetworkFile, Tree)> {
+        read(&Arc::new(SourceFile { name: "x.yaml".into(), text: text.into() }))
+    }
+
+    const GOOD: &str = "kith: 1\nnetwork: x\nas_of: 2026-11-27\ncites: [{ what: Policy, where: \"https://x.example\" }]\naccepts: [consent]\n\
+        deny: [{ word: actor.location, because: not for this }]\nkeep_at_most: { activities: 30d }\n";
+
+    #[test]
+    fn a_file_says_who_may_be_matched_what_is_denied_and_how_long_is_kept() {
+        let (file, _) = read_text(GOOD).value.unwrap();
+        assert_eq!((file.duties.network, &*file.duties.as_of), (Network::X, "2026-11-27"));
+        assert_eq!(file.duties.accepts, ["consent".into()]);
+        assert_eq!(file.deny, [("actor.location".into(), "not for this".into())]);
+        assert_eq!(file.keep_at_most, [("activities", 30)]);
+    }
+
+    #[test]
+    fn every_fault_is_told() {
+        let faulty = GOOD.replace("2026-11-27", "last spring").replace("network: x", "network: twitter").replace("30d", "a month");
+        let codes: Vec<&str> = read_text(&faulty).problems.0.iter().map(|problem| problem.code.0).collect();
+        assert_eq!(codes, ["KITH-M008", "KITH-M008", "KITH-M080"]);
+        assert!(read_text(&GOOD.replace("cites: [{ what: Policy, where: \"https://x.example\" }]\n", "")).problems.has_errors());
+    }
+
+    #[test]
+    fn the_schema_for_editors_is_of_today() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("connectors/network.schema.json");
+        let fresh = format!("{}\n", serde_json::to_string_pretty(&schema()).unwrap());
+        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        if kept != fresh {
+            std::fs::write(&path, &fresh).unwrap();
+        }
+        assert_eq!(kept, fresh, "connectors/network.schema.json was stale and is written anew: commit it");
+    }
+}
