@@ -6,12 +6,14 @@ mod read;
 mod retrained;
 mod splink_export;
 mod splink_import;
+mod text;
 
 pub use format::{SHAPE, schema};
 pub use read::{Fields, read};
 pub use retrained::{Provenance, retrained};
 pub use splink_export::splink;
 pub use splink_import::splink_import;
+pub use text::text;
 
 #[cfg(test)]
 mod tests;

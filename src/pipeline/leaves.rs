@@ -247,12 +247,17 @@ impl Scribe {
         self.encode(&entry)
     }
 
-    /// Another linkage model is active.
+    /// Another linkage model is active; the diff is of what it says, against the one before where that was kept.
     ///
     /// # Errors
     /// When an entry can't be written.
-    pub fn model_changed(&self, after: Digest, before: Option<&str>, now: Timestamp) -> Leaf {
-        let event = Event::ModelChanged { after, before: before.and_then(Digest::from_hex), diff: None, name: self.rulebook.name.clone() };
+    pub fn model_changed(&self, after: Digest, before: Option<&str>, diff: Option<String>, now: Timestamp) -> Leaf {
+        let event = Event::ModelChanged {
+            after,
+            before: before.and_then(Digest::from_hex),
+            diff: diff.map(|diff| Part::Here(LongText(diff.into()))),
+            name: self.rulebook.name.clone(),
+        };
         let mut entry = Entry::new(now, event);
         entry.actor = self.person();
         self.encode(&entry)

@@ -7,12 +7,12 @@ use super::leaves::Scribe;
 use super::supervise::{Board, Published};
 use super::{Clock, Parts, RunError};
 use crate::audit::{Checkpoint, Note, VerifierKey, merkle};
-use crate::declare::config::Audit;
+use crate::declare::config::{Audit, SyslogSpec};
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::model::Timestamp;
 use crate::store::Store;
 use crate::store::log::{COSIGNED, LogError, TileNodes, cosigned_notes, newest_checkpoint, replace_in};
-use crate::wire::syslog::{Message, Receiver};
+use crate::wire::syslog::{Message, Receiver, local};
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -70,7 +70,12 @@ impl<S: Store> Publisher<S> {
     }
 
     fn places(&self) -> bool {
-        self.audit.checkpoints_to.is_some() || self.audit.syslog.is_some()
+        self.audit.checkpoints_to.is_some() || self.syslog().is_some()
+    }
+
+    /// The syslog that takes checkpoints: one that nobody named only where it is there.
+    fn syslog(&self) -> Option<&SyslogSpec> {
+        self.audit.syslog.as_ref().filter(|syslog| !syslog.by_default || syslog.socket().is_some_and(Path::exists))
     }
 
     /// Sends the newest checkpoint where it is new, and takes in what witnesses cosigned. `last`: the service ends, and writes no more entries.
@@ -125,14 +130,19 @@ impl<S: Store> Publisher<S> {
             added.map_err(|error| (Place::Path(folder.display().to_string()), error))?;
             places.push("file");
         }
-        if let Some(syslog) = &self.audit.syslog {
+        if let Some(syslog) = self.syslog() {
             let place = || Place::Named(format!("syslog {}", syslog.address));
-            let receiver = Receiver::parse(&syslog.address, syslog.ca_file.clone())
-                .ok_or_else(|| (place(), io::Error::new(io::ErrorKind::InvalidInput, "not an address")))?;
             let text = serde_json::json!({ "checkpoint": note, "origin": checkpoint.origin, "size": checkpoint.size }).to_string();
             let message =
                 Message { time: format!("{now:.6}"), host: self.host.clone(), id: format!("checkpoint-{}", checkpoint.size), text };
-            receiver.send(&[message]).await.map_err(|error| (place(), error))?;
+            let sent = if let Some(socket) = syslog.socket() {
+                local::send(socket, &message).await
+            } else if let Some(receiver) = Receiver::parse(&syslog.address, syslog.ca_file.clone()) {
+                receiver.send(&[message]).await
+            } else {
+                Err(io::Error::new(io::ErrorKind::InvalidInput, "not an address"))
+            };
+            sent.map_err(|error| (place(), error))?;
             places.push("syslog");
         }
         Ok(places)

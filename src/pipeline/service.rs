@@ -16,6 +16,7 @@ use super::rights::{Acting, Clocks};
 use super::supervise::{Board, TRIES_WHEN_DRAINING, Watched, survive};
 use super::{Clock, Fault, Manager, Meter, Parts, RunError, Stopwatch, Summary, ThisRun, Told, Wait, conservation, integrate, publish};
 use crate::declare::mapping::describe;
+use crate::declare::model;
 use crate::model::TargetId;
 use crate::store::log::{Terms, TileLog};
 use crate::store::sqlite::{Options, SqliteStore};
@@ -274,7 +275,6 @@ impl Service {
     async fn changes(&self, scribe: &Scribe, parts: &Parts) -> Result<(Vec<(String, String)>, Vec<Vec<u8>>), RunError> {
         let now = self.clock.now();
         let mapping = parts.rulebook.digest.to_string();
-        let model = parts.rulebook.matching.model.as_ref().map(|m| m.digest);
         let config = config_digest(&parts.config).to_string();
         let (mut settings, mut leaves) = (Vec::new(), Vec::new());
         let before = self.store.setting("mapping").await?;
@@ -295,12 +295,15 @@ impl Service {
         }
         settings.push(("config_text".into(), text));
         settings.push(("config".into(), config));
-        if let Some(model) = model {
-            let before = self.store.setting("model").await?;
-            if before.as_deref() != Some(model.to_string().as_str()) {
-                leaves.push(scribe.model_changed(model, before.as_deref(), now)?);
+        if let Some(model) = &parts.rulebook.matching.model {
+            let (before, digest, text) = (self.store.setting("model").await?, model.digest.to_string(), model::text(model));
+            if before.as_ref() != Some(&digest) {
+                let text_before = self.store.setting("model_text").await?;
+                let diff = text_before.map(|text_before| line_diff(&text_before, &text, false));
+                leaves.push(scribe.model_changed(model.digest, before.as_deref(), diff, now)?);
             }
-            settings.push(("model".into(), model.to_string()));
+            settings.push(("model_text".into(), text));
+            settings.push(("model".into(), digest));
         }
         Ok((settings, leaves))
     }

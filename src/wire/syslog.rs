@@ -3,6 +3,8 @@
 //! Syslog has no receipts. What comes nearest: the sender ends its side of the connection and waits until the receiver, having read to the
 //! end, closes its own. Only then is a batch taken as received; what was under way when a connection broke is sent again.
 
+pub mod local;
+
 use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;

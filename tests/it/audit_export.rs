@@ -10,6 +10,15 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+/// What a syslog-ng takes messages by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    Tcp,
+    Tls,
+    /// A socket `log` in its folder, as `/dev/log`.
+    Socket,
+}
+
 /// A syslog-ng of its own, which writes what it gets into `got` of a folder, one JSON object a message.
 struct SyslogNg {
     child: Child,
@@ -18,13 +27,13 @@ struct SyslogNg {
 }
 
 impl SyslogNg {
-    fn start(tls: bool) -> Option<Self> {
+    fn start(by: By) -> Option<Self> {
         if !have("syslog-ng") {
             return None;
         }
         let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
         let at = |name: &str| dir.path().join(name).display().to_string();
-        let transport = if tls {
+        let transport = if by == By::Tls {
             certificates::make(dir.path(), "Logs CA", "DNS:localhost");
             format!(
                 "transport(\"tls\") tls(key-file(\"{}\") cert-file(\"{}\") peer-verify(optional-untrusted))",
@@ -34,9 +43,10 @@ impl SyslogNg {
         } else {
             "transport(\"tcp\")".to_owned()
         };
+        let socket = if by == By::Socket { format!("unix-dgram(\"{}\");", at("log")) } else { String::new() };
         let config = format!(
             "@version: 3.38\noptions {{ stats-freq(0); log-msg-size(131072); create-dirs(no); }};\n\
-             source s {{ syslog(ip(127.0.0.1) port({port}) flags(no-multi-line) {transport}); }};\n\
+             source s {{ syslog(ip(127.0.0.1) port({port}) flags(no-multi-line) {transport}); {socket} }};\n\
              destination d {{ file(\"{}\" template(\"${{MSGID}} ${{PRI}} ${{PROGRAM}} ${{MESSAGE}}\\n\") flush-lines(1)); }};\n\
              log {{ source(s); destination(d); flags(flow-control); }};\n",
             at("got")
@@ -134,8 +144,9 @@ fn a_file_gets_each_entry_once_whatever_a_crash_left_behind() {
 
 #[test]
 fn syslog_ng_gets_every_entry_over_tcp_and_tls_and_repeats_carry_the_same_number() {
-    for tls in [false, true] {
-        let Some(server) = SyslogNg::start(tls) else { return };
+    for by in [By::Tcp, By::Tls] {
+        let tls = by == By::Tls;
+        let Some(server) = SyslogNg::start(by) else { return };
         let project = Project::with(&slice(300));
         project.run_once();
         let size = usize::try_from(entries(&project)).unwrap();
@@ -167,7 +178,7 @@ fn syslog_ng_gets_every_entry_over_tcp_and_tls_and_repeats_carry_the_same_number
 #[test]
 fn checkpoints_leave_for_a_folder_and_a_syslog_server_and_hold_the_log_to_them() {
     let project = Project::with(&slice(300));
-    let server = SyslogNg::start(false);
+    let server = SyslogNg::start(By::Tcp);
     let syslog = server.as_ref().map_or_else(String::new, |s| format!("syslog = \"tcp://127.0.0.1:{}\"\n", s.port));
     project.edit(
         "config/kith.toml",
@@ -213,10 +224,30 @@ fn a_checkpoint_that_can_not_leave_is_told_and_deliveries_go_on() {
     assert!(said.contains("none left yet") && said.contains("not against someone with the signing key"), "{said}");
     assert!(!project.crm("SELECT ActivityID FROM SocialInteraction").is_empty());
     let plain = Project::with(&slice(50));
+    plain.edit("config/kith.toml", "origin = \"kith.test/retail\"\n", "origin = \"kith.test/retail\"\nsyslog = \"none\"\n");
     plain.run_once();
     assert!(plain.kith(&["audit", "verify"]).ok().stdout.contains("no checkpoint leaves this machine"));
-    plain.edit("config/kith.toml", "origin = \"kith.test/retail\"\n", "origin = \"kith.test/retail\"\nsyslog = \"tls://logs:6514\"\n");
+    plain.edit("config/kith.toml", "\"none\"", "\"tls://logs:6514\"");
     plain.kith(&["check"]).fails(2, "syslog_ca_file");
+}
+
+#[test]
+fn this_machine_s_own_syslog_gets_checkpoints_too() {
+    let Some(server) = SyslogNg::start(By::Socket) else { return };
+    let project = Project::with(&slice(100));
+    let socket = server.dir.path().join("log");
+    let syslog = format!("origin = \"kith.test/retail\"\nsyslog = \"unix://{}\"\n", socket.display());
+    project.edit("config/kith.toml", "origin = \"kith.test/retail\"\n", &syslog);
+    project.run_once();
+    let last: Value = serde_json::from_str(&server.got(1).last().unwrap().1).unwrap();
+    fs::write(project.path("from-syslog"), last["checkpoint"].as_str().unwrap()).unwrap();
+    let said = project.kith(&["audit", "verify", "--trusted", "from-syslog"]).ok().stdout;
+    assert!(said.contains("unless it forwards them"), "{said}");
+    // Named, and not there: told. Not wanted: nothing is sent.
+    project.edit("config/kith.toml", &socket.display().to_string(), "/nowhere/log");
+    assert!(project.kith(&["run", "--once"]).ok().stderr.contains("KITH-A027"));
+    project.edit("config/kith.toml", "\"unix:///nowhere/log\"", "\"none\"");
+    assert!(project.kith(&["audit", "verify"]).ok().stdout.contains("no checkpoint leaves this machine"));
 }
 
 #[test]

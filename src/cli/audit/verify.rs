@@ -4,7 +4,7 @@ use super::super::opened::reader;
 use super::super::{Exit, Session};
 use super::{Leaves, cosigners, verifier};
 use crate::audit::{Checkpoint, Cosigned, CosignerKey, Note, NoteError, VerifierKey};
-use crate::declare::config::Audit;
+use crate::declare::config::{Audit, SyslogSpec};
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::pipeline::PUBLISHED;
 use crate::store::log::{BadPlace, Followed, VERIFIER_FILE, Verified, VerifyError, cosigned_notes, follow, open_by_any, verify};
@@ -87,7 +87,9 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit, 
 fn leaving_of(audit: &Audit, reader: &SqliteReader) -> String {
     let mut places = Vec::new();
     places.extend(audit.checkpoints_to.as_ref().map(|folder| format!("to {}", folder.display())));
-    places.extend(audit.syslog.as_ref().map(|syslog| format!("to {}", syslog.address)));
+    let here = |syslog: &&SyslogSpec| !syslog.by_default || syslog.socket().is_some_and(Path::exists);
+    let syslog = audit.syslog.as_ref().filter(here);
+    places.extend(syslog.map(|syslog| format!("to {}", syslog.address)));
     if places.is_empty() {
         return "no checkpoint leaves this machine: [audit] names neither `checkpoints_to` nor `syslog`".to_owned();
     }
@@ -96,7 +98,11 @@ fn leaving_of(audit: &Audit, reader: &SqliteReader) -> String {
         Some((size, at)) => format!("the last one over {size} entries at {at}"),
         None => "none left yet".to_owned(),
     };
-    format!("checkpoints leave {}; {last}. What was kept there is held against the log by --trusted", places.join(" and "))
+    let mut said = format!("checkpoints leave {}; {last}. What was kept there is held against the log by --trusted", places.join(" and "));
+    if audit.checkpoints_to.is_none() && syslog.is_some_and(|syslog| syslog.socket().is_some()) {
+        said.push_str("\nthis machine's own syslog keeps them from nobody who is root here, unless it forwards them: better name a place elsewhere in [audit]");
+    }
+    said
 }
 
 /// Checkpoints from before and from witnesses, signed by the given key or one after it.

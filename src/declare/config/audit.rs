@@ -24,8 +24,9 @@ const CHECKPOINTS_TO: Key = key(
 const SYSLOG: Key = key(
     "syslog",
     Form::Text(300),
-    Need::Optional("Checkpoints are sent nowhere."),
-    "A syslog server that gets every published checkpoint: RFC 5424 over TCP (`tcp://HOST:PORT`) or TLS (`tls://HOST:PORT`).",
+    Need::Optional("Without `checkpoints_to`: this machine's own (`unix:///dev/log`), where there is one; it must forward them for them to leave."),
+    "A syslog server that gets every published checkpoint: RFC 5424 over TCP (`tcp://HOST:PORT`) or TLS (`tls://HOST:PORT`), or this machine's own \
+     (`unix:///dev/log`). `none`: no syslog.",
     "\"tls://logs.corp.example:6514\"",
 );
 const SYSLOG_CA_FILE: Key = key(
@@ -35,6 +36,8 @@ const SYSLOG_CA_FILE: Key = key(
     "PEM certificates that are trusted for `syslog`; required with `tls://`.",
     "\"/etc/kith/logs-ca.pem\"",
 );
+/// Where this machine's own syslog listens: the C library's `_PATH_LOG`.
+const LOCAL: &str = "unix:///dev/log";
 const WITNESSES: Key = key(
     "witnesses",
     Form::Path,
@@ -64,7 +67,9 @@ impl<'a> Checker<'a> {
         let origin = self.origin(table);
         let checkpoints_to = self.path(table, &CHECKPOINTS_TO);
         let witnesses = self.path(table, &WITNESSES);
-        let syslog = self.syslog(table);
+        let by_default = || SyslogSpec { address: LOCAL.to_owned(), ca_file: None, by_default: true };
+        let named = checkpoints_to.is_some() || table.values.contains_key(SYSLOG.name);
+        let syslog = self.syslog(table).map(|syslog| if named { syslog } else { Some(by_default()) });
         let every = self.count(table, &PUBLISH_SECONDS);
         Some(Audit { origin: origin?, checkpoints_to, syslog: syslog?, witnesses, every: Duration::from_secs(every?.get().into()) })
     }
@@ -86,6 +91,12 @@ impl<'a> Checker<'a> {
             return Some(None);
         };
         let at = place(&SYSLOG);
+        if &*address == "none" {
+            return Some(None);
+        }
+        if address.strip_prefix("unix://").is_some_and(|path| path.starts_with('/')) {
+            return Some(Some(SyslogSpec { address: address.to_string(), ca_file: None, by_default: false }));
+        }
         let rest = address.strip_prefix("tcp://").or_else(|| address.strip_prefix("tls://"));
         let right = rest.and_then(|rest| rest.trim_end_matches('/').rsplit_once(':')).is_some_and(|(host, port)| {
             let host_is_one = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || ".-:_[]".contains(c));
@@ -93,7 +104,7 @@ impl<'a> Checker<'a> {
         });
         if !right {
             let message = format!("`syslog` can't be `{}`", shown(&address));
-            self.error(WRONG_FORM, &at, message, format!("write `tcp://HOST:PORT` or `tls://HOST:PORT`: `syslog = {}`", SYSLOG.example));
+            self.error(WRONG_FORM, &at, message, format!("write `tcp://HOST:PORT`, `tls://HOST:PORT`, `unix:///dev/log` or `none`: `syslog = {}`", SYSLOG.example));
             return None;
         }
         if address.starts_with("tls://") && ca_file.is_none() {
@@ -103,6 +114,6 @@ impl<'a> Checker<'a> {
             }
             return None;
         }
-        Some(Some(SyslogSpec { address: address.to_string(), ca_file }))
+        Some(Some(SyslogSpec { address: address.to_string(), ca_file, by_default: false }))
     }
 }

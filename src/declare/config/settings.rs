@@ -6,7 +6,7 @@ use crate::declare::connector::Quotas;
 use crate::model::Network;
 use core::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -390,10 +390,19 @@ pub struct Audit {
 /// A syslog server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SyslogSpec {
-    /// `tcp://HOST:PORT` or `tls://HOST:PORT`.
+    /// `tcp://HOST:PORT`, `tls://HOST:PORT`, or `unix://PATH` for this machine's own.
     pub address: String,
     /// PEM certificates that are trusted; there with `tls://`.
     pub ca_file: Option<PathBuf>,
+    /// Nobody named it: it counts only where it is there.
+    pub by_default: bool,
+}
+
+impl SyslogSpec {
+    /// The socket of this machine's own syslog, where it is that.
+    pub fn socket(&self) -> Option<&Path> {
+        self.address.strip_prefix("unix://").map(Path::new)
+    }
 }
 
 /// `[keys]`: where they come from; `None`: generated once into `keys/` of the state folder.

@@ -81,7 +81,7 @@ impl Reader<'_> {
             }
         }
         let mut model = Model { name: name?, prior: prior?, blocking, term_frequencies: frequencies, comparisons, digest: Digest([0; 32]) };
-        model.digest = digest(&model);
+        model.digest = Digest(Sha256::digest(canonical(&model).to_string().as_bytes()).into());
         Some(model)
     }
 
@@ -419,7 +419,7 @@ fn covered(test: &LevelTest, earlier: &[&LevelTest]) -> bool {
 }
 
 /// SHA-256 of the checked model as JSON with sorted keys (`serde_json` sorts them) and numbers in their shortest form.
-fn digest(model: &Model) -> Digest {
+pub(super) fn canonical(model: &Model) -> Json {
     let form = |form: KeyForm| match form {
         KeyForm::Whole => "whole",
         KeyForm::Nickname | KeyForm::Initial | KeyForm::FirstThree | KeyForm::LastThree | KeyForm::Handle | KeyForm::LocalPart => {
@@ -475,13 +475,12 @@ fn digest(model: &Model) -> Digest {
             .collect();
         json!({ "comparison": &*c.name, "compare": compared(&c.compared), "levels": levels })
     };
-    let canonical = json!({
+    json!({
         "kith": 1,
         "model": &*model.name,
         "prior": prior,
         "blocking": model.blocking.iter().map(|rule| json!({ "id": &*rule.id, "same": rule.parts.iter().map(part).collect::<Vec<_>>(), "cut_above": rule.cut_above })).collect::<Vec<_>>(),
         "term_frequencies": model.term_frequencies.iter().map(frequency).collect::<Vec<_>>(),
         "comparisons": model.comparisons.iter().map(comparison).collect::<Vec<_>>(),
-    });
-    Digest(Sha256::digest(canonical.to_string().as_bytes()).into())
+    })
 }
