@@ -395,12 +395,7 @@ fn read_outcome(json: Json<'_>, levels: &[ComparisonOutcome]) -> Option<Comparis
     }
 }
 
-fn read_candidate(
-    json: Json<'_>,
-    values: Option<&[Value]>,
-    names: &[Arc<str>],
-    levels: &[ComparisonOutcome],
-) -> Option<Candidate> {
+fn read_candidate(json: Json<'_>, values: Option<&[Value]>, names: &[Arc<str>], levels: &[ComparisonOutcome]) -> Option<Candidate> {
     let hash: SubjectHash = Item::read(json.get("customer")?)?;
     let (customer, values) = match values {
         None => (CustomerId(format!("erased:{hash}").into()), Vec::new()),

@@ -44,11 +44,7 @@ impl<'a> Tape<'a> {
         // An entry of 650 bytes has 45 values, names included.
         let mut scanner = Scanner { text, at: 0, nodes: Vec::with_capacity(64) };
         scanner.value(0)?;
-        if scanner.at == bytes.len() {
-            Ok(Self { text, nodes: scanner.nodes })
-        } else {
-            Err(scanner.wrong("something follows the value"))
-        }
+        if scanner.at == bytes.len() { Ok(Self { text, nodes: scanner.nodes }) } else { Err(scanner.wrong("something follows the value")) }
     }
 
     /// The value.

@@ -28,7 +28,8 @@ impl Policy {
     pub fn permission<'a>(&'a self, asked: Asked<'a>) -> Permission<'a> {
         let mut per_customer = Vec::new();
         let duties = self.duties.iter().find(|duties| duties.network == asked.network);
-        let accepted = |basis: &&Basis| duties.is_none_or(|duties| duties.accepts.contains(&basis.name)) && !asked.withdrawn.contains(&basis.name);
+        let accepted =
+            |basis: &&Basis| duties.is_none_or(|duties| duties.accepts.contains(&basis.name)) && !asked.withdrawn.contains(&basis.name);
         for basis in self.bases.iter().filter(accepted) {
             if basis.per_customer {
                 per_customer.push(basis);

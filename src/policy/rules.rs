@@ -58,6 +58,8 @@ pub struct Policy {
     pub retain: Retain,
     /// Networks with clocks of their own.
     pub retain_on: Vec<(Network, Retain)>,
+    /// Fields of profiles with clocks of their own: path, and days since the account was last seen.
+    pub retain_fields: Vec<(Arc<str>, u32)>,
     /// Networks whose duties the mapping keeps, each once.
     pub duties: Vec<Duties>,
 }

@@ -325,6 +325,8 @@ impl ClockKind {
 pub struct ClockStep {
     /// Which clock.
     pub clock: ClockKind,
+    /// Only this field of profiles, by its path: the rest stays.
+    pub field: Option<Arc<str>>,
     /// Now.
     pub now: Timestamp,
     /// What was received or made before this goes.

@@ -1,6 +1,7 @@
 //! Entries and checkpoints leave: into files without loss or repeat whatever breaks, to a real syslog-ng over TCP and TLS, and what does not
 //! leave is said.
 
+use crate::support::python::python_with;
 use crate::support::{Project, certificates, free_port, have, slice, wait_for};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -140,6 +141,31 @@ fn a_file_gets_each_entry_once_whatever_a_crash_left_behind() {
     }
     project.kith(&["audit", "export", "--syslog", "udp://x:1"]).fails(2, "no address");
     project.kith(&["audit", "export", "--out", "no/such/folder"]).fails(1, "KITH-A028");
+}
+
+/// OCSF's own schema, as the models that `ocsf-pydantic` makes of it.
+const OCSF: &str = "import json, sys
+from ocsf.events.application.api import APIActivity
+for line in sys.stdin:
+    APIActivity.model_validate(json.loads(line))
+";
+
+#[test]
+fn events_for_a_siem_fit_the_schema_of_ocsf() {
+    let Some(python) = python_with("ocsf.events.application.api") else { return };
+    let project = Project::with(&slice(200));
+    project.run_once();
+    let events = project.kith(&["audit", "export", "--as", "ocsf"]).ok().stdout;
+    assert!(events.lines().count() > 200);
+    project.write("ocsf.ndjson", &events);
+    let check = |text: &str| {
+        project.write("ocsf.ndjson", text);
+        let input = fs::File::open(project.path("ocsf.ndjson")).unwrap();
+        Command::new(&python).args(["-c", OCSF]).stdin(input).output().unwrap()
+    };
+    let said = check(&events);
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    assert!(!check(&events.replacen("\"metadata\"", "\"metadatum\"", 1)).status.success(), "the schema refuses what is none");
 }
 
 #[test]

@@ -193,3 +193,65 @@ fn who_goes_on_speaking_is_kept_and_who_comes_back_is_taken_in_anew() {
     assert_eq!(store(&project, &known), 1);
     assert_eq!(project.kith(&["--format", "json", "status"]).ok().json()["conservation_gap"], 0);
 }
+
+#[test]
+fn a_field_of_a_profile_goes_before_the_rest_of_it_and_comes_back_with_the_account() {
+    let project = project("retain: { unlinked: 7d, profiles: 30d, activities: 400d, audit: 7y, fields: { actor.name: 3d } }");
+    let shown = || {
+        let export = project.kith(&["subject", "export", "--identity", "mastodon", &account(1)]).ok().json();
+        export["accounts"][0]["profile"].to_string()
+    };
+    let whole = |project: &Project| store(project, "SELECT count(*) FROM identity WHERE profile IS NOT NULL AND profile_hash IS NOT NULL");
+    run_at(&project, at(0));
+    let values = || {
+        let decision =
+            entries(&project).into_iter().find(|e| e["entry"]["kind"] == "decision" && e["entry"]["outcome"] == "linked").unwrap();
+        project.kith(&["audit", "recompute", &decision["number"].to_string()])
+    };
+    assert!(shown().contains("\"Name\""));
+    assert!(!values().ok().stdout.contains("levels"), "{}", values().ok().stdout);
+    // Somebody is held: of that person nothing goes.
+    project.kith(&["subject", "hold", "--identity", "mastodon", &account(2), "--reason", "lawsuit"]).ok();
+    run_at(&project, at(2));
+    assert!(shown().contains("\"Name\"") && ended(&project).is_empty());
+
+    run_at(&project, at(4));
+    let told: Vec<Value> = entries(&project).into_iter().filter(|e| e["entry"]["kind"] == "retention.ended").collect();
+    assert_eq!((&told[0]["entry"]["what"]["field"], &told[0]["entry"]["what"]["count"]), (&"actor.name".into(), &2.into()), "{told:?}");
+    let left = shown();
+    assert!(!left.contains("\"Name\"") && left.contains(&token(1)), "{left}");
+    assert_eq!(store(&project, PROFILES), 3);
+    assert_eq!(whole(&project), 1, "the one that is held");
+    // The values in the evidence went with the key, and the decision comes out of its levels.
+    assert!(values().ok().stdout.contains("levels"), "{}", values().ok().stdout);
+    let link = || store(&project, "SELECT count(*) FROM link WHERE ended IS NULL");
+    assert_eq!(link(), 1, "a profile that was shortened unlinks nobody");
+    // A customer that changes asks again about whole profiles alone.
+    project.write("data/customers.csv", format!("{CUSTOMERS_HEADER}C1,Another Name,,,,,,,,mastodon:{},\n", token(1)));
+    run_at(&project, at(5));
+    assert_eq!(link(), 1);
+    run_at(&project, at(6));
+    assert_eq!(ended(&project).iter().filter(|(kind, _)| kind == "profiles").count(), 1, "once");
+
+    // Whoever is no longer held is looked at again; who shows himself again is whole again.
+    project.kith(&["subject", "release", "--identity", "mastodon", &account(2), "--reason", "settled"]).ok();
+    run_at(&project, at(6));
+    assert_eq!(whole(&project), 0);
+    let post = activity("mastodon", &token(1), &token(1), "Name", 9, "again");
+    drop_file(&project, "9.ndjson", lines(&[post]).as_bytes());
+    run_at(&project, at(6));
+    assert!(shown().contains("\"Name\"") && link() == 1);
+    project.kith(&["doctor", "--store", "--dry-run"]).ok();
+    project.kith(&["audit", "verify"]).ok();
+}
+
+#[test]
+fn a_field_s_clock_that_ends_nothing_is_told() {
+    let project = with_folder();
+    let retain = "retain: { unlinked: 7d, profiles: 30d, activities: 400d, audit: 7y";
+    project.edit("mappings/retail.yaml", retain, &format!("{retain}, fields: {{ actor.nickname: 3d }}"));
+    project.kith(&["check"]).fails(2, "reads no `actor.nickname`");
+    project.edit("mappings/retail.yaml", "actor.nickname: 3d", "actor.summary: 30d");
+    let said = project.kith(&["check"]).ok().stdout;
+    assert!(said.contains("KITH-M019") && said.contains("the whole profile goes after 30 days"), "{said}");
+}

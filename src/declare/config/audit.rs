@@ -24,7 +24,9 @@ const CHECKPOINTS_TO: Key = key(
 const SYSLOG: Key = key(
     "syslog",
     Form::Text(300),
-    Need::Optional("Without `checkpoints_to`: this machine's own (`unix:///dev/log`), where there is one; it must forward them for them to leave."),
+    Need::Optional(
+        "Without `checkpoints_to`: this machine's own (`unix:///dev/log`), where there is one; it must forward them for them to leave.",
+    ),
     "A syslog server that gets every published checkpoint: RFC 5424 over TCP (`tcp://HOST:PORT`) or TLS (`tls://HOST:PORT`), or this machine's own \
      (`unix:///dev/log`). `none`: no syslog.",
     "\"tls://logs.corp.example:6514\"",
@@ -104,7 +106,12 @@ impl<'a> Checker<'a> {
         });
         if !right {
             let message = format!("`syslog` can't be `{}`", shown(&address));
-            self.error(WRONG_FORM, &at, message, format!("write `tcp://HOST:PORT`, `tls://HOST:PORT`, `unix:///dev/log` or `none`: `syslog = {}`", SYSLOG.example));
+            self.error(
+                WRONG_FORM,
+                &at,
+                message,
+                format!("write `tcp://HOST:PORT`, `tls://HOST:PORT`, `unix:///dev/log` or `none`: `syslog = {}`", SYSLOG.example),
+            );
             return None;
         }
         if address.starts_with("tls://") && ca_file.is_none() {

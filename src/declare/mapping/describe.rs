@@ -146,6 +146,9 @@ fn policy(out: &mut Text, rulebook: &Rulebook) {
         days(retain.activities_days),
         days(retain.audit_days)
     ));
+    for (path, kept) in &policy.retain_fields {
+        out.item(&format!("{path} of a profile for {} only.", days(*kept)));
+    }
     for duties in &policy.duties {
         let accepted = match duties.accepts.as_slice() {
             [] => "nobody there is matched".to_owned(),

@@ -61,16 +61,27 @@ impl Reading<'_> {
 
     /// Refuses a name, path or word that a network denies.
     pub(super) fn refuse_denied(&mut self, text: &str, span: Span) {
-        let found = self.denied.iter().find(|denied| if denied.word.contains('.') { *denied.word == *text } else { names_word(text, &denied.word) });
+        let found = self
+            .denied
+            .iter()
+            .find(|denied| if denied.word.contains('.') { *denied.word == *text } else { names_word(text, &denied.word) });
         if let Some(denied) = found.cloned() {
             let Denied { network, because, .. } = denied;
-            let remedy = format!("Remove it, or take the duties of `{network}` out of `policy.duties` where nothing of that network is read");
+            let remedy =
+                format!("Remove it, or take the duties of `{network}` out of `policy.duties` where nothing of that network is read");
             self.error(DENIED, span, format!("`{text}` is denied by `{network}`: {because}"), remedy);
         }
     }
 
     /// Compares bases and clocks with what the networks accept, and gives what is asked at run time.
-    pub(super) fn kept_duties(&mut self, named: &[Named], policy: &Node, bases: &[Basis], retain: Retain, on: &[(Network, Retain)]) -> Vec<Duties> {
+    pub(super) fn kept_duties(
+        &mut self,
+        named: &[Named],
+        policy: &Node,
+        bases: &[Basis],
+        retain: Retain,
+        on: &[(Network, Retain)],
+    ) -> Vec<Duties> {
         for Named { file, span, .. } in named {
             let network = file.duties.network;
             if !bases.is_empty() && !bases.iter().any(|basis| file.duties.accepts.contains(&basis.name)) {
@@ -85,9 +96,9 @@ impl Reading<'_> {
             }
             let own = on.iter().find(|(other, _)| *other == network).map_or(retain, |(_, own)| *own);
             let clocks = policy.get("retain");
-            let on_network = clocks.and_then(|clocks| clocks.get("networks")).and_then(|networks| {
-                networks.entries().iter().find(|entry| entry.key.parse() == Ok(network)).map(|entry| &entry.value)
-            });
+            let on_network = clocks
+                .and_then(|clocks| clocks.get("networks"))
+                .and_then(|networks| networks.entries().iter().find(|entry| entry.key.parse() == Ok(network)).map(|entry| &entry.value));
             for (name, most) in &file.keep_at_most {
                 let days = match *name {
                     "unlinked" => own.unlinked_days,

@@ -223,6 +223,12 @@ static RETAIN: Record = Record {
             "{ x: { unlinked: 2d, activities: 90d } }",
             "Networks whose terms ask for other clocks; what is not said there is as above.",
         ),
+        Key::optional(
+            "fields",
+            Shape::Named { what: "a path", identifiers: false, of: &Shape::Days },
+            "{ actor.summary: 7d }",
+            "Paths of profiles that go earlier than the rest of them.",
+        ),
     ],
     others: None,
 };

@@ -7,7 +7,7 @@ use super::expressions::Expressions;
 use super::fields::guard;
 use super::reading::{Reading, meant};
 use super::scope::{self, Words};
-use super::sections::{Sides, audience, bases, model_fields, retain, retain_on};
+use super::sections::{Sides, audience, bases, model_fields, retain, retain_fields, retain_on};
 use super::{ModelText, Rulebook, Surroundings, digest, duties, format};
 use crate::declare::yaml::{self, Node, Tree};
 use crate::declare::{model, shape};
@@ -94,7 +94,7 @@ fn rulebook(
     let mut used = BTreeSet::new();
     let lenient = broken.names || customers.is_none() || identities.is_none();
     let listed = root.get("policy").and_then(audience);
-    let policy = policy(reading, root, (customers.as_ref(), identities.as_ref()), &mut used, lenient, listed, &duties);
+    let mut policy = policy(reading, root, (customers.as_ref(), identities.as_ref()), &mut used, lenient, listed, &duties);
     let (matching, model) = matching(reading, root, models, customers.as_ref(), identities.as_ref());
 
     let mut names = scope::names(customers.as_ref(), identities.as_ref(), &related);
@@ -107,6 +107,9 @@ fn rulebook(
         for name in used.iter().filter(|n| n.starts_with("actor.") && *n != "actor.id") {
             super::reading::position_of(&mut identities.paths, name);
         }
+    }
+    if let (Some(policy), Some(identities), Some(node)) = (&mut policy, &identities, root.get("policy")) {
+        policy.retain_fields = retain_fields(reading, node, policy.retain, &identities.paths);
     }
     if let (Some(customers), Some(identities), Some((rules, ..)), false) = (&customers, &identities, &matching, broken.names) {
         let sides = Sides { identities, customers };
@@ -170,7 +173,7 @@ fn policy(
     let retain = retain(node)?;
     let retain_on = retain_on(reading, node, retain);
     let duties = reading.kept_duties(duties, node, bases.as_deref().unwrap_or_default(), retain, &retain_on);
-    Some(Policy { audience: listed?, bases: bases?, retain, retain_on, duties })
+    Some(Policy { audience: listed?, bases: bases?, retain, retain_on, retain_fields: Vec::new(), duties })
 }
 
 /// The model, as far as it could be read.

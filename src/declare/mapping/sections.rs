@@ -96,6 +96,25 @@ pub(super) fn retain_on(reading: &mut Reading<'_>, policy: &Node, general: Retai
     found
 }
 
+/// `policy.retain.fields`: paths of profiles with clocks of their own. `read` are those that the mapping reads.
+pub(super) fn retain_fields(reading: &mut Reading<'_>, policy: &Node, general: Retain, read: &[Arc<str>]) -> Vec<(Arc<str>, u32)> {
+    let mut found = Vec::new();
+    for entry in policy.get("retain").and_then(|retain| retain.get("fields")).map(Node::entries).unwrap_or_default() {
+        let Some(days) = entry.value.days() else { continue };
+        let paths = read.iter().map(|path| &**path).filter(|path| path.starts_with("actor."));
+        if !paths.clone().any(|path| path == &*entry.key) {
+            let message = format!("the mapping reads no `{}`, so there is nothing of it to keep", entry.key);
+            reading.error(FIELD_LACKING, entry.key_span, message, meant(&entry.key, paths));
+        } else if days >= general.profiles_days {
+            let message = format!("`{}` never ends by this clock: the whole profile goes after {} days", entry.key, general.profiles_days);
+            reading.warning(UNREACHABLE, entry.value.span, message, "Give it less, or remove it");
+        } else {
+            found.push((entry.key.clone(), days));
+        }
+    }
+    found
+}
+
 /// `policy.basis`.
 pub(super) fn bases(policy: &Node, expressions: &mut Expressions<'_, '_>) -> Option<Vec<Basis>> {
     let nodes = policy.get("basis")?.list();

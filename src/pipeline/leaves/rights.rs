@@ -251,7 +251,13 @@ impl Scribe {
     ///
     /// # Errors
     /// When an entry can't be written.
-    pub fn clock_ended(&self, ended: &ClockEnded, network: Option<Network>, now: Timestamp) -> Result<Vec<Vec<u8>>, RunError> {
+    pub fn clock_ended(
+        &self,
+        ended: &ClockEnded,
+        network: Option<Network>,
+        field: Option<Arc<str>>,
+        now: Timestamp,
+    ) -> Result<Vec<Vec<u8>>, RunError> {
         let class: Arc<str> = ended.clock.class().name().into();
         let mut events = Vec::new();
         if ended.keys > 0 {
@@ -260,7 +266,7 @@ impl Scribe {
         let record_kind = Some(ended.clock.name().into());
         // The clock of entries ends keys alone.
         let count = if ended.records > 0 { ended.records } else { ended.keys };
-        events.push(Event::RetentionEnded { class, count, field: None, record_kind });
+        events.push(Event::RetentionEnded { class, count, field, record_kind });
         let encode = |event: Event| {
             let mut entry = Entry::new(now, event);
             entry.network = network;

@@ -60,10 +60,15 @@ impl<S: Store + Rights> Acting<'_, S> {
             }
             for (only, days) in asked {
                 let except = if only.is_none() && clock != ClockKind::Audit { except.clone() } else { Vec::new() };
-                let (ended, gone) = self.run_clock(clock, only, except, days).await?;
+                let (ended, gone) = self.run_clock(clock, None, (only, except), days).await?;
                 keys += gone;
                 all.extend(ended);
             }
+        }
+        for (field, days) in &policy.retain_fields {
+            let (ended, gone) = self.run_clock(ClockKind::Profiles, Some(field.clone()), (None, Vec::new()), *days).await?;
+            keys += gone;
+            all.extend(ended);
         }
         let shortest = std::iter::once(&policy.retain).chain(policy.retain_on.iter().map(|(_, retain)| retain));
         let shortest = shortest.map(|retain| retain.unlinked_days.min(retain.activities_days)).min().unwrap_or(u32::MAX);
@@ -84,17 +89,18 @@ impl<S: Store + Rights> Acting<'_, S> {
     async fn run_clock(
         &self,
         clock: ClockKind,
-        only: Option<Network>,
-        except: Vec<Network>,
+        field: Option<Arc<str>>,
+        (only, except): (Option<Network>, Vec<Network>),
         days: u32,
     ) -> Result<(Option<ClockEnded>, u64), RunError> {
         let mut sum: Option<ClockEnded> = None;
         for _ in 0..BATCHES {
-            let (scribe, now) = (self.scribe.clone(), self.now);
+            let (scribe, now, of) = (self.scribe.clone(), self.now, field.clone());
             let tell = TellOf(Arc::new(move |ended: &ClockEnded| {
-                scribe.clock_ended(ended, only, now).map_err(|error| StoreError::Refused(error.to_string()))
+                scribe.clock_ended(ended, only, of.clone(), now).map_err(|error| StoreError::Refused(error.to_string()))
             }));
-            let step = ClockStep { clock, now, before: ago(now, days), only, except: except.clone(), limit: BATCH, tell };
+            let step =
+                ClockStep { clock, field: field.clone(), now, before: ago(now, days), only, except: except.clone(), limit: BATCH, tell };
             let ended = self.store.run_clock(step).await?;
             if ended.records + ended.keys > 0 {
                 let so_far = sum.map_or((0, 0), |sum| (sum.records, sum.keys));

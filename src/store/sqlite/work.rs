@@ -398,14 +398,14 @@ pub(super) struct RawProfile {
     decided: Option<(RawDecision, Vec<u8>)>,
 }
 
-/// Reads a page of profiles.
+/// Reads a page of profiles: those that are whole. One that a field's clock has shortened is not decided about again by itself.
 pub(super) fn read_profiles(conn: &Connection, after: Option<IdentityRow>, limit: i64) -> Result<Vec<RawProfile>, StoreError> {
     conn.prepare_cached(&format!(
         "SELECT i.id, i.network, i.account, i.hash, i.profile_as_of, i.profile, i.rectified, d.candidates,
                 CASE d.outcome WHEN ?3 THEN d.customer END,
                 d.mapping, d.{}
          FROM identity i LEFT JOIN decision d ON d.identity = i.id AND d.current = 1
-         WHERE i.id > ?1 AND i.account IS NOT NULL AND i.profile IS NOT NULL ORDER BY i.id LIMIT ?2",
+         WHERE i.id > ?1 AND i.account IS NOT NULL AND i.profile IS NOT NULL AND i.profile_hash IS NOT NULL ORDER BY i.id LIMIT ?2",
         CURRENT_COLUMNS.replace(", ", ", d.")
     ))
     .said()?

@@ -51,7 +51,8 @@ fn what_duties_say_is_part_of_the_mapping_and_when_they_were_read_is_not() {
     let (one, other) = (digest("accepts: [public_profile]\n"), digest("accepts: [consent, public_profile]\n"));
     assert_ne!(one, other);
     let later = X.replace("2026-11-27", "2027-01-01");
-    let texts = move |path: &str| if path == "x.yaml" { Ok(file(path, &format!("{later}accepts: [public_profile]\n"))) } else { models(path) };
+    let texts =
+        move |path: &str| if path == "x.yaml" { Ok(file(path, &format!("{later}accepts: [public_profile]\n"))) } else { models(path) };
     let mapping = RETAIL.replacen("policy:", "policy:\n  duties: [x.yaml]    #", 1);
     assert_eq!(read(&file("m.yaml", &mapping), &texts, None).value.unwrap().digest, one);
 }

@@ -1,6 +1,6 @@
 //! Legal holds: nothing of a person is erased or ends by a clock while one stands.
 
-use super::{hash, stop};
+use super::{fields, hash, stop};
 use crate::audit::SubjectHash;
 use crate::model::SubjectId;
 use crate::store::ring::KeyRing;
@@ -44,6 +44,7 @@ pub(super) fn release(tx: &mut Tx<'_>, ring: &KeyRing, step: &HoldStep) -> Resul
     let whom = placed_for(ring, &step.subject);
     let released = tx.conn.prepare_cached("DELETE FROM hold WHERE placed_for = ?1").said()?.execute([whom.0.as_slice()]).said()?;
     if released > 0 {
+        fields::begin_anew(tx)?;
         tx.append(&step.leaf)?;
     }
     Ok(released > 0)

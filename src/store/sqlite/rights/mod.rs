@@ -1,6 +1,7 @@
 //! People's rights and the retention clocks over SQLite.
 
 mod destroy;
+mod fields;
 mod finish;
 mod hold;
 mod mend;
@@ -126,6 +127,11 @@ impl Rights for SqliteStore {
     async fn run_clock(&self, step: ClockStep) -> Result<ClockEnded, StoreError> {
         let (ring, again) = (self.inner.ring.clone(), self.inner.ring.clone());
         let asked = step.clone();
+        if let Some(field) = step.field.clone() {
+            let due = self.inner.readers.read(move |conn| fields::read(conn, &asked), move |due| fields::trim(&again, Some(&*field), due));
+            let trimmed = due.await?;
+            return self.inner.writer.run(move |tx| fields::write(tx, &ring, &step, &trimmed)).await;
+        }
         let thin = self.inner.readers.read(move |conn| retention::read_thin(conn, &asked), move |raw| retention::thin(&again, raw)).await?;
         self.inner.writer.run(move |tx| retention::run(tx, &ring, &step, &thin)).await
     }

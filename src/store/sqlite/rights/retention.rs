@@ -139,7 +139,7 @@ fn accounts(tx: &Tx<'_>, ring: &KeyRing, step: &ClockStep, which: &str) -> Resul
 }
 
 /// An account that was linked to a customer after the customer's hold was placed: the hold covers it, and it is not looked at again.
-fn cover(tx: &Tx<'_>, ring: &KeyRing, person: SubjectHash, row: i64) -> Result<(), StoreError> {
+pub(super) fn cover(tx: &Tx<'_>, ring: &KeyRing, person: SubjectHash, row: i64) -> Result<(), StoreError> {
     let customer: Option<std::sync::Arc<str>> = tx
         .conn
         .prepare_cached("SELECT customer FROM link WHERE identity = ?1 AND ended IS NULL")
