@@ -112,7 +112,7 @@ fn adjusted(comparison: &Comparison, field: &Arc<str>, level: &Level, frequency:
     if level.test == LevelTest::Else {
         return Err("is the last one, which Splink does not adjust".to_owned());
     }
-    let m = level.m * (frequency.u / equal.u).powf(frequency.weight);
+    let m = level.m * libm::pow(frequency.u / equal.u, frequency.weight);
     if m <= 1.0 { Ok(m) } else { Err(format!("would need an m of {m:.3}: set the u of `{}` to that of equal values", frequency.name)) }
 }
 
