@@ -57,7 +57,7 @@ fn required(fields: &CustomerFields) -> Vec<bool> {
     };
     let column = |(at, name): (usize, &Arc<str>)| {
         let mut readers = fields.fields.iter().filter(|field| reads(field, at, name)).peekable();
-        readers.peek().is_none() || readers.any(|field| !field.optional)
+        !fields.is_related(at) && (readers.peek().is_none() || readers.any(|field| !field.optional))
     };
     fields.columns.iter().enumerate().map(column).collect()
 }

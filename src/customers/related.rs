@@ -59,6 +59,33 @@ impl Related {
         .collect()
     }
 
+    /// Where a column stands.
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| &**column == name)
+    }
+
+    /// What stands in one column of a customer's last records, in file order; missing ones are left out.
+    pub fn values(&self, customer: &CustomerId, column: usize) -> Vec<Value> {
+        let rows = self.by_customer.get(&*customer.0).into_iter().flatten();
+        let value = |row: &Row| {
+            let mut bytes = self.bytes(*row);
+            for _ in 0..column {
+                skip(&mut bytes);
+            }
+            unpack(&mut bytes)
+        };
+        rows.map(value).filter(|value| !value.is_missing()).collect()
+    }
+
+    /// Whether each customer has in this column what they have in the other set's column.
+    pub fn says_the_same(&self, column: usize, other: &Self, its_column: usize) -> bool {
+        let same = |id: &Arc<str>| {
+            let id = CustomerId(id.clone());
+            self.values(&id, column) == other.values(&id, its_column)
+        };
+        self.by_customer.keys().all(same) && other.by_customer.keys().filter(|id| !self.by_customer.contains_key(*id)).all(same)
+    }
+
     fn bytes(&self, row: Row) -> &[u8] {
         let length = usize::try_from(row.length).unwrap_or(usize::MAX);
         self.cells.get(row.start..row.start.saturating_add(length)).unwrap_or_default()
@@ -118,6 +145,18 @@ fn unpack(bytes: &mut &[u8]) -> Value {
         _ => None,
     };
     value.unwrap_or_default()
+}
+
+/// Goes past a cell.
+fn skip(bytes: &mut &[u8]) {
+    let long = match bytes.first() {
+        Some(1) => {
+            bytes.get(1..).and_then(|rest| rest.first_chunk::<4>()).map_or(0, |length| u32::from_le_bytes(*length).saturating_add(4))
+        }
+        Some(2 | 3) => 8,
+        Some(_) | None => 0,
+    };
+    *bytes = bytes.get(usize::try_from(long).unwrap_or(usize::MAX).saturating_add(1)..).unwrap_or_default();
 }
 
 struct Each<F>(F);
@@ -187,4 +226,40 @@ pub fn read_related(spec: &TableSpec, by: &str, last: usize) -> Result<(Related,
     let scanned = table.rows(&pick, (None, now.as_ref()), &mut each)?;
     related.cells.shrink_to_fit();
     Ok((related, parked, ReadSummary { rows: scanned.rows, parked: parked_count, digest: scanned.digest }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_is_what_the_whole_records_hold_there() {
+        let rows: [[Cell<'_>; 3]; 3] = [
+            [Cell::Integer(4711), Cell::Text("gràzie"), Cell::Number(0.5)],
+            [Cell::Text(" "), Cell::Missing, Cell::Text("x")],
+            [Cell::Text("0815"), Cell::Text(""), Cell::Integer(-1)],
+        ];
+        let mut related = Related { columns: ["a", "b", "c"].map(Arc::from).into(), ..Related::default() };
+        for row in rows {
+            let start = related.cells.len();
+            row.into_iter().for_each(|cell| pack(&mut related.cells, cell));
+            let length = u32::try_from(related.cells.len() - start).unwrap();
+            related.by_customer.entry("C1".into()).or_default().push_back(Row { start, length });
+        }
+        let customer = CustomerId::from("C1");
+        for (at, name) in ["a", "b", "c"].into_iter().enumerate() {
+            assert_eq!(related.column(name), Some(at));
+            let of_records = related.of(&customer).into_iter().map(|record| record.members.reveal()[at].1.clone());
+            assert_eq!(related.values(&customer, at), of_records.filter(|v| !v.is_missing()).collect::<Vec<_>>(), "{name}");
+        }
+        assert_eq!(related.values(&customer, 0), [Value::Integer(4711), Value::text("0815")]);
+        assert!(related.values(&CustomerId::from("C2"), 0).is_empty());
+        assert!(related.says_the_same(0, &related, 0) && !related.says_the_same(0, &related, 1));
+        let nobody = Related::default();
+        assert!(
+            nobody.says_the_same(0, &Related::default(), 0)
+                && !nobody.says_the_same(0, &related, 0)
+                && !related.says_the_same(0, &nobody, 0)
+        );
+    }
 }

@@ -286,6 +286,7 @@ pages! {
     "KITH-U034" "a key that the server does not hold unique"
     "KITH-U040" "a service that gives no customers"
     "KITH-U041" "a read of a service that is not complete"
+    "KITH-U101" "related records without a column that a field reads"
     "KITH-W001" "a WSDL that is missing or can't be read"
     "KITH-W002" "a WSDL or schema that is no XML"
     "KITH-W003" "a document type in a WSDL or schema"

@@ -53,7 +53,7 @@ impl Reader {
         let mut paths: Vec<_> = fields
             .paths
             .iter()
-            .filter(|path| path.as_ref() != "network")
+            .filter(|path| !matches!(path.as_ref(), "network" | super::SAID))
             .map(|path| (path.clone(), path.split('.').map(Box::from).collect()))
             .collect();
         paths.sort();

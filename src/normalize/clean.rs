@@ -27,6 +27,12 @@ pub fn clean_identity(fields: &IdentityFields, network: Network, raw: &[(Arc<str
     fields.fields.iter().map(|field| clean(field, &fields.fields, path, named)).collect()
 }
 
+/// Whether a field that is made of free text finds anything in this one.
+pub(super) fn finds(field: &Field, text: &str) -> bool {
+    let text = Value::text(text);
+    !clean(field, std::slice::from_ref(field), |_| Some(&text), |_| None).is_missing()
+}
+
 /// One field: the first of its raw values that gives something.
 fn clean<'a>(
     field: &Field,
@@ -39,6 +45,8 @@ fn clean<'a>(
         Extract::Clean(Cleaner::Site) => list(texts(), |text| site::clean(text).into_iter().collect()),
         Extract::Find(Finder::NetworkHandle) => list(texts(), network_handle::find),
         Extract::Find(Finder::Number) => list(texts(), number::find),
+        Extract::Find(Finder::Emails) => list(texts(), email::find_all),
+        Extract::Find(Finder::Phones) => list(texts(), phone::find_all),
         Extract::Clean(Cleaner::NetworkHandle) => handles(&texts().collect::<Vec<_>>()),
         Extract::Clean(cleaner) => {
             let region_of = |from: &Option<Arc<str>>| from.as_ref().and_then(&named).and_then(raw_text);
@@ -62,7 +70,7 @@ fn clean<'a>(
             Finder::Phone => phone::find(text),
             Finder::Organisation => organisation::find(text),
             Finder::BirthDate => date::find_birth(text),
-            Finder::NetworkHandle | Finder::Number => None,
+            Finder::NetworkHandle | Finder::Number | Finder::Emails | Finder::Phones => None,
         }),
     }
 }

@@ -20,6 +20,18 @@ pub(super) fn find(raw: &str) -> Option<String> {
     pattern(&ADDRESS)?.find_iter(&spelled_out(raw)).find_map(|found| clean(found.as_str()))
 }
 
+/// Every address in a text, each once.
+pub(super) fn find_all(raw: &str) -> Vec<String> {
+    let text = spelled_out(raw);
+    let mut found: Vec<String> = Vec::new();
+    for address in pattern(&ADDRESS).iter().flat_map(|address| address.find_iter(&text)).filter_map(|found| clean(found.as_str())) {
+        if !found.contains(&address) {
+            found.push(address);
+        }
+    }
+    found
+}
+
 /// The text without its addresses: their digits are no telephone number, their hosts no place of work.
 pub(super) fn removed(raw: &str) -> String {
     let text = spelled_out(raw);
@@ -113,6 +125,8 @@ mod tests {
         for bio in ["@ Apex • gardening • ig: @ada", "nurse at apple.com", "good at polka dot dresses", "Engineer at Apex dot, chess"] {
             assert_eq!(find(bio), None, "{bio}");
         }
+        assert_eq!(find_all("me: ada@x.it, work b@y.com (not ADA@x.it)"), ["ada@x.it", "b@y.com"]);
+        assert!(find_all("nurse at apple.com").is_empty());
         assert_eq!(find("ada at bt dot co dot uk").as_deref(), Some("ada@bt.co.uk"));
         assert_eq!(removed("a ada@x.it b").split_whitespace().collect::<Vec<_>>(), ["a", "b"]);
     }

@@ -1,6 +1,11 @@
 //! The fields that a mapping declares, on both sides, and how each value is made.
 
+use crate::model::{Customer, Personal, Value};
 use std::sync::Arc;
+
+/// The path of what an account says in its posts, newest first. It is no part of a profile: the posts themselves are looked at when somebody is decided
+/// about, as far as they are still kept.
+pub const SAID: &str = "object.content";
 
 /// Which part of a person's name a field holds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -61,6 +66,10 @@ pub enum Finder {
     Email,
     /// The first telephone number.
     Phone,
+    /// Every e-mail address: a list.
+    Emails,
+    /// Every telephone number: a list.
+    Phones,
     /// The organisation after `@`, `at`, `presso`, ….
     Organisation,
     /// The date after `born`, `birthday`, `nata`, ….
@@ -102,8 +111,46 @@ pub struct CustomerFields {
     pub merged_into: Option<Arc<str>>,
     /// Every raw column that a field or a `region_from` reads, each once; `Customer::raw` is aligned with it.
     pub columns: Vec<Arc<str>>,
+    /// Those of them that are no columns of the customers' own table.
+    pub related: Vec<RelatedColumn>,
     /// The declared fields, in file order.
     pub fields: Vec<Field>,
+}
+
+/// A column of related records, read as if it were the customer's own: the numbers of its orders.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct RelatedColumn {
+    /// Its index into [`CustomerFields::columns`].
+    pub at: usize,
+    /// The set of related records.
+    pub set: Arc<str>,
+    /// The column in their table.
+    pub column: Arc<str>,
+}
+
+impl CustomerFields {
+    /// Whether a column is none of the customers' own table.
+    pub fn is_related(&self, at: usize) -> bool {
+        self.related.iter().any(|related| related.at == at)
+    }
+
+    /// Brings the values of related records into a customer as read. `values` gives those of a set's column, in the records' order: the newest
+    /// are the last.
+    pub fn relate(&self, customer: &mut Customer, values: impl Fn(&RelatedColumn) -> Vec<Value>) {
+        if self.related.is_empty() {
+            return;
+        }
+        let mut raw = std::mem::take(&mut customer.raw).into_revealed();
+        for related in &self.related {
+            let mut found = values(related);
+            // What is cut off beyond the most members of a list are the oldest.
+            found.reverse();
+            if let Some(place) = raw.get_mut(related.at) {
+                *place = if found.is_empty() { Value::Missing } else { Value::List(found.into()) };
+            }
+        }
+        customer.raw = Personal::new(raw);
+    }
 }
 
 /// The social side of a mapping. Paths are relative to the activity: `actor.name`, `network`, `actor.location.name`.
@@ -113,4 +160,21 @@ pub struct IdentityFields {
     pub paths: Vec<Arc<str>>,
     /// The declared fields, in file order.
     pub fields: Vec<Field>,
+}
+
+impl IdentityFields {
+    /// Whether a field is made from what accounts say in their posts.
+    pub fn is_said(&self, field: &Field) -> bool {
+        field.from.iter().filter_map(|at| self.paths.get(*at)).any(|path| &**path == SAID)
+    }
+
+    /// Whether any field is.
+    pub fn reads_posts(&self) -> bool {
+        self.fields.iter().any(|field| self.is_said(field))
+    }
+
+    /// Whether what somebody says gives any of these fields a value.
+    pub fn finds_in(&self, text: &str) -> bool {
+        self.fields.iter().any(|field| self.is_said(field) && super::clean::finds(field, text))
+    }
 }

@@ -19,5 +19,5 @@ mod site;
 mod text;
 
 pub use clean::{clean_customer, clean_identity};
-pub use fields::{Cleaner, CustomerFields, Extract, Field, Finder, IdentityFields, NamePart};
+pub use fields::{Cleaner, CustomerFields, Extract, Field, Finder, IdentityFields, NamePart, RelatedColumn, SAID};
 pub use lookup::{formal_names, lookups, same_given_name, short_names, without_handle_words};

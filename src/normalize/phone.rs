@@ -151,10 +151,30 @@ fn letters_as_digits(word: &str) -> String {
 
 /// The first telephone number in a text, written out in words too; addresses, links and handles are no numbers.
 pub(super) fn find(raw: &str) -> Option<String> {
-    let (Some(number), Some(address)) = (NUMBER.as_ref(), ADDRESS.as_ref()) else { return None };
+    let text = in_plain_digits(raw)?;
+    numbers(&text).next()
+}
+
+/// Every telephone number in a text, each once.
+pub(super) fn find_all(raw: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let text = in_plain_digits(raw).unwrap_or_default();
+    for number in numbers(&text) {
+        if !found.contains(&number) {
+            found.push(number);
+        }
+    }
+    found
+}
+
+/// The text without addresses, links and handles, numbers in digits.
+fn in_plain_digits(raw: &str) -> Option<String> {
     let text = super::email::removed(raw);
-    let text = in_digits(&address.replace_all(&text, " "));
-    number.find_iter(&text).find_map(|found| {
+    Some(in_digits(&ADDRESS.as_ref()?.replace_all(&text, " ")))
+}
+
+fn numbers(text: &str) -> impl Iterator<Item = String> {
+    NUMBER.iter().flat_map(move |number| number.find_iter(text)).filter_map(move |found| {
         let before = text.get(..found.start()).and_then(|t| t.chars().next_back());
         let after = text.get(found.end()..).and_then(|t| t.chars().next());
         let inside_word = [before, after].into_iter().flatten().any(|c| c.is_alphanumeric() || c == '_');
@@ -219,6 +239,7 @@ mod tests {
         ] {
             assert_eq!(find(bio).as_deref(), Some(number), "{bio}");
         }
+        assert_eq!(find_all("339 796 9327 or tel: 645.300.4579, again +39 339 7969327"), ["3397969327", "6453004579"]);
         for bio in [
             "born 12 Jan 1980 | chess",
             "ada1234567890@gmail.com",

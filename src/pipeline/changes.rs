@@ -3,12 +3,11 @@
 
 use super::decide::{KnownSide, decision, over_threads};
 use super::siblings::{ByCustomer, Siblings, by_customer, links};
-use super::{Progress, RunError, Stage};
+use super::{Progress, RunError, Stage, posts};
 use crate::declare::mapping::Rulebook;
 use crate::model::{Candidate, CustomerId, Decision, Digest, Evidence, IdentityId, LinkedBy, Outcome, Value};
-use crate::normalize::clean_identity;
 use crate::store::sqlite::SqliteReader;
-use crate::store::{CurrentDecision, StoredProfile};
+use crate::store::{CurrentDecision, Post, StoredProfile};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -93,8 +92,10 @@ pub fn changes(
         let Some(last) = page.last() else { break };
         after = Some(last.row);
         all.looked_at += page.len() as u64;
+        let posts = posts::of_page_read(rulebook, reader, &page)?;
+        let told: Vec<(&StoredProfile, &[Post])> = page.iter().zip(posts.iter().map(Vec::as_slice)).collect();
         let size = page.len().div_ceil(threads).max(1);
-        let anew = over_threads(page.chunks(size), |chunk| decided_anew(rulebook, known, chunk));
+        let anew = over_threads(told.chunks(size), |chunk| decided_anew(rulebook, known, chunk));
         let there = if rulebook.matching.one_person.is_empty() {
             ByCustomer::new()
         } else {
@@ -131,13 +132,13 @@ struct Anew {
 }
 
 /// In order; `None` for whom nobody or a person decided.
-fn decided_anew(rulebook: &Rulebook, known: &KnownSide, profiles: &[StoredProfile]) -> Vec<Option<Anew>> {
-    let one = |stored: &StoredProfile| {
+fn decided_anew(rulebook: &Rulebook, known: &KnownSide, profiles: &[(&StoredProfile, &[Post])]) -> Vec<Option<Anew>> {
+    let one = |(stored, posts): &(&StoredProfile, &[Post])| {
         let (before, _) = stored.decided.as_ref()?;
         if before.by == Some(LinkedBy::Person) {
             return None;
         }
-        let cleaned = clean_identity(&rulebook.identities, stored.id.network, stored.profile.fields.reveal());
+        let cleaned = posts::cleaned_stored(rulebook, stored, posts);
         let decision = decision(rulebook, known, &stored.id, &stored.profile, &cleaned);
         Some(Anew { cleaned, decision })
     };

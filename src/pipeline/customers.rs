@@ -3,7 +3,8 @@
 use super::decide::{Deciding, KnownSide};
 use super::leaves::Scribe;
 use super::progress::{Progress, Stage};
-use super::{Clock, Fault, Parts, RunError};
+use super::relating::Relating;
+use super::{Clock, Fault, Parts, RunError, posts};
 use crate::audit::{HashKey, SubjectHash};
 use crate::customers::{
     Before, CustomersError, Mark, ParkedRow, ReadCustomer, ReadRow, ReadSummary, Related, mark, read_related, read_since,
@@ -12,7 +13,6 @@ use crate::declare::config::{Config, TableKind, TableSpec};
 use crate::declare::mapping::Rulebook;
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::model::{Customer, CustomerId, Digest, Outcome, ParkReason, Timestamp, Value};
-use crate::normalize::clean_identity;
 use crate::resolve::{Filling, Index};
 use crate::store::{CustomersStep, IdentityRow, KnownCustomers, Store, StoredProfile};
 use std::collections::HashSet;
@@ -132,7 +132,8 @@ pub fn read_known(config: &Config, rulebook: &Rulebook) -> Result<KnownSide, Run
         let table = section(config.related(&set.from), "related", &set.from)?;
         related.push((set.name.clone(), read_related(table, &set.by, set.last).map_err(fault)?.0));
     }
-    let compared = compare(rulebook, spec, (&KnownCustomers::default(), &HashSet::new(), None), None, true).map_err(fault)?;
+    let relating = Relating::new(&rulebook.customers, &related)?;
+    let compared = compare(rulebook, spec, &relating, (&KnownCustomers::default(), &HashSet::new(), None), None, true).map_err(fault)?;
     Ok(KnownSide { index: compared.fresh.unwrap_or_else(|| empty_index(rulebook)), related })
 }
 
@@ -290,21 +291,27 @@ impl CustomersSide {
         let first = self.known.is_none();
         // Without an index in force everything is read.
         let (merged, suppressed) = (self.merged.clone(), self.suppressed.clone());
+        let known = self.known.clone();
         let since = if first { None } else { self.marks.first().cloned().flatten().map(|asked| asked.mark) };
         let reading = tokio::task::spawn_blocking(move || {
-            let compared = compare(&rulebook, &spec, (&before, &merged, suppressed.as_deref()), since.as_ref(), first)?;
+            let fault = |error: CustomersError| RunError::Fault(Fault::of(error.diagnostic()));
             let (mut rows, mut marks) = (0, Vec::with_capacity(related.len()));
             let mut sets = Vec::with_capacity(related.len());
             for (set, table) in rulebook.related.iter().zip(&related) {
                 // Asked before the rows are: what is written meanwhile is new to the next look.
-                marks.push(mark(table)?);
-                let (found, _parked, summary) = read_related(table, &set.by, set.last)?;
+                marks.push(mark(table).map_err(fault)?);
+                let (found, _parked, summary) = read_related(table, &set.by, set.last).map_err(fault)?;
                 rows += summary.rows;
                 sets.push((set.name.clone(), found));
             }
-            Ok::<_, CustomersError>(Looked { compared, related: sets, related_rows: rows, marks })
+            let relating = Relating::new(&rulebook.customers, &sets)?;
+            // A customer whose orders changed is another one, although its own row is as it was: then all are read.
+            let since = since.filter(|_| known.is_some_and(|known| relating.is_as(&known.related)));
+            let others = (&*before, &*merged, suppressed.as_deref());
+            let compared = compare(&rulebook, &spec, &relating, others, since.as_ref(), first).map_err(fault)?;
+            Ok(Looked { compared, related: sets, related_rows: rows, marks })
         });
-        reading.await.map_err(RunError::Task)?.map_err(|error| RunError::Fault(Fault::of(error.diagnostic())))
+        reading.await.map_err(RunError::Task)?
     }
 
     fn bring_in(&mut self, fresh: Option<Index>, changed: &[Customer], retired: &[CustomerId], related: Vec<(Arc<str>, Related)>) {
@@ -357,9 +364,10 @@ impl CustomersSide {
                 }
                 index
             });
-            for profile in page {
+            let posts = posts::of_page(rulebook, store, &page).await?;
+            for (profile, posts) in page.into_iter().zip(&posts) {
                 again.links += usize::from(profile.linked.is_some());
-                let cleaned = clean_identity(&rulebook.identities, profile.id.network, profile.profile.fields.reveal());
+                let cleaned = posts::cleaned_stored(rulebook, &profile, posts);
                 if profile.candidates.iter().any(|c| named.contains(c)) || index.touches(&cleaned) {
                     again.relinked += usize::from(relinks(&deciding, &profile, &cleaned));
                     again.rows.push(profile.row);
@@ -406,6 +414,7 @@ enum Ready<P> {
 fn compare(
     rulebook: &Rulebook,
     spec: &TableSpec,
+    relating: &Relating<'_>,
     (before, merged_before, suppressed): (&KnownCustomers, &HashSet<CustomerId>, Option<&Suppressed>),
     since: Option<&Mark>,
     first: bool,
@@ -416,7 +425,8 @@ fn compare(
         let (send, receive) = mpsc::sync_channel::<Vec<ReadRow>>(READ_AHEAD);
         let fields = &rulebook.customers;
         let reader = scope.spawn(move || {
-            let in_force = |id: &CustomerId| before.customers.get(id).filter(|known| !known.retired).map(|known| known.digest);
+            let in_force =
+                |id: &CustomerId| before.customers.get(id).filter(|known| !known.retired).map(|known| relating.with(id, known.digest));
             let since = since.map(|mark| Before { mark, digest: &in_force });
             read_since(spec, fields, BATCH, since.as_ref(), &mut |rows| hand_on(&send, rows))
         });
@@ -428,7 +438,10 @@ fn compare(
             for rows in receive {
                 let there = |row: &ReadRow| !matches!((row, suppressed), (ReadRow::Customer(row), Some(gone)) if gone.is(&row.customer.id));
                 let prepare = |row: ReadRow| match row {
-                    ReadRow::Customer(row) => Ready::Customer(preparer.as_ref().map(|preparer| preparer.prepare(&row.customer)), row),
+                    ReadRow::Customer(mut row) => {
+                        relating.bring_into(&mut row);
+                        Ready::Customer(preparer.as_ref().map(|preparer| preparer.prepare(&row.customer)), row)
+                    }
                     ReadRow::Unchanged(id) => Ready::Unchanged(id),
                     ReadRow::Parked(aside) => Ready::Parked(aside),
                 };

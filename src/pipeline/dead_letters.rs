@@ -412,7 +412,7 @@ impl<S: Store> Letters<'_, S> {
             file,
             file_digest: digest,
             at: self.now,
-            activities: vec![received(line, activity, &self.parts.rulebook.policy)],
+            activities: vec![received(line, activity, &self.parts.rulebook)],
             parked: Vec::new(),
             cursor: Vec::new(),
             tell,

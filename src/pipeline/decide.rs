@@ -1,6 +1,7 @@
 //! *Decide*: identities with work become decisions, links, planned deliveries and drops. Pure over a chunk, so that threads can share the work.
 
 use super::leaves::Scribe;
+use super::posts;
 use super::siblings::{Siblings, Stored};
 use crate::customers::Related;
 use crate::declare::mapping::Rulebook;
@@ -9,7 +10,6 @@ use crate::model::{
     ActivityState, CustomerId, Decision, Digest, DropRule, IdempotencyKey, Identity, IdentityId, Outcome, Profile, Timestamp, Value, Verb,
     WriteIntent,
 };
-use crate::normalize::clean_identity;
 use crate::policy::Asked;
 use crate::resolve::{self, Digests, Index, Permit};
 use crate::store::{
@@ -125,7 +125,7 @@ impl<'a> Deciding<'a> {
 
     fn take<'w>(&self, work: &'w IdentityWork) -> Taken<'w> {
         let Some(profile) = &work.profile else { return Taken { work, cleaned: Vec::new(), decision: None } };
-        let cleaned = clean_identity(&self.rulebook.identities, work.id.network, profile.fields.reveal());
+        let cleaned = posts::cleaned_work(self.rulebook, work, profile);
         let own = |customer: &CustomerId, field: &str, value: &Value| {
             !self.wrote.is_empty() && self.wrote.contains(&self.scribe.wrote(customer, field, value))
         };
@@ -250,7 +250,8 @@ pub(super) fn over_threads<P: Send, T: Send>(parts: impl ExactSizeIterator<Item 
     })
 }
 
-/// The decision about an identity over one moment of the CRM's side; nothing is stored. `cleaned` is what [`clean_identity`] gave.
+/// The decision about an identity over one moment of the CRM's side; nothing is stored. `cleaned` is what
+/// [`clean_identity`](crate::normalize::clean_identity) gave.
 pub fn decision(rulebook: &Rulebook, known: &KnownSide, id: &IdentityId, profile: &Profile, cleaned: &[Value]) -> Decision {
     decision_against(rulebook, known, id, profile, cleaned, Against { withdrawn: &[], own: &|_, _, _| false })
 }

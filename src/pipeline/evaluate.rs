@@ -3,13 +3,12 @@
 use super::accuracy::Truth;
 use super::decide::{KnownSide, decision, over_threads};
 use super::siblings::{ByCustomer, Siblings};
-use super::{Progress, RunError, Stage};
+use super::{Progress, RunError, Stage, posts};
 use crate::declare::mapping::Rulebook;
 use crate::model::{Candidate, CustomerId, Decision, IdentityId, LinkedBy, Value};
-use crate::normalize::clean_identity;
 use crate::resolve::{Evaluation, Judged, Reach, reach};
-use crate::store::StoredProfile;
 use crate::store::sqlite::SqliteReader;
+use crate::store::{Post, StoredProfile};
 
 /// Profiles read at once: some 2 KB each, 4 MB.
 const PAGE: usize = 2_000;
@@ -133,8 +132,10 @@ pub fn evaluate(
         let page = reader.profiles(after, PAGE)?;
         let Some(last) = page.last() else { break };
         after = Some(last.row);
+        let posts = posts::of_page_read(rulebook, reader, &page)?;
+        let told: Vec<(&StoredProfile, &[Post])> = page.iter().zip(posts.iter().map(Vec::as_slice)).collect();
         let size = page.len().div_ceil(threads).max(1);
-        let anew = over_threads(page.chunks(size), |chunk| anew(rulebook, known, truth, chunk));
+        let anew = over_threads(told.chunks(size), |chunk| anew(rulebook, known, truth, chunk));
         for (stored, anew) in page.iter().zip(anew) {
             let Some(mut anew) = anew else { continue };
             // Everybody is decided again, in their order: what is stored does not count.
@@ -243,10 +244,10 @@ impl Found {
 }
 
 /// In order; `None` for whom there is no label.
-fn anew(rulebook: &Rulebook, known: &KnownSide, truth: &Truth, profiles: &[StoredProfile]) -> Vec<Option<Anew>> {
-    let one = |stored: &StoredProfile| {
+fn anew(rulebook: &Rulebook, known: &KnownSide, truth: &Truth, profiles: &[(&StoredProfile, &[Post])]) -> Vec<Option<Anew>> {
+    let one = |(stored, posts): &(&StoredProfile, &[Post])| {
         let label = truth.of(&stored.id.id)?;
-        let cleaned = clean_identity(&rulebook.identities, stored.id.network, stored.profile.fields.reveal());
+        let cleaned = posts::cleaned_stored(rulebook, stored, posts);
         let decision = decision(rulebook, known, &stored.id, &stored.profile, &cleaned);
         // A customer that was merged is right where its survivor is linked.
         let truth = (!label.is_empty()).then(|| CustomerId::from(label)).map(|id| known.index.survivor(&id).unwrap_or(id));

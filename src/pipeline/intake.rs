@@ -2,10 +2,10 @@
 
 use super::leaves::{BatchTold, Scribe};
 use super::progress::{Progress, Stage};
-use super::{Clock, Fault, Parts, RunError};
+use super::{Clock, Fault, Parts, RunError, posts};
+use crate::declare::mapping::Rulebook;
 use crate::model::{Activity, Digest, Personal, Timestamp};
 use crate::normalize::activity_streams::Reader;
-use crate::policy::Policy;
 use crate::source::{Access, BatchLimits, FileCursor, Opened, Source, SourceBatch, SourceError};
 use crate::store::{IntakeBatch, ParkedLine, ReceivedActivity, Store, StoreError, Tell};
 use sha2::{Digest as _, Sha256};
@@ -138,7 +138,7 @@ impl<S: Store> Intake<'_, S> {
         let (mut activities, mut parked) = (Vec::with_capacity(batch.lines.len()), Vec::new());
         for line in batch.lines {
             match line.outcome {
-                Ok(activity) => activities.push(received(line.line, activity, &self.parts.rulebook.policy)),
+                Ok(activity) => activities.push(received(line.line, activity, &self.parts.rulebook)),
                 Err(malformed) => parked.push(ParkedLine { line: line.line, reason: malformed.park_reason(), raw: shortened(line.raw) }),
             }
         }
@@ -179,9 +179,10 @@ enum Ended {
 }
 
 /// An activity with policy's word and the digest of what it says.
-pub(super) fn received(line: u64, activity: Activity, policy: &Policy) -> ReceivedActivity {
-    let drop = policy.at_intake(activity.audience);
-    ReceivedActivity { line, content_digest: content_digest(&activity), activity, drop }
+pub(super) fn received(line: u64, activity: Activity, rulebook: &Rulebook) -> ReceivedActivity {
+    let drop = rulebook.policy.at_intake(activity.audience);
+    let evidence = posts::is_evidence(&rulebook.identities, &activity);
+    ReceivedActivity { line, content_digest: content_digest(&activity), activity, drop, evidence }
 }
 
 fn shortened(raw: Personal<Vec<u8>>) -> Personal<Vec<u8>> {

@@ -1,7 +1,7 @@
 //! Scoring two tables, or one, by a Splink model: read, compared on all cores, written in one order.
 
 use crate::diagnose::{Code, Diagnostic, Place, Problems};
-use crate::splink::{Frame, FrameBuilder, FrameError, Linker, Scores, Settings, Task};
+use crate::splink::{Frame, FrameBuilder, FrameError, GivenFrequencies, Linker, Scores, Settings, Task};
 use crate::wire::input::Watched;
 use crate::wire::table::{Cells, Kind, TableError, TableWriter};
 use std::path::Path;
@@ -68,6 +68,45 @@ fn read_table(builder: &mut FrameBuilder, settings: &Settings, name: &str, path:
         }
         let line = record.position().map_or(0, csv::Position::line);
         builder.push(|at| record.get(at)).map_err(|error| refused(error, line))?;
+    }
+}
+
+/// Most values of a table of frequencies: 20 million of some 100 bytes are 2 GB.
+const MOST_VALUES: usize = 20_000_000;
+
+/// Reads a column's term frequencies: CSV, plain or gzip, with the columns `COLUMN` and `tf_COLUMN`.
+///
+/// # Errors
+/// A file that can't be read, columns that are missing, a frequency that is none.
+pub fn read_frequencies(column: &str, path: &Path) -> Result<GivenFrequencies, Problems> {
+    let shown = path.display().to_string();
+    let remedy = format!("Give a CSV file with the columns `{column}` and `tf_{column}`");
+    let unreadable = |why: String| Problems::from(Diagnostic::error(UNREADABLE, Place::Path(shown.clone()), why, remedy.clone()));
+    let file = Watched::open(path).map_err(|error| unreadable(error.to_string()))?;
+    let mut reader = csv::ReaderBuilder::new().from_reader(file);
+    let header = reader.headers().map_err(|_csv| unreadable("the header can't be read".into()))?.clone();
+    let place = |name: &str| header.iter().position(|h| h.trim_start_matches('\u{feff}').eq_ignore_ascii_case(name));
+    let (Some(value), Some(frequency)) = (place(column), place(&format!("tf_{column}"))) else {
+        return Err(unreadable("a column is missing".into()));
+    };
+    let mut given = GivenFrequencies { column: column.to_owned(), ..GivenFrequencies::default() };
+    let mut record = csv::StringRecord::new();
+    loop {
+        let line = reader.position().line();
+        let bad = |what: &str| Problems::from(Diagnostic::error(BAD_TABLE, Place::Line(shown.clone(), line), what, remedy.clone()));
+        if !reader.read_record(&mut record).map_err(|_csv| bad("the row can't be read"))? {
+            return Ok(given);
+        }
+        let share = record.get(frequency).and_then(|text| text.parse::<f64>().ok()).filter(|share| *share > 0.0 && *share <= 1.0);
+        let (Some(text), Some(share)) = (record.get(value), share) else {
+            return Err(bad("the frequency is no number above 0 and at most 1"));
+        };
+        if given.of.len() >= MOST_VALUES {
+            return Err(bad("there are more than 20 million values"));
+        }
+        if given.of.insert(text.to_owned(), share).is_some() {
+            return Err(bad("a value stands twice"));
+        }
     }
 }
 

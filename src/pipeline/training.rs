@@ -2,14 +2,14 @@
 
 use super::customers::CustomersSide;
 use super::leaves::{Scribe, WhoAsks};
-use super::{Clock, Parts, RunError, Unseen, intake};
-use crate::model::{Digest, Value};
-use crate::normalize::clean_identity;
+use super::{Clock, Parts, RunError, Unseen, intake, posts};
+use crate::model::{Digest, Personal, Value};
 use crate::resolve::{TrainOptions, Trained, train};
 use crate::source::Access;
 use crate::store::Store;
 use crate::store::sqlite::{Options, SqliteStore};
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -28,13 +28,23 @@ pub struct Training {
     pub data: Digest,
     /// How many customers the prior counts.
     pub customers: u64,
+    /// The values of fields that the model's term frequencies count one by one, each with how common it is among customers: personal data, for
+    /// whoever exports the model. By field.
+    pub frequencies: Personal<BTreeMap<Arc<str>, Vec<(Arc<str>, f64)>>>,
 }
 
-/// Reads everything on a private copy of the state and trains. `None` where the mapping has no model or nobody is there.
+/// Reads everything on a private copy of the state and trains. `None` where the mapping has no model or nobody is there. The values of
+/// counted fields are told only `with_frequencies`.
 ///
 /// # Errors
 /// When the state can't be copied, or sources or customers can't be read.
-pub async fn train_mapping(parts: Parts, who: WhoAsks, clock: Arc<dyn Clock>, options: TrainOptions) -> Result<Option<Training>, RunError> {
+pub async fn train_mapping(
+    parts: Parts,
+    who: WhoAsks,
+    clock: Arc<dyn Clock>,
+    options: TrainOptions,
+    with_frequencies: bool,
+) -> Result<Option<Training>, RunError> {
     let store = Arc::new(SqliteStore::in_memory_copy(
         &parts.config.service.state,
         parts.keys.master.clone(),
@@ -55,8 +65,9 @@ pub async fn train_mapping(parts: Parts, who: WhoAsks, clock: Arc<dyn Clock>, op
         let page = store.profiles(after, PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.row);
-        for profile in page {
-            let cleaned = clean_identity(&parts.rulebook.identities, profile.id.network, profile.profile.fields.reveal());
+        let posts = posts::of_page(&parts.rulebook, &*store, &page).await?;
+        for (profile, posts) in page.iter().zip(&posts) {
+            let cleaned = posts::cleaned_stored(&parts.rulebook, profile, posts);
             for value in &cleaned {
                 hash.update(value.to_json().to_string().as_bytes());
                 hash.update([0x1f]);
@@ -67,6 +78,14 @@ pub async fn train_mapping(parts: Parts, who: WhoAsks, clock: Arc<dyn Clock>, op
     hash.update(known.index.len().to_string().as_bytes());
     let data = Digest(hash.finalize().into());
     let customers = u64::try_from(known.index.len()).unwrap_or(u64::MAX);
-    let trained = tokio::task::spawn_blocking(move || train(&known.index, &identities, options)).await.map_err(RunError::Task)?;
-    Ok(trained.map(|trained| Training { trained, data, customers }))
+    let model = parts.rulebook.matching.model.clone();
+    let work = move || {
+        let trained = train(&known.index, &identities, options)?;
+        let of = model.iter().flat_map(|model| &model.term_frequencies).enumerate().filter(|_| with_frequencies);
+        let counted =
+            of.filter_map(|(number, frequency)| Some((frequency.of.first()?.field.clone(), known.index.value_frequencies(number))));
+        let frequencies = Personal::new(counted.filter(|(_, values)| !values.is_empty()).collect());
+        Some(Training { trained, data, customers, frequencies })
+    };
+    tokio::task::spawn_blocking(work).await.map_err(RunError::Task)
 }

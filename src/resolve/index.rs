@@ -4,16 +4,17 @@
 //! looks at memory; keys are 64-bit hashes with a posting list each.
 
 use super::block::Keys;
-use super::cell::{cell, value};
+use super::cell::{cell, first, value};
 use super::compare::Plan;
 use super::frequency::{Counts, Frequencies};
 use super::postings::{Postings, Row};
 use super::strings::{Strings, Text};
-use super::{Matching, Prior};
+use super::{CountedPart, KeyForm, Matching, Prior};
 use crate::model::stable_hash::mix;
 use crate::model::{Customer, CustomerId, Personal, Value};
 use crate::normalize::{CustomerFields, IdentityFields, clean_customer};
 use hashbrown::HashTable;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Longest chain of merges followed. A CRM that merges a survivor every week for ten years has 520.
@@ -393,6 +394,21 @@ impl Index {
                 libm::log2(share / (1.0 - share)) - libm::log2(super::frequency::count(customers))
             }
         }
+    }
+
+    /// Each value of a term frequency of one whole field, by its number in the model, and how common it is among the customers who have any; by
+    /// value. Empty where it counts something else.
+    pub fn value_frequencies(&self, number: usize) -> Vec<(Arc<str>, f64)> {
+        let of = self.matching.model.as_deref().and_then(|model| model.term_frequencies.get(number)).map(|frequency| &*frequency.of);
+        let Some([CountedPart { field, form: KeyForm::Whole }]) = of else { return Vec::new() };
+        let Some(at) = super::compare::position(&self.customer_names, field) else { return Vec::new() };
+        let (mut counts, mut total) = (BTreeMap::<&str, u64>::new(), 0);
+        for text in self.live().into_iter().filter_map(|row| self.cell(row, at)) {
+            *counts.entry(first(text)).or_insert(0) += 1;
+            total += 1;
+        }
+        let share = |count: u64| super::frequency::count(count) / super::frequency::count(total);
+        counts.into_iter().map(|(text, count)| (text.into(), share(count))).collect()
     }
 
     /// The term frequency with this number of an identity's value.

@@ -83,6 +83,7 @@ mod tests {
 
     fn linked(matching: &Arc<Matching>, born: &str) -> (Decision, Vec<Value>) {
         let customers = Arc::new(CustomerFields {
+            related: Vec::new(),
             key: "id".into(),
             merged_into: None,
             columns: vec!["email".into()],

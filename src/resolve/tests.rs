@@ -12,6 +12,7 @@ fn field(name: &str, from: &[usize], cleaner: Cleaner) -> Field {
 
 fn customer_fields() -> Arc<CustomerFields> {
     Arc::new(CustomerFields {
+        related: Vec::new(),
         key: "id".into(),
         merged_into: Some("master".into()),
         columns: ["name", "email", "city", "handles"].map(Into::into).to_vec(),

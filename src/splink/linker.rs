@@ -8,6 +8,7 @@ use super::sql::Side;
 use super::value::Val;
 use super::{Settings, bytes};
 use crate::model::stable_hash::mix;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Candidates of one task: enough to pay for handing it out, few enough that a block of 100,000 is shared among threads.
@@ -288,8 +289,14 @@ fn at(row: u32) -> usize {
 }
 
 impl<'f> Linker<'f> {
-    /// Makes a model ready: keys, classes, computed columns and term frequencies.
+    /// Makes a model ready: keys, classes, computed columns and term frequencies, counted among all records.
     pub fn new(settings: &'f Settings, frame: &'f Frame) -> Self {
+        Self::with_frequencies(settings, frame, &[])
+    }
+
+    /// As [`Linker::new`], but the columns that `given` names have these term frequencies and are not counted, as Splink's
+    /// `register_term_frequency_lookup` has it: a value that is not among them has none.
+    pub fn with_frequencies(settings: &'f Settings, frame: &'f Frame, given: &[GivenFrequencies]) -> Self {
         let ranks = Ranks::new(frame, settings.link_type);
         let everybody;
         let blocking = if settings.blocking.is_empty() {
@@ -307,10 +314,15 @@ impl<'f> Linker<'f> {
             let mut weights = vec![Weight { bits: 0.0, term: None }; comparison.levels.len()];
             for level in &comparison.levels {
                 let term = level.term.as_ref().map(|term| {
-                    let table = frequencies.iter().position(|f| f.column == term.number).unwrap_or_else(|| {
-                        frequencies.push(Frequencies::new(term.number, frame));
-                        frequencies.len() - 1
-                    });
+                    let table =
+                        frequencies.iter().position(|f| f.column == term.number).unwrap_or_else(|| {
+                            let given = given.iter().find(|given| given.column.eq_ignore_ascii_case(&term.column));
+                            frequencies.push(given.map_or_else(
+                                || Frequencies::new(term.number, frame),
+                                |given| Frequencies::given(term.number, frame, given),
+                            ));
+                            frequencies.len() - 1
+                        });
                     Term { table, weight: term.weight, u_bits: libm::log2(term.u), least_bits: libm::log2(term.least), by_class: false }
                 });
                 if let Some(slot) = usize::try_from(level.gamma).ok().and_then(|gamma| weights.get_mut(gamma)) {
@@ -489,7 +501,7 @@ impl<'f> Linker<'f> {
         let Some(table) = table else { return vec![None; rows.len()] };
         let of = |row: &u32| match self.id(table.column, *row) {
             0 => None,
-            id => table.of.get(at(id)).copied(),
+            id => table.of.get(at(id)).copied().filter(|frequency| !frequency.is_nan()),
         };
         rows.iter().map(of).collect()
     }
@@ -498,7 +510,25 @@ impl<'f> Linker<'f> {
 /// [`MEMORY`] for a remainder.
 const MEMORY_U64: u64 = 1 << 14;
 
+/// Term frequencies of a column that are known from elsewhere.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GivenFrequencies {
+    /// The column.
+    pub column: String,
+    /// Above 0 and at most 1, by value.
+    pub of: HashMap<String, f64>,
+}
+
 impl Frequencies {
+    fn given(column: usize, frame: &Frame, given: &GivenFrequencies) -> Self {
+        let texts = frame.columns.get(column);
+        let count = texts.and_then(|column| u32::try_from(column.texts.len()).ok()).unwrap_or(0);
+        let frequency = |id: u32| texts.and_then(|column| column.text(id)).and_then(|text| given.of.get(text)).copied();
+        let of: Vec<f64> = (0..=count).map(|id| frequency(id).unwrap_or(f64::NAN)).collect();
+        let bits = of.iter().map(|f| libm::log2(*f)).collect();
+        Self { column, of, bits }
+    }
+
     fn new(column: usize, frame: &Frame) -> Self {
         let (mut counts, mut total) = (Vec::new(), 0_usize);
         if let Some(of) = frame.columns.get(column) {

@@ -20,7 +20,7 @@ mod value;
 
 pub use condition::{Cells, KeyOf};
 pub use frame::{Frame, FrameBuilder, FrameError};
-pub use linker::{Linker, Scores, Task, Worker};
+pub use linker::{GivenFrequencies, Linker, Scores, Task, Worker};
 pub use settings::{BlockingRule, Comparison, Level, LinkType, Settings, TermAdjustment};
 pub use sql::{Equality, Side};
 

@@ -83,6 +83,9 @@ pub trait Store: Send + Sync {
     /// Profiles page by page, to find who must be decided again.
     fn profiles(&self, after: Option<IdentityRow>, limit: usize) -> impl Future<Output = Result<Vec<StoredProfile>, StoreError>> + Send;
 
+    /// What these accounts say in their posts, as far as it is still kept: of each the newest [`MOST_POSTS`], the newest first. Aligned with `of`.
+    fn posts(&self, of: Vec<IdentityRow>) -> impl Future<Output = Result<Vec<Vec<Post>>, StoreError>> + Send;
+
     /// Appends leaves that belong to no other step (service started, mapping changed, personal data read).
     fn append(&self, leaves: Vec<Vec<u8>>) -> impl Future<Output = Result<(), StoreError>> + Send;
 

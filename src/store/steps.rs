@@ -1,8 +1,8 @@
 //! What goes into a step and what comes out of it.
 
 use crate::model::{
-    Activity, CustomerId, Decision, Digest, DropRule, IdempotencyKey, IdentityId, LinkedBy, OperationId, Outcome, ParkReason, Payload,
-    Personal, Priority, Profile, RecordKey, TargetId, Timestamp, WriteIntent,
+    Activity, Audience, CustomerId, Decision, Digest, DropRule, IdempotencyKey, IdentityId, LinkedBy, OperationId, Outcome, ParkReason,
+    Payload, Personal, Priority, Profile, RecordKey, TargetId, Timestamp, WriteIntent,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,6 +63,8 @@ pub struct ReceivedActivity {
     pub drop: Option<DropRule>,
     /// SHA-256 of what the activity says (not of the profile): a repeat of a version that says something else is parked.
     pub content_digest: Digest,
+    /// Whether what it says, or takes back, may be evidence of who the account is: then that is decided again.
+    pub evidence: bool,
 }
 
 /// One line that is no activity.
@@ -351,6 +353,18 @@ pub struct StoredProfile {
     pub linked: Option<CustomerId>,
     /// The decision in force, and the SHA-256 of the mapping that took it.
     pub decided: Option<(CurrentDecision, Digest)>,
+}
+
+/// Most posts of one account that are evidence: the newest. At some 300 bytes each, 30 kB.
+pub const MOST_POSTS: usize = 100;
+
+/// What an account says in a post, as it reads now.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Post {
+    /// Who may see it.
+    pub audience: Audience,
+    /// What it says.
+    pub content: Personal<Arc<str>>,
 }
 
 /// An account that is linked to a customer.

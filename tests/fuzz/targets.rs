@@ -157,6 +157,7 @@ fn cleaners(bytes: &[u8]) {
         optional: false,
     };
     let fields = CustomerFields {
+        related: Vec::new(),
         key: "id".into(),
         merged_into: None,
         columns: vec!["text".into()],

@@ -20,6 +20,7 @@ fn fields(merged_into: Option<&str>, columns: &[(&str, bool)]) -> CustomerFields
         optional: *optional,
     };
     CustomerFields {
+        related: Vec::new(),
         key: "customer_id".into(),
         merged_into: merged_into.map(Arc::from),
         columns: columns.iter().map(|(name, _)| Arc::from(*name)).collect(),

@@ -38,6 +38,7 @@ mod linkage;
 mod main_job;
 mod master_key;
 mod matching;
+mod posts;
 mod retention;
 mod rights;
 mod scoring;

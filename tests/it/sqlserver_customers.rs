@@ -78,6 +78,7 @@ fn fields(columns: &[&str]) -> CustomerFields {
         optional: false,
     };
     CustomerFields {
+        related: Vec::new(),
         key: "Id".into(),
         merged_into: None,
         columns: columns.iter().map(|name| Arc::from(*name)).collect(),

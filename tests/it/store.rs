@@ -75,7 +75,7 @@ fn activity(n: u64, people: u64) -> ReceivedActivity {
             in_reply_to: None,
         },
     };
-    ReceivedActivity { line: n + 1, activity, drop: None, content_digest: sha(&object) }
+    ReceivedActivity { line: n + 1, activity, drop: None, content_digest: sha(&object), evidence: false }
 }
 
 fn batch(activities: Vec<ReceivedActivity>, file: &str) -> IntakeBatch {

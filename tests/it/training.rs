@@ -15,6 +15,9 @@ blocking:
   - { id: name, same: [given_name, family_name], cut_above: 500 }
   - { id: family-and-city, same: [{ initial: family_name }, city], cut_above: 500 }
   - { id: email, same: [email], cut_above: 50 }
+term_frequencies:
+  family: { of: [family_name], u: 1 in 500, typical: 0.001 }
+  city: { of: [city], u: 0.03, typical: 0.02 }
 comparisons:
   - comparison: given name
     compare: given_name
@@ -25,13 +28,13 @@ comparisons:
   - comparison: family name
     compare: family_name
     levels:
-      - { level: same, when: exact, m: 0.8, u: 0.001 }
-      - { level: one letter, when: { levenshtein: 1 }, m: 0.1, u: 0.002 }
+      - { level: same, when: exact, m: 0.8, u: 0.001, term_frequency: family }
+      - { level: one letter, when: { levenshtein: 1 }, m: 0.1, u: 0.002, term_frequency: family }
       - { level: other, when: else, m: 0.1, u: 0.997 }
   - comparison: city
     compare: city
     levels:
-      - { level: same, when: exact, m: 0.7, u: 0.03 }
+      - { level: same, when: exact, m: 0.7, u: 0.03, term_frequency: city }
       - { level: starts alike, when: starts_with, m: 0.1, u: 0.001 }
       - { level: other, when: else, m: 0.2, u: 0.969 }
   - comparison: e-mail
@@ -122,11 +125,17 @@ fn tables(project: &Project, evidence: &[Json]) -> [String; 2] {
 }
 
 /// The weight of each candidate in the evidence is the weight that `kith match score` gives the pair by `model`; and that is Splink's.
-fn weighs_as_splink(project: &Project, model: &str) {
+///
+/// Kith counts among customers when it decides; where frequencies were exported beside the model, both take those.
+fn weighs_as_splink(project: &Project, model: &str, counted: &[&str]) {
     let evidence = evidence(project);
     let [left, right] = tables(project, &evidence);
     let model = project.path(model).display().to_string();
-    project.kith(&["match", "score", "--model", &model, "--left", &left, "--right", &right, "--out", "pairs.csv"]).ok();
+    let table = |field: &&str| format!("{field}={}", project.path(&format!("exported.{field}.csv")).display());
+    let frequencies: Vec<String> = counted.iter().map(table).collect();
+    let given: Vec<&str> = frequencies.iter().flat_map(|given| ["--frequencies", given]).collect();
+    let score = ["match", "score", "--model", &model, "--left", &left, "--right", &right, "--out", "pairs.csv"];
+    project.kith(&[&score[..], &given].concat()).ok();
     let mut reader = csv::Reader::from_path(project.path("pairs.csv")).unwrap();
     let header = reader.headers().unwrap().clone();
     let at = |name: &str| header.iter().position(|h| h == name).unwrap();
@@ -152,7 +161,17 @@ fn weighs_as_splink(project: &Project, model: &str) {
     let Some(python) = python_with("splink, duckdb, pyarrow") else { return };
     let out = Command::new(python)
         .arg(root().join("tests/support/splink_peer.py"))
-        .args([env!("CARGO_BIN_EXE_kith"), &project.path(".").display().to_string(), "--model", &model, "--tables", &left, &right])
+        .args([
+            env!("CARGO_BIN_EXE_kith"),
+            &project.path(".").display().to_string(),
+            "--model",
+            &model,
+            "--tables",
+            &left,
+            &right,
+            "--frequencies",
+        ])
+        .args(&frequencies)
         .output()
         .unwrap();
     assert!(out.status.success(), "{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
@@ -167,7 +186,16 @@ fn an_exported_model_weighs_in_splink_as_in_kith() {
     project.kith(&[&["match", "train", "mappings/retail.yaml", "--pairs", "20000"], out.as_slice()].concat()).ok();
     assert!(std::fs::read_to_string(project.path("mappings/models/plain.yaml")).unwrap().starts_with("# trained: by kith match train"));
     project.run_once();
-    weighs_as_splink(&project, "exported.json");
+    weighs_as_splink(&project, "exported.json", &["family_name", "city"]);
+    let refused = |given: &str, says: &str| {
+        let score = ["match", "score", "--model", "exported.json", "--left", "left.csv", "--right", "right.csv", "--out", "p.csv"];
+        project.kith(&[&score[..], &["--frequencies", given]].concat()).fails(2, says);
+    };
+    refused("exported.city.csv", "KITH-C015");
+    refused("email=exported.city.csv", "counts no frequencies of `email`");
+    refused("city=exported.family_name.csv", "KITH-C012");
+    project.write("bad.csv", "city,tf_city\nlecce,0.2\nrome,1.2\n");
+    refused("city=bad.csv", "KITH-L024");
 
     // The same model, named by the mapping as Splink's, gives the same weights.
     let again = Project::with(&slice(1_200));
@@ -175,7 +203,11 @@ fn an_exported_model_weighs_in_splink_as_in_kith() {
     again.edit("mappings/retail.yaml", "model: models/retail.yaml", "model: { splink: models/exported.json, cut_above: 500 }");
     again.kith(&["check"]).ok();
     again.run_once();
-    weighs_as_splink(&again, "mappings/models/exported.json");
+    for field in ["family_name", "city"] {
+        let table = format!("exported.{field}.csv");
+        again.write(&table, std::fs::read(project.path(&table)).unwrap());
+    }
+    weighs_as_splink(&again, "mappings/models/exported.json", &["family_name", "city"]);
     let (first, second) = (evidence(&project), evidence(&again));
     assert_eq!(first.len(), second.len());
     for (a, b) in first.iter().zip(&second) {

@@ -396,7 +396,7 @@ def close(a, b, digits=1e-9):
     return a == b or abs(a - b) <= digits * max(1.0, abs(a), abs(b))
 
 
-def splinks(settings, tables):
+def splinks(settings, tables, frequencies=()):
     """What Splink makes of the settings."""
     connection = duckdb.connect()
     # Splink 4 writes lambdas as `x -> …`, which DuckDB 2 reads only when told to.
@@ -404,6 +404,9 @@ def splinks(settings, tables):
     api = DuckDBAPI(connection=connection)
     aliases = None if len(tables) == 1 else ["people_a", "people_b"]
     linker = Linker([data.table for data in tables], settings, api, input_table_aliases=aliases)
+    for column, path in frequencies:
+        table = duckdb.sql(f"select \"{column}\", \"tf_{column}\" from read_csv('{path}', types = {{'{column}': 'VARCHAR', 'tf_{column}': 'DOUBLE'}})").to_arrow_table()
+        linker.table_management.register_term_frequency_lookup(table, column)
     return linker.inference.predict().as_duckdbpyrelation().to_arrow_table().to_pylist()
 
 
@@ -411,12 +414,13 @@ def number(text):
     return None if text == "" else float(text)
 
 
-def kiths(kith, folder, model, tables):
+def kiths(kith, folder, model, tables, frequencies=()):
     """What Kith makes of them, or what it says against them."""
     out = folder / "pairs.csv"
     inputs = ["--dedupe", tables[0].path]
     if len(tables) == 2:
         inputs = ["--left", tables[0].path, "--right", tables[1].path, "--left-name", "people_a", "--right-name", "people_b"]
+    inputs += [part for column, path in frequencies for part in ("--frequencies", f"{column}={path}")]
     run = subprocess.run([kith, "match", "score", "--model", model, *inputs, "--out", out], capture_output=True, text=True, cwd=folder)
     if run.returncode != 0:
         return None, run.stderr.strip()
@@ -424,10 +428,10 @@ def kiths(kith, folder, model, tables):
         return list(csv.DictReader(file)), ""
 
 
-def differences(kith, folder, settings, model, tables):
+def differences(kith, folder, settings, model, tables, frequencies=()):
     """Runs both on the same settings and tables: how many pairs Splink has, and every difference."""
-    theirs = splinks(settings, tables)
-    ours, complaint = kiths(kith, folder, model, tables)
+    theirs = splinks(settings, tables, frequencies)
+    ours, complaint = kiths(kith, folder, model, tables, frequencies)
     if ours is None:
         return len(theirs), ["kith: " + complaint]
     unique, source = settings.get("unique_id_column_name", "unique_id"), settings.get("source_dataset_column_name", "source_dataset")
@@ -495,12 +499,13 @@ def main():
     parser.add_argument("--only", default="")
     parser.add_argument("--model", type=pathlib.Path, help="compare this model on --tables, not those of the library")
     parser.add_argument("--tables", type=pathlib.Path, nargs="*", default=[])
+    parser.add_argument("--frequencies", nargs="*", default=[], help="COLUMN=FILE, term frequencies that are not counted")
     arguments = parser.parse_args()
     assert duckdb.__version__ == "2.0.0", "DuckDB after 2.0.0 counts characters in string distances, not bytes"
     folder, bad = arguments.folder.absolute(), 0
     if arguments.model:
         settings = json.loads(arguments.model.read_text(encoding="utf-8"))
-        pairs, wrong = differences(arguments.kith, folder, settings, arguments.model.absolute(), [File(t.absolute()) for t in arguments.tables])
+        pairs, wrong = differences(arguments.kith, folder, settings, arguments.model.absolute(), [File(t.absolute()) for t in arguments.tables], [f.split("=", 1) for f in arguments.frequencies])
         told(arguments.model.name, settings["link_type"], pairs, wrong)
         sys.exit(1 if wrong else 0)
     for at, (name, comparisons, rules, options) in enumerate(all_cases()):

@@ -5,8 +5,8 @@ use crate::cli::page::line;
 use crate::cli::run::grouped;
 use crate::cli::{Exit, Session};
 use crate::diagnose::{Code, Diagnostic, Place, Problems};
-use crate::pipeline::scoring::{PairWriter, Scored, read_tables, score_all};
-use crate::splink::{LinkType, Linker, Settings};
+use crate::pipeline::scoring::{PairWriter, Scored, read_frequencies, read_tables, score_all};
+use crate::splink::{GivenFrequencies, LinkType, Linker, Settings};
 use crate::wire::table::TableError;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,9 @@ pub struct Arguments {
     /// Threads; without it, as many as there are cores. The result is the same
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
+    /// Term frequencies from a file instead of counting the tables' own: CSV with the columns COLUMN and tf_COLUMN, as Splink registers them
+    #[arg(long, value_name = "COLUMN=FILE")]
+    pub frequencies: Vec<String>,
     /// The first table's name in the result, as Splink's `input_table_aliases`
     #[arg(long, value_name = "NAME", default_value = "__splink__input_table_0")]
     pub left_name: String,
@@ -111,7 +114,8 @@ fn scored(arguments: &Arguments) -> Result<Report, Failure> {
     // Of two tables that are only linked, Splink takes the one whose name comes first as the left side.
     tables.sort_by_key(|(name, _)| *name);
     let frame = read_tables(&settings, &tables).map_err(wrong)?;
-    let linker = Linker::new(&settings, &frame);
+    let given = arguments.frequencies.iter().map(|given| frequencies(given, &settings)).collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+    let linker = Linker::with_frequencies(&settings, &frame, &given);
     let threads = arguments.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let mut writer = PairWriter::create(&linker, &arguments.out).map_err(|error| unwritable(&arguments.out, &error))?;
     let scored =
@@ -121,6 +125,21 @@ fn scored(arguments: &Arguments) -> Result<Report, Failure> {
         (settings.blocking.get(at).map_or_else(|| "1=1".to_owned(), |rule| rule.sql.to_string()), candidates, largest)
     });
     Ok(Report { scored, rules: rules.collect(), records: frame.len(), warnings })
+}
+
+/// Reads `COLUMN=FILE`.
+fn frequencies(given: &str, settings: &Settings) -> Result<GivenFrequencies, Problems> {
+    let refused = |message: String, remedy: &str| {
+        Problems::from(Diagnostic::error(ARGUMENT, Place::Named("argument --frequencies".into()), message, remedy))
+    };
+    let Some((column, path)) = given.split_once('=') else {
+        return Err(refused("a column and a file are wanted".into(), "Write `--frequencies city=model.city.csv`"));
+    };
+    let mut counted = settings.comparisons.iter().flat_map(|comparison| &comparison.levels).filter_map(|level| level.term.as_ref());
+    if !counted.any(|term| term.column.eq_ignore_ascii_case(column)) {
+        return Err(refused(format!("the model counts no frequencies of `{column}`"), "Name a `tf_adjustment_column` of the model"));
+    }
+    read_frequencies(column, Path::new(path))
 }
 
 fn told(arguments: &Arguments, report: &Report, session: &mut Session) {

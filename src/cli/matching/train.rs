@@ -27,7 +27,7 @@ pub struct Arguments {
     /// Where the trained model goes; without it, beside the model as NAME.trained.yaml
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Write the trained model as Splink's settings JSON as well
+    /// Write the trained model as Splink's settings JSON as well; where it counts term frequencies, those of each FIELD beside it as NAME.FIELD.csv
     #[arg(long, value_name = "FILE")]
     pub splink: Option<PathBuf>,
     /// What random pairs and the order of identities follow from: the same seed gives the same model, bit for bit
@@ -84,10 +84,11 @@ fn trained(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
     let who = who(session, &parts.config);
     let options = TrainOptions { seed: arguments.seed, pairs: arguments.pairs, recall: arguments.recall };
     let runtime = runtime(session)?;
-    let training = runtime.block_on(train_mapping(parts, who, Arc::new(SystemClock), options)).map_err(|error| {
-        session.terminal.problem(&error.diagnostic());
-        Exit::Failed
-    })?;
+    let training =
+        runtime.block_on(train_mapping(parts, who, Arc::new(SystemClock), options, arguments.splink.is_some())).map_err(|error| {
+            session.terminal.problem(&error.diagnostic());
+            Exit::Failed
+        })?;
     let Some(training) = training else {
         let place = Place::Path(arguments.mapping.display().to_string());
         return Err(problem(
@@ -119,17 +120,22 @@ fn trained(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
     write(session, &out, written.text.as_bytes())?;
     let mut exit = Exit::Fine;
     if let Some(to) = &arguments.splink {
-        exit = export(session, &again.0, training.customers, to)?;
+        exit = export(session, &again.0, &training, to)?;
     }
     report(session, &training, &again.0, &out);
     Ok(exit)
 }
 
-fn export(session: &mut Session, model: &Model, customers: u64, to: &Path) -> Result<Exit, Exit> {
-    match model::splink(model, customers) {
-        Ok(json) => {
-            let text = serde_json::to_string_pretty(&json).unwrap_or_default();
+fn export(session: &mut Session, model: &Model, training: &Training, to: &Path) -> Result<Exit, Exit> {
+    match model::splink(model, training.customers) {
+        Ok(exported) => {
+            let text = serde_json::to_string_pretty(&exported.settings).unwrap_or_default();
             write(session, to, text.as_bytes())?;
+            for field in &exported.counted {
+                let values = training.frequencies.reveal().get(field).map(Vec::as_slice).unwrap_or_default();
+                let table = frequency_table(field, values).map_err(|_csv| Exit::Failed)?;
+                write(session, &to.with_extension(format!("{field}.csv")), &table)?;
+            }
             Ok(Exit::Fine)
         }
         Err(cannot) => {
@@ -140,6 +146,16 @@ fn export(session: &mut Session, model: &Model, customers: u64, to: &Path) -> Re
             Ok(Exit::Failed)
         }
     }
+}
+
+/// A field's term frequencies as Splink's `register_term_frequency_lookup` takes them.
+fn frequency_table(field: &str, values: &[(Arc<str>, f64)]) -> Result<Vec<u8>, csv::Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record([field, &format!("tf_{field}")])?;
+    for (value, frequency) in values {
+        writer.write_record([&**value, &format!("{frequency:?}")])?;
+    }
+    writer.into_inner().map_err(|error| error.into_error().into())
 }
 
 fn write(session: &mut Session, to: &Path, bytes: &[u8]) -> Result<(), Exit> {

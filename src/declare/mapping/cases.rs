@@ -42,9 +42,12 @@ impl Reading<'_> {
 
     fn case(&mut self, node: &Node, known: &Known<'_>) -> Option<MappingTest> {
         let rows = node.get("customers").map(Node::list).unwrap_or_default();
-        let customers: Vec<Option<Customer>> = rows.iter().map(|row| self.customer(row, known)).collect();
+        let mut customers: Vec<Option<Customer>> = rows.iter().map(|row| self.customer(row, known)).collect();
         let ids: BTreeSet<&str> = rows.iter().filter_map(|row| row.text_of(&known.customers.key)).collect();
         let related = self.case_related(node.get("related"), known);
+        for customer in customers.iter_mut().flatten() {
+            relate(customer, &related, known);
+        }
         let frequencies = self.frequencies(node.get("term_frequencies"), known);
         let activity = node.get("activity");
         let line = activity.and_then(|activity| self.activity(activity, known));
@@ -65,7 +68,8 @@ impl Reading<'_> {
     fn customer(&mut self, row: &Node, known: &Known<'_>) -> Option<Customer> {
         let fields = known.customers;
         for entry in row.entries() {
-            let columns = || fields.columns.iter().chain([&fields.key]).chain(&fields.merged_into);
+            let own = || fields.columns.iter().enumerate().filter(|(at, _)| !fields.is_related(*at)).map(|(_, column)| column);
+            let columns = || own().chain([&fields.key]).chain(&fields.merged_into);
             if !columns().any(|c| *c == entry.key) {
                 self.error(
                     TEST_UNKNOWN,
@@ -309,4 +313,18 @@ fn take_object(line: &mut Map<String, Json>, key: &str) -> Map<String, Json> {
         Some(Json::Object(members)) => members,
         Some(_) | None => Map::new(),
     }
+}
+
+/// Brings what a test's related records hold into its customer, of each set the last ones.
+fn relate(customer: &mut Customer, related: &[(Arc<str>, Vec<RelatedRecord>)], known: &Known<'_>) {
+    let id = customer.id.clone();
+    known.customers.relate(customer, |wanted| {
+        let last = known.related.iter().find(|set| set.name == wanted.set).map_or(0, |set| set.last);
+        let records = related.iter().filter(|(set, _)| *set == wanted.set).flat_map(|(_, records)| records).filter(|r| r.customer == id);
+        let records: Vec<&RelatedRecord> = records.collect();
+        let kept = records.iter().skip(records.len().saturating_sub(last));
+        let value =
+            |record: &&RelatedRecord| record.members.reveal().iter().find(|(name, _)| *name == wanted.column).map(|(_, v)| v.clone());
+        kept.filter_map(value).filter(|value| !value.is_missing()).collect()
+    });
 }

@@ -4,7 +4,7 @@ use super::Rulebook;
 use crate::enrich::{DeliverEntry, EnrichValue, OnDelete, Subject};
 use crate::expr::{Condition, Test, ValueExpr};
 use crate::model::{Audience, Value};
-use crate::normalize::{Cleaner, Extract, Field, Finder, NamePart};
+use crate::normalize::{Cleaner, Extract, Field, Finder, NamePart, SAID};
 use crate::resolve::RuleVerdict;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -87,7 +87,13 @@ fn identities(out: &mut Text, rulebook: &Rulebook) {
     for field in &rulebook.identities.fields {
         out.item(&field_sentence(field, &rulebook.identities.paths));
     }
-    let kept: Vec<String> = rulebook.identities.paths.iter().filter(|p| &***p != "network").map(|p| format!("`{p}`")).collect();
+    let kept: Vec<String> =
+        rulebook.identities.paths.iter().filter(|p| !matches!(&***p, "network" | SAID)).map(|p| format!("`{p}`")).collect();
+    if rulebook.identities.reads_posts() {
+        out.line(
+            "What is found in posts is looked for again at each decision, in the newest 100 that are still kept and that nobody took back.",
+        );
+    }
     out.line(&format!("Of the profile itself, only {} {} kept.", and(&kept), if kept.len() == 1 { "is" } else { "are" }));
 }
 
@@ -106,6 +112,8 @@ fn field_sentence(field: &Field, columns: &[Arc<str>]) -> String {
         Extract::Find(Finder::BirthDate) => "a date of birth found in it".to_owned(),
         Extract::Find(Finder::NetworkHandle) => "accounts on networks found in it".to_owned(),
         Extract::Find(Finder::Number) => "numbers found in it".to_owned(),
+        Extract::Find(Finder::Emails) => "e-mail addresses found in it".to_owned(),
+        Extract::Find(Finder::Phones) => "telephone numbers found in it".to_owned(),
         Extract::Clean(Cleaner::PersonName(NamePart::Full)) => "the given and family name".to_owned(),
         Extract::Clean(Cleaner::Email) => "as an e-mail address".to_owned(),
         Extract::Clean(Cleaner::Phone { region_from }) => format!("as a telephone number{}", region(region_from)),

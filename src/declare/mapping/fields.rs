@@ -5,7 +5,7 @@ use super::format::{CLEANERS, FINDERS};
 use super::reading::{Reading, meant, position_of};
 use super::{Guard, RelatedSpec, Surroundings};
 use crate::declare::yaml::{Entry, Node};
-use crate::normalize::{Cleaner, CustomerFields, Extract, Field, Finder, IdentityFields, NamePart};
+use crate::normalize::{Cleaner, CustomerFields, Extract, Field, Finder, IdentityFields, NamePart, RelatedColumn, SAID};
 use std::sync::Arc;
 
 /// Members of an actor that profiles are usually made of, for the nearest-word hint.
@@ -21,18 +21,23 @@ const ACTOR_PATHS: [&str; 8] = [
 ];
 
 /// Which side a field is declared on.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Customers,
+enum Side<'a> {
+    /// With the columns of related records that fields read so far, and the sets that there are.
+    Customers {
+        related: &'a mut Vec<RelatedColumn>,
+        sets: &'a [&'a str],
+    },
     Identities,
 }
 
 impl Reading<'_> {
     /// `customers`, as far as fields go.
     pub(super) fn customer_fields(&mut self, node: &Node) -> Option<CustomerFields> {
-        let mut columns = Vec::new();
-        let fields = self.fields(node.get("fields")?, &mut columns, Side::Customers);
+        let (mut columns, mut related) = (Vec::new(), Vec::new());
+        let sets: Vec<&str> = node.get("related").map(Node::entries).unwrap_or_default().iter().map(|entry| &*entry.key).collect();
+        let fields = self.fields(node.get("fields")?, &mut columns, Side::Customers { related: &mut related, sets: &sets });
         Some(CustomerFields {
+            related,
             key: node.get("key")?.shared_text()?,
             merged_into: node.get("merged_into").and_then(Node::shared_text),
             columns,
@@ -47,12 +52,12 @@ impl Reading<'_> {
         Some(IdentityFields { paths, fields })
     }
 
-    fn fields(&mut self, node: &Node, columns: &mut Vec<Arc<str>>, side: Side) -> Vec<Field> {
+    fn fields(&mut self, node: &Node, columns: &mut Vec<Arc<str>>, mut side: Side<'_>) -> Vec<Field> {
         node.entries()
             .iter()
             .map(|entry| {
                 // A field with a fault is declared all the same: what names it has none.
-                self.field(entry, columns, side).unwrap_or_else(|| Field {
+                self.field(entry, columns, &mut side).unwrap_or_else(|| Field {
                     name: entry.key.clone(),
                     from: Vec::new(),
                     extract: Extract::Clean(Cleaner::Text),
@@ -62,31 +67,44 @@ impl Reading<'_> {
             .collect()
     }
 
-    fn field(&mut self, entry: &Entry, columns: &mut Vec<Arc<str>>, side: Side) -> Option<Field> {
+    fn field(&mut self, entry: &Entry, columns: &mut Vec<Arc<str>>, side: &mut Side<'_>) -> Option<Field> {
         self.refuse_sensitive(&entry.key, entry.key_span);
-        if side == Side::Identities && &*entry.key == "id" {
+        let of_identity = matches!(side, Side::Identities);
+        if of_identity && &*entry.key == "id" {
             self.error(BAD_FIELD, entry.key_span, "`id` is the identity's stable id already", "Call the field something else");
         }
         let from_node = entry.value.get("from")?;
+        let of = self.related_set(entry, side)?;
         let mut from = Vec::new();
         for source in from_node.list_or_one() {
             let text = source.text()?;
-            if side == Side::Identities && text != "network" && text.strip_prefix("actor.").is_none_or(str::is_empty) {
+            if of_identity && text != "network" && text != SAID && text.strip_prefix("actor.").is_none_or(str::is_empty) {
                 self.error(
                     BAD_FIELD,
                     source.span,
                     format!("`{text}` is not a path of a profile"),
                     format!(
-                        "Profiles are made of the actor: `actor.name`, `actor.summary`, …, and `network`. {}",
+                        "Profiles are made of the actor: `actor.name`, `actor.summary`, …, `network`, and `{SAID}` for what it posts. {}",
                         meant(text, ACTOR_PATHS)
                     ),
                 );
             }
             self.refuse_sensitive(text, source.span);
-            from.push(position_of(columns, text));
+            if text == SAID && entry.value.get("find").is_none() {
+                self.error(
+                    BAD_FIELD,
+                    source.span,
+                    format!("`{}` takes whole posts", entry.key),
+                    "Of posts only what is found in them is compared: write `find: number`, `find: emails`, …",
+                );
+            }
+            from.push(match (&of, &mut *side) {
+                (Some(set), Side::Customers { related, .. }) => related_column(columns, related, set, text),
+                _ => position_of(columns, text),
+            });
         }
         let extract = self.extract(entry, columns)?;
-        if side == Side::Identities
+        if of_identity
             && extract == Extract::Clean(Cleaner::NetworkHandle)
             && !from_node.list_or_one().iter().any(|n| n.text() == Some("network"))
         {
@@ -103,6 +121,21 @@ impl Reading<'_> {
             extract,
             optional: entry.value.get("optional").and_then(Node::true_false).unwrap_or(false),
         })
+    }
+
+    /// The set of related records that a field is made from; `None` where there is a fault.
+    fn related_set(&mut self, entry: &Entry, side: &Side<'_>) -> Option<Option<Arc<str>>> {
+        let Some(of) = entry.value.get("of") else { return Some(None) };
+        let name = of.text()?;
+        let (message, remedy) = match side {
+            Side::Customers { sets, .. } if sets.contains(&name) => return Some(Some(name.into())),
+            Side::Customers { sets, .. } => (format!("`customers.related` has no `{name}`"), meant(name, sets.iter().copied())),
+            Side::Identities => {
+                ("only a customer has related records".to_owned(), "Remove `of`, or declare the field under `customers.fields`".to_owned())
+            }
+        };
+        self.error(BAD_FIELD, of.span, message, remedy);
+        None
     }
 
     fn extract(&mut self, entry: &Entry, columns: &mut Vec<Arc<str>>) -> Option<Extract> {
@@ -181,6 +214,15 @@ impl Reading<'_> {
     }
 }
 
+/// The place of a column of related records among the customers' columns.
+fn related_column(columns: &mut Vec<Arc<str>>, related: &mut Vec<RelatedColumn>, set: &str, column: &str) -> usize {
+    let at = position_of(columns, &format!("{set}.{column}"));
+    if !related.iter().any(|known| known.at == at) {
+        related.push(RelatedColumn { at, set: set.into(), column: column.into() });
+    }
+    at
+}
+
 /// `customers.guard`: where nothing is said, 2 % of the customers and 1 % of the links.
 pub(super) fn guard(node: Option<&Node>) -> Guard {
     let share = |key: &str| node.and_then(|n| n.get(key)).and_then(Node::percent);
@@ -205,7 +247,7 @@ fn cleaner(word: &str) -> Option<Cleaner> {
 }
 
 fn finder(word: &str) -> Option<Finder> {
-    debug_assert!(FINDERS.len() == 6, "a finder of the format is read here");
+    debug_assert!(FINDERS.len() == 8, "a finder of the format is read here");
     Some(match word {
         "email" => Finder::Email,
         "phone" => Finder::Phone,
@@ -213,6 +255,8 @@ fn finder(word: &str) -> Option<Finder> {
         "birth_date" => Finder::BirthDate,
         "network_handle" => Finder::NetworkHandle,
         "number" => Finder::Number,
+        "emails" => Finder::Emails,
+        "phones" => Finder::Phones,
         _ => return None,
     })
 }

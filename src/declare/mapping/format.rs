@@ -119,6 +119,12 @@ static FIELD: Shape = Shape::Record(&Record {
         ),
         Key::optional("find", Shape::Word(|| FINDERS.to_vec()), "email", "What is looked for inside free text, instead of `clean`."),
         Key::optional("optional", Shape::TrueFalse, "true", "The source may lack the column."),
+        Key::optional(
+            "of",
+            Shape::Text,
+            "orders",
+            "Of a customer only: the name under `related` whose column `from` is. The field is a list of what the customer's records hold there.",
+        ),
     ],
     others: None,
 });
@@ -128,7 +134,7 @@ pub(super) const CLEANERS: [&str; 10] =
     ["text", "email", "phone", "place", "organisation", "date", "network_handle", "postal_code", "country", "site"];
 
 /// What can be found inside free text.
-pub(super) const FINDERS: [&str; 6] = ["email", "phone", "organisation", "birth_date", "network_handle", "number"];
+pub(super) const FINDERS: [&str; 8] = ["email", "phone", "organisation", "birth_date", "network_handle", "number", "emails", "phones"];
 
 static CLEANER: Record = Record {
     doc: "A cleaner with a setting; exactly one.",

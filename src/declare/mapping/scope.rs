@@ -73,7 +73,7 @@ impl Words {
 fn kind_of(field: &Field, customers: bool) -> NameKind {
     let many = match field.extract {
         Extract::Clean(Cleaner::NetworkHandle) => customers,
-        Extract::Clean(Cleaner::Site) | Extract::Find(Finder::NetworkHandle | Finder::Number) => true,
+        Extract::Clean(Cleaner::Site) | Extract::Find(Finder::NetworkHandle | Finder::Number | Finder::Emails | Finder::Phones) => true,
         Extract::Clean(_) | Extract::Find(_) => false,
     };
     if many { NameKind::Texts } else { NameKind::Text }
@@ -84,16 +84,19 @@ pub(super) fn basis_names(customers: Option<&CustomerFields>, identities: Option
     let mut names = Names::default();
     names.insert("network", NameKind::Text);
     names.insert("audience", NameKind::Text);
-    add_fields(&mut names, customers, identities);
+    add_fields(&mut names, customers, identities, true);
     names
 }
 
-fn add_fields(names: &mut Names, customers: Option<&CustomerFields>, identities: Option<&IdentityFields>) {
+/// What is found in posts is there only while somebody is decided about (`said`).
+fn add_fields(names: &mut Names, customers: Option<&CustomerFields>, identities: Option<&IdentityFields>, said: bool) {
     for field in customers.iter().flat_map(|c| &c.fields) {
         names.insert(format!("customer.{}", field.name), kind_of(field, true));
     }
-    for field in identities.iter().flat_map(|i| &i.fields) {
-        names.insert(format!("identity.{}", field.name), kind_of(field, false));
+    if let Some(identities) = identities {
+        for field in identities.fields.iter().filter(|field| said || !identities.is_said(field)) {
+            names.insert(format!("identity.{}", field.name), kind_of(field, false));
+        }
     }
 }
 
@@ -113,7 +116,7 @@ pub(super) fn names(customers: Option<&CustomerFields>, identities: Option<&Iden
     for path in identities.iter().flat_map(|i| &i.paths).filter(|p| p.starts_with("actor.")) {
         names.insert(path.clone(), NameKind::Any);
     }
-    add_fields(&mut names, customers, identities);
+    add_fields(&mut names, customers, identities, false);
     names
 }
 

@@ -1,6 +1,8 @@
 //! `policy` and `match`.
 
-use super::codes::{DUPLICATE_ID, FIELD_LACKING, HANDLE_WITHOUT_NETWORK, PRIVATE_AUDIENCE, THRESHOLDS, UNKNOWN_NETWORK, UNREACHABLE};
+use super::codes::{
+    BAD_FIELD, DUPLICATE_ID, FIELD_LACKING, HANDLE_WITHOUT_NETWORK, PRIVATE_AUDIENCE, THRESHOLDS, UNKNOWN_NETWORK, UNREACHABLE,
+};
 use super::expressions::Expressions;
 use super::reading::{Reading, meant};
 use crate::declare::yaml::Node;
@@ -295,6 +297,14 @@ impl Reading<'_> {
                 self.error(FIELD_LACKING, field.span, format!("`identities` has no field `{name}`"), remedy);
                 continue;
             };
+            if identities.fields.get(at).is_some_and(|field| identities.is_said(field)) {
+                self.error(
+                    BAD_FIELD,
+                    field.span,
+                    format!("`{name}` is made from posts, and those of the customer's other accounts are not looked at"),
+                    "Name a field of the profile",
+                );
+            }
             agree_on.push((at, name.into()));
         }
         OnePerson { accounts_of_a_network: node.get("accounts_of_a_network").and_then(Node::whole), agree_on }

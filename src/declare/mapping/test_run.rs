@@ -4,7 +4,7 @@ use super::{Expectation, MappingTest, Rulebook};
 use crate::diagnose::{Place, Span};
 use crate::enrich::{Decided, Facts, Subject};
 use crate::model::{Activity, CustomerId, Decision, Digest, LinkedBy, Outcome, Payload, Value, Verb};
-use crate::normalize::{activity_streams, clean_identity, lookups};
+use crate::normalize::{SAID, activity_streams, clean_identity, lookups};
 use crate::policy::Asked;
 use crate::resolve::{Digests, Index, Matching, Permit, decide};
 use std::collections::BTreeMap;
@@ -157,7 +157,9 @@ impl Came {
             index.insert(prepared);
         }
         let profile = activity.actor.profile.fields.reveal();
-        let values = clean_identity(&rulebook.identities, activity.network, profile);
+        let said = activity.object.content.reveal().as_deref().filter(|_| activity.verb != Verb::Delete).map(Value::text);
+        let shown: Vec<(Arc<str>, Value)> = profile.iter().cloned().chain(said.map(|said| (SAID.into(), said))).collect();
+        let values = clean_identity(&rulebook.identities, activity.network, &shown);
         let identity_fields: Vec<(Arc<str>, Value)> =
             rulebook.identities.fields.iter().map(|f| f.name.clone()).zip(values.iter().cloned()).collect();
         let permission = rulebook.policy.permission(Asked {

@@ -145,6 +145,40 @@ fn what_a_delivery_reads_of_the_actor_is_kept() {
 }
 
 #[test]
+fn what_posts_and_related_records_say_are_fields_with_limits() {
+    let given = "    given_name:  { from: name,          clean: { person_name: given } }\n";
+    let with = |field: &str| checked(&RETAIL.replacen(given, &format!("{given}    {field}\n"), 1));
+    let errors = |checked: Checked<Rulebook>| {
+        checked.problems.0.into_iter().filter(|d| d.severity == Severity::Error).map(|d| d.message).collect::<Vec<_>>()
+    };
+    assert_eq!(errors(with("bought: { from: order_number, of: orders, find: number }")), Vec::<String>::new());
+    let rulebook = with("bought: { from: [order_number, old_number], of: orders, find: number }").value.unwrap();
+    let related: Vec<(&str, &str, &str)> =
+        rulebook.customers.related.iter().map(|r| (&*r.set, &*r.column, &*rulebook.customers.columns[r.at])).collect();
+    assert_eq!(related, [("orders", "order_number", "orders.order_number"), ("orders", "old_number", "orders.old_number")]);
+    assert_eq!(errors(with("bought: { from: order_number, of: ordres, find: number }")), ["`customers.related` has no `ordres`"]);
+    let identities = "    given_name:  { from: actor.name,              clean: { person_name: given } }\n";
+    let identity = |field: &str, more: &dyn Fn(String) -> String| {
+        checked(&more(RETAIL.replacen(identities, &format!("{identities}    {field}\n"), 1)))
+    };
+    let found = identity("mentioned: { from: object.content, find: number }", &|text| text);
+    assert!(found.value.as_ref().unwrap().identities.reads_posts());
+    assert_eq!(errors(found), Vec::<String>::new());
+    assert_eq!(errors(identity("mentioned: { from: object.content }", &|text| text)), ["`mentioned` takes whole posts"]);
+    assert_eq!(
+        errors(identity("mentioned: { from: object.url, find: number }", &|text| text)),
+        ["`object.url` is not a path of a profile"]
+    );
+    assert_eq!(
+        errors(identity("bought: { from: order_number, of: orders }", &|text| text)).first().unwrap(),
+        "only a customer has related records"
+    );
+    let delivered = |text: String| text.replacen("Handle: handle, Basis", "Handle: identity.mentioned, Basis", 1);
+    let refused = errors(identity("mentioned: { from: object.content, find: number }", &delivered));
+    assert!(refused.iter().any(|message| message.contains("identity.mentioned")), "what is found in posts is evidence only: {refused:?}");
+}
+
+#[test]
 fn the_schema_in_the_folder_is_the_reader_s_own_and_the_shipped_mapping_fits_it() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings/mapping.schema.json");
     let fresh = format!("{}\n", serde_json::to_string_pretty(&schema()).unwrap());

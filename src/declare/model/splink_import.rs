@@ -150,8 +150,13 @@ mod tests {
         let at = |(at, name): (usize, &&str)| Field { from: vec![at], ..field(name) };
         let all: Vec<Field> = names.iter().enumerate().map(at).collect();
         let identities = IdentityFields { paths: names.iter().map(|n| (*n).into()).collect(), fields: all.clone() };
-        let customers =
-            CustomerFields { key: "id".into(), merged_into: None, columns: names.iter().map(|n| (*n).into()).collect(), fields: all };
+        let customers = CustomerFields {
+            related: Vec::new(),
+            key: "id".into(),
+            merged_into: None,
+            columns: names.iter().map(|n| (*n).into()).collect(),
+            fields: all,
+        };
         (identities, customers)
     }
 

@@ -3,6 +3,7 @@
 use super::Acting;
 use crate::audit::Kind;
 use crate::model::{CustomerId, Digest, IdentityId, Personal, SubjectId, Value};
+use crate::normalize::SAID;
 use crate::pipeline::asked::{Desk, Reached, reach};
 use crate::pipeline::control::{Answer, Request};
 use crate::pipeline::leaves::WhoAsks;
@@ -217,8 +218,13 @@ impl<S: crate::store::Store + Rights> Acting<'_, S> {
                 };
                 let mut corrected = Vec::with_capacity(fields.len());
                 for (path, value) in fields {
-                    let Some(path) =
-                        self.parts.rulebook.identities.paths.iter().find(|known| known.as_ref() == path && &***known != "network")
+                    let Some(path) = self
+                        .parts
+                        .rulebook
+                        .identities
+                        .paths
+                        .iter()
+                        .find(|known| known.as_ref() == path && !matches!(&***known, "network" | SAID))
                     else {
                         return Ok(SubjectAnswer::not(NOT_IN_MAPPING, format!("the mapping declares no field from `{path}`")));
                     };

@@ -65,6 +65,7 @@ pub(super) struct Note {
     pub(super) seen: i64,
     pub(super) audience: Audience,
     pub(super) drop: Option<DropRule>,
+    pub(super) evidence: bool,
 }
 
 pub(super) fn note(account: &'static str, object: &str, second: i64) -> Note {
@@ -79,10 +80,17 @@ pub(super) fn note(account: &'static str, object: &str, second: i64) -> Note {
         seen: second,
         audience: Audience::Public,
         drop: None,
+        evidence: false,
     }
 }
 
 impl Note {
+    /// What it says is evidence of who the account is.
+    pub(super) fn evidence(mut self) -> Self {
+        self.evidence = true;
+        self
+    }
+
     pub(super) fn verb(mut self, verb: Verb) -> Self {
         self.verb = verb;
         self.activity = format!("{}/{}/{}", self.object, verb.name(), self.second);
@@ -129,7 +137,7 @@ impl Note {
                 in_reply_to: None,
             },
         };
-        ReceivedActivity { line, activity, drop: self.drop, content_digest: sha(&self.text) }
+        ReceivedActivity { line, activity, drop: self.drop, content_digest: sha(&self.text), evidence: self.evidence }
     }
 }
 

@@ -59,6 +59,8 @@ struct PreparedActivity {
     at: i64,
     verb: Verb,
     drop: Option<DropRule>,
+    /// Whether what it says is evidence of who the account is.
+    evidence: bool,
     /// `None` where nothing may be kept.
     kept: Option<Kept>,
 }
@@ -79,6 +81,7 @@ impl PreparedActivity {
                 Some(rule) => rule,
                 None => DropRule::NotPermitted,
             }),
+            evidence: false,
             kept: None,
         }
     }
@@ -171,6 +174,7 @@ fn prepare_activity(ring: &KeyRing, random: &mut Unpredictable, received: &Recei
         at: nanoseconds(version.at),
         verb: version.verb,
         drop: received.drop,
+        evidence: received.evidence,
         kept,
     })
 }
@@ -323,7 +327,14 @@ fn place(tx: &Tx<'_>, batch: &PreparedBatch, rows: &mut Rows, activity: &Prepare
         None => insert_identity(tx, activity, batch.at)?,
         Some(mut identity) => {
             if let Some(kept) = &activity.kept {
-                update_identity(tx, &mut identity, kept, matches!(state, ActivityState::WaitingDecision), batch.at)?;
+                update_identity(
+                    tx,
+                    &mut identity,
+                    kept,
+                    matches!(state, ActivityState::WaitingDecision),
+                    newest && activity.evidence,
+                    batch.at,
+                )?;
             }
             identity
         }
@@ -516,7 +527,14 @@ fn profile_change(identity: &StoredIdentity, shown: &PreparedProfile) -> Profile
     }
 }
 
-fn update_identity(tx: &Tx<'_>, identity: &mut StoredIdentity, kept: &Kept, waiting: bool, received: i64) -> Result<(), StoreError> {
+fn update_identity(
+    tx: &Tx<'_>,
+    identity: &mut StoredIdentity,
+    kept: &Kept,
+    waiting: bool,
+    evidence: bool,
+    received: i64,
+) -> Result<(), StoreError> {
     if identity.received.is_none_or(|before| received.saturating_sub(before) > RECEIVED_WITHIN) {
         tx.conn.prepare_cached("UPDATE identity SET received = ?2 WHERE id = ?1").said()?.execute((identity.row, received)).said()?;
         identity.received = Some(received);
@@ -524,8 +542,17 @@ fn update_identity(tx: &Tx<'_>, identity: &mut StoredIdentity, kept: &Kept, wait
     let shown = &kept.profile;
     let change = profile_change(identity, shown);
     let changed = matches!(change, ProfileChange::Replaced);
-    let needs_decision = identity.needs_decision || changed || !identity.decided;
+    let needs_decision = identity.needs_decision || changed || evidence || !identity.decided;
     let work = identity.work || needs_decision || waiting;
+    if evidence
+        && !changed
+        && let Some(before) = identity.as_of
+    {
+        // As a profile that is replaced: a decision that is being taken without this post is seen to be.
+        let as_of = before.saturating_add(1);
+        tx.conn.prepare_cached("UPDATE identity SET profile_as_of = ?2 WHERE id = ?1").said()?.execute((identity.row, as_of)).said()?;
+        identity.as_of = Some(as_of);
+    }
     match change {
         ProfileChange::Replaced => {
             let seen = identity.seen.map_or(shown.as_of, |seen| seen.max(shown.as_of));

@@ -15,6 +15,7 @@ mod names;
 mod oldest;
 mod open;
 mod outbox;
+mod posts;
 mod reader;
 mod readers;
 mod rights;
@@ -32,6 +33,8 @@ mod machine_tests;
 #[cfg(test)]
 mod order_tests;
 #[cfg(test)]
+mod posts_tests;
+#[cfg(test)]
 mod tests;
 
 pub use open::DATABASE_FILE;
@@ -42,7 +45,7 @@ use super::lock::FolderLock;
 use super::ring::KeyRing;
 use super::{
     CustomersStep, DecideStep, DropStep, Due, EndpointState, IdentityRow, IdentityWork, IntakeBatch, IntakeOutcome, KnownCustomers, Letter,
-    LetterId, LetterOutcome, LinkedAccount, OutboxRow, ReceiptBatch, ReplayStep, SendBatch, Spent, Store, StoreError, StoredProfile,
+    LetterId, LetterOutcome, LinkedAccount, OutboxRow, Post, ReceiptBatch, ReplayStep, SendBatch, Spent, Store, StoreError, StoredProfile,
     Totals,
 };
 use crate::audit::{HashKey, MasterKey};
@@ -286,6 +289,11 @@ impl Store for SqliteStore {
     async fn profiles(&self, after: Option<IdentityRow>, limit: usize) -> Result<Vec<StoredProfile>, StoreError> {
         let ring = self.inner.ring.clone();
         self.inner.readers.read(move |conn| work::read_profiles(conn, after, page(limit)), move |raw| work::open_profiles(&ring, raw)).await
+    }
+
+    async fn posts(&self, of: Vec<IdentityRow>) -> Result<Vec<Vec<Post>>, StoreError> {
+        let ring = self.inner.ring.clone();
+        self.inner.readers.read(move |conn| posts::read(conn, &of), move |raw| posts::open(&ring, raw)).await
     }
 
     async fn append(&self, leaves: Vec<Vec<u8>>) -> Result<(), StoreError> {

@@ -7,7 +7,7 @@ use super::intake::{ACTIVITY_BINDING, LINE_BINDING, hex, line_field};
 use super::names::{Numbered, by_from, timestamp};
 use super::readers::Readers;
 use super::work::{self, CURRENT_COLUMNS, RawDecision, SealedProfile, digest, unseal};
-use super::{Options, dead_letters, endpoint, keys, oldest, open, outbox, page, sequence, totals};
+use super::{Options, dead_letters, endpoint, keys, oldest, open, outbox, page, posts, sequence, totals};
 use crate::audit::{HashKey, KeyId, MasterKey, PersonKey};
 use crate::model::{
     Activity, ActivityState, CustomerId, DeliveryId, Digest, Evidence, IdentityId, LinkedBy, Network, Outcome, Personal, Profile, TargetId,
@@ -15,8 +15,8 @@ use crate::model::{
 };
 use crate::store::ring::KeyRing;
 use crate::store::{
-    CurrentDecision, EndpointState, IdentityRow, Letter, LetterFilter, LetterId, LetterRow, LinkedAccount, OutboxRow, Spent, StoreError,
-    StoredProfile, Totals,
+    CurrentDecision, EndpointState, IdentityRow, Letter, LetterFilter, LetterId, LetterRow, LinkedAccount, OutboxRow, Post, Spent,
+    StoreError, StoredProfile, Totals,
 };
 use rusqlite::{OptionalExtension, Row};
 use std::collections::BTreeMap;
@@ -335,6 +335,15 @@ impl SqliteReader {
     pub fn profiles(&self, after: Option<IdentityRow>, limit: usize) -> Result<Vec<StoredProfile>, StoreError> {
         let raw = self.readers.read_here(|conn| work::read_profiles(conn, after, page(limit)))?;
         work::open_profiles(&self.ring, raw)
+    }
+
+    /// What these accounts say in their posts, as far as it is still kept: of each the newest, the newest first. Aligned with `of`.
+    ///
+    /// # Errors
+    /// As [`Self::profiles`].
+    pub fn posts(&self, of: &[IdentityRow]) -> Result<Vec<Vec<Post>>, StoreError> {
+        let raw = self.readers.read_here(|conn| posts::read(conn, of))?;
+        posts::open(&self.ring, raw)
     }
 
     /// The accounts that are linked to these customers.

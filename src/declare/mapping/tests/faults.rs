@@ -127,14 +127,14 @@ fn each_fault_is_told_with_code_place_and_remedy() {
     KITH-M005 m.yaml:16:50: `person_nam` is not a key of `clean`; Did you mean `person_name`?
 
     find: emial }
-    KITH-M008 m.yaml:31:57: `find` must be one of email, phone, organisation, birth_date, network_handle, number, not `emial`; Did you mean `email`?
+    KITH-M008 m.yaml:31:57: `find` must be one of email, phone, organisation, birth_date, network_handle, number, emails, phones, not `emial`; Did you mean `email`?
 
     clean: place, find: email }
         company:     { from: company
     KITH-M029 m.yaml:18:55: `city` has `clean` and `find`; Keep one: what is found is cleaned by itself
 
     from: location.name
-    KITH-M029 m.yaml:33:26: `location.name` is not a path of a profile; Profiles are made of the actor: `actor.name`, `actor.summary`, …, and `network`. Did you mean `actor.name`?
+    KITH-M029 m.yaml:33:26: `location.name` is not a path of a profile; Profiles are made of the actor: `actor.name`, `actor.summary`, …, `network`, and `object.content` for what it posts. Did you mean `actor.name`?
 
     segment:     { from: segment }
         postcode: { from: postcode, clean: postal_code }

@@ -152,6 +152,10 @@ impl Store for FaultyStore {
         self.inner.profiles(after, limit).await
     }
 
+    async fn posts(&self, of: Vec<IdentityRow>) -> Result<Vec<Vec<Post>>, StoreError> {
+        self.inner.posts(of).await
+    }
+
     async fn append(&self, leaves: Vec<Vec<u8>>) -> Result<(), StoreError> {
         self.step(self.inner.append(leaves)).await
     }
