@@ -6,7 +6,7 @@ use super::terminal::{counted, plural};
 use super::{Exit, Session};
 use crate::declare::config::Outline;
 use crate::declare::mapping::Surroundings;
-use crate::declare::{config, connector, model, yaml};
+use crate::declare::{config, connector, manifest, model, yaml};
 use crate::diagnose::{Code, Diagnostic, Place, Problems};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -148,6 +148,7 @@ impl Checkup<'_> {
             }
             Some(YamlKind::Mapping) => rulebook(path, &source, self.surroundings.as_ref()).problems,
             Some(YamlKind::Model) => model::read(&source, None).problems,
+            Some(YamlKind::Source) => manifest::read(&source).problems,
             None => {
                 let broken = yaml::read(&source).problems;
                 if broken.has_errors() { broken } else { no_kind(path).into() }
@@ -168,6 +169,7 @@ pub(super) enum YamlKind {
     Target,
     Mapping,
     Model,
+    Source,
 }
 
 /// By the first top-level key that names a format; works on files that are broken further down.
@@ -176,6 +178,8 @@ pub(super) fn yaml_kind(text: &str) -> Option<YamlKind> {
         "target" => Some(YamlKind::Target),
         "mapping" => Some(YamlKind::Mapping),
         "model" => Some(YamlKind::Model),
+        // Airbyte's word; a mapping or target file never begins with it.
+        "type" if line.contains("DeclarativeSource") => Some(YamlKind::Source),
         _ => None,
     })
 }
@@ -184,7 +188,7 @@ fn no_kind(path: &Path) -> Diagnostic {
     Diagnostic::error(
         NO_KIND,
         place(path),
-        "the file is neither a mapping, nor a linkage model, nor a target file",
-        "a mapping has the key `mapping`, a model `model`, a target file `target` at the top",
+        "the file is neither a mapping, nor a linkage model, nor a target file, nor a source",
+        "a mapping has the key `mapping`, a model `model`, a target file `target` at the top, a source `type: DeclarativeSource`",
     )
 }

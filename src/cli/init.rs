@@ -51,6 +51,8 @@ shipped! {
     "config/samples/sugarcrm.toml"
     "config/samples/sugarcrm.yaml"
     "connectors/README.md"
+    "connectors/sources/discourse.yaml"
+    "connectors/sources/mastodon.yaml"
     "connectors/target.schema.json"
     "connectors/targets/dynamics-onpremises.yaml"
     "connectors/targets/http.yaml"
