@@ -13,6 +13,7 @@ pub mod expr;
 
 pub mod audit;
 pub mod enrich;
+pub mod manifest;
 pub mod normalize;
 pub mod policy;
 pub mod resolve;

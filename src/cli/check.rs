@@ -6,7 +6,7 @@ use super::terminal::{counted, plural};
 use super::{Exit, Session};
 use crate::declare::config::Outline;
 use crate::declare::mapping::Surroundings;
-use crate::declare::{config, connector, model, network, yaml};
+use crate::declare::{config, connector, manifest, model, network, yaml};
 use crate::diagnose::{Code, Diagnostic, Place, Problems};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -149,6 +149,7 @@ impl Checkup<'_> {
             Some(YamlKind::Mapping) => rulebook(path, &source, self.surroundings.as_ref()).problems,
             Some(YamlKind::Model) => model::read(&source, None).problems,
             Some(YamlKind::Network) => network::read(&source).problems,
+            Some(YamlKind::Source) => manifest::read(&source).problems,
             None => {
                 let broken = yaml::read(&source).problems;
                 if broken.has_errors() { broken } else { no_kind(path).into() }
@@ -170,6 +171,7 @@ pub(super) enum YamlKind {
     Mapping,
     Model,
     Network,
+    Source,
 }
 
 /// By the first top-level key that names a format; works on files that are broken further down.
@@ -179,6 +181,8 @@ pub(super) fn yaml_kind(text: &str) -> Option<YamlKind> {
         "mapping" => Some(YamlKind::Mapping),
         "model" => Some(YamlKind::Model),
         "network" => Some(YamlKind::Network),
+        // Airbyte's word; a mapping or target file never begins with it.
+        "type" if line.contains("DeclarativeSource") => Some(YamlKind::Source),
         _ => None,
     })
 }
@@ -187,7 +191,7 @@ fn no_kind(path: &Path) -> Diagnostic {
     Diagnostic::error(
         NO_KIND,
         place(path),
-        "the file is neither a mapping, nor a linkage model, nor a target file, nor about a network",
-        "a mapping has the key `mapping`, a model `model`, a target file `target`, one about a network `network` at the top",
+        "the file is neither a mapping, nor a linkage model, nor a target file, nor a source, nor about a network",
+        "a mapping has the key `mapping`, a model `model`, a target file `target`, one about a network `network` at the top, a source `type: DeclarativeSource`",
     )
 }

@@ -1,6 +1,7 @@
-//! `kith connector`: a target file looked at by itself, its operations called by hand, and a vendor's WSDL brought into a folder.
+//! `kith connector`: a connector looked at by itself: a target's operations called by hand, a source's streams read, a vendor's WSDL brought in.
 
 mod call;
+mod read;
 mod vendor;
 
 use super::connector_init;
@@ -8,15 +9,19 @@ use super::project::{against_wsdl, yaml_at};
 use super::terminal::{counted, plural};
 use super::{Exit, Session};
 use crate::declare::connector::{self, TargetFile};
-use crate::diagnose::Problems;
+use crate::declare::manifest;
+use crate::diagnose::{Checked, Problems, SourceFile};
 use serde_json::json;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What is done with connectors.
 #[derive(clap::Subcommand, Debug)]
 pub enum Command {
-    /// Check a target file offline, against its WSDL where it has one, and tell what it offers
+    /// Check a connector offline, a target file against its WSDL where it has one, and tell what it offers
     Check(CheckArguments),
+    /// Read a stream of a source's manifest to its end: records and states as Airbyte's messages, one a line
+    Read(read::Arguments),
     /// Call an operation of a target once, and print its answer; the audit log says so
     Call(call::Arguments),
     /// Fetch a WSDL with all that it imports into a folder, from inside the company
@@ -29,7 +34,7 @@ pub enum Command {
 /// Arguments of `connector check`.
 #[derive(clap::Args, Debug)]
 pub struct CheckArguments {
-    /// The target file
+    /// The target file, or the manifest of a source
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 }
@@ -37,13 +42,46 @@ pub struct CheckArguments {
 pub(super) fn run(command: &Command, session: &mut Session) -> Exit {
     match command {
         Command::Check(arguments) => check(arguments, session),
+        Command::Read(arguments) => read::run(arguments, session),
         Command::Call(arguments) => call::run(arguments, session),
         Command::VendorWsdl(arguments) => vendor::run(arguments, session),
         Command::Init(command) => connector_init::run(command, session),
     }
 }
 
+/// A manifest: what its streams are.
+fn check_source(file: &Arc<SourceFile>, session: &mut Session) -> Exit {
+    let Checked { value, problems } = manifest::read(file);
+    let (errors, warnings) = problems.counts();
+    let terminal = &mut session.terminal;
+    let streams = value.iter().flat_map(|connector| &connector.source.streams);
+    if terminal.is_json() {
+        let names: Vec<&str> = streams.map(|stream| stream.name.as_str()).collect();
+        terminal.json(&json!({ "source": { "streams": names }, "errors": errors, "warnings": warnings, "problems": problems.to_json() }));
+    } else {
+        for problem in &problems.0 {
+            let text = problem.render(terminal.look());
+            terminal.data(&text);
+            terminal.data("");
+        }
+        for stream in streams {
+            let remembered = if stream.cursor.is_some() { "goes on where it stopped" } else { "read whole each time" };
+            terminal.data(&format!("  {:<28}{remembered}", stream.name));
+        }
+        terminal.data(&counted(&problems));
+        if let Some(first) = problems.0.first() {
+            terminal.note(&format!("more about a code: kith explain {}", first.code));
+        }
+    }
+    if errors > 0 { Exit::Wrong } else { Exit::Fine }
+}
+
 fn check(arguments: &CheckArguments, session: &mut Session) -> Exit {
+    if let Ok(file) = super::files::read_text(&arguments.file)
+        && manifest::is_manifest(&file)
+    {
+        return check_source(&file, session);
+    }
     let (file, problems) = match yaml_at(&arguments.file, None) {
         Ok(source) => {
             let checked = connector::read(&source);

@@ -55,6 +55,8 @@ shipped! {
     "connectors/networks/linkedin.yaml"
     "connectors/networks/x.yaml"
     "connectors/networks/youtube.yaml"
+    "connectors/sources/discourse.yaml"
+    "connectors/sources/mastodon.yaml"
     "connectors/target.schema.json"
     "connectors/targets/dynamics-onpremises.yaml"
     "connectors/targets/http.yaml"

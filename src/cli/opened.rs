@@ -2,7 +2,7 @@
 
 use super::{Environment, Exit, Global, Project, Session};
 use crate::audit::Role;
-use crate::declare::config::{self, Config};
+use crate::declare::config::{self, Config, SourceKind};
 use crate::declare::connector::TargetFile;
 use crate::diagnose::{Code, Diagnostic, Place, Problems};
 use crate::pipeline::{Loaded, Parts, SystemClock, WhoAsks, record_read};
@@ -92,6 +92,11 @@ fn borrow_secrets(config: &mut Config, environment: &Environment) -> Result<(), 
 }
 
 fn read_table_secrets(config: &mut Config, environment: &Environment) -> Result<(), Diagnostic> {
+    for source in &mut config.sources {
+        if let SourceKind::Network(network) = &mut source.kind {
+            network.settings.value = Some(environment.secret(&network.settings.source)?);
+        }
+    }
     let tables = config.customers.iter_mut().chain(&mut config.related);
     for secret in tables.flat_map(crate::declare::config::TableSpec::secrets_mut) {
         secret.value = Some(environment.secret(&secret.source)?);

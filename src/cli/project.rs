@@ -2,8 +2,9 @@
 
 use super::files::{read_bytes, read_text};
 use super::{Environment, Global};
-use crate::declare::config::{self, Config, NamedFile, Outline};
+use crate::declare::config::{self, Config, NamedFile, Outline, SourceKind};
 use crate::declare::connector::{self, TargetFile};
+use crate::declare::manifest;
 use crate::declare::mapping::{self, Rulebook, Surroundings};
 use crate::declare::yaml;
 use crate::diagnose::{Checked, Diagnostic, Place, Problems, SourceFile};
@@ -37,6 +38,7 @@ impl Project {
         let surroundings = surroundings(&configured.outline, &loaded);
         let folder = config::project_folder(&global.config);
         let targets: Vec<Arc<TargetFile>> = loaded.into_iter().flatten().collect();
+        let config = configured.config.map(|config| with_connectors(config, &mut problems));
         let rulebook = configured.outline.mapping.and_then(|mapping| match yaml_at(&mapping.path, Some(&mapping.place)) {
             Ok(source) => {
                 let checked = rulebook(&mapping.path, &source, Some(&surroundings));
@@ -48,9 +50,27 @@ impl Project {
                 None
             }
         });
-        let project = configured.config.zip(rulebook).map(|(config, rulebook)| Self { folder, config, targets, rulebook, surroundings });
+        let project = config.zip(rulebook).map(|(config, rulebook)| Self { folder, config, targets, rulebook, surroundings });
         Checked::new(project, problems)
     }
+}
+
+/// The configuration with the connectors of its networks.
+fn with_connectors(config: Config, problems: &mut Problems) -> Config {
+    let mut config = config;
+    for spec in &mut config.sources {
+        let SourceKind::Network(network) = &mut spec.kind else { continue };
+        match yaml_at(&network.connector, Some(&Place::Named(format!("[sources.{}]", spec.name)))) {
+            Ok(file) => {
+                let checked = manifest::read(&file);
+                problems.0.extend(checked.problems.0);
+                network.loaded = checked.value.map(Arc::new);
+                problems.0.extend(network.loaded.iter().flat_map(|connector| connector.unfit(&spec.name, &network.streams)));
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    config
 }
 
 /// The configuration as far as it could be read.

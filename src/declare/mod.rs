@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod connector;
+pub mod manifest;
 pub mod mapping;
 pub mod model;
 pub mod network;

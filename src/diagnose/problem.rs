@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// A stable code: `KITH-` and a letter for the part (`C` config, `M` mapping, `T` target and connector, `L` linkage model, `I` input,
-/// `U` customers, `S` store, `D` delivery, `A` audit, `R` run, `W` service contracts and the messages made by them) and three digits. Each
+/// `U` customers, `N` sources over the network, `S` store, `D` delivery, `A` audit, `R` run, `W` service contracts and the messages made by them) and three digits. Each
 /// has a page in `diagnose/pages/`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Code(pub &'static str);

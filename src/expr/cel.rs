@@ -17,13 +17,13 @@ use std::sync::{Arc, LazyLock};
 pub const MAX_CEL_BYTES: usize = 1_000;
 
 /// Levels of an expression's tree. The evaluator recurses; 64 levels of its frames (a few KiB each) fit a 2 MiB thread eight times over.
-const MAX_DEPTH: usize = 64;
+pub(super) const MAX_DEPTH: usize = 64;
 
 /// Comprehensions inside each other.
 const MAX_COMPREHENSIONS: usize = 2;
 
 /// Functions of CEL's standard library that an expression may call, by name.
-const FUNCTIONS: [&str; 29] = [
+pub(super) const FUNCTIONS: [&str; 29] = [
     "bool",
     "bytes",
     "contains",
@@ -56,7 +56,7 @@ const FUNCTIONS: [&str; 29] = [
     "filter",
 ];
 
-static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
+pub(super) static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 
 /// What an expression is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -180,7 +180,7 @@ impl Cel {
     }
 }
 
-fn syntax_problems(source: &str, errors: &cel::ParseErrors) -> Vec<CelProblem> {
+pub(super) fn syntax_problems(source: &str, errors: &cel::ParseErrors) -> Vec<CelProblem> {
     errors
         .errors
         .iter()
@@ -500,7 +500,7 @@ fn to_cel(value: &Value) -> Option<CelValue> {
     })
 }
 
-fn from_cel(value: &CelValue) -> Value {
+pub(super) fn from_cel(value: &CelValue) -> Value {
     match value {
         CelValue::List(items) => Value::List(items.iter().map(from_cel).collect()),
         CelValue::Map(map) => {

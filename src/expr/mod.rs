@@ -8,12 +8,14 @@ mod condition;
 mod fold;
 mod names;
 mod pattern;
+mod record;
 mod value;
 
 pub use cel::{Cel, CelProblem, MAX_CEL_BYTES, Wanted};
 pub use condition::{Condition, Literal, Test, WordSet};
 pub use names::{NameKind, Names};
 pub use pattern::{Pattern, PatternError};
+pub use record::{Record, RecordCel};
 pub use value::{ValueExpr, ValueKind};
 
 use crate::model::Value;

@@ -29,6 +29,8 @@ macro_rules! networks {
 networks! {
     /// Bluesky and other AT Protocol servers.
     Bluesky = "bluesky" | "bsky" | "atproto";
+    /// Discourse communities.
+    Discourse = "discourse";
     /// Facebook.
     Facebook = "facebook" | "fb";
     /// `GitHub`.

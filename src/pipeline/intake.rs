@@ -6,7 +6,7 @@ use super::{Clock, Fault, Parts, RunError, posts};
 use crate::declare::mapping::Rulebook;
 use crate::model::{Activity, Digest, Personal, Timestamp};
 use crate::normalize::activity_streams::Reader;
-use crate::source::{Access, BatchLimits, FileCursor, Opened, Source, SourceBatch, SourceError};
+use crate::source::{Access, BatchLimits, FileCursor, Opened, Source, SourceBatch, SourceError, SourceLine};
 use crate::store::{IntakeBatch, ParkedLine, ReceivedActivity, Store, StoreError, Tell};
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
@@ -132,11 +132,23 @@ impl<S: Store> Intake<'_, S> {
 
     /// One durable step: the lines of a batch with the cursor after them.
     pub(super) async fn batch(&self, source: &Arc<str>, file: &str, batch: SourceBatch, read: &mut Read) -> Result<(), RunError> {
+        self.taken(source, file, batch.cursor_after.digest, batch.lines, batch.cursor_after.to_bytes(), read).await
+    }
+
+    /// One durable step: lines with the cursor after them.
+    pub(super) async fn taken(
+        &self,
+        source: &Arc<str>,
+        file: &str,
+        digest: Digest,
+        lines: Vec<SourceLine>,
+        cursor: Vec<u8>,
+        read: &mut Read,
+    ) -> Result<(), RunError> {
         let at = self.clock.now();
-        let digest = batch.cursor_after.digest;
-        let count = batch.lines.len() as u64;
-        let (mut activities, mut parked) = (Vec::with_capacity(batch.lines.len()), Vec::new());
-        for line in batch.lines {
+        let count = lines.len() as u64;
+        let (mut activities, mut parked) = (Vec::with_capacity(lines.len()), Vec::new());
+        for line in lines {
             match line.outcome {
                 Ok(activity) => activities.push(received(line.line, activity, &self.parts.rulebook)),
                 Err(malformed) => parked.push(ParkedLine { line: line.line, reason: malformed.park_reason(), raw: shortened(line.raw) }),
@@ -160,7 +172,7 @@ impl<S: Store> Intake<'_, S> {
             at,
             activities,
             parked,
-            cursor: batch.cursor_after.to_bytes(),
+            cursor,
             tell,
         };
         let outcome = self.store.intake(batch).await?;

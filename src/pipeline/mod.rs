@@ -24,6 +24,7 @@ mod line_diff;
 mod master_key;
 mod meter;
 mod metrics;
+mod network;
 mod parts;
 mod pass;
 mod plan;

@@ -3,6 +3,7 @@
 use super::customers::CustomersSide;
 use super::decide::{Deciding, KnownSide};
 use super::leaves::Scribe;
+use super::network::Networks;
 use super::progress::Stage;
 use super::siblings::Siblings;
 use super::{Clock, Fault, Parts, RunError, RunOptions, Service, Stopwatch, intake};
@@ -26,6 +27,15 @@ impl Service {
             let suppressed = self.store.suppressed_customers().await?.into_iter().collect();
             self.customers = CustomersSide::without(suppressed, self.parts.keys.hash.clone());
         }
+        let networks = Networks {
+            parts: &self.parts,
+            store: &self.store,
+            scribe: &self.scribe,
+            clock: &*self.clock,
+            progress: &*self.progress,
+            polled: &self.polled,
+            stop,
+        };
         // Neither needs the other; deciding needs both.
         let (customers, sources) = tokio::join!(
             timed(self.customers.refresh(
@@ -36,7 +46,11 @@ impl Service {
                 &*self.progress,
                 options.approve_customers
             )),
-            timed(intake::drain(&self.parts, Access::Move, &self.store, &self.scribe, &*self.clock, &*self.progress, stop)),
+            timed(async {
+                let mut read = intake::drain(&self.parts, Access::Move, &self.store, &self.scribe, &*self.clock, &*self.progress, stop).await?;
+                networks.drain(&mut read).await?;
+                Ok::<_, RunError>(read)
+            }),
         );
         let (refreshed, seconds) = customers;
         *self.did.step_seconds.entry("customers").or_default() += seconds;

@@ -8,6 +8,7 @@ use super::integrate::LogFiles;
 use super::leaves::{Scribe, WhoAsks, config_digest};
 use super::line_diff::line_diff;
 use super::metrics::{self, Exporter};
+use super::network::Polled;
 use super::progress::{Progress, Stage};
 use super::publish::Publisher;
 use super::reload::{self, Prepared, Reloading, Teller};
@@ -57,6 +58,7 @@ pub struct Service {
     pub(super) customers: CustomersSide,
     pub(super) customers_changed: Arc<AtomicBool>,
     clocks: Clocks,
+    pub(super) polled: Polled,
     meter: Arc<Meter>,
     board: Arc<Board>,
     manager: Arc<Manager>,
@@ -107,6 +109,7 @@ impl Service {
             customers: CustomersSide::new(),
             customers_changed: Arc::default(),
             clocks: Clocks::default(),
+            polled: Polled::default(),
             meter: Arc::new(Meter::default()),
             board,
             manager: Arc::default(),

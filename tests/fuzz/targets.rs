@@ -31,7 +31,36 @@ pub const TARGETS: &[Target] = &[
     ("soap_answer", soap_answer),
     ("splink_model", splink_model),
     ("splink_sql", splink_sql),
+    ("manifest", source_manifest),
+    ("source_answer", source_answer),
 ];
+
+/// A source's manifest, templates and all.
+fn source_manifest(bytes: &[u8]) {
+    if let Ok(file) = yaml::decode("source.yaml", bytes) {
+        let checked = kith::declare::manifest::read(&file);
+        for problem in &checked.problems.0 {
+            drop(problem.to_json());
+        }
+    }
+}
+
+/// An answer of a source, in every form that is read.
+fn source_answer(bytes: &[u8]) {
+    use kith::manifest::source::Decoder;
+    let csv = Decoder::Csv { delimiter: b',', nulls: Vec::new() };
+    for decoder in [Decoder::Json, Decoder::JsonLines, Decoder::Xml, csv.clone(), Decoder::Gzip(Box::new(csv))] {
+        if let Ok(values) = kith::source::manifest::decode(&decoder, bytes) {
+            values.iter().for_each(|value| drop(value.compact()));
+        }
+    }
+    let path = ["data".to_owned()];
+    if let Some(picked) = kith::source::manifest::pick(bytes, &path, true) {
+        for item in picked.at.and_then(kith::source::manifest::items).into_iter().flatten() {
+            drop(kith::source::manifest::member(item.get(), "id"));
+        }
+    }
+}
 
 /// A WSDL, or a schema that one includes.
 fn wsdl(bytes: &[u8]) {

@@ -86,6 +86,17 @@ fn no_reader_panics_on_real_files_bent_at_random() {
                 .map(|name| read(&format!("tests/data/soap/{name}")))
                 .to_vec(),
             "soap_answer" => answers.clone(),
+            "manifest" => ["02-references.yaml", "13-partitions.yaml", "14-logins.yaml", "15-errors.yaml"]
+                .map(|name| read(&format!("tests/data/manifests/{name}")))
+                .into_iter()
+                .chain([read("connectors/sources/mastodon.yaml")])
+                .collect(),
+            "source_answer" => vec![
+                br#"{"data":[{"id":1,"a":"b"},{"id":2}],"next":"x"}"#.to_vec(),
+                b"id,name\n1,\"x\"\"y\"\n".to_vec(),
+                b"<?xml version='1.0'?><a xmlns:b='u'><b:c d='1'>x</b:c><e/><e>y</e></a>".to_vec(),
+                b"{\"id\":1}\n{\"id\":2}\n".to_vec(),
+            ],
             "checkpoint" => vec![checkpoint.clone()],
             "proof" => {
                 let head = b"c2sp.org/tlog-proof@v1\nextra e30=\nindex 1\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n";

@@ -10,6 +10,7 @@ const RANKS: &[(&str, u8)] = &[
     ("diagnose", 0),
     ("expr", 1),
     ("normalize", 1),
+    ("manifest", 1),
     ("splink", 1),
     ("policy", 2),
     ("resolve", 2),
@@ -30,6 +31,8 @@ const RANKS: &[(&str, u8)] = &[
 const OWNERS: &[(&str, &[&str])] = &[
     ("saphyr", &["src/declare/yaml"]),
     ("cel", &["src/expr"]),
+    ("minijinja", &["src/manifest"]),
+    ("minijinja_contrib", &["src/manifest"]),
     ("toml_edit", &["src/declare/config"]),
     ("figment", &["src/declare/config"]),
     ("annotate_snippets", &["src/diagnose/render"]),

@@ -277,6 +277,8 @@ impl<'a> Checker<'a> {
         self.of_kind(&mut table, &keys::SOURCES, kind);
         let kind = if kind == "file" {
             SourceKind::File { path: self.path(&table, &keys::SOURCE_PATH)? }
+        } else if kind == "network" {
+            self.network_source(&table)?
         } else {
             let (inbox, done) = (self.path(&table, &keys::INBOX), self.path(&table, &keys::DONE));
             let (inbox, done) = (inbox?, done?);
@@ -445,9 +447,10 @@ impl<'a> Checker<'a> {
     fn writers<'p>(&mut self, sources: &'p [(SourceSpec, Place)], targets: &'p [(TargetSpec, Place)]) {
         let mut seen: BTreeMap<&Path, (String, &Place)> = BTreeMap::new();
         let mut clashes = Vec::new();
-        let folders = sources.iter().map(|(spec, place)| {
-            let (SourceKind::Folder { inbox: path, .. } | SourceKind::File { path }) = &spec.kind;
-            (path.as_path(), format!("[sources.{}]", spec.name), place)
+        let folders = sources.iter().filter_map(|(spec, place)| match &spec.kind {
+            SourceKind::Folder { inbox: path, .. } | SourceKind::File { path } => Some((path.as_path(), format!("[sources.{}]", spec.name), place)),
+            // What is asked over the network is shared with anybody.
+            SourceKind::Network(_) => None,
         });
         let file = |(spec, place): &'p (TargetSpec, Place)| Some((spec.place.file()?.as_path(), format!("[targets.{}]", spec.name), place));
         let written = targets.iter().filter_map(file);

@@ -1,6 +1,7 @@
 //! Every key of `kith.toml`: the one table that the checker reads and the reference is written from.
 
 use super::audit::AUDIT;
+use super::network;
 use super::settings::{LogLevel, Role};
 
 /// What a value looks like.
@@ -128,12 +129,13 @@ pub(super) const POLL_SECONDS: Key = key(
 pub(super) const THREADS: Key =
     key("threads", Form::Count(1, 256), Need::Optional("One a processor core."), "Threads that decide about identities.", "2");
 
-pub(super) const SOURCE_KINDS: &[&str] = &["file", "folder"];
+pub(super) const SOURCE_KINDS: &[&str] = &["file", "folder", "network"];
 pub(super) const SOURCE_KIND: Key = key(
     "kind",
     Form::Words(SOURCE_KINDS),
     Need::Required,
-    "`file`: one NDJSON file of Activity Streams activities. `folder`: a drop folder. Files may be compressed (`.gz`).",
+    "`file`: one NDJSON file of Activity Streams activities. `folder`: a drop folder. Files may be compressed (`.gz`). `network`: a network's \
+     interface, as a connector describes it.",
     "\"folder\"",
 );
 pub(super) const SOURCE_PATH: Key = only("file", key("path", Form::Path, Need::Required, "The file.", "\"data/activities.ndjson.gz\""));
@@ -598,7 +600,20 @@ pub(super) const SOURCES: Section = Section {
     tables: Tables::Named,
     required: true,
     doc: "Where activities come from.",
-    keys: &[SOURCE_KIND, SOURCE_PATH, INBOX, DONE, NETWORK],
+    keys: &[
+        SOURCE_KIND,
+        SOURCE_PATH,
+        INBOX,
+        DONE,
+        network::CONNECTOR,
+        network::SETTINGS,
+        network::STREAMS,
+        network::EVERY_SECONDS,
+        network::PROXY,
+        network::CA_FILE,
+        network::TIMEOUT_SECONDS,
+        NETWORK,
+    ],
 };
 pub(super) const CUSTOMERS: Section = Section {
     name: "customers",

@@ -291,7 +291,7 @@ impl<'a> Checker<'a> {
     }
 
     /// An address without a `/` at its end.
-    fn url(&mut self, table: &Table<'a>, key: &'static Key) -> Option<String> {
+    pub(super) fn url(&mut self, table: &Table<'a>, key: &'static Key) -> Option<String> {
         let Form::Url(longest) = key.form else { return None };
         let (text, place) = self.text(table, key)?;
         let text = text.trim();

@@ -3,6 +3,7 @@
 use super::server::ServerSpec;
 use super::{GivenSecret, SecretSource, ServiceHours};
 use crate::declare::connector::Quotas;
+use crate::declare::manifest::Connector;
 use crate::model::Network;
 use core::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -93,6 +94,29 @@ pub enum SourceKind {
         /// Where they go when they are read.
         done: PathBuf,
     },
+    /// A network's interface, read as a connector says.
+    Network(Box<NetworkSource>),
+}
+
+/// A network's interface.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NetworkSource {
+    /// The connector: a manifest with our block.
+    pub connector: PathBuf,
+    /// The source's configuration, as the connector's `spec` describes it: JSON.
+    pub settings: GivenSecret,
+    /// The streams that are read; all that the connector projects, where none is named.
+    pub streams: Vec<Arc<str>>,
+    /// How long after a read the next one begins.
+    pub every: Duration,
+    /// The proxy that every request goes through.
+    pub proxy: Option<String>,
+    /// PEM certificates that are trusted instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The longest time for a request with its whole answer.
+    pub timeout: Duration,
+    /// The connector, read by those who load the project; checking reads none.
+    pub loaded: Option<Arc<Connector>>,
 }
 
 /// `[sources.NAME]`

@@ -1,0 +1,216 @@
+//! `kith connector read`: one stream of a manifest, read to its end; records and states on stdout as Airbyte's messages.
+
+#![allow(clippy::wildcard_enum_match_arm, reason = "whatever else JSON has in that place is the same")]
+
+use crate::cli::files::{read_bytes, read_text};
+use crate::cli::{Exit, Session, runtime};
+use crate::diagnose::{Code, Diagnostic, Place};
+use crate::manifest::Json;
+use crate::pipeline::{Clock as _, SystemClock};
+use crate::source::manifest::{Batch, Item, ReadError, Reader};
+use crate::wire::http::{Connection, Proxy};
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+const BAD_ARGUMENT: Code = Code("KITH-C015");
+/// Pages that wait to be written.
+const WAITING: usize = 4;
+
+/// Arguments of `connector read`.
+#[derive(clap::Args, Debug)]
+pub struct Arguments {
+    /// The manifest of the source
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The stream
+    #[arg(long, value_name = "NAME")]
+    pub stream: String,
+    /// The source's configuration, as its `spec` describes it: a JSON file
+    #[arg(long, value_name = "FILE")]
+    pub source_config: PathBuf,
+    /// The state that an earlier read ended with: a JSON file
+    #[arg(long, value_name = "FILE")]
+    pub source_state: Option<PathBuf>,
+    /// The proxy that every request goes through
+    #[arg(long, value_name = "URL")]
+    pub proxy: Option<String>,
+    /// PEM certificates that are trusted instead of the system's
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// The longest time for a request with its whole answer, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub timeout_seconds: u64,
+}
+
+pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
+    read(arguments, session).unwrap_or_else(|exit| exit)
+}
+
+fn wrong(session: &mut Session, argument: &str, message: &str, remedy: &str) -> Exit {
+    session.terminal.problem(&Diagnostic::error(BAD_ARGUMENT, Place::Named(format!("argument {argument}")), message, remedy));
+    Exit::Wrong
+}
+
+fn told(session: &mut Session, problem: &Diagnostic) -> Exit {
+    session.terminal.problem(problem);
+    Exit::Wrong
+}
+
+fn json_file(path: &std::path::Path, argument: &str, session: &mut Session) -> Result<Json, Exit> {
+    let bytes = read_bytes(path).map_err(|problem| told(session, &problem))?;
+    Json::parse(&bytes).map_err(|error| {
+        wrong(session, argument, &format!("the file is not JSON (line {}, column {})", error.line(), error.column()), "give a JSON file")
+    })
+}
+
+/// The stream's state, out of what was written: the state alone, a message, or a list of messages.
+fn state_of(given: &Json, stream: &str) -> Option<Json> {
+    if let Some(items) = given.items() {
+        return items.iter().rev().find_map(|item| state_of(item, stream));
+    }
+    if let Some(inner) = given.get("state").filter(|_| given.get("type").and_then(Json::as_text) == Some("STATE")) {
+        return state_of(inner, stream);
+    }
+    if let Some(inner) = given.get("stream").filter(|inner| inner.get("stream_descriptor").is_some()) {
+        let named = inner.get("stream_descriptor").and_then(|d| d.get("name")).and_then(Json::as_text) == Some(stream);
+        return inner.get("stream_state").filter(|_| named).cloned();
+    }
+    match given.get(stream) {
+        Some(inner @ Json::Map(_)) => Some(inner.clone()),
+        _ => Some(given.clone()),
+    }
+}
+
+fn micros() -> i64 {
+    SystemClock.now().as_microsecond()
+}
+
+fn read(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
+    let file = read_text(&arguments.file).map_err(|problem| told(session, &problem))?;
+    let checked = crate::declare::manifest::read(&file);
+    if checked.problems.has_errors() {
+        session.terminal.problems(&checked.problems);
+        return Err(Exit::Wrong);
+    }
+    let Some(source) = checked.value.map(|connector| connector.source) else { return Err(Exit::Wrong) };
+    let config = json_file(&arguments.source_config, "--source-config", session)?;
+    let state = match &arguments.source_state {
+        None => None,
+        Some(path) => state_of(&json_file(path, "--source-state", session)?, &arguments.stream),
+    };
+    if source.stream(&arguments.stream).is_none() {
+        let known: Vec<&str> = source.streams.iter().map(|stream| stream.name.as_str()).collect();
+        let near = crate::diagnose::nearest(&arguments.stream, known.iter().copied());
+        let remedy = near.map_or_else(|| format!("there are {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
+        return Err(wrong(session, "--stream", &format!("the manifest has no stream `{}`", arguments.stream), &remedy));
+    }
+    let connection = Connection {
+        ca_file: arguments.ca_file.clone(),
+        proxy: arguments.proxy.as_ref().map(|url| Proxy { url: url.clone(), login: None }),
+        connect: Duration::from_secs(10),
+        whole: Duration::from_secs(arguments.timeout_seconds),
+        tls: file.text.contains("https:") || config.compact().contains("https:"),
+        certificate: None,
+        longest_body: 0,
+    };
+    let failed = |session: &mut Session, error: &ReadError| {
+        session.terminal.problem(&error.diagnostic(&format!("stream {}", arguments.stream)));
+        match error {
+            ReadError::Config(_) | ReadError::Cursor(_) | ReadError::NoStream(_) => Exit::Wrong,
+            _ => Exit::Failed,
+        }
+    };
+    let reader = Reader::new(source, config, &connection, micros, None).map_err(|error| failed(session, &error))?;
+    let runtime = runtime().map_err(|error| {
+        let problem = Diagnostic::error(Code("KITH-R001"), Place::Named("this process".into()), format!("no threads: {error}"), "Raise the limits");
+        session.terminal.problem(&problem);
+        Exit::Failed
+    })?;
+    let (sender, mut receiver) = mpsc::channel(WAITING);
+    let mut count = 0_u64;
+    let ended = runtime.block_on(async {
+        let reading = async {
+            let ended = reader.read(&arguments.stream, state, &sender).await;
+            drop(sender);
+            ended
+        };
+        let writing = async {
+            while let Some(batch) = receiver.recv().await {
+                count += write(batch, &arguments.stream, session);
+            }
+        };
+        tokio::join!(reading, writing).0
+    });
+    if let Err(error) = ended {
+        return Err(failed(session, &error));
+    }
+    session.terminal.note(&format!("{count} records"));
+    Ok(Exit::Fine)
+}
+
+/// A record as the reference writes it: members that are null are not there.
+fn said(item: &Item) -> String {
+    let text = item.line();
+    if !text.contains("null") {
+        return text;
+    }
+    let mut record = item.json();
+    if record.members().is_some_and(|members| members.values().any(|value| matches!(value, Json::Null))) {
+        record.members_mut().retain(|_, value| !matches!(value, Json::Null));
+        return record.compact();
+    }
+    text
+}
+
+/// Writes a batch; the answer is how many records it had.
+fn write(batch: Batch, stream: &str, session: &mut Session) -> u64 {
+    let at = micros().div_euclid(1_000);
+    match batch {
+        Batch::Records(items) => {
+            let name = serde_json::Value::from(stream).to_string();
+            let mut line = String::new();
+            for item in &items {
+                line.clear();
+                line.push_str(r#"{"type":"RECORD","record":{"stream":"#);
+                line.push_str(&name);
+                line.push_str(r#","data":"#);
+                line.push_str(&said(item));
+                line.push_str(&format!(r#","emitted_at":{at}}}}}"#));
+                session.terminal.data(&line);
+            }
+            u64::try_from(items.len()).unwrap_or(u64::MAX)
+        }
+        Batch::State(state) => {
+            let message = json!({ "type": "STATE", "state": { "type": "STREAM", "stream": {
+                "stream_descriptor": { "name": stream },
+                "stream_state": serde_json::to_value(&state).unwrap_or_default(),
+            } } });
+            session.terminal.json(&message);
+            0
+        }
+        Batch::Config(config) => {
+            let message = json!({ "type": "CONTROL", "control": { "type": "CONNECTOR_CONFIG", "emitted_at": at, "connectorConfig": {
+                "config": serde_json::to_value(&config).unwrap_or_default(),
+            } } });
+            session.terminal.json(&message);
+            0
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_found_in_every_form() {
+        let state = r#"{"updated":"2024-01-01"}"#;
+        let message = format!(r#"{{"type":"STREAM","stream":{{"stream_descriptor":{{"name":"s"}},"stream_state":{state}}}}}"#);
+        for form in [state.to_owned(), message.clone(), format!("[{message}]"), format!(r#"{{"type":"STATE","state":{message}}}"#), format!(r#"{{"s":{state}}}"#)] {
+            assert_eq!(state_of(&Json::parse(form.as_bytes()).unwrap(), "s").map(|s| s.compact()).as_deref(), Some(state), "{form}");
+        }
+        assert!(state_of(&Json::parse(format!("[{message}]").as_bytes()).unwrap(), "t").is_none());
+    }
+}

@@ -1,0 +1,86 @@
+//! `[sources.NAME]` of kind `network`: where the connector is, its settings, how often it is asked.
+
+use super::check::{Checker, Table};
+use super::keys::{Form, Key, Need, key};
+use super::service::GivenSecret;
+use super::settings::{NetworkSource, SourceKind};
+use std::sync::Arc;
+use std::time::Duration;
+
+const fn of_network(key: Key) -> Key {
+    Key { only: Some("network"), ..key }
+}
+
+pub(super) const CONNECTOR: Key = of_network(key(
+    "connector",
+    Form::Path,
+    Need::Required,
+    "The connector: a source's manifest with the block `metadata.kith`.",
+    "\"connectors/sources/mastodon.yaml\"",
+));
+pub(super) const SETTINGS: Key = of_network(key(
+    "settings",
+    Form::Secret,
+    Need::Required,
+    "The source's configuration, as the connector's `spec` describes it: a JSON object, logins included.",
+    "{ file = \"/etc/kith/mastodon.json\" }",
+));
+pub(super) const STREAMS: Key = of_network(key(
+    "streams",
+    Form::Text(1_000),
+    Need::Optional("All streams that the connector projects."),
+    "The streams that are read, with commas between.",
+    "\"mentions\"",
+));
+pub(super) const EVERY_SECONDS: Key = of_network(key(
+    "every_seconds",
+    Form::Count(1, 86_400),
+    Need::Default("60"),
+    "How long after a read the next one begins. What the network asks for is honoured in full, whatever stands here.",
+    "300",
+));
+pub(super) const PROXY: Key = of_network(key(
+    "proxy",
+    Form::Url(2_048),
+    Need::Optional("The network is reached directly; variables such as `HTTPS_PROXY` are not read."),
+    "The proxy that every request goes through.",
+    "\"http://proxy.corp.example:3128\"",
+));
+pub(super) const CA_FILE: Key = of_network(key(
+    "ca_file",
+    Form::Path,
+    Need::Optional("The system's certificates are trusted."),
+    "PEM certificates that are trusted instead.",
+    "\"/etc/kith/corp-ca.pem\"",
+));
+pub(super) const TIMEOUT_SECONDS: Key = of_network(key(
+    "timeout_seconds",
+    Form::Count(1, 3_600),
+    Need::Default("60"),
+    "The longest time for a request with its whole answer.",
+    "30",
+));
+
+impl<'a> Checker<'a> {
+    /// A network's interface.
+    pub(super) fn network_source(&mut self, table: &Table<'a>) -> Option<SourceKind> {
+        let connector = self.path(table, &CONNECTOR);
+        let settings = self.secret(table, &SETTINGS);
+        let streams = self.text(table, &STREAMS).map(|(text, _)| text.to_owned());
+        let every = self.count(table, &EVERY_SECONDS);
+        let has = |key: &Key| table.values.contains_key(key.name);
+        let proxy = if has(&PROXY) { self.url(table, &PROXY) } else { None };
+        let ca_file = if has(&CA_FILE) { self.path(table, &CA_FILE) } else { None };
+        let timeout = self.count(table, &TIMEOUT_SECONDS);
+        Some(SourceKind::Network(Box::new(NetworkSource {
+            connector: connector?,
+            settings: GivenSecret { source: settings?, value: None },
+            streams: streams.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|name| !name.is_empty()).map(Arc::from).collect(),
+            every: Duration::from_secs(every?.get().into()),
+            proxy,
+            ca_file,
+            timeout: Duration::from_secs(timeout?.get().into()),
+            loaded: None,
+        })))
+    }
+}

@@ -1,0 +1,115 @@
+//! The components that Kith has, and the keys of each; what it has not, and why.
+
+/// A component and its keys.
+pub struct Component {
+    /// Its name.
+    pub name: &'static str,
+    /// Keys that it reads, or that mean nothing to a reader.
+    pub keys: &'static [&'static str],
+}
+
+macro_rules! components {
+    ($($name:literal: $($key:literal)*;)+) => {
+        /// Every component that can be used.
+        pub const COMPONENTS: &[Component] = &[$(Component { name: $name, keys: &[$($key),*] }),+];
+    };
+}
+
+components! {
+    "DeclarativeSource": "version" "check" "streams" "dynamic_streams" "schemas" "definitions" "spec" "concurrency_level" "api_budget" "stream_groups"
+        "max_concurrent_async_job_count" "metadata" "description";
+    "DeclarativeStream": "name" "retriever" "incremental_sync" "primary_key" "schema_loader" "transformations" "state_migrations" "file_uploader";
+    "SimpleRetriever": "requester" "decoder" "record_selector" "paginator" "pagination_reset" "partition_router" "primary_key" "name"
+        "ignore_stream_slicer_parameters_on_paginated_requests" "page_size_reduction" "request_window_splitting";
+    "HttpRequester": "url" "url_base" "path" "http_method" "authenticator" "error_handler" "request_body" "request_body_data" "request_body_json"
+        "request_headers" "request_parameters" "use_cache" "name" "connect_timeout_in_seconds" "read_timeout_in_seconds" "use_tcp_keepalive"
+        "fetch_properties_from_endpoint" "query_properties";
+    "RecordSelector": "extractor" "record_filter" "schema_normalization" "transform_before_filtering";
+    "DpathExtractor": "field_path" "decoder" "record_expander";
+    "RecordFilter": "condition";
+    "NoPagination":;
+    "DefaultPaginator": "pagination_strategy" "decoder" "page_size_option" "page_token_option" "url_base";
+    "CursorPagination": "cursor_value" "page_size" "stop_condition" "decoder";
+    "OffsetIncrement": "page_size" "inject_on_first_request";
+    "PageIncrement": "page_size" "start_from_page" "inject_on_first_request";
+    "RequestOption": "inject_into" "field_name" "field_path";
+    "RequestPath":;
+    "NoAuth":;
+    "ApiKeyAuthenticator": "api_token" "header" "inject_into";
+    "BearerAuthenticator": "api_token";
+    "BasicHttpAuthenticator": "username" "password";
+    "OAuthAuthenticator": "client_id_name" "client_id" "client_secret_name" "client_secret" "refresh_token_name" "refresh_token"
+        "token_refresh_endpoint" "access_token_name" "access_token_value" "expires_in_name" "grant_type_name" "grant_type" "refresh_request_body"
+        "refresh_request_headers" "send_refresh_request_as_query_params" "scopes" "token_expiry_date" "token_expiry_date_format"
+        "refresh_token_updater" "refresh_token_error_status_codes" "refresh_token_error_key" "refresh_token_error_values";
+    "SessionTokenAuthenticator": "login_requester" "session_token_path" "expiration_duration" "request_authentication" "decoder";
+    "SelectiveAuthenticator": "authenticator_selection_path" "authenticators";
+    "DefaultErrorHandler": "backoff_strategies" "max_retries" "response_filters";
+    "CompositeErrorHandler": "error_handlers";
+    "HttpResponseFilter": "action" "failure_type" "error_message" "error_message_contains" "http_codes" "predicate";
+    "ConstantBackoffStrategy": "backoff_time_in_seconds" "jitter_range_in_seconds";
+    "ExponentialBackoffStrategy": "factor" "jitter_range_in_seconds";
+    "WaitTimeFromHeader": "header" "regex" "max_waiting_time_in_seconds";
+    "WaitUntilTimeFromHeader": "header" "min_wait" "regex" "max_waiting_time_in_seconds";
+    "DatetimeBasedCursor": "clamping" "cursor_field" "cursor_datetime_formats" "start_datetime" "datetime_format" "end_datetime" "cursor_granularity"
+        "step" "is_compare_strictly" "lookback_window" "start_time_option" "end_time_option" "partition_field_start" "partition_field_end"
+        "is_data_feed" "is_client_side_incremental" "global_substream_cursor" "allow_catalog_defined_cursor_field";
+    "MinMaxDatetime": "datetime" "datetime_format" "max_datetime" "min_datetime";
+    "IncrementingCountCursor": "cursor_field" "start_value" "start_value_option" "allow_catalog_defined_cursor_field";
+    "ListPartitionRouter": "cursor_field" "values" "request_option";
+    "SubstreamPartitionRouter": "parent_stream_configs";
+    "ParentStreamConfig": "stream" "parent_key" "partition_field" "request_option" "incremental_dependency" "extra_fields" "lazy_read_pointer";
+    "AddFields": "fields" "condition";
+    "AddedFieldDefinition": "path" "value" "value_type";
+    "RemoveFields": "field_pointers" "condition";
+    "KeysToLower":;
+    "KeysToSnakeCase":;
+    "KeysReplace": "old" "new";
+    "FlattenFields": "flatten_lists";
+    "DpathFlattenFields": "field_path" "delete_origin_value" "replace_record" "key_transformation";
+    "JsonDecoder":;
+    "JsonlDecoder":;
+    "XmlDecoder":;
+    "CsvDecoder": "encoding" "delimiter" "set_values_to_none";
+    "GzipDecoder": "decoder";
+    "InlineSchemaLoader": "schema";
+    "JsonFileSchemaLoader": "file_path";
+    "CheckStream": "stream_names" "dynamic_streams_check_configs" "config_overrides";
+    "Spec": "connection_specification" "documentation_url" "advanced_auth" "config_normalization_rules";
+    "ConfigAddFields": "fields" "condition";
+    "ConfigRemoveFields": "field_pointers" "condition";
+    "ConfigRemapField": "map" "field_path";
+    "ConfigMigration": "description" "transformations";
+    "HTTPAPIBudget": "policies" "ratelimit_reset_header" "ratelimit_remaining_header" "status_codes_for_ratelimit_hit";
+    "FixedWindowCallRatePolicy": "period" "call_limit" "matchers";
+    "MovingWindowCallRatePolicy": "rates" "matchers";
+    "UnlimitedCallRatePolicy": "matchers";
+    "Rate": "limit" "interval";
+    "HttpRequestRegexMatcher": "method" "url_base" "url_path_pattern" "params" "headers" "weight";
+    "ConcurrencyLevel": "default_concurrency" "max_concurrency";
+}
+
+/// A component by its name.
+pub fn component(name: &str) -> Option<&'static Component> {
+    COMPONENTS.iter().find(|component| component.name == name)
+}
+
+/// Why a component is not there.
+pub fn why_not(name: &str) -> &'static str {
+    if name.starts_with("Custom") || name == "Custom" {
+        return "it runs Python that comes with the connector";
+    }
+    match name {
+        "AsyncRetriever" => "jobs that are made, waited for and fetched are not run",
+        "StateDelegatingStream" => "two streams under one name are not read",
+        "DynamicDeclarativeStream" | "ConfigComponentsResolver" | "HttpComponentsResolver" | "ParametrizedComponentsResolver" => {
+            "streams that are made while reading are not known beforehand, and nothing about them can be checked"
+        }
+        "ZipfileDecoder" | "IterableDecoder" | "JsonItemsDecoder" | "CombinedExtractor" | "RecordExpander" | "ResponseToFileExtractor" => {
+            "answers of this kind are not read"
+        }
+        "LegacySessionTokenAuthenticator" | "JwtAuthenticator" | "RateLimitedMultipleTokenAuthenticator" => "this login is not there",
+        "GroupingPartitionRouter" | "UnionPartitionRouter" => "partitions of this kind are not there",
+        _ => "Kith has no such component",
+    }
+}

@@ -1,0 +1,202 @@
+//! Declarative sources as files: Airbyte's low-code manifests, read with places, compiled into `manifest::Source`.
+
+mod compile;
+mod components;
+mod login;
+mod part;
+mod projection;
+mod request;
+mod stream;
+
+use crate::declare::yaml;
+use crate::diagnose::{Checked, Code, Diagnostic, SourceFile};
+use crate::manifest::Source;
+use crate::model::{Digest, Network};
+use crate::manifest::source::{ConfigChange, Matcher, Policy};
+use compile::{CONFIG, Compiler, REMOVE_CONDITION};
+use part::{Kind, Part, Resolver, hand_down};
+use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
+
+pub use projection::Projection;
+
+const NO_MANIFEST: Code = Code("KITH-N001");
+/// Streams of one manifest; the largest that was seen has 140.
+const MOST_STREAMS: usize = 2_000;
+
+/// A manifest with our block.
+#[derive(Debug)]
+pub struct Connector {
+    /// What is read.
+    pub source: Arc<Source>,
+    /// The network of everything in it.
+    pub network: Option<Network>,
+    /// How records become activities, by stream.
+    pub projections: Vec<Projection>,
+    /// Whether an `https` address stands in it.
+    pub tls: bool,
+    /// SHA-256 of the file.
+    pub digest: Digest,
+}
+
+impl Connector {
+    /// Why it can't be read as a source of activities: nothing is projected, or a stream that is wanted is not.
+    pub fn unfit(&self, source: &str, streams: &[Arc<str>]) -> Vec<Diagnostic> {
+        let place = || crate::diagnose::Place::Named(format!("[sources.{source}]"));
+        let unknown = streams.iter().filter(|name| !self.projections.iter().any(|projection| projection.stream == ***name));
+        let mut found: Vec<Diagnostic> = unknown
+            .map(|name| {
+                let message = format!("the connector projects no stream `{name}`");
+                Diagnostic::error(Code("KITH-N030"), place(), message, "Name a stream of its `metadata.kith.streams`")
+            })
+            .collect();
+        if self.projections.is_empty() {
+            let remedy = "Write `metadata.kith.streams` in the connector: how its records become activities";
+            found.push(Diagnostic::error(Code("KITH-N030"), place(), "the connector projects nothing on activities", remedy));
+        }
+        found
+    }
+}
+
+impl PartialEq for Connector {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
+impl Eq for Connector {}
+
+/// Whether a file is meant to be a manifest: it says that it has streams or is a declarative source.
+pub fn is_manifest(file: &Arc<SourceFile>) -> bool {
+    file.text.lines().any(|line| line.starts_with("type: DeclarativeSource") || line.starts_with("streams:") || line.starts_with("type: \"DeclarativeSource\""))
+}
+
+/// Reads a manifest: every complaint, each with its place.
+pub fn read(file: &Arc<SourceFile>) -> Checked<Connector> {
+    let Checked { value: tree, mut problems } = yaml::read(file);
+    let Some(tree) = tree else { return Checked::new(None, problems) };
+    let written = Part::of(&tree.root, &file.text);
+    if written.get("streams").is_none() {
+        let place = tree.place(tree.root.span);
+        let problem = Diagnostic::error(NO_MANIFEST, place, "the manifest has no streams", "Write `type: DeclarativeSource` and `streams:`");
+        problems.push(problem);
+        return Checked::new(None, problems);
+    }
+    let mut resolved = Resolver::new(&tree, &written, &mut problems).resolve(&written);
+    if resolved.get("type").is_none()
+        && let Kind::Map(fields) = &mut resolved.kind
+    {
+        let value = Part { span: written.span, kind: Kind::Text("DeclarativeSource".into()) };
+        Arc::make_mut(fields).push(part::Field { key: "type".into(), key_span: written.span, value });
+    }
+    let whole = hand_down("", &resolved, &[]);
+    let mut compiler = Compiler { tree: &tree, problems: &mut problems, engine: crate::manifest::Engine::default(), depth: 0 };
+    let source = source(&mut compiler, &whole);
+    let (network, projections) = projection::block(&mut compiler, &whole, &source);
+    let engine = std::mem::take(&mut compiler.engine);
+    problems.sort();
+    let source = Arc::new(Source { engine, ..source });
+    let digest = Digest(Sha256::digest(file.text.as_bytes()).into());
+    Checked::new(Some(Connector { source, network, projections, tls: file.text.contains("https:"), digest }), problems)
+}
+
+fn source(compiler: &mut Compiler<'_>, whole: &Part) -> Source {
+    compiler.is_one_of(whole, &["DeclarativeSource"]);
+    if let Some(dynamic) = whole.get("dynamic_streams").filter(|dynamic| !dynamic.items().is_empty()) {
+        compiler.refuse(dynamic.span, "`dynamic_streams`", components::why_not("DynamicDeclarativeStream"));
+    }
+    let streams = whole.get("streams").cloned();
+    let mut found = Vec::new();
+    for part in streams.as_ref().map(Part::items).unwrap_or_default().iter().take(MOST_STREAMS) {
+        found.extend(compiler.stream(part).map(Arc::new));
+    }
+    let check = whole.get("check").and_then(|check| check.get("stream_names")).cloned();
+    let check = check.map(|names| compiler.texts(&names)).unwrap_or_default();
+    let spec = whole.get("spec").cloned();
+    let config_changes = spec.as_ref().and_then(|spec| spec.get("config_normalization_rules")).map(|rules| changes(compiler, rules)).unwrap_or_default();
+    let budget = whole.get("api_budget").cloned().map(|budget| policies(compiler, &budget)).unwrap_or_default();
+    Source {
+        engine: crate::manifest::Engine::default(),
+        streams: found,
+        check,
+        spec: spec.as_ref().and_then(|spec| spec.get("connection_specification")).map(Part::to_json),
+        config_changes,
+        budget,
+    }
+}
+
+fn changes(compiler: &mut Compiler<'_>, rules: &Part) -> Vec<ConfigChange> {
+    let migrations = rules.get("config_migrations").map(Part::items).unwrap_or_default();
+    let migrated = migrations.iter().flat_map(|migration| migration.get("transformations").map(Part::items).unwrap_or_default());
+    let changed = rules.get("transformations").map(Part::items).unwrap_or_default();
+    let mut found = Vec::new();
+    for part in migrated.chain(changed) {
+        if !compiler.is_one_of(part, &["ConfigAddFields", "ConfigRemoveFields", "ConfigRemapField"]) {
+            continue;
+        }
+        match part.component() {
+            "ConfigAddFields" => found.push(ConfigChange::Add {
+                fields: compiler.added(part, CONFIG),
+                condition: compiler.condition(part, "condition", &["config", "value", "path"]),
+            }),
+            "ConfigRemoveFields" => {
+                if let Some(pointers) = compiler.pointers(part) {
+                    found.push(ConfigChange::Remove { pointers, condition: compiler.condition(part, "condition", REMOVE_CONDITION) });
+                }
+            }
+            _ => {
+                let Some(map) = compiler.required(part, "map").cloned() else { continue };
+                found.push(ConfigChange::Remap {
+                    path: compiler.templates(part, "field_path", CONFIG),
+                    map: map.fields().iter().map(|field| (crate::manifest::Json::text(&field.key), field.value.to_json())).collect(),
+                });
+            }
+        }
+    }
+    if let Some(validations) = rules.get("validations").filter(|validations| !validations.items().is_empty()) {
+        compiler.refuse(validations.span, "`validations`", "a configuration is checked by its schema");
+    }
+    found
+}
+
+fn policies(compiler: &mut Compiler<'_>, budget: &Part) -> Vec<Policy> {
+    if !compiler.is_one_of(budget, &["HTTPAPIBudget"]) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for part in budget.get("policies").map(Part::items).unwrap_or_default() {
+        if !compiler.is_one_of(part, &["FixedWindowCallRatePolicy", "MovingWindowCallRatePolicy", "UnlimitedCallRatePolicy"]) {
+            continue;
+        }
+        let mut rates = Vec::new();
+        let mut rate = |compiler: &mut Compiler<'_>, part: &Part, limit: &str, every: &str| {
+            let limit = compiler.required_template(part, limit, CONFIG);
+            let text = compiler.required(part, every).cloned();
+            match (limit, text.as_ref().and_then(Part::text).and_then(crate::manifest::Gap::parse)) {
+                (Some(limit), Some(gap)) => rates.push((limit, gap)),
+                (_, None) => compiler.wrong(part.span, format!("`{every}` is no ISO 8601 duration"), "Write PT1M, for instance"),
+                (None, Some(_)) => {}
+            }
+        };
+        match part.component() {
+            "FixedWindowCallRatePolicy" => rate(compiler, part, "call_limit", "period"),
+            "MovingWindowCallRatePolicy" => part.get("rates").map(Part::items).unwrap_or_default().iter().for_each(|one| rate(compiler, one, "limit", "interval")),
+            _ => {}
+        }
+        let matchers = part.get("matchers").map(Part::items).unwrap_or_default();
+        let matchers = matchers
+            .iter()
+            .map(|matcher| {
+                for key in ["params", "headers"] {
+                    if let Some(part) = matcher.get(key).filter(|part| !part.fields().is_empty()) {
+                        compiler.refuse(part.span, &format!("a matcher's `{key}`"), "calls are told apart by method and address");
+                    }
+                }
+                let text = |key| matcher.text_of(key).map(str::to_owned);
+                Matcher { method: text("method"), base: text("url_base"), path: text("url_path_pattern") }
+            })
+            .collect();
+        found.push(Policy { rates, matchers });
+    }
+    found
+}

@@ -1,0 +1,147 @@
+//! Our block of a manifest, `metadata.kith`: how a stream's record becomes an activity. Each value is a CEL expression over `record`; what is
+//! missing is left out, and the outcome is read as a line of Activity Streams is.
+
+use super::compile::Compiler;
+use super::part::{Kind, Part};
+use crate::diagnose::{Code, Diagnostic, Span};
+use crate::expr::{Record, RecordCel};
+use crate::manifest::Source;
+use crate::model::Network;
+use serde_json::Value as Json;
+
+const BAD_PROJECTION: Code = Code("KITH-N030");
+/// Objects inside of an activity: an object's attachment's name is the deepest that is read.
+const DEEPEST: usize = 8;
+
+/// How a stream's records become activities.
+#[derive(Debug)]
+pub struct Projection {
+    /// The stream.
+    pub stream: String,
+    only: Option<RecordCel>,
+    activity: Shape,
+}
+
+/// A part of an activity.
+#[derive(Debug)]
+enum Shape {
+    Value(RecordCel),
+    Object(Vec<(String, Shape)>),
+    List(Vec<Shape>),
+}
+
+impl Shape {
+    fn of(&self, record: &Record) -> Json {
+        match self {
+            Self::Value(cel) => cel.evaluate(record).to_json(),
+            Self::Object(members) => {
+                let found: serde_json::Map<String, Json> =
+                    members.iter().map(|(name, shape)| (name.clone(), shape.of(record))).filter(|(_, value)| !value.is_null()).collect();
+                if found.is_empty() { Json::Null } else { found.into() }
+            }
+            Self::List(items) => {
+                let found: Vec<Json> = items.iter().map(|shape| shape.of(record)).filter(|value| !value.is_null()).collect();
+                if found.is_empty() { Json::Null } else { found.into() }
+            }
+        }
+    }
+}
+
+impl Projection {
+    /// The record as a line of Activity Streams; `None` where it is none that is taken.
+    pub fn line(&self, record: &Json) -> Option<Vec<u8>> {
+        let record = Record::new(record);
+        if self.only.as_ref().is_some_and(|only| !only.holds(&record).holds()) {
+            return None;
+        }
+        let mut activity = self.activity.of(&record);
+        if let Some(members) = activity.as_object_mut() {
+            members.entry("@context").or_insert_with(|| "https://www.w3.org/ns/activitystreams".into());
+        }
+        Some(activity.to_string().into_bytes())
+    }
+}
+
+/// The block, where there is one.
+pub(super) fn block(compiler: &mut Compiler<'_>, whole: &Part, source: &Source) -> (Option<Network>, Vec<Projection>) {
+    let Some(kith) = whole.get("metadata").and_then(|metadata| metadata.get("kith")).cloned() else { return (None, Vec::new()) };
+    let mut complain = |span: Span, message: String, remedy: &str| {
+        let place = compiler.tree.place(span);
+        compiler.problems.push(Diagnostic::error(BAD_PROJECTION, place, message, remedy));
+    };
+    for field in kith.fields() {
+        if !["network", "streams", "duties", "documentation", "as_of"].contains(&&*field.key) {
+            complain(field.key_span, format!("the block does not know the key `{}`", field.key), "It has network, streams, duties, documentation and as_of");
+        }
+    }
+    let network = kith.get("network").and_then(|part| {
+        let named = part.text().and_then(|name| name.parse::<Network>().ok());
+        if named.is_none() {
+            complain(part.span, "Kith does not know this network".to_owned(), "See the list in the documentation of `network`");
+        }
+        named
+    });
+    let mut projections = Vec::new();
+    for field in kith.get("streams").map(Part::fields).unwrap_or_default() {
+        if source.stream(&field.key).is_none() {
+            complain(field.key_span, format!("the manifest has no stream `{}`", field.key), "Name one of its streams");
+            continue;
+        }
+        for known in field.value.fields() {
+            if !["only", "activity"].contains(&&*known.key) {
+                complain(known.key_span, format!("a projection does not know the key `{}`", known.key), "It has only and activity");
+            }
+        }
+        let only = field.value.get("only").and_then(|part| cel(part, &mut complain));
+        let Some(activity) = field.value.get("activity") else {
+            complain(field.key_span, "the projection has no `activity`".to_owned(), "Write `activity:` with type, id, actor and object");
+            continue;
+        };
+        for needed in ["type", "id", "actor", "object"] {
+            if activity.get(needed).is_none() {
+                complain(activity.span, format!("an activity needs `{needed}`"), "Write an expression over `record`");
+            }
+        }
+        if let Some(actor) = activity.get("actor")
+            && !actor.fields().is_empty()
+            && actor.get("id").is_none()
+        {
+            complain(actor.span, "an actor needs `id`".to_owned(), "Write the stable id of the account, never its handle");
+        }
+        if let Some(activity) = shape(activity, &mut complain, 0) {
+            projections.push(Projection { stream: field.key.to_string(), only, activity });
+        }
+    }
+    (network, projections)
+}
+
+fn cel(part: &Part, complain: &mut impl FnMut(Span, String, &str)) -> Option<RecordCel> {
+    let Some(text) = part.scalar() else {
+        complain(part.span, "an expression is meant here".to_owned(), "Write CEL over `record`, such as `record.account.url`");
+        return None;
+    };
+    RecordCel::new(&text)
+        .map_err(|problems| {
+            for problem in problems {
+                complain(part.span, problem.message.clone(), &problem.remedy);
+            }
+        })
+        .ok()
+}
+
+fn shape(part: &Part, complain: &mut impl FnMut(Span, String, &str), depth: usize) -> Option<Shape> {
+    if depth > DEEPEST {
+        complain(part.span, format!("more than {DEEPEST} levels inside each other"), "Write it flatter");
+        return None;
+    }
+    match &part.kind {
+        Kind::Map(fields) => fields
+            .iter()
+            .filter(|field| &*field.key != "$parameters")
+            .map(|field| Some((field.key.to_string(), shape(&field.value, complain, depth + 1)?)))
+            .collect::<Option<_>>()
+            .map(Shape::Object),
+        Kind::List(items) => items.iter().map(|item| shape(item, complain, depth + 1)).collect::<Option<_>>().map(Shape::List),
+        Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) => cel(part, complain).map(Shape::Value),
+    }
+}

@@ -1,0 +1,406 @@
+//! Streams: retriever, records, pages, partitions, cursor.
+
+use super::compile::{ADD_CONDITION, CONFIG, Compiler, FILTER, PAGE, REMOVE_CONDITION, TRANSFORM};
+use super::part::{Kind, Part};
+use crate::manifest::cursor::{Clamping, CountCursorSpec, DateCursorSpec, DateTemplate};
+use crate::manifest::page::{Paginator, Strategy, TokenPlace};
+use crate::manifest::source::{CursorKind, Decoder, ListValues, Parent, Router};
+use crate::manifest::transform::Transformation;
+use crate::manifest::{Gap, Stream, Template, Wanted};
+use std::sync::Arc;
+
+/// Parents of parents; three are seen.
+const DEEPEST: usize = 8;
+
+impl Compiler<'_> {
+    /// A stream with everything that reading it needs.
+    pub fn stream(&mut self, part: &Part) -> Option<Stream> {
+        if !self.is_one_of(part, &["DeclarativeStream"]) {
+            return None;
+        }
+        let name = self.required(part, "name")?.scalar().unwrap_or_default();
+        for key in ["state_migrations", "file_uploader"] {
+            if let Some(found) = part.get(key).filter(|found| !found.items().is_empty() || !found.fields().is_empty()) {
+                self.refuse(found.span, &format!("`{key}`"), "Kith has no such thing");
+            }
+        }
+        let retriever = self.required(part, "retriever")?.clone();
+        if !self.is_one_of(&retriever, &["SimpleRetriever"]) {
+            return None;
+        }
+        for key in ["pagination_reset", "page_size_reduction", "request_window_splitting"] {
+            if let Some(found) = retriever.get(key) {
+                self.refuse(found.span, &format!("`{key}`"), "a page that was begun is not asked for in another way");
+            }
+        }
+        let requester = self.required(&retriever, "requester")?.clone();
+        if !self.is_one_of(&requester, &["HttpRequester"]) {
+            return None;
+        }
+        let outline = self.outline(&requester);
+        let login = self.login(&requester, 0);
+        let errors = self.errors(&requester);
+        let decoder = retriever.get("decoder").cloned().map_or(Some(Decoder::Json), |decoder| self.decoder(&decoder));
+        let selector = self.required(&retriever, "record_selector")?.clone();
+        self.is_one_of(&selector, &["RecordSelector"]);
+        let records_at = self.extractor(&selector);
+        let filter = selector.get("record_filter").cloned().and_then(|filter| {
+            self.is_one_of(&filter, &["RecordFilter"]).then(|| self.condition(&filter, "condition", FILTER)).flatten()
+        });
+        let normalize = self.normalize(&selector);
+        let cursor = part.get("incremental_sync").cloned().and_then(|sync| self.cursor(&sync));
+        let client_side = matches!(cursor, Some(CursorKind::Date { client_side: true, .. }));
+        let transform_first = selector.get("transform_before_filtering").map_or(client_side, |_| selector.is_set("transform_before_filtering"));
+        let mut transformations = Vec::new();
+        for transformation in part.get("transformations").map(Part::items).unwrap_or_default() {
+            transformations.extend(self.transformation(transformation));
+        }
+        let paginator = retriever.get("paginator").cloned().and_then(|paginator| self.paginator(&paginator));
+        let routers = retriever.get("partition_router").cloned().map(|router| self.routers(&router)).unwrap_or_default();
+        if let (Some(CursorKind::Count { .. }), false) = (&cursor, routers.is_empty()) {
+            let span = part.get("incremental_sync").map_or(part.span, |sync| sync.span);
+            self.wrong(span, "a counting cursor and partitions exclude each other", "Use a cursor by time, or no partition router");
+        }
+        let schema = self.schema(part);
+        Some(Stream {
+            name,
+            outline: outline?,
+            login,
+            errors,
+            decoder: decoder?,
+            records_at,
+            filter,
+            transform_first,
+            normalize,
+            transformations,
+            paginator,
+            slice_on_first_page_only: retriever.is_set("ignore_stream_slicer_parameters_on_paginated_requests"),
+            routers,
+            cursor,
+            schema,
+        })
+    }
+
+    fn schema(&mut self, part: &Part) -> Option<crate::manifest::Json> {
+        let loader = part.get("schema_loader")?;
+        match loader.component() {
+            "InlineSchemaLoader" => loader.get("schema").map(Part::to_json),
+            "JsonFileSchemaLoader" | "" => None,
+            _ => {
+                // What a schema says changes no record, unless it is normalized by it.
+                None
+            }
+        }
+    }
+
+    fn normalize(&mut self, selector: &Part) -> bool {
+        match selector.get("schema_normalization") {
+            None => false,
+            Some(value) => match value.text() {
+                Some("None") => false,
+                Some("Default") => true,
+                _ => {
+                    self.refuse(value.span, "this `schema_normalization`", "Kith has None and Default");
+                    false
+                }
+            },
+        }
+    }
+
+    fn extractor(&mut self, selector: &Part) -> Vec<Template> {
+        let Some(extractor) = self.required(selector, "extractor").cloned() else { return Vec::new() };
+        if !self.is_one_of(&extractor, &["DpathExtractor"]) {
+            return Vec::new();
+        }
+        if let Some(expander) = extractor.get("record_expander") {
+            self.refuse(expander.span, "`record_expander`", "answers of this kind are not read");
+        }
+        self.required(&extractor, "field_path");
+        self.templates(&extractor, "field_path", CONFIG)
+    }
+
+    fn decoder(&mut self, part: &Part) -> Option<Decoder> {
+        if !self.is_one_of(part, &["JsonDecoder", "JsonlDecoder", "XmlDecoder", "CsvDecoder", "GzipDecoder"]) {
+            return None;
+        }
+        Some(match part.component() {
+            "JsonlDecoder" => Decoder::JsonLines,
+            "XmlDecoder" => Decoder::Xml,
+            "CsvDecoder" => {
+                let written = part.text_of("delimiter").unwrap_or(",");
+                let delimiter = match written {
+                    "\\t" => Some(b'\t'),
+                    other => other.bytes().next().filter(|_| other.len() == 1),
+                };
+                let Some(delimiter) = delimiter else {
+                    self.wrong(part.span, "`delimiter` is one character", "Write `\";\"`, for instance");
+                    return None;
+                };
+                if let Some(encoding) = part.get("encoding").filter(|e| !matches!(e.text(), Some("utf-8" | "UTF-8" | "utf8"))) {
+                    self.refuse(encoding.span, "this encoding", "CSV is read as UTF-8");
+                }
+                let nulls = part.get("set_values_to_none").cloned().map(|nulls| self.texts(&nulls)).unwrap_or_default();
+                Decoder::Csv { delimiter, nulls }
+            }
+            "GzipDecoder" => {
+                let inner = self.required(part, "decoder")?.clone();
+                Decoder::Gzip(Box::new(self.decoder(&inner)?))
+            }
+            _ => Decoder::Json,
+        })
+    }
+
+    fn paginator(&mut self, part: &Part) -> Option<Paginator> {
+        if !self.is_one_of(part, &["DefaultPaginator", "NoPagination"]) || part.component() == "NoPagination" {
+            return None;
+        }
+        let strategy = self.required(part, "pagination_strategy")?.clone();
+        if !self.is_one_of(&strategy, &["CursorPagination", "OffsetIncrement", "PageIncrement"]) {
+            return None;
+        }
+        let strategy = match strategy.component() {
+            "CursorPagination" => Strategy::Cursor {
+                value: self.required_template(&strategy, "cursor_value", PAGE)?,
+                stop: self.condition(&strategy, "stop_condition", PAGE),
+                size: self.template(&strategy, "page_size", CONFIG),
+            },
+            "OffsetIncrement" => Strategy::Offset {
+                size: self.template(&strategy, "page_size", &["config", "response"]),
+                first: strategy.is_set("inject_on_first_request"),
+            },
+            _ => Strategy::Page {
+                size: self.template(&strategy, "page_size", CONFIG),
+                start: self.whole(&strategy, "start_from_page").unwrap_or(0),
+                first: strategy.is_set("inject_on_first_request"),
+            },
+        };
+        let token = match part.get("page_token_option").cloned() {
+            None => None,
+            Some(option) if option.component() == "RequestPath" => Some(TokenPlace::Path),
+            Some(option) if self.is_one_of(&option, &["RequestOption", "RequestPath"]) => {
+                Some(TokenPlace::Option(self.request_option(&option, part)?))
+            }
+            Some(_) => return None,
+        };
+        Some(Paginator { strategy, token, size_option: self.option(part, "page_size_option") })
+    }
+
+    fn transformation(&mut self, part: &Part) -> Option<Transformation> {
+        let kinds =
+            ["AddFields", "RemoveFields", "KeysToLower", "KeysToSnakeCase", "KeysReplace", "FlattenFields", "DpathFlattenFields"];
+        if !self.is_one_of(part, &kinds) {
+            return None;
+        }
+        Some(match part.component() {
+            "AddFields" => Transformation::Add {
+                fields: self.added(part, TRANSFORM),
+                condition: self.condition(part, "condition", ADD_CONDITION),
+            },
+            "RemoveFields" => {
+                Transformation::Remove { pointers: self.pointers(part)?, condition: self.condition(part, "condition", REMOVE_CONDITION) }
+            }
+            "KeysToLower" => Transformation::KeysToLower,
+            "KeysToSnakeCase" => Transformation::KeysToSnakeCase,
+            "KeysReplace" => Transformation::KeysReplace {
+                old: self.required_template(part, "old", TRANSFORM)?,
+                new: self.required_template(part, "new", TRANSFORM)?,
+            },
+            "FlattenFields" => Transformation::Flatten { lists: part.get("flatten_lists").is_none_or(|_| part.is_set("flatten_lists")) },
+            _ => {
+                let key = part.get("key_transformation").cloned();
+                let mut affix = |name: &str| key.as_ref()?.get(name).cloned().and_then(|affix| self.template_of(&affix, part, CONFIG));
+                let (prefix, suffix) = (affix("prefix"), affix("suffix"));
+                self.required(part, "field_path")?;
+                Transformation::FlattenPath {
+                    path: self.templates(part, "field_path", CONFIG),
+                    remove: part.is_set("delete_origin_value"),
+                    replace: part.is_set("replace_record"),
+                    prefix,
+                    suffix,
+                }
+            }
+        })
+    }
+
+    /// The fields of `AddFields` and `ConfigAddFields`.
+    pub fn added(&mut self, part: &Part, known: &[&str]) -> Vec<(Vec<String>, Template, Wanted)> {
+        let mut added = Vec::new();
+        for field in part.get("fields").map(Part::items).unwrap_or_default() {
+            let Some(path) = self.required(field, "path").cloned() else { continue };
+            let path = self.texts(&path);
+            if path.is_empty() {
+                self.wrong(field.span, "a field needs a path", "Write `path: [NAME]`");
+                continue;
+            }
+            let wanted = match field.text_of("value_type") {
+                None => Wanted::Any,
+                Some("string") => Wanted::Text,
+                Some("number") => Wanted::Float,
+                Some("integer") => Wanted::Int,
+                Some("boolean") => Wanted::Bool,
+                Some(_) => {
+                    self.wrong(field.span, "`value_type` is string, number, integer or boolean", "Write one of these");
+                    continue;
+                }
+            };
+            if let Some(value) = self.required_template(field, "value", known) {
+                added.push((path, value, wanted));
+            }
+        }
+        added
+    }
+
+    /// The pointers of `RemoveFields` and `ConfigRemoveFields`.
+    pub fn pointers(&mut self, part: &Part) -> Option<Vec<Vec<String>>> {
+        let pointers = self.required(part, "field_pointers")?.clone();
+        Some(pointers.items().iter().map(|pointer| self.texts(pointer)).collect())
+    }
+
+    fn routers(&mut self, part: &Part) -> Vec<Router> {
+        match &part.kind {
+            Kind::List(items) => items.iter().filter_map(|item| self.router(item)).collect(),
+            Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) | Kind::Map(_) => self.router(part).into_iter().collect(),
+        }
+    }
+
+    fn router(&mut self, part: &Part) -> Option<Router> {
+        if !self.is_one_of(part, &["ListPartitionRouter", "SubstreamPartitionRouter"]) {
+            return None;
+        }
+        if part.component() == "ListPartitionRouter" {
+            let values = self.required(part, "values")?.clone();
+            let values = match &values.kind {
+                Kind::List(items) => ListValues::Fixed(items.iter().map(Part::to_json).collect()),
+                Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) | Kind::Map(_) => {
+                    ListValues::Template(self.template_of(&values, part, CONFIG)?)
+                }
+            };
+            return Some(Router::List {
+                values,
+                field: self.required_template(part, "cursor_field", CONFIG)?,
+                option: self.option(part, "request_option"),
+            });
+        }
+        let configs = self.required(part, "parent_stream_configs")?.clone();
+        if configs.items().is_empty() {
+            self.wrong(configs.span, "at least one parent is meant", "Write a list of `ParentStreamConfig`");
+        }
+        Some(Router::Parents(configs.items().iter().filter_map(|config| self.parent(config)).collect()))
+    }
+
+    fn parent(&mut self, part: &Part) -> Option<Parent> {
+        if !self.is_one_of(part, &["ParentStreamConfig"]) {
+            return None;
+        }
+        if let Some(lazy) = part.get("lazy_read_pointer").filter(|lazy| !lazy.items().is_empty()) {
+            self.refuse(lazy.span, "`lazy_read_pointer`", "children inside of parents are not read");
+        }
+        let stream = self.required(part, "stream")?.clone();
+        if self.depth >= DEEPEST {
+            self.wrong(stream.span, format!("more than {DEEPEST} parents above each other"), "Read it with fewer");
+            return None;
+        }
+        self.depth += 1;
+        let stream = self.stream(&stream);
+        self.depth -= 1;
+        let extra = part.get("extra_fields").cloned();
+        let extra = extra.as_ref().map(Part::items).unwrap_or_default().iter();
+        Some(Parent {
+            extra: extra.map(|path| path.items().iter().filter_map(|segment| self.template_of(segment, part, CONFIG)).collect()).collect(),
+            stream: Arc::new(stream?),
+            key: self.required_template(part, "parent_key", CONFIG)?,
+            field: self.required_template(part, "partition_field", CONFIG)?,
+            option: self.option(part, "request_option"),
+            incremental: part.is_set("incremental_dependency"),
+        })
+    }
+
+    fn date(&mut self, part: &Part, owner: &Part) -> Option<DateTemplate> {
+        if part.fields().is_empty() {
+            return Some(DateTemplate { at: self.template_of(part, owner, CONFIG)?, format: None, least: None, most: None });
+        }
+        self.is_one_of(part, &["MinMaxDatetime"]).then(|| {
+            Some(DateTemplate {
+                at: self.required_template(part, "datetime", CONFIG)?,
+                format: part.text_of("datetime_format").filter(|format| !format.is_empty()).map(str::to_owned),
+                least: self.condition(part, "min_datetime", CONFIG),
+                most: self.condition(part, "max_datetime", CONFIG),
+            })
+        })?
+    }
+
+    fn cursor(&mut self, part: &Part) -> Option<CursorKind> {
+        if !self.is_one_of(part, &["DatetimeBasedCursor", "IncrementingCountCursor"]) {
+            return None;
+        }
+        let field = self.required_template(part, "cursor_field", CONFIG)?;
+        if part.component() == "IncrementingCountCursor" {
+            let spec = CountCursorSpec { field, start: self.template(part, "start_value", CONFIG) };
+            return Some(CursorKind::Count { spec: Arc::new(spec), start_option: self.option(part, "start_value_option") });
+        }
+        let format = self.required(part, "datetime_format")?.scalar().unwrap_or_default();
+        let mut inputs = part.get("cursor_datetime_formats").cloned().map(|formats| self.texts(&formats)).unwrap_or_default();
+        inputs.push(format.clone());
+        let start = self.required(part, "start_datetime")?.clone();
+        let start = self.date(&start, part)?;
+        let end = part.get("end_datetime").cloned().and_then(|end| self.date(&end, part));
+        let granularity = match part.get("cursor_granularity") {
+            None => None,
+            Some(text) => match text.text().and_then(Gap::parse) {
+                Some(gap) => Some(gap),
+                None => {
+                    self.wrong(text.span, "`cursor_granularity` is no ISO 8601 duration", "Write PT1S, for instance");
+                    None
+                }
+            },
+        };
+        if part.get("step").is_some() != part.get("cursor_granularity").is_some() {
+            self.wrong(part.span, "`step` and `cursor_granularity` need each other", "Write both, or neither");
+        }
+        let clamping = part.get("clamping").cloned().and_then(|clamping| self.clamping(&clamping));
+        let spec = DateCursorSpec {
+            field,
+            format,
+            inputs,
+            start,
+            end,
+            step: self.template(part, "step", CONFIG),
+            granularity,
+            lookback: self.template(part, "lookback_window", CONFIG),
+            start_field: self.template_or(part, "partition_field_start", CONFIG, "start_time"),
+            end_field: self.template_or(part, "partition_field_end", CONFIG, "end_time"),
+            clamping,
+            strictly: part.is_set("is_compare_strictly"),
+        };
+        Some(CursorKind::Date {
+            spec: Arc::new(spec),
+            start_option: self.option(part, "start_time_option"),
+            end_option: self.option(part, "end_time_option"),
+            feed: part.is_set("is_data_feed"),
+            client_side: part.is_set("is_client_side_incremental"),
+            global: part.is_set("global_substream_cursor"),
+        })
+    }
+
+    fn clamping(&mut self, part: &Part) -> Option<Clamping> {
+        const DAYS: [&str; 7] = ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"];
+        match part.text_of("target") {
+            Some("DAY") => Some(Clamping::Day),
+            Some("MONTH") => Some(Clamping::Month),
+            Some("WEEK") => {
+                let day = part.get("target_details").and_then(|details| details.text_of("weekday")).map(str::to_ascii_uppercase);
+                match day.and_then(|day| DAYS.iter().position(|known| *known == day)).and_then(|at| i8::try_from(at).ok()) {
+                    Some(day) => Some(Clamping::Week(day)),
+                    None => {
+                        self.wrong(part.span, "a week needs its first day", "Write `target_details: { weekday: MONDAY }`");
+                        None
+                    }
+                }
+            }
+            _ => {
+                self.wrong(part.span, "slices are clamped to DAY, WEEK or MONTH", "Write one of these");
+                None
+            }
+        }
+    }
+}

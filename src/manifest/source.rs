@@ -1,0 +1,320 @@
+//! A declarative source as it was read and compiled: its streams, and everything that reading them needs.
+
+use super::answer::ErrorHandling;
+use super::cursor::{CountCursorSpec, DateCursorSpec};
+use super::json::Json;
+use super::page::Paginator;
+use super::request::{Input, Outline, RequestOption};
+use super::template::{Engine, Template};
+use super::transform::Transformation;
+use super::gap::Gap;
+use std::sync::Arc;
+
+/// A declarative source.
+#[derive(Debug)]
+pub struct Source {
+    /// Its templates.
+    pub engine: Engine,
+    /// In file order.
+    pub streams: Vec<Arc<Stream>>,
+    /// The streams that a check reads.
+    pub check: Vec<String>,
+    /// The JSON Schema of the configuration.
+    pub spec: Option<Json>,
+    /// Changes of older configurations, then changes of any.
+    pub config_changes: Vec<ConfigChange>,
+    /// Limits over all streams.
+    pub budget: Vec<Policy>,
+}
+
+/// A change of the configuration before it is used.
+#[derive(Clone, Debug)]
+pub enum ConfigChange {
+    /// `ConfigAddFields`
+    Add {
+        /// Where and what, and which literals it may be.
+        fields: Vec<(Vec<String>, Template, super::Wanted)>,
+        /// Only where this holds.
+        condition: Option<Template>,
+    },
+    /// `ConfigRemoveFields`
+    Remove {
+        /// Where.
+        pointers: Vec<Vec<String>>,
+        /// Only values of which this holds.
+        condition: Option<Template>,
+    },
+    /// `ConfigRemapField`
+    Remap {
+        /// Where.
+        path: Vec<Template>,
+        /// Old value → new value.
+        map: Vec<(Json, Json)>,
+    },
+}
+
+/// A limit on calls.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Calls and the time in which they may be made; several hold at once. None: no limit.
+    pub rates: Vec<(Template, Gap)>,
+    /// Calls that it counts; all, where there are none.
+    pub matchers: Vec<Matcher>,
+}
+
+/// Which calls a limit counts.
+#[derive(Clone, Debug, Default)]
+pub struct Matcher {
+    /// `GET`
+    pub method: Option<String>,
+    /// The address up to the path.
+    pub base: Option<String>,
+    /// A pattern of the path.
+    pub path: Option<String>,
+}
+
+/// A stream.
+#[derive(Debug)]
+pub struct Stream {
+    /// Its name.
+    pub name: String,
+    /// How it is asked for.
+    pub outline: Outline,
+    /// How it logs in.
+    pub login: Login,
+    /// What it does about errors.
+    pub errors: ErrorHandling,
+    /// How answers are read.
+    pub decoder: Decoder,
+    /// Where the records are in an answer.
+    pub records_at: Vec<Template>,
+    /// Which are taken.
+    pub filter: Option<Template>,
+    /// Transformed before filtered.
+    pub transform_first: bool,
+    /// Values become what the schema says.
+    pub normalize: bool,
+    /// What is done with them.
+    pub transformations: Vec<Transformation>,
+    /// How pages follow.
+    pub paginator: Option<Paginator>,
+    /// Pages after the first do not repeat the slice's options.
+    pub slice_on_first_page_only: bool,
+    /// Into which partitions it falls; more than one list: all combinations.
+    pub routers: Vec<Router>,
+    /// What is remembered.
+    pub cursor: Option<CursorKind>,
+    /// The schema of its records.
+    pub schema: Option<Json>,
+}
+
+/// How a stream is remembered.
+#[derive(Clone, Debug)]
+pub enum CursorKind {
+    /// By time.
+    Date {
+        /// Dates, formats, steps.
+        spec: Arc<DateCursorSpec>,
+        /// Where a slice's start goes.
+        start_option: Option<RequestOption>,
+        /// Where its end goes.
+        end_option: Option<RequestOption>,
+        /// Pages end at the first record that is known.
+        feed: bool,
+        /// Records that are known are dropped here.
+        client_side: bool,
+        /// One cursor over all partitions.
+        global: bool,
+    },
+    /// By a counting number.
+    Count {
+        /// Field and start.
+        spec: Arc<CountCursorSpec>,
+        /// Where the start goes.
+        start_option: Option<RequestOption>,
+    },
+}
+
+/// Into which partitions a stream falls.
+#[derive(Clone, Debug)]
+pub enum Router {
+    /// Listed.
+    List {
+        /// The values: an evaluated list, or each.
+        values: ListValues,
+        /// The partition's member.
+        field: Template,
+        /// Where it goes.
+        option: Option<RequestOption>,
+    },
+    /// One for each record of other streams.
+    Parents(Vec<Parent>),
+}
+
+/// Values of a list.
+#[derive(Clone, Debug)]
+pub enum ListValues {
+    /// As written.
+    Fixed(Vec<Json>),
+    /// A template that gives a list.
+    Template(Template),
+}
+
+/// A parent.
+#[derive(Clone, Debug)]
+pub struct Parent {
+    /// The other stream.
+    pub stream: Arc<Stream>,
+    /// The record's member that becomes the partition's.
+    pub key: Template,
+    /// The partition's member.
+    pub field: Template,
+    /// Where it goes.
+    pub option: Option<RequestOption>,
+    /// Members of the record that are carried along.
+    pub extra: Vec<Vec<Template>>,
+    /// The parent's state is remembered with the child's.
+    pub incremental: bool,
+}
+
+/// How requests log in.
+#[derive(Clone, Debug)]
+pub enum Login {
+    /// Not at all.
+    None,
+    /// User and password.
+    Basic {
+        /// User.
+        user: Template,
+        /// Password.
+        password: Template,
+    },
+    /// `Authorization: Bearer …`
+    Bearer(Template),
+    /// A key.
+    Key {
+        /// Where it goes.
+        option: RequestOption,
+        /// The key.
+        token: Template,
+    },
+    /// OAuth 2.
+    OAuth(Arc<OAuth>),
+    /// A token that a login call gives.
+    Session(Arc<Session>),
+    /// One of several, by a value of the configuration.
+    Selected {
+        /// Where the value is.
+        path: Vec<String>,
+        /// Value and login.
+        choices: Vec<(String, Login)>,
+    },
+}
+
+/// OAuth 2 with a refresh token or client credentials (RFC 6749).
+#[derive(Debug)]
+pub struct OAuth {
+    /// Where tokens are given; without it the token of the configuration is used as it is.
+    pub endpoint: Option<Template>,
+    /// Name and value.
+    pub client_id: (Template, Option<Template>),
+    /// Name and value.
+    pub client_secret: (Template, Option<Template>),
+    /// Name and value.
+    pub refresh_token: (Template, Option<Template>),
+    /// Name and value.
+    pub grant_type: (Template, Template),
+    /// The answer's member with the token.
+    pub access_token_name: Template,
+    /// The answer's member with its life.
+    pub expires_name: Template,
+    /// A token that is there at the beginning.
+    pub access_token: Option<Template>,
+    /// When that token ends.
+    pub expiry: Option<Template>,
+    /// The life is a date.
+    pub expiry_is_date: bool,
+    /// Scopes.
+    pub scopes: Vec<String>,
+    /// More members of the request.
+    pub body: Vec<(Template, Input)>,
+    /// Headers of the request.
+    pub headers: Vec<(Template, Input)>,
+    /// In the address instead of the body.
+    pub in_query: bool,
+    /// The provider gives a new refresh token each time; it is written back here.
+    pub rotation: Option<Rotation>,
+}
+
+/// Where rotated tokens are kept in the configuration.
+#[derive(Clone, Debug)]
+pub struct Rotation {
+    /// The answer's member.
+    pub name: String,
+    /// Where the refresh token is.
+    pub refresh_path: Vec<String>,
+    /// Where the access token is.
+    pub access_path: Vec<String>,
+    /// Where its end is.
+    pub expiry_path: Vec<String>,
+}
+
+/// A login call.
+#[derive(Debug)]
+pub struct Session {
+    /// The call.
+    pub outline: Outline,
+    /// How it logs in itself.
+    pub login: Login,
+    /// What it does about errors.
+    pub errors: ErrorHandling,
+    /// Where the token is in its answer.
+    pub token_at: Vec<String>,
+    /// How long it lives; asked for with each request, where nothing is said.
+    pub life: Option<Gap>,
+    /// Where it goes; `Authorization: Bearer …` where nothing is said.
+    pub option: Option<RequestOption>,
+    /// What of it is sent: a template over `session_token`.
+    pub shape: Option<Template>,
+}
+
+/// How answers are read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Decoder {
+    /// JSON.
+    Json,
+    /// A JSON value on each line.
+    JsonLines,
+    /// XML.
+    Xml,
+    /// Comma-separated values with a header.
+    Csv {
+        /// Between cells.
+        delimiter: u8,
+        /// Cells that are nothing.
+        nulls: Vec<String>,
+    },
+    /// Packed.
+    Gzip(Box<Decoder>),
+}
+
+impl Decoder {
+    /// Whether a page's template can look at what it reads; the others are streams in the reference.
+    pub const fn is_whole(&self) -> bool {
+        matches!(self, Self::Json | Self::Xml)
+    }
+}
+
+impl Stream {
+    /// Whether any template that sees records needs them parsed.
+    pub fn looks_at_records(&self) -> bool {
+        self.filter.is_some() || !self.transformations.is_empty() || self.normalize || self.paginator.as_ref().is_some_and(|p| p.names("last_record"))
+    }
+}
+
+impl Source {
+    /// A stream.
+    pub fn stream(&self, name: &str) -> Option<&Arc<Stream>> {
+        self.streams.iter().find(|stream| stream.name == name)
+    }
+}

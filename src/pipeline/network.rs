@@ -1,0 +1,246 @@
+//! *Intake* from networks: each stream of a connector from where its stored state says; records become activities, page by page durable.
+
+use super::intake::{Intake, Read};
+use super::leaves::Scribe;
+use super::progress::Progress;
+use super::{Clock, Fault, Parts, RunError, SystemClock};
+use crate::declare::config::{NetworkSource, SourceKind, SourceSpec};
+use crate::declare::manifest::{Connector, Projection};
+use crate::diagnose::{Code, Diagnostic, Place};
+use crate::manifest::source::Login;
+use crate::model::{Digest, Personal};
+use crate::normalize::activity_streams;
+use crate::source::manifest::{Batch, Item, ReadError, Reader};
+use crate::source::{Access, Source, SourceLine};
+use crate::store::Store;
+use crate::wire::http::{Connection, Proxy};
+use jiff::Timestamp;
+use serde_json::{Value as Json, json};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+const BAD_SETTINGS: Code = Code("KITH-N020");
+/// Pages that wait for the store.
+const WAITING: usize = 2;
+/// A wait up to here is waited where it stands; a longer one is stored, and others go on meanwhile.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// When each stream was read last in this run of the service.
+#[derive(Debug, Default)]
+pub struct Polled(Mutex<BTreeMap<String, Timestamp>>);
+
+impl Polled {
+    /// Whether a stream's turn has come; then it has been taken.
+    fn take_turn(&self, stream: &str, every: Duration, now: Timestamp) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.get(stream).is_none_or(|last| now.duration_since(*last).unsigned_abs() >= every);
+        if due {
+            last.insert(stream.to_owned(), now);
+        }
+        due
+    }
+}
+
+/// Where a stream stands, as the store keeps it.
+#[derive(Clone, Default)]
+struct Standing {
+    state: Option<crate::manifest::Json>,
+    /// Not before: the network asked for it.
+    not_before: Option<Timestamp>,
+}
+
+impl Standing {
+    fn from_bytes(bytes: &[u8]) -> Self {
+        let Ok(written) = serde_json::from_slice::<Json>(bytes) else { return Self::default() };
+        Self {
+            state: written.get("state").filter(|state| !state.is_null()).map(|state| state.clone().into()),
+            not_before: written.get("not_before").and_then(Json::as_str).and_then(|text| text.parse().ok()),
+        }
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let state = self.state.as_ref().and_then(|state| serde_json::to_value(state).ok());
+        json!({ "v": 1, "state": state, "not_before": self.not_before.map(|at| at.to_string()) }).to_string().into_bytes()
+    }
+}
+
+/// What reading networks needs.
+pub struct Networks<'a, S> {
+    pub parts: &'a Parts,
+    pub store: &'a Arc<S>,
+    pub scribe: &'a Arc<Scribe>,
+    pub clock: &'a dyn Clock,
+    pub progress: &'a dyn Progress,
+    pub polled: &'a Polled,
+    pub stop: &'a watch::Receiver<bool>,
+}
+
+fn micros() -> i64 {
+    SystemClock.now().as_microsecond()
+}
+
+impl<S: Store> Networks<'_, S> {
+    /// Reads every stream of every network whose turn has come.
+    ///
+    /// # Errors
+    /// When the store fails. A network that fails is a fault; the others go on.
+    pub async fn drain(&self, read: &mut Read) -> Result<(), RunError> {
+        for spec in &self.parts.config.sources {
+            let SourceKind::Network(network) = &spec.kind else { continue };
+            let Some(connector) = &network.loaded else { continue };
+            let reader = match self.reader(spec, network, connector) {
+                Ok(reader) => reader,
+                Err(problem) => {
+                    read.faults.push(Fault::of(problem));
+                    continue;
+                }
+            };
+            for projection in &connector.projections {
+                let wanted = network.streams.is_empty() || network.streams.iter().any(|name| **name == *projection.stream);
+                if !wanted || *self.stop.borrow() {
+                    continue;
+                }
+                let turn = format!("{}/{}", spec.name, projection.stream);
+                if !self.polled.take_turn(&turn, network.every, self.clock.now()) {
+                    continue;
+                }
+                if let Err(error) = self.stream(spec, connector, projection, &reader, read).await? {
+                    read.faults.push(Fault::of(error.diagnostic(&format!("[sources.{}], stream {}", spec.name, projection.stream))));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn reader(&self, spec: &SourceSpec, network: &NetworkSource, connector: &Connector) -> Result<Reader, Diagnostic> {
+        let place = || Place::Named(format!("[sources.{}]", spec.name));
+        let bad = |message: &str, remedy: &str| Diagnostic::error(BAD_SETTINGS, place(), message, remedy);
+        let settings = network.settings.value.as_ref().ok_or_else(|| bad("the settings were not read", "Check `settings`"))?;
+        let settings = crate::manifest::Json::parse(settings.expose().as_bytes())
+            .map_err(|_no_json| bad("the settings are not JSON", "Write a JSON object as the connector's `spec` describes it"))?;
+        let rotates = |login: &Login| matches!(login, Login::OAuth(oauth) if oauth.rotation.is_some());
+        if connector.source.streams.iter().any(|stream| rotates(&stream.login)) {
+            let remedy = "Use a login whose refresh token stays, or a token without an end";
+            return Err(bad("the connector's login gives a new refresh token each time, and the service keeps no settings", remedy));
+        }
+        let connection = Connection {
+            ca_file: network.ca_file.clone(),
+            proxy: network.proxy.as_ref().map(|url| Proxy { url: url.clone(), login: None }),
+            connect: Duration::from_secs(10).min(network.timeout),
+            whole: network.timeout,
+            tls: connector.tls || settings.compact().contains("https:"),
+            certificate: None,
+            longest_body: 0,
+        };
+        Reader::new(connector.source.clone(), settings, &connection, micros, Some(PATIENCE)).map_err(|error| error.diagnostic(&format!("[sources.{}]", spec.name)))
+    }
+
+    async fn stream(
+        &self,
+        spec: &SourceSpec,
+        connector: &Connector,
+        projection: &Projection,
+        reader: &Reader,
+        read: &mut Read,
+    ) -> Result<Result<(), ReadError>, RunError> {
+        let stored = self.store.cursor(&spec.name, &projection.stream).await?;
+        let mut standing = stored.as_deref().map(Standing::from_bytes).unwrap_or_default();
+        if standing.not_before.take().is_some_and(|at| self.clock.now() < at) {
+            return Ok(Ok(()));
+        }
+        let source = Source::new(spec.clone(), Access::ReadOnly);
+        let intake = Intake {
+            parts: self.parts,
+            source: &source,
+            store: &**self.store,
+            scribe: self.scribe,
+            clock: self.clock,
+            progress: self.progress,
+            stop: self.stop,
+        };
+        let lines = activity_streams::Reader::new(&self.parts.rulebook.identities, spec.network.or(connector.network));
+        let (sender, mut receiver) = mpsc::channel(WAITING);
+        let given = standing.state.clone();
+        let reading = async {
+            let ended = reader.read(&projection.stream, given, &sender).await;
+            drop(sender);
+            ended
+        };
+        let mut kept = stored;
+        let storing = async {
+            while let Some(batch) = receiver.recv().await {
+                match batch {
+                    Batch::Records(items) => self.page(&intake, spec, projection, &lines, &items, &standing, read).await?,
+                    Batch::State(state) => {
+                        standing.state = Some(state);
+                        let bytes = standing.to_bytes();
+                        if kept.as_ref() != Some(&bytes) {
+                            intake.taken(&spec.name, &projection.stream, Digest([0; 32]), Vec::new(), bytes.clone(), read).await?;
+                            kept = Some(bytes);
+                        }
+                    }
+                    Batch::Config(_) => {}
+                }
+                if *self.stop.borrow() {
+                    // The reader ends when nobody takes its pages; what was stored holds.
+                    receiver.close();
+                }
+            }
+            Ok::<(), RunError>(())
+        };
+        let (ended, stored) = tokio::join!(reading, storing);
+        stored?;
+        match ended {
+            Err(ReadError::Abandoned) if *self.stop.borrow() => Ok(Ok(())),
+            Err(ReadError::Wait(wait)) => {
+                // Kept, so that a start does not ask before.
+                standing.not_before = self.clock.now().checked_add(wait).ok();
+                intake.taken(&spec.name, &projection.stream, Digest([0; 32]), Vec::new(), standing.to_bytes(), read).await?;
+                Ok(Err(ReadError::Wait(wait)))
+            }
+            other => Ok(other),
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what a page needs, each used once")]
+    async fn page(
+        &self,
+        intake: &Intake<'_, S>,
+        spec: &SourceSpec,
+        projection: &Projection,
+        reader: &activity_streams::Reader,
+        items: &[Item],
+        standing: &Standing,
+        read: &mut Read,
+    ) -> Result<(), RunError> {
+        let mut good = Vec::with_capacity(items.len());
+        let mut all = Sha256::new();
+        for item in items {
+            let record = serde_json::from_str::<Json>(&item.line()).unwrap_or_default();
+            let Some(line) = projection.line(&record) else { continue };
+            let outcome = reader.parse(&line);
+            let raw = Personal::new(line);
+            match outcome {
+                Ok(_) => {
+                    all.update(raw.reveal());
+                    let number = u64::try_from(good.len()).unwrap_or(u64::MAX) + 1;
+                    good.push(SourceLine { line: number, outcome, raw });
+                }
+                Err(_) => {
+                    // Alone under its own digest: the same record again is a repeat.
+                    let digest = Digest(Sha256::digest(raw.reveal()).into());
+                    let line = vec![SourceLine { line: 1, outcome, raw }];
+                    intake.taken(&spec.name, &projection.stream, digest, line, standing.to_bytes(), read).await?;
+                }
+            }
+        }
+        if !good.is_empty() {
+            let digest = Digest(all.finalize().into());
+            intake.taken(&spec.name, &projection.stream, digest, good, standing.to_bytes(), read).await?;
+        }
+        Ok(())
+    }
+}

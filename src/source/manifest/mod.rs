@@ -1,0 +1,165 @@
+//! Declarative sources over HTTP: a manifest's streams, read slice by slice and page by page.
+
+mod config;
+mod decode;
+mod error;
+mod login;
+mod normalize;
+mod records;
+mod send;
+mod walk;
+
+pub use decode::{DecodeError, decode, items, member, pick};
+pub use error::ReadError;
+
+use crate::manifest::{Json, Source, Stream};
+use crate::wire::http::{Client, Connection};
+use login::Tokens;
+use send::Calls;
+use serde_json::value::RawValue;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc::Sender;
+
+/// 64 MiB: a page of 10,000 records at 6 KiB. What is longer is refused, not cut.
+pub const LONGEST_ANSWER: usize = 64 << 20;
+
+/// A record.
+pub enum Item {
+    /// As the source wrote it; no part of it was changed.
+    Raw(Box<RawValue>),
+    /// Changed by the manifest.
+    Json(Json),
+}
+
+impl fmt::Debug for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Item")
+    }
+}
+
+impl Item {
+    /// As compact JSON on one line.
+    pub fn line(&self) -> String {
+        match self {
+            Self::Json(json) => json.compact(),
+            // Text that was laid out is written anew; line ends can't stand inside of JSON's strings.
+            Self::Raw(raw) if raw.get().bytes().any(|b| b == b'\n' || b == b'\r') => {
+                Json::parse(raw.get().as_bytes()).map_or_else(|_never| raw.get().to_owned(), |json| json.compact())
+            }
+            Self::Raw(raw) => raw.get().to_owned(),
+        }
+    }
+
+    /// As a value.
+    pub fn json(&self) -> Json {
+        match self {
+            Self::Json(json) => json.clone(),
+            // It was parsed as JSON before.
+            Self::Raw(raw) => Json::parse(raw.get().as_bytes()).unwrap_or_default(),
+        }
+    }
+
+    /// A member.
+    pub fn member(&self, name: &str) -> Option<Json> {
+        match self {
+            Self::Json(json) => json.get(name).cloned(),
+            Self::Raw(raw) => member(raw.get(), name),
+        }
+    }
+}
+
+/// What comes out of a read, in order.
+#[derive(Debug)]
+pub enum Batch {
+    /// Records of one page.
+    Records(Vec<Item>),
+    /// What to give the next time: everything before it need not be read again.
+    State(Json),
+    /// The configuration as a login changed it; to be kept.
+    Config(Json),
+}
+
+/// Reads the streams of one source with one configuration.
+pub struct Reader {
+    source: Arc<Source>,
+    config: Mutex<Json>,
+    client: Client,
+    tokens: tokio::sync::Mutex<Tokens>,
+    calls: tokio::sync::Mutex<Calls>,
+    clock: fn() -> i64,
+    patience: Option<Duration>,
+    changed: Mutex<Option<Json>>,
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reader")
+    }
+}
+
+impl Reader {
+    /// A reader. Nothing is connected. `clock` gives microseconds since 1970; `patience` is the longest wait that is waited here: a longer one
+    /// ends the read with [`ReadError::Wait`].
+    ///
+    /// # Errors
+    /// Where the configuration can't be brought into its present form, or the client can't be set up.
+    pub fn new(source: Arc<Source>, config: Json, connection: &Connection, clock: fn() -> i64, patience: Option<Duration>) -> Result<Self, ReadError> {
+        source.engine.ambient().set_now(clock());
+        let mut seed = [0; 8];
+        // Where the system gives no chance, ids differ by time alone.
+        if getrandom::fill(&mut seed).is_ok() {
+            source.engine.ambient().set_seed(u64::from_le_bytes(seed));
+        }
+        let config = config::brought_up(&source, config)?;
+        let connection = Connection { longest_body: LONGEST_ANSWER, ..connection.clone() };
+        Ok(Self {
+            client: Client::new(&connection)?,
+            source,
+            config: Mutex::new(config),
+            tokens: tokio::sync::Mutex::default(),
+            calls: tokio::sync::Mutex::default(),
+            clock,
+            patience,
+            changed: Mutex::new(None),
+        })
+    }
+
+    /// Reads a stream to its end and sends what it finds; the last batch is the final state.
+    ///
+    /// # Errors
+    /// Where it gives no records, or no more. What was sent before holds.
+    pub async fn read(&self, stream: &str, state: Option<Json>, to: &Sender<Batch>) -> Result<(), ReadError> {
+        let stream: Arc<Stream> = self.source.stream(stream).cloned().ok_or_else(|| ReadError::NoStream(stream.to_owned()))?;
+        let mut out = walk::Out::Send(to);
+        let state = self.walk(&stream, state, &mut out).await?;
+        out.state(state).await
+    }
+
+    fn config(&self) -> Json {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The configuration as a login changed it, to be kept by the caller; once.
+    pub fn take_changed_config(&self) -> Option<Json> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn change_config(&self, config: Json) {
+        *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = Some(config.clone());
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+
+    /// The time, for what servers say in dates.
+    fn stamp(&self) -> jiff::Timestamp {
+        jiff::Timestamp::from_microsecond((self.clock)()).unwrap_or_default()
+    }
+
+    /// Sets the templates' clock, and tells it in microseconds.
+    fn tick(&self) -> i64 {
+        let now = (self.clock)();
+        self.source.engine.ambient().set_now(now);
+        now
+    }
+}

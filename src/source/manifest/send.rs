@@ -1,0 +1,282 @@
+//! One request until it is answered: limits before it, redirects inside of the host, retries and waits after it.
+
+use super::Reader;
+use super::decode::gunzip;
+use super::error::ReadError;
+use crate::manifest::answer::{Action, ErrorHandling, Headers, Seen, Wait};
+use crate::manifest::request::{Built, Options};
+use crate::manifest::source::Login;
+use crate::manifest::{Json, Scope, source::Matcher};
+use crate::wire::http::{Extent, Reply, Request, SendError, Url};
+use crate::wire::pace;
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Redirects inside of one host; browsers stop at 20, interfaces need one.
+const MOST_REDIRECTS: usize = 5;
+/// Waits that nobody told: 1, 2, 4, … s, as in the reference.
+const LONGEST_OWN_WAIT: f64 = 300.0;
+/// A year: beyond it a wait is a number of another unit.
+const LONGEST_WAIT: f64 = 31_622_400.0;
+
+/// The one place that a stream's requests may go to: scheme, host and port of its base address.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Gate {
+    scheme: String,
+    host: String,
+    port: Option<u16>,
+}
+
+impl Gate {
+    /// Of an address.
+    ///
+    /// # Errors
+    /// Where it is none of `http` or `https`.
+    pub fn of(url: &str) -> Result<Self, ReadError> {
+        let url = Url::parse(url).map_err(|_none| ReadError::Elsewhere("it is no address"))?;
+        match (url.scheme(), url.host_str()) {
+            ("http" | "https", Some(host)) => {
+                Ok(Self { scheme: url.scheme().to_owned(), host: host.to_ascii_lowercase(), port: url.port_or_known_default() })
+            }
+            _ => Err(ReadError::Elsewhere("only http and https are read")),
+        }
+    }
+
+    /// Whether an address is behind it.
+    pub fn lets(&self, url: &str) -> Result<(), ReadError> {
+        let other = Self::of(url)?;
+        if other.host != self.host || other.port != self.port {
+            return Err(ReadError::Elsewhere("another host"));
+        }
+        if self.scheme == "https" && other.scheme != "https" {
+            return Err(ReadError::Elsewhere("from https to http"));
+        }
+        Ok(())
+    }
+}
+
+/// Calls that were made, for the limits of the manifest.
+#[derive(Debug, Default)]
+pub struct Calls(Vec<Vec<VecDeque<Instant>>>);
+
+impl Reader {
+    /// Waits until the manifest's limits allow a call.
+    async fn take_turn(&self, built: &Built) -> Result<(), ReadError> {
+        let Some((at, policy)) = self.source.budget.iter().enumerate().find(|(_, policy)| {
+            policy.matchers.is_empty() || policy.matchers.iter().any(|matcher| fits(matcher, built))
+        }) else {
+            return Ok(());
+        };
+        let config = self.config();
+        let scope = Scope::new(&config);
+        // A turn is never longer than the longest window; whoever waits asks again.
+        loop {
+            let mut calls = self.calls.lock().await;
+            if calls.0.len() <= at {
+                calls.0.resize_with(at + 1, Vec::new);
+            }
+            let Some(windows) = calls.0.get_mut(at) else { return Ok(()) };
+            windows.resize_with(policy.rates.len(), VecDeque::new);
+            let now = Instant::now();
+            let mut wait = Duration::ZERO;
+            for ((limit, gap), window) in policy.rates.iter().zip(windows.iter_mut()) {
+                let limit: usize = limit.text(&self.source.engine, &scope)?.trim().parse().unwrap_or(1);
+                let length = Duration::from_micros(u64::try_from(gap.micros).unwrap_or(0));
+                while window.front().is_some_and(|first| now.duration_since(*first) >= length) {
+                    window.pop_front();
+                }
+                if window.len() >= limit.max(1)
+                    && let Some(first) = window.front()
+                {
+                    wait = wait.max(length.saturating_sub(now.duration_since(*first)));
+                }
+            }
+            if wait.is_zero() {
+                windows.iter_mut().for_each(|window| window.push_back(now));
+                return Ok(());
+            }
+            drop(calls);
+            self.pause(wait).await?;
+        }
+    }
+
+    /// Waits, or gives up where this read may not wait so long.
+    async fn pause(&self, wait: Duration) -> Result<(), ReadError> {
+        if self.patience.is_some_and(|most| wait > most) {
+            return Err(ReadError::Wait(wait));
+        }
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+
+    /// Sends once and follows redirects inside of the host.
+    async fn exchange(&self, built: &Built, gate: &Gate) -> Result<Result<Reply, SendError>, ReadError> {
+        let (mut method, mut url, mut body) = (built.method, built.url.clone(), built.body.clone());
+        for _ in 0..=MOST_REDIRECTS {
+            let request = Request { method, url: url.clone(), headers: built.headers.clone(), authorization: None, body: body.clone() };
+            let mut reply = match self.client.send(request).await {
+                Ok(reply) => reply,
+                Err(error) => return Ok(Err(error)),
+            };
+            if reply.extent == Extent::TooLong {
+                return Err(ReadError::TooLong(super::LONGEST_ANSWER));
+            }
+            let target = matches!(reply.status, 301 | 302 | 303 | 307 | 308).then(|| reply.header("location")).flatten();
+            let Some(target) = target else {
+                if reply.header("content-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("gzip")) {
+                    reply.body = gunzip(&reply.body)?;
+                }
+                return Ok(Ok(reply));
+            };
+            let next = Url::parse(&url).and_then(|base| base.join(target)).map_err(|_none| ReadError::Elsewhere("it is no address"))?;
+            gate.lets(next.as_str())?;
+            if reply.status == 303 || (matches!(reply.status, 301 | 302) && method == "POST") {
+                (method, body) = ("GET", None);
+            }
+            url = next.to_string();
+        }
+        Err(ReadError::Elsewhere("redirects without end"))
+    }
+
+    /// Sends until there is an answer that is taken; `None` where the manifest says that it is left out.
+    pub(super) async fn send(&self, built: Built, gate: &Gate, errors: &ErrorHandling, login: &Login) -> Result<Option<Reply>, ReadError> {
+        gate.lets(&built.url)?;
+        let config = self.config();
+        let engine = &self.source.engine;
+        let attempts = errors.retries(engine, &config)? + 1;
+        let plain_url = built.url.split(['?', '#']).next().unwrap_or_default().to_owned();
+        let mut built = built;
+        for attempt in 1..=attempts {
+            self.take_turn(&built).await?;
+            let reply = match self.exchange(&built, gate).await? {
+                Ok(reply) if reply.extent == Extent::Whole => Ok(reply),
+                Ok(_broken) => Err("the answer ended in the middle".to_owned()),
+                Err(SendError::Unsendable(error)) => return Err(ReadError::Unreached(error.to_string())),
+                Err(error) => Err(error.to_string()),
+            };
+            self.tick();
+            let reply = match reply {
+                Ok(reply) => reply,
+                Err(words) if attempt == attempts => return Err(ReadError::Unreached(words)),
+                Err(_again) => {
+                    let wait = errors.wait(None, attempt, engine, &config)?;
+                    self.pause(seconds_of(wait, attempt)?).await?;
+                    continue;
+                }
+            };
+            let json = if reply.status < 400 && !errors.0.iter().any(|handler| !handler.filters.is_empty()) { None } else { Json::parse(&reply.body).ok() };
+            let text = if json.is_some() { std::borrow::Cow::Borrowed("") } else { String::from_utf8_lossy(&reply.body) };
+            let seen = Seen {
+                status: reply.status,
+                headers: Headers::to_template(&reply.headers, false),
+                pairs: &reply.headers,
+                json: json.as_ref(),
+                text: &text,
+                url: &plain_url,
+            };
+            let resolution = errors.resolve(&seen, engine, &config)?;
+            match resolution.action {
+                Action::Success | Action::Ignore => {
+                    drop(seen);
+                    return Ok((reply.status < 400).then_some(reply));
+                }
+                Action::Fail => return Err(ReadError::Refused { status: reply.status, message: resolution.message }),
+                Action::Retry | Action::RateLimited | Action::RefreshToken if attempt == attempts => {
+                    return Err(ReadError::Exhausted { status: reply.status, attempts });
+                }
+                Action::Retry | Action::RateLimited | Action::RefreshToken => {
+                    let told = errors.wait(Some(&seen), attempt, engine, &config)?;
+                    let own = seconds_of(told, attempt)?;
+                    // What the server asks for is honoured in full, whatever the manifest says.
+                    let asked = match reply.status {
+                        429 | 503 => pace::throttled(&reply.headers, self.stamp()).map(|asked| asked.wait),
+                        _ => pace::retry_after(&reply.headers, self.stamp()).map(|asked| asked.wait),
+                    };
+                    let wait = if told.is_none() { asked.unwrap_or(own) } else { asked.map_or(own, |asked| asked.max(own)) };
+                    drop(seen);
+                    if resolution.action == Action::RefreshToken {
+                        self.renew(login).await?;
+                        self.replace_login(&mut built, login).await?;
+                    } else {
+                        self.pause(wait).await?;
+                        // A token may have ended meanwhile.
+                        self.replace_login(&mut built, login).await?;
+                    }
+                }
+            }
+        }
+        Err(ReadError::Exhausted { status: 0, attempts })
+    }
+
+    async fn replace_login(&self, built: &mut Built, login: &Login) -> Result<(), ReadError> {
+        if !matches!(login, Login::OAuth(_)) {
+            return Ok(());
+        }
+        let mut options = Options::default();
+        Box::pin(self.log_in(login, &mut options)).await?;
+        for (name, value) in options.header_texts() {
+            built.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(&name));
+            built.headers.push((name, value));
+        }
+        Ok(())
+    }
+
+    /// Sends a token request: three attempts where the provider fails.
+    pub(super) async fn send_login(&self, built: Built) -> Result<Reply, ReadError> {
+        let gate = Gate::of(&built.url)?;
+        let mut words = String::new();
+        for attempt in 1..=3 {
+            match self.exchange(&built, &gate).await? {
+                Ok(reply) if (200..300).contains(&reply.status) && reply.extent == Extent::Whole => return Ok(reply),
+                Ok(reply) if reply.status == 429 || reply.status >= 500 => {
+                    words = format!("the provider answered {}", reply.status);
+                    let asked = pace::throttled(&reply.headers, self.stamp()).map(|asked| asked.wait);
+                    self.pause(asked.unwrap_or(Duration::from_secs(attempt))).await?;
+                }
+                Ok(reply) => return Err(ReadError::Login(format!("the provider answered {}", reply.status))),
+                Err(error) => {
+                    words = error.to_string();
+                    self.pause(Duration::from_secs(attempt)).await?;
+                }
+            }
+        }
+        Err(ReadError::Login(words))
+    }
+}
+
+fn fits(matcher: &Matcher, built: &Built) -> bool {
+    let url = built.url.split(['?', '#']).next().unwrap_or_default();
+    let after = url.find("://").map_or(0, |at| at + 3);
+    let path_at = url.get(after..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| after + at);
+    let (base, path) = url.split_at_checked(path_at).unwrap_or((url, ""));
+    matcher.method.as_ref().is_none_or(|method| method.eq_ignore_ascii_case(built.method))
+        && matcher.base.as_ref().is_none_or(|wanted| base == wanted.trim_end_matches('/'))
+        && matcher.path.as_ref().is_none_or(|pattern| {
+            regex::RegexBuilder::new(&format!("^(?:{pattern})")).size_limit(1 << 20).build().is_ok_and(|regex| regex.is_match(path))
+        })
+}
+
+/// The manifest's wait, or one that doubles.
+fn seconds_of(wait: Option<Wait>, attempt: u32) -> Result<Duration, ReadError> {
+    let seconds = match wait {
+        Some(Wait::TooLong(seconds)) => return Err(ReadError::WaitTooLong(seconds)),
+        Some(Wait::Seconds(seconds)) => seconds.min(LONGEST_WAIT),
+        None => f64::from(attempt.saturating_sub(1).min(20)).exp2().min(LONGEST_OWN_WAIT),
+    };
+    Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gate_lets_the_own_host_through_alone() {
+        let gate = Gate::of("https://api.example/v1").unwrap();
+        assert!(gate.lets("https://API.example:443/v2?x").is_ok());
+        for url in ["http://api.example/", "https://api.example:8443/", "https://127.0.0.1/", "https://api.example.evil/", "file:///etc/passwd", "//x"] {
+            assert!(gate.lets(url).is_err(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Networks from end to end: a connector's streams over HTTP become activities, decisions and deliveries; a start goes on where it stopped; what
+//! is no activity parks; what a network asks for is kept over a restart.
+
+use crate::manifests::Server;
+use crate::support::{Project, free_port, slice, wait_for};
+use serde_json::{Value as Json, json};
+use std::process::{Child, Command, Stdio};
+
+/// A third party's mock of Mastodon; stopped when dropped. `None`, said loudly, where it is not installed.
+struct Mastodon {
+    child: Child,
+    base: String,
+}
+
+impl Mastodon {
+    fn start() -> Option<Self> {
+        let beside = std::env::temp_dir().join("kith-mastodon/bin/mastodon_mock").display().to_string();
+        let found = std::env::var("KITH_TEST_MASTODON")
+            .ok()
+            .into_iter()
+            .chain([beside])
+            .find(|program| Command::new(program).arg("--version").output().is_ok_and(|out| out.status.success()));
+        let Some(program) = found else {
+            assert!(std::env::var("CI").is_err(), "no mastodon_mock");
+            let folder = std::env::temp_dir().join("kith-mastodon").display().to_string();
+            eprintln!("SKIPPED: no mastodon_mock (python3 -m venv {folder}; {folder}/bin/pip install 'mastodon-mock==0.6.*')");
+            return None;
+        };
+        let port = free_port();
+        let child = Command::new(program)
+            .args(["serve", "--in-memory", "--demo", "--host", "127.0.0.1", "--log-level", "error", "--port", &port.to_string()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mock = Self { child, base: format!("http://127.0.0.1:{port}") };
+        assert!(wait_for(port));
+        Some(mock)
+    }
+
+    /// Posts as one of the demo's accounts; the status.
+    fn post(&self, token: &str, text: &str) -> Json {
+        let out = Command::new("curl")
+            .args(["-sS", "-X", "POST", "-H", &format!("Authorization: Bearer {token}"), "--data-urlencode", &format!("status={text}")])
+            .arg(format!("{}/api/v1/statuses", self.base))
+            .output()
+            .unwrap();
+        serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&out.stdout)))
+    }
+}
+
+impl Drop for Mastodon {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+/// The retail project with a network in place of the file.
+fn project(connector: &str, settings: &Json) -> Project {
+    let project = Project::with(&slice(20));
+    project.edit(
+        "config/kith.toml",
+        "kind = \"file\"\npath = \"data/activities.ndjson\"",
+        &format!("kind = \"network\"\nconnector = \"{connector}\"\nsettings = {{ file = \"settings.json\" }}\nevery_seconds = 1"),
+    );
+    project.write("settings.json", settings.to_string());
+    project
+}
+
+/// Received, parked, and the gap between the two sides of the sum.
+fn counted(project: &Project) -> (i64, i64, i64) {
+    fn find(value: &Json, name: &str) -> Option<i64> {
+        match value {
+            Json::Object(members) => members.get(name).and_then(Json::as_i64).or_else(|| members.values().find_map(|inner| find(inner, name))),
+            Json::Array(items) => items.iter().find_map(|inner| find(inner, name)),
+            _ => None,
+        }
+    }
+    let status = project.kith(&["status", "--format", "json"]).ok().json();
+    let sum = |name: &str| find(&status, name).unwrap_or_else(|| panic!("no {name} in {status}"));
+    (sum("received"), sum("parked"), sum("conservation_gap"))
+}
+
+#[test]
+fn mentions_on_mastodon_become_deliveries_and_each_once() {
+    let Some(mastodon) = Mastodon::start() else { return };
+    for n in 0..45 {
+        mastodon.post("grace_token", &format!("@ada where is my order {n}?"));
+    }
+    let settings = json!({ "server": mastodon.base, "access_token": "ada_token", "start_date": "2020-01-01" });
+    let project = project("connectors/sources/mastodon.yaml", &settings);
+    project.kith(&["check"]).ok();
+    let first = project.kith(&["run", "--once"]).ok();
+    let (received, parked, gap) = counted(&project);
+    assert!(received >= 45, "{received}: {}", first.stdout);
+    assert_eq!((parked, gap), (0, 0), "{}", first.stdout);
+    // Nothing new is nothing received; one more mention is one more.
+    project.kith(&["run", "--once"]).ok();
+    assert_eq!(counted(&project).0, received);
+    mastodon.post("grace_token", "@ada and thank you!");
+    project.kith(&["run", "--once"]).ok();
+    assert_eq!(counted(&project), (received + 1, 0, 0));
+}
+
+/// A connector over the server of `manifest_server.py`.
+const ITEMS: &str = r##"type: DeclarativeSource
+version: 7.0.0
+check: { type: CheckStream, stream_names: [items] }
+streams:
+  - type: DeclarativeStream
+    name: items
+    retriever:
+      type: SimpleRetriever
+      requester: { type: HttpRequester, url_base: "{{ config['base_url'] }}", path: "{{ config['path'] }}" }
+      record_selector: { type: RecordSelector, extractor: { type: DpathExtractor, field_path: [data] } }
+metadata:
+  kith:
+    network: mastodon
+    streams:
+      items:
+        only: "record.id != 2"
+        activity:
+          type: "'Create'"
+          id: "'https://x.example/activities/' + string(record.id)"
+          published: "record.updated_at"
+          to: "['https://www.w3.org/ns/activitystreams#Public']"
+          actor: { type: "'Person'", id: "record.active ? 'https://x.example/users/' + string(record.id) : ''", name: "record.Name" }
+          object: { type: "'Note'", id: "'https://x.example/notes/' + string(record.id)", content: "record.note" }
+"##;
+
+#[test]
+fn what_is_no_activity_parks_alone_and_once() {
+    let server = Server::start();
+    let project = project("connectors/items.yaml", &json!({ "base_url": server.base, "path": "pages" }));
+    project.write("connectors/items.yaml", ITEMS);
+    for _ in 0..2 {
+        project.kith(&["run", "--once"]).ok();
+        // Ten on the page, one of them not taken, five without an actor's id.
+        assert_eq!(counted(&project), (9, 5, 0));
+    }
+}
+
+#[test]
+fn a_network_that_fails_is_told_and_nothing_else_stops() {
+    let server = Server::start();
+    let project = project("connectors/items.yaml", &json!({ "base_url": server.base, "path": "nowhere" }));
+    project.write("connectors/items.yaml", ITEMS);
+    project.kith(&["run", "--once"]).fails(1, "KITH-N022");
+    project.write("settings.json", json!({ "base_url": server.base }).to_string());
+    project.kith(&["run", "--once"]).fails(1, "KITH-N020");
+}
+
+#[test]
+fn a_connector_with_a_mistake_stops_the_start() {
+    let project = project("connectors/items.yaml", &json!({}));
+    project.write("connectors/items.yaml", ITEMS.replace("record.note", "recrod.note"));
+    project.kith(&["run", "--once"]).fails(2, "KITH-N030");
+    project.write("connectors/items.yaml", ITEMS.replace("path: \"{{ config['path'] }}\"", "path: \"{{ confg['path'] }}\""));
+    project.kith(&["run", "--once"]).fails(2, "KITH-N004");
+    project.write("connectors/items.yaml", ITEMS.split("metadata:").next().unwrap());
+    project.kith(&["run", "--once"]).fails(2, "KITH-N030");
+}

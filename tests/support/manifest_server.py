@@ -1,0 +1,284 @@
+"""A server with the habits of web interfaces: pages by number, offset, cursor and link, ranges of time, logins, limits, formats. Nothing but the
+standard library. `manifest_server.py PORT`; says `ready` once it listens."""
+
+import base64
+import csv
+import gzip
+import io
+import json
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+PORT = int(sys.argv[1])
+BASE = f"http://127.0.0.1:{PORT}"
+COUNTS = {}
+LOCK = threading.Lock()
+
+
+def item(n):
+    return {
+        "id": n,
+        "Name": f"Item {n}",
+        "price": n + 0.5,
+        "big": 9007199254740993 + n,
+        "tags": [f"t{n % 3}", "all"],
+        "nested": {"color": ["red", "green", "blue"][n % 3], "deep": {"value": None if n % 4 == 0 else n}},
+        "note": "üñí \"quoted\" \n line" if n % 5 == 0 else "",
+        "updated_at": f"2024-01-{1 + n % 28:02d}T{n % 24:02d}:00:00Z",
+        "active": n % 2 == 0,
+    }
+
+
+ITEMS = [item(n) for n in range(1, 26)]
+USERS = [{"id": f"u{n}", "name": f"User {n}", "team": {"id": n % 2}, "updated_at": f"2024-02-{n:02d}T00:00:00Z"} for n in range(1, 6)]
+POSTS = {
+    user["id"]: [
+        {"id": f"{user['id']}-p{n}", "author": user["id"], "text": f"post {n}", "created": f"2024-02-{n:02d}T12:00:00Z"}
+        for n in range(1, 2 + index)
+    ]
+    for index, user in enumerate(USERS)
+}
+
+
+def times(key):
+    with LOCK:
+        COUNTS[key] = COUNTS.get(key, 0) + 1
+        return COUNTS[key]
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def answer(self, body, status=200, headers=None, kind="application/json"):
+        if not isinstance(body, (bytes, str)):
+            body = json.dumps(body, ensure_ascii=False)
+        if isinstance(body, str):
+            body = body.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self):
+        length = int(self.headers.get("Content-Length") or 0)
+        self.route(self.rfile.read(length))
+
+    def do_GET(self):
+        length = int(self.headers.get("Content-Length") or 0)
+        self.route(self.rfile.read(length))
+
+    def route(self, body):
+        parts = urlsplit(self.path)
+        query = {key: values[0] for key, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        steps = parts.path.strip("/").split("/")
+        getattr(self, "on_" + steps[0].replace("-", "_"), self.on_nothing)(steps[1:], query, body)
+
+    def on_nothing(self, *_):
+        self.answer({"error": {"message": "no such place"}}, 404)
+
+    def on_all(self, steps, query, body):
+        self.answer(ITEMS)
+
+    def on_wrapped(self, steps, query, body):
+        self.answer({"result": {"data": ITEMS}, "query": query})
+
+    def on_one(self, steps, query, body):
+        self.answer({"only": ITEMS[0]})
+
+    def on_pages(self, steps, query, body):
+        size, page = int(query.get("per_page", 10)), int(query.get("page", 1))
+        self.answer({"data": ITEMS[(page - 1) * size : page * size], "page": page})
+
+    def on_offset(self, steps, query, body):
+        size, start = int(query.get("limit", 10)), int(query.get("offset", 0))
+        self.answer({"data": ITEMS[start : start + size], "total": len(ITEMS)})
+
+    def on_cursor(self, steps, query, body):
+        start = int(query.get("after", 0))
+        found = [one for one in ITEMS if one["id"] > start][:7]
+        more = bool(found) and found[-1]["id"] < len(ITEMS)
+        self.answer({"items": found, "meta": {"next": str(found[-1]["id"]) if more else "", "has_more": more}})
+
+    def on_link(self, steps, query, body):
+        start = int(query.get("max_id", 0))
+        found = ITEMS[start : start + 8]
+        headers = {}
+        if start + 8 < len(ITEMS):
+            headers["Link"] = f'<{BASE}/link?max_id={start + 8}>; rel="next", <{BASE}/link>; rel="prev"'
+        self.answer(found, headers=headers)
+
+    def on_next_url(self, steps, query, body):
+        start = int(query.get("from", 0))
+        found = ITEMS[start : start + 9]
+        following = f"{BASE}/next-url?from={start + 9}" if start + 9 < len(ITEMS) else None
+        self.answer({"value": found, "next": following, "echo": query})
+
+    def on_search(self, steps, query, body):
+        asked = json.loads(body)
+        start = asked.get("page", {}).get("after", 0)
+        found = ITEMS[start : start + asked["page"]["size"]]
+        after = start + len(found)
+        self.answer({"hits": found, "after": after if after < len(ITEMS) else None, "asked": asked})
+
+    def on_form(self, steps, query, body):
+        asked = {key: values[0] for key, values in parse_qs(body.decode()).items()}
+        self.answer({"rows": [{"asked": asked, "kind": self.headers.get("Content-Type")}]})
+
+    def on_events(self, steps, query, body):
+        since, until = query.get("since", ""), query.get("until", "9999")
+        found = [one for one in ITEMS if since <= one["updated_at"] <= until]
+        self.answer({"events": found})
+
+    def on_feed(self, steps, query, body):
+        newest = sorted(ITEMS, key=lambda one: one["updated_at"], reverse=True)
+        start = int(query.get("offset", 0))
+        self.answer({"data": newest[start : start + 5]})
+
+    def on_counted(self, steps, query, body):
+        start = int(query.get("from_id", 0))
+        self.answer({"data": [one for one in ITEMS if one["id"] >= start]})
+
+    def on_users(self, steps, query, body):
+        if len(steps) == 2 and steps[1] == "posts":
+            since = query.get("since", "")
+            posts = [post for post in POSTS.get(steps[0], []) if post["created"] >= since]
+            return self.answer({"posts": posts, "team": query.get("team")})
+        if len(steps) == 1:
+            if steps[0] == "u3":
+                return self.answer({"error": "gone"}, 404)
+            return self.answer({"user": next(user for user in USERS if user["id"] == steps[0])})
+        since = query.get("since", "")
+        self.answer({"users": [user for user in USERS if user["updated_at"] >= since]})
+
+    def on_by_color(self, steps, query, body):
+        found = [one for one in ITEMS if one["nested"]["color"] == query.get("color")]
+        if "size" in query:
+            found = found[: {"small": 2, "large": 5}[query["size"]]]
+        self.answer({"data": found})
+
+    def on_csv(self, steps, query, body):
+        out = io.StringIO()
+        writer = csv.writer(out)
+        writer.writerow(["id", "name", "note"])
+        for one in ITEMS[:5]:
+            writer.writerow([one["id"], one["Name"], one["note"] or "NULL"])
+        self.answer(out.getvalue(), kind="text/csv")
+
+    def on_jsonl(self, steps, query, body):
+        self.answer("\n".join(json.dumps(one) for one in ITEMS[:5]) + "\n", kind="application/x-ndjson")
+
+    def on_packed(self, steps, query, body):
+        self.answer(gzip.compress("\n".join(json.dumps(one) for one in ITEMS[:6]).encode()), kind="application/gzip")
+
+    def on_xml(self, steps, query, body):
+        rows = "".join(
+            f'<entry lang="en"><id>{one["id"]}</id><title type="text">{one["Name"]}</title><a:by xmlns:a="urn:a">x</a:by>'
+            f'<link href="{BASE}/{one["id"]}"/><tag>a</tag><tag>b</tag></entry>'
+            for one in ITEMS[:4]
+        )
+        self.answer(f'<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom"><title>T</title>{rows}</feed>', kind="application/xml")
+
+    def on_basic(self, steps, query, body):
+        wanted = "Basic " + base64.b64encode(b"me:s3cret").decode()
+        self.guarded(self.headers.get("Authorization") == wanted)
+
+    def on_bearer(self, steps, query, body):
+        self.guarded(self.headers.get("Authorization") == "Bearer tok-1")
+
+    def on_key(self, steps, query, body):
+        self.guarded(self.headers.get("X-Api-Key") == "k-1" or query.get("api_key") == "k-1")
+
+    def guarded(self, allowed):
+        self.answer({"data": ITEMS[:3]} if allowed else {"message": "who are you?"}, 200 if allowed else 401)
+
+    def on_token(self, steps, query, body):
+        asked = {key: values[0] for key, values in parse_qs(body.decode()).items()}
+        good = asked.get("client_id") == "c" and asked.get("client_secret") == "s" and asked.get("refresh_token", "r0").startswith("r")
+        if not good:
+            return self.answer({"error": "invalid_grant"}, 400)
+        self.answer({"access_token": "oauth-1", "expires_in": 3600, "refresh_token": "r1", "token_type": "bearer"})
+
+    def on_oauth(self, steps, query, body):
+        self.guarded(self.headers.get("Authorization") == "Bearer oauth-1")
+
+    def on_login(self, steps, query, body):
+        asked = json.loads(body)
+        good = asked == {"user": "me", "password": "s3cret"}
+        self.answer({"session": {"token": "sess-9"}} if good else {"error": "no"}, 200 if good else 403)
+
+    def on_session(self, steps, query, body):
+        self.guarded(self.headers.get("X-Session") == "sess-9")
+
+    def on_flaky(self, steps, query, body):
+        turn = times("flaky-" + query.get("run", ""))
+        if turn == 1:
+            return self.answer({"error": "overloaded"}, 503)
+        if turn == 2:
+            return self.answer({"error": {"message": "slow down"}}, 429, {"X-Wait": "1"})
+        if turn == 3:
+            return self.answer({"status": "pending"})
+        self.answer({"status": "done", "data": ITEMS[:4]})
+
+    # What hostile servers do.
+
+    def on_loop(self, steps, query, body):
+        self.answer({"data": ITEMS[:2], "next": "again"})
+
+    def on_storm(self, steps, query, body):
+        turn = times("storm-" + query.get("run", ""))
+        dialects = [{"Retry-After": "1"}, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1"}, {"RateLimit": '"d";r=0;t=1'}, {"Retry-After-Ms": "1000"}]
+        if turn <= len(dialects):
+            return self.answer("slow down", 429, dialects[turn - 1], "text/plain")
+        self.answer({"data": ITEMS[:2]})
+
+    def on_redirect(self, steps, query, body):
+        self.answer("", 302, {"Location": query.get("to", "/redirect")})
+
+    def on_huge(self, steps, query, body):
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        chunk = b"[" + b" " * (1 << 20)
+        try:
+            for _ in range(200):
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+        except OSError:
+            pass
+        self.close_connection = True
+
+    def on_bomb(self, steps, query, body):
+        self.answer(gzip.compress(b"[" + b" " * (300 << 20)), headers={"Content-Encoding": "gzip"})
+
+    def on_slow(self, steps, query, body):
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", "1000000")
+        self.end_headers()
+        try:
+            for _ in range(600):
+                self.wfile.write(b" ")
+                self.wfile.flush()
+                threading.Event().wait(0.1)
+        except OSError:
+            pass
+        self.close_connection = True
+
+    def on_html(self, steps, query, body):
+        self.answer("<html>login</html>", kind="text/html")
+
+    def on_text(self, steps, query, body):
+        self.answer({"data": "five"})
+
+
+server = ThreadingHTTPServer(("127.0.0.1", PORT), Handler)
+print("ready", flush=True)
+server.serve_forever()
