@@ -4,7 +4,7 @@ use super::files::{below, place, unreadable};
 use super::project::{against_wsdl, configuration, misplaced, rulebook, surroundings, targets, yaml_at};
 use super::terminal::{counted, plural};
 use super::{Exit, Session};
-use crate::declare::config::Outline;
+use crate::declare::config::{Outline, SourceKind};
 use crate::declare::mapping::Surroundings;
 use crate::declare::{config, connector, manifest, model, network, yaml};
 use crate::diagnose::{Code, Diagnostic, Place, Problems};
@@ -85,6 +85,12 @@ impl Checkup<'_> {
                     Ok(found) => files.extend(found.into_iter().map(|path| (path, None))),
                     Err(problem) => self.problems.push(problem),
                 }
+            }
+        }
+        for spec in configured.config.iter().flat_map(|config| &config.sources) {
+            if let SourceKind::Network(network) = &spec.kind {
+                let named = Place::Named(format!("[sources.{}]", spec.name));
+                files.entry(network.connector.clone()).or_insert(Some(named));
             }
         }
         if let Some(mapping) = configured.outline.mapping {
