@@ -195,10 +195,25 @@ impl LogKey {
         if checkpoint.origin != self.name {
             return Err(NoteError::OtherOrigin);
         }
-        let text = checkpoint.text();
+        Ok(self.signed(&checkpoint.text()))
+    }
+
+    /// Signs another text than a checkpoint as a note: its first line says what it is, and has a blank, which no log's origin has.
+    ///
+    /// # Errors
+    /// [`NoteError::Note`] for a text that could be taken for a checkpoint, or is no note's.
+    pub(super) fn sign_text(&self, text: &str) -> Result<String, NoteError> {
+        let says_what = text.split('\n').next().is_some_and(|line| line.contains(' '));
+        if !says_what || !text.ends_with('\n') || text.contains("\n\n") {
+            return Err(NoteError::Note("a text that does not say what it is"));
+        }
+        Ok(self.signed(text))
+    }
+
+    fn signed(&self, text: &str) -> String {
         let mut signed = self.verifier().hash.to_be_bytes().to_vec();
         signed.extend_from_slice(&self.key.sign(text.as_bytes()).to_bytes());
-        Ok(format!("{text}\n— {} {}\n", self.name, STANDARD.encode(signed)))
+        format!("{text}\n— {} {}\n", self.name, STANDARD.encode(signed))
     }
 }
 

@@ -413,9 +413,9 @@ events! {
         count: u64,
         /// SHA-256 of what left, where it is a file.
         file: Option<Digest>,
-        /// `csv`, `ndjson`, `syslog`, `html`, `ocsf`, `cef`.
+        /// `csv`, `ndjson`, `syslog`, `html`, `ocsf`, `cef`; `age` for sealed keys.
         format: Text,
-        /// What: `log`, `links`, `report`.
+        /// What: `log`, `links`, `report`; `keys`: the installation's keys left sealed, or were found in such a file.
         what: Text,
     }
     /// Everything about a person was handed out (GDPR Art. 15, 20).

@@ -6,6 +6,7 @@ pub mod canonical;
 mod checkpoint;
 mod cosignature;
 mod entry;
+mod epoch;
 mod event;
 mod evidence;
 mod fields;
@@ -16,6 +17,7 @@ pub mod merkle;
 mod proof;
 mod schema;
 mod seal;
+mod statement;
 mod tape;
 pub mod tile;
 mod values;
@@ -26,6 +28,7 @@ pub use entry::{
     Actor, ActorKind, Correlation, Encoded, Entry, EntryOutcome, LargePart, MAX_ENTRY_BYTES, NotAnEntry, Role, Subject, TooLarge, VERSION,
     Why,
 };
+pub use epoch::Epoch;
 pub use event::{Event, Kind, Text};
 pub use evidence::{NotEvidence, OpenedEvidence, SealedEvidence, evidence_digest};
 pub use fields::{Fields, NotFields};
@@ -34,3 +37,4 @@ pub use member::{LongText, MAX_TEXT_BYTES, Part, PartDigest};
 pub use proof::{Bundle, MAX_BUNDLE_PROOFS, MAX_PROOF_FILE_BYTES, Proof, ProofError, Proven, next_key};
 pub use schema::{entry_schema, kinds_page};
 pub use seal::{Binding, KeyId, KeyIds, MasterKey, PersonKey, RetentionClass, SealError, Sealed, SealingKey, Unpredictable};
+pub use statement::Statement;

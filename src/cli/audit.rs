@@ -75,7 +75,7 @@ pub(super) fn run(command: &Command, session: &mut Session) -> Exit {
 }
 
 /// A log's public key: the file that holds its line, or the line itself.
-fn verifier(given: &Path, session: &mut Session) -> Result<VerifierKey, Exit> {
+pub(super) fn verifier(given: &Path, session: &mut Session) -> Result<VerifierKey, Exit> {
     key_line(given, session, |line| VerifierKey::parse(line).map_err(|e| e.to_string()))
 }
 

@@ -10,7 +10,7 @@ use crate::customers::Looked;
 use crate::declare::config::TableKind;
 use crate::deliver::{AnyTarget, Target as _};
 use crate::diagnose::{Code, Diagnostic, Place, Problems, Severity};
-use crate::pipeline::{Clock as _, Findings, Parts, SystemClock, examine_store};
+use crate::pipeline::{BACKED_UP, Clock as _, Findings, KEYS_CONFIRMED, Parts, SystemClock, examine_store, fingerprint};
 use crate::store::log;
 use crate::store::sqlite::doctor::{Finding, Limits, Repair};
 use crate::store::sqlite::{DATABASE_FILE, SqliteReader};
@@ -112,6 +112,10 @@ struct Standing {
     integrated: Option<u64>,
     dead_letters: u64,
     free: Option<u64>,
+    /// When the last backup was made.
+    backup: Option<String>,
+    /// Since when the keys in force are known to be kept elsewhere.
+    keys_kept: Option<String>,
 }
 
 fn look(session: &mut Session) -> Result<Exit, Exit> {
@@ -146,6 +150,11 @@ fn look(session: &mut Session) -> Result<Exit, Exit> {
     if standing.as_ref().is_some_and(|s| s.gap != 0) {
         exit = exit.max(Exit::Difference);
     }
+    if standing.as_ref().is_some_and(|s| s.keys_kept.is_none()) {
+        let place = Place::Named("the installation's keys".into());
+        let message = "nobody has confirmed that they are kept elsewhere: without them no backup can be used";
+        session.terminal.problem(&Diagnostic::warning(Code("KITH-B010"), place, message, "kith keys escrow, then kith keys confirm"));
+    }
     if session.terminal.is_json() {
         let targets: Vec<Json> = told
             .iter()
@@ -153,7 +162,7 @@ fn look(session: &mut Session) -> Result<Exit, Exit> {
             .collect();
         let state = standing.as_ref().map(|s| {
             json!({ "received": s.received, "conservation_gap": s.gap, "log_entries": s.entries, "integrated": s.integrated,
-                    "dead_letters": s.dead_letters, "free_bytes": s.free })
+                    "dead_letters": s.dead_letters, "free_bytes": s.free, "last_backup": s.backup, "keys_confirmed": s.keys_kept })
         });
         let tables: Vec<Json> = tables
             .iter()
@@ -185,6 +194,11 @@ fn look(session: &mut Session) -> Result<Exit, Exit> {
                 .integrated
                 .map_or_else(|| "no checkpoint yet".to_owned(), |n| format!("the checkpoint covers {} and fits its tiles", grouped(n)));
             line(&mut out, format_args!("  {:<28}{} entries; {integrated}", "audit log", grouped(s.entries)));
+            let backup = s.backup.as_deref().map_or_else(|| "none was made".to_owned(), |at| format!("the last one {at}"));
+            line(&mut out, format_args!("  {:<28}{backup}", "backup"));
+            if let Some(at) = &s.keys_kept {
+                line(&mut out, format_args!("  {:<28}kept elsewhere, seen {at}", "keys"));
+            }
             if let Some(free) = s.free {
                 line(&mut out, format_args!("  {:<28}{} MB", "room on the disk", grouped(free / 1_000_000)));
             }
@@ -248,6 +262,9 @@ fn standing(parts: &Parts) -> Result<Option<Standing>, Diagnostic> {
     let totals = reader.totals().map_err(|e| e.diagnostic())?;
     let checkpoint = log::checkpoint(&state.join("log"), &parts.keys.log).map_err(|e| e.diagnostic())?;
     let (sum, gap) = totals.sum();
+    let settings = reader.settings().map_err(|e| e.diagnostic())?;
+    let word = |name: &str, at: usize| settings.get(name).and_then(|value| value.split(' ').nth(at)).map(str::to_owned);
+    let kept = settings.get(KEYS_CONFIRMED).and_then(|kept| kept.strip_prefix(&fingerprint(&parts.keys)));
     let free = rustix::fs::statvfs(state).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
     Ok(Some(Standing {
         received: sum.received,
@@ -256,5 +273,7 @@ fn standing(parts: &Parts) -> Result<Option<Standing>, Diagnostic> {
         integrated: checkpoint.map(|c| c.size),
         dead_letters: totals.parked.values().sum(),
         free,
+        backup: word(BACKED_UP, 1),
+        keys_kept: kept.map(|at| at.trim().to_owned()),
     }))
 }

@@ -1,6 +1,7 @@
 //! Rank 7, the command line: one file a command group. Data goes to stdout, progress and logs to stderr (design §4).
 
 mod audit;
+mod backup;
 mod check;
 mod connector;
 mod connector_init;
@@ -23,6 +24,7 @@ mod progress;
 mod project;
 mod reference;
 mod reload;
+mod restore;
 mod run;
 mod standing;
 mod status;
@@ -123,6 +125,10 @@ pub enum Command {
     /// People's rights: erase, object, hold, rectify, export, notices
     #[command(subcommand)]
     Subject(subject::Command),
+    /// Copy the state folder, encrypted, while the service runs; `verify` checks such a copy
+    Backup(backup::Arguments),
+    /// Put a backup in the place of the state folder
+    Restore(restore::Arguments),
     /// The installation's keys
     #[command(subcommand)]
     Keys(keys::Command),
@@ -192,6 +198,8 @@ pub fn run(arguments: Arguments, environment: Environment) -> Exit {
         Command::DeadLetter(command) => dead_letter::run(&command, &mut session),
         Command::Audit(command) => audit::run(&command, &mut session),
         Command::Subject(command) => subject::run(&command, &mut session),
+        Command::Backup(arguments) => backup::run(&arguments, &mut session),
+        Command::Restore(arguments) => restore::run(&arguments, &mut session),
         Command::Keys(command) => keys::run(&command, &mut session),
     };
     session.terminal.finish(exit)

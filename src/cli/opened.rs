@@ -31,6 +31,16 @@ pub(super) fn project(session: &mut Session) -> Result<Project, Exit> {
     }
 }
 
+/// The configuration alone, for who needs neither mapping nor keys.
+pub(super) fn configuration(session: &mut Session) -> Result<Config, Exit> {
+    let configured = super::project::configuration(&session.global.config, &session.environment);
+    let config = configured.config;
+    config.ok_or_else(|| {
+        session.terminal.problems(&configured.problems);
+        Exit::Wrong
+    })
+}
+
 /// How the keys of the state folder are had.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Keys {

@@ -86,6 +86,13 @@ impl Window {
     }
 }
 
+/// The theoretical arrival time of a quota whose whole burst was spent at this moment: nothing of it is left that could come on top of what somebody
+/// else sent in the window before.
+pub fn burst_spent(length: Duration, allowed: NonZeroU32, now: Timestamp) -> Timestamp {
+    let interval = length.mul_f64(1.0 + MARGIN + TOLERANCE).div_f64(f64::from(allowed.get()));
+    now.checked_add(interval + length.mul_f64(TOLERANCE)).unwrap_or(Timestamp::MAX)
+}
+
 /// Whose quota is spent.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Scope {

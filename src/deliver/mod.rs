@@ -16,7 +16,7 @@ mod target;
 
 pub use error::DeliveryError;
 pub use http::HttpTarget;
-pub use limits::{Limits, NotYet, Scope, SpentQuota};
+pub use limits::{Limits, NotYet, Scope, SpentQuota, burst_spent};
 pub use ndjson::NdjsonTarget;
 pub use record::fits;
 pub use retry::{Next, after_failure, half_rest, rest};

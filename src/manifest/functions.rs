@@ -34,10 +34,56 @@ const FUNCTIONS: &[&str] = &[
 
 /// Filters of Jinja that the engine has too, and the runner's own.
 const FILTERS: &[&str] = &[
-    "abs", "attr", "batch", "capitalize", "count", "d", "default", "dictsort", "e", "escape", "first", "float", "format", "groupby", "indent", "int", "items",
-    "join", "last", "length", "list", "lower", "map", "max", "min", "pprint", "reject", "rejectattr", "replace", "reverse", "round", "safe", "select",
-    "selectattr", "slice", "sort", "string", "sum", "title", "tojson", "trim", "unique", "upper", "hash", "base64encode", "base64decode",
-    "base64binascii_decode", "regex_search", "regex_replace", "hmac",
+    "abs",
+    "attr",
+    "batch",
+    "capitalize",
+    "count",
+    "d",
+    "default",
+    "dictsort",
+    "e",
+    "escape",
+    "first",
+    "float",
+    "format",
+    "groupby",
+    "indent",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "list",
+    "lower",
+    "map",
+    "max",
+    "min",
+    "pprint",
+    "reject",
+    "rejectattr",
+    "replace",
+    "reverse",
+    "round",
+    "safe",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "string",
+    "sum",
+    "title",
+    "tojson",
+    "trim",
+    "unique",
+    "upper",
+    "hash",
+    "base64encode",
+    "base64decode",
+    "base64binascii_decode",
+    "regex_search",
+    "regex_replace",
+    "hmac",
 ];
 
 /// Whether a name is a function.
@@ -112,7 +158,11 @@ fn clock(environment: &mut Environment<'static>, ambient: &Arc<Ambient>) {
         let days = f64::try_from(days)?;
         let later = of_seconds(now()?.seconds() + days * 86_400.0);
         // Whole days keep the microseconds exact.
-        let exact = if days.fract().abs() > 0.0 { later } else { now()?.plus(Gap { months: 0, micros: whole(days).saturating_mul(86_400_000_000) }) };
+        let exact = if days.fract().abs() > 0.0 {
+            later
+        } else {
+            now()?.plus(Gap { months: 0, micros: whole(days).saturating_mul(86_400_000_000) })
+        };
         let at = exact.ok_or_else(|| value_error("a date out of range"))?;
         Ok::<_, Error>(at.strftime(format.unwrap_or("%Y-%m-%dT%H:%M:%S.%f%z")))
     });
@@ -299,7 +349,10 @@ fn to_int(value: &Value) -> Option<Value> {
         ValueKind::Number => f64::try_from(value.clone()).ok().filter(|n| n.is_finite()).map(|n| Value::from(whole(n))),
         ValueKind::String => {
             let text = value.as_str()?.trim().replace('_', "");
-            text.parse::<i128>().map(Value::from).ok().or_else(|| text.parse::<f64>().ok().filter(|n| n.is_finite()).map(|n| Value::from(whole(n))))
+            text.parse::<i128>()
+                .map(Value::from)
+                .ok()
+                .or_else(|| text.parse::<f64>().ok().filter(|n| n.is_finite()).map(|n| Value::from(whole(n))))
         }
         _ => None,
     }

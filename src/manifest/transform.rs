@@ -218,7 +218,9 @@ mod tests {
 
     #[test]
     fn names_become_snake_case_as_in_the_reference() {
-        for (from, to) in [("FirstName", "first_name"), ("123Number", "_123_number"), ("ABCdef2x", "abcdef_2_x"), ("a b", "a_b"), ("simple", "simple")] {
+        for (from, to) in
+            [("FirstName", "first_name"), ("123Number", "_123_number"), ("ABCdef2x", "abcdef_2_x"), ("a b", "a_b"), ("simple", "simple")]
+        {
             assert_eq!(snake_case(from), to, "{from}");
         }
     }

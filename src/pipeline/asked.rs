@@ -31,6 +31,8 @@ pub(super) struct Desk {
     pub(super) planned: Arc<Bell>,
     /// Somebody is not to be matched any more: the customers are read afresh.
     pub(super) customers_changed: Arc<AtomicBool>,
+    /// Somebody was erased: the ledger outside of the machine is to know it soon.
+    pub(super) erased: Arc<Notify>,
 }
 
 impl Desk {
@@ -57,6 +59,7 @@ impl Desk {
             Request::DropLetters { letters, reason, user } => {
                 self.letters(Some(asker(user))).give_up(letters, reason).await.map(|letters| Answer::Letters { letters })
             }
+            Request::RecordBackup { user, .. } | Request::RecordKeys { user, .. } => self.record_kept(request, Some(&asker(user))).await,
             Request::Subjects { user, .. }
             | Request::FinishRemovals { user }
             | Request::RecordSubjectExport { user, .. }
@@ -144,7 +147,13 @@ impl Service {
             wake: wake.clone(),
             planned: self.planned.clone(),
             customers_changed: self.customers_changed.clone(),
+            erased: self.erased.clone(),
         }
+    }
+
+    /// Brings erasures to their ledger.
+    pub(super) async fn keep_erasures(&self) -> Result<(), RunError> {
+        super::erasures::Ledger::new(&self.parts, self.store.clone(), self.clock.clone()).turn().await
     }
 
     /// Brings what was said to the log's files.

@@ -115,6 +115,24 @@ pub enum Request {
         /// The asker's name.
         user: String,
     },
+    /// A backup was made: the log must say so before it gets its name.
+    RecordBackup {
+        /// SHA-256 of it.
+        file: String,
+        /// How many entries the log has in it.
+        size: u64,
+        /// The asker's name.
+        user: String,
+    },
+    /// The installation's keys are kept elsewhere, sealed: the log must say so.
+    RecordKeys {
+        /// SHA-256 of the sealed file.
+        file: String,
+        /// Which keys were found in it, by their ids; none where it was only made.
+        keys: Option<String>,
+        /// The asker's name.
+        user: String,
+    },
     /// Give dead letters up.
     DropLetters {
         /// Which, at most 100.
@@ -284,7 +302,9 @@ pub async fn ask(state: &Path, request: &Request) -> io::Result<Option<Answer>> 
         | Request::DropLetters { .. }
         | Request::RecordExport { .. }
         | Request::RecordSubjectExport { .. }
-        | Request::RecordNotices { .. } => PATIENCE,
+        | Request::RecordNotices { .. }
+        | Request::RecordBackup { .. }
+        | Request::RecordKeys { .. } => PATIENCE,
     };
     tokio::time::timeout(patience, reading.read_line(&mut line)).await.map_err(io::Error::other)??;
     serde_json::from_str(&line).map(Some).map_err(io::Error::other)

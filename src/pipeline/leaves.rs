@@ -1,5 +1,6 @@
 //! What the log says about each step: the one place where the flow's events become audit entries, personal values sealed.
 
+mod backup;
 mod dead_letters;
 mod rights;
 mod writes;

@@ -4,14 +4,15 @@
 use super::crew::endpoint_name;
 use super::exposition::Exposition;
 use super::supervise::{Board, Watched, survive};
-use super::{Clock, Counts, Meter, Parts, RunError, SEND_SECONDS, Stopwatch};
+use super::{BACKED_UP, Clock, Counts, Meter, Parts, RunError, SEND_SECONDS, Stopwatch};
 use crate::declare::config::ServiceHours;
 use crate::model::{TargetId, Timestamp};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Conservation, EndpointState, Store, StoreError, Totals};
-use crate::wire::scrape;
+use crate::wire::scrape::{self, Page, Shown};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -21,6 +22,9 @@ use tokio::sync::{Mutex, watch};
 const FRESH: Duration = Duration::from_secs(5);
 /// And at most this share of the time: what took a second holds for ten.
 const SHARE: f64 = 10.0;
+
+/// The part that follows the store's entries into the log's files.
+pub(super) const LOG_TASK: &str = "log";
 
 /// A target as metrics name it.
 #[derive(Clone, Debug)]
@@ -44,6 +48,8 @@ pub fn labelled(parts: &Parts) -> Vec<Labelled> {
 #[derive(Clone, Debug, Default)]
 struct Figures {
     totals: Totals,
+    backed_up: Option<Timestamp>,
+    free: Option<u64>,
     oldest: Vec<(TargetId, Timestamp)>,
     endpoints: Vec<EndpointState>,
 }
@@ -60,6 +66,7 @@ pub struct Exporter {
     meter: Arc<Meter>,
     board: Arc<Board>,
     clock: Arc<dyn Clock>,
+    state: PathBuf,
     targets: watch::Receiver<Vec<Labelled>>,
     cached: Mutex<Option<Cached>>,
 }
@@ -71,9 +78,35 @@ impl Exporter {
         meter: Arc<Meter>,
         board: Arc<Board>,
         clock: Arc<dyn Clock>,
+        state: PathBuf,
         targets: watch::Receiver<Vec<Labelled>>,
     ) -> Self {
-        Self { store, meter, board, clock, targets, cached: Mutex::new(None) }
+        Self { store, meter, board, clock, state, targets, cached: Mutex::new(None) }
+    }
+
+    /// What is asked for. The process is healthy when it answers. It is ready when the store can be read and the audit log follows: else nothing is
+    /// sent. A source or target that fails is told, and the rest goes on.
+    pub async fn show(&self, asked: Page) -> Shown {
+        match asked {
+            Page::Metrics => Shown { well: true, text: self.page().await },
+            Page::Health => Shown { well: true, text: "ok\n".to_owned() },
+            Page::Ready => {
+                let figures = self.figures().await;
+                let down = self.board.down();
+                let unreadable =
+                    figures.as_ref().as_ref().err().map(|error| format!("not ready: the store ({})\n", error.diagnostic().code.0));
+                let log = down.iter().find(|down| down.task == LOG_TASK).map(|down| format!("not ready: the audit log ({})\n", down.code));
+                let failing: String = down
+                    .iter()
+                    .filter(|down| down.task != LOG_TASK)
+                    .map(|down| format!("failing: {} ({})\n", down.task, down.code))
+                    .collect();
+                match unreadable.or(log) {
+                    Some(why) => Shown { well: false, text: why + &failing },
+                    None => Shown { well: true, text: "ready\n".to_owned() + &failing },
+                }
+            }
+        }
     }
 
     /// The page.
@@ -116,7 +149,17 @@ impl Exporter {
 
     async fn read(&self, targets: Vec<TargetId>) -> Result<Figures, StoreError> {
         let totals = self.store.totals().await?;
-        Ok(Figures { totals, oldest: self.store.oldest(targets).await?, endpoints: self.store.endpoints().await? })
+        let backed_up = self.store.setting(BACKED_UP).await?.and_then(|told| told.split(' ').nth(1)?.parse().ok());
+        let free = self.state.clone();
+        let free =
+            tokio::task::spawn_blocking(move || rustix::fs::statvfs(&free).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)));
+        Ok(Figures {
+            backed_up,
+            free: free.await.ok().flatten(),
+            totals,
+            oldest: self.store.oldest(targets).await?,
+            endpoints: self.store.endpoints().await?,
+        })
     }
 }
 
@@ -142,9 +185,9 @@ pub(super) async fn keep_serving(
             board.serves_metrics(Some(at));
             watched.well();
             tracing::info!("metrics at http://{at}/metrics");
-            scrape::serve(listener, move || {
+            scrape::serve(listener, move |asked| {
                 let exporter = exporter.clone();
-                async move { exporter.page().await }
+                async move { exporter.show(asked).await }
             })
             .await;
             Ok(())
@@ -277,6 +320,12 @@ fn stored(page: &mut Exposition, figures: &Figures, now: Timestamp) {
     for (state, count) in &totals.customers {
         customers.count(&[("state", state)], *count);
     }
+    if let Some(at) = figures.backed_up {
+        page.gauge("kith_last_backup_timestamp_seconds", "When the last backup was made, in seconds since 1970.").value(&[], seconds(at));
+    }
+    if let Some(free) = figures.free {
+        page.gauge("kith_state_free_bytes", "Room on the disk of the state folder.").count(&[], free);
+    }
     page.gauge("kith_identities_under_older_mapping", "Identities that were decided under an earlier mapping.")
         .count(&[], totals.decided_under_older_mapping);
 }
@@ -312,6 +361,13 @@ fn closed(page: &mut Exposition, targets: &[Labelled], endpoints: &[EndpointStat
     let mut breaker = page.gauge("kith_endpoint_breaker_open", "1: the breaker is open. 0.5: half open, one record may try. 0: closed.");
     for (name, state) in &names {
         breaker.value(&[("endpoint", name)], state.map_or(0.0, |state| breaker_state(state, now).1));
+    }
+    let mut trouble = page.gauge("kith_endpoint_trouble", "1 while nothing is sent to an endpoint for the reason that the code says.");
+    for (name, state) in &names {
+        let reasons = state.iter().flat_map(|state| state.waits.iter().chain(&state.rests));
+        if let Some((_, why)) = reasons.filter(|(until, _)| *until > now).max_by_key(|(until, _)| *until) {
+            trouble.count(&[("endpoint", name), ("code", &why.code)], 1);
+        }
     }
     let mut failures = page.gauge("kith_endpoint_failures", "Sends that failed in a row.");
     for (name, state) in &names {

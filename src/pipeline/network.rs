@@ -135,7 +135,8 @@ impl<S: Store> Networks<'_, S> {
             certificate: None,
             longest_body: 0,
         };
-        Reader::new(connector.source.clone(), settings, &connection, micros, Some(PATIENCE)).map_err(|error| error.diagnostic(&format!("[sources.{}]", spec.name)))
+        Reader::new(connector.source.clone(), settings, &connection, micros, Some(PATIENCE))
+            .map_err(|error| error.diagnostic(&format!("[sources.{}]", spec.name)))
     }
 
     async fn stream(

@@ -47,7 +47,8 @@ impl Service {
                 options.approve_customers
             )),
             timed(async {
-                let mut read = intake::drain(&self.parts, Access::Move, &self.store, &self.scribe, &*self.clock, &*self.progress, stop).await?;
+                let mut read =
+                    intake::drain(&self.parts, Access::Move, &self.store, &self.scribe, &*self.clock, &*self.progress, stop).await?;
                 networks.drain(&mut read).await?;
                 Ok::<_, RunError>(read)
             }),

@@ -3,6 +3,7 @@
 //! A checkpoint that nobody else has proves nothing against who has the signing key. When none leaves, deliveries go on: the log still holds,
 //! and the warning, the metric and `kith status` say that its newest part is known here alone.
 
+use super::erasures::Ledger;
 use super::leaves::Scribe;
 use super::supervise::{Board, Published};
 use super::{Clock, Parts, RunError};
@@ -34,6 +35,7 @@ pub struct Publisher<S> {
     pub(super) scribe: Arc<Scribe>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) board: Arc<Board>,
+    erasures: Ledger<S>,
     audit: Audit,
     log: PathBuf,
     key: VerifierKey,
@@ -50,6 +52,7 @@ impl<S: Store> Publisher<S> {
     pub(super) fn new(parts: &Parts, store: Arc<S>, scribe: Arc<Scribe>, clock: Arc<dyn Clock>, board: Arc<Board>) -> Self {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         Self {
+            erasures: Ledger::new(parts, store.clone(), clock.clone()),
             store,
             scribe,
             clock,
@@ -78,11 +81,18 @@ impl<S: Store> Publisher<S> {
         self.audit.syslog.as_ref().filter(|syslog| !syslog.by_default || syslog.socket().is_some_and(Path::exists))
     }
 
-    /// Sends the newest checkpoint where it is new, and takes in what witnesses cosigned. `last`: the service ends, and writes no more entries.
+    /// Sends the newest checkpoint where it is new, adds to the ledger of erasures, and takes in what witnesses cosigned. `last`: the service ends, and
+    /// writes no more entries.
     ///
     /// # Errors
     /// The first place that did not take it.
     pub(super) async fn turn(&mut self, last: bool) -> Result<(), RunError> {
+        let kept = self.erasures.turn().await;
+        self.publish(last).await?;
+        kept
+    }
+
+    async fn publish(&mut self, last: bool) -> Result<(), RunError> {
         if let Some(folder) = self.audit.witnesses.clone() {
             self.take_in(&folder, last).await?;
         }
@@ -191,7 +201,7 @@ fn kept(place: Place, message: String) -> RunError {
 /// A share may be away: what asks it waits on a thread of its own, and is not waited for longer than this.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-async fn patiently<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+pub(super) async fn patiently<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     match tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(work)).await {
         Ok(done) => done.map_err(io::Error::other)?,
         Err(_late) => Err(io::Error::new(io::ErrorKind::TimedOut, "it did not answer within 15 s")),

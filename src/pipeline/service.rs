@@ -34,6 +34,9 @@ const RELOADS_WAITING: usize = 4;
 /// The longest time for the last checkpoint to leave.
 const LAST_CHECKPOINT: Duration = Duration::from_secs(20);
 
+/// An entry is under a checkpoint after this long: half a second until the log's follower looks, half a second for writing.
+const ERASURE_INTEGRATES: Duration = Duration::from_millis(1_500);
+
 /// How to run.
 #[derive(Clone, Debug, Default)]
 pub struct RunOptions {
@@ -57,6 +60,7 @@ pub struct Service {
     pub(super) planned: Arc<Bell>,
     pub(super) customers: CustomersSide,
     pub(super) customers_changed: Arc<AtomicBool>,
+    pub(super) erased: Arc<Notify>,
     clocks: Clocks,
     pub(super) polled: Polled,
     meter: Arc<Meter>,
@@ -108,6 +112,7 @@ impl Service {
             planned: Arc::new(Bell::default()),
             customers: CustomersSide::new(),
             customers_changed: Arc::default(),
+            erased: Arc::default(),
             clocks: Clocks::default(),
             polled: Polled::default(),
             meter: Arc::new(Meter::default()),
@@ -143,7 +148,7 @@ impl Service {
         // Nothing is sent before the log is known to follow.
         self.gate.close();
         let (stop_log, log_stops) = watch::channel(false);
-        let watched = self.watched("log", options);
+        let watched = self.watched(metrics::LOG_TASK, options);
         let wake = Arc::new(Notify::new());
         let follow = integrate::follow(
             self.store.clone(),
@@ -233,6 +238,7 @@ impl Service {
     /// Checkpoints leave while the service runs.
     fn publishing(&self) -> AbortOnDrop {
         let mut publisher = self.publisher();
+        let erased = self.erased.clone();
         // A place that is away for long is told as long as it is; the end of a run waits for no other try.
         let mut watched = Watched::new("publishing checkpoints", None, self.board.clone(), self.meter.clone(), self.clock.clone());
         spawn(async move {
@@ -247,7 +253,11 @@ impl Service {
                         Err(_told) => return,
                     },
                 };
-                tokio::time::sleep(pause).await;
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    // Somebody was erased: its entry is under a checkpoint within a second.
+                    () = erased.notified() => tokio::time::sleep(ERASURE_INTEGRATES).await,
+                }
             }
         })
     }
@@ -348,7 +358,14 @@ impl Service {
             reloads,
         };
         tasks.push(spawn(keep_answering(answering, self.watched("control socket", &service))));
-        let exporter = Exporter::new(self.store.clone(), self.meter.clone(), self.board.clone(), self.clock.clone(), label);
+        let exporter = Exporter::new(
+            self.store.clone(),
+            self.meter.clone(),
+            self.board.clone(),
+            self.clock.clone(),
+            self.parts.config.service.state.clone(),
+            label,
+        );
         let watched = self.watched("metrics listener", &service);
         tasks.push(spawn(metrics::keep_serving(Arc::new(exporter), listens, self.board.clone(), watched)));
         if let Some(pause) = self.manager.heartbeat() {

@@ -111,6 +111,40 @@ impl Source {
     }
 }
 
+impl Source {
+    /// Files of a drop folder that were put away, in name order; none for a single file.
+    ///
+    /// # Errors
+    /// The folder can't be read.
+    pub fn put_away_files(&self) -> Result<Vec<PathBuf>, SourceError> {
+        let SourceKind::Folder { done, .. } = &self.spec.kind else { return Ok(Vec::new()) };
+        let entries = match fs::read_dir(done) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(SourceError::Folder { path: done.clone(), source }),
+        };
+        let mut files: Vec<PathBuf> =
+            entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file() && !is_left_alone(path)).collect();
+        files.sort();
+        Ok(files)
+    }
+
+    /// The name under which a file that was put away was read, as the store's cursor has it.
+    pub fn read_as(&self, path: &Path) -> Option<String> {
+        let SourceKind::Folder { inbox, .. } = &self.spec.kind else { return None };
+        Some(Self::cursor_name(&inbox.join(path.file_name()?)))
+    }
+
+    /// Puts a file that was put away back, to be read again.
+    ///
+    /// # Errors
+    /// It can't be moved.
+    pub fn put_back(&self, path: &Path) -> Result<PathBuf, SourceError> {
+        let SourceKind::Folder { inbox, .. } = &self.spec.kind else { return Ok(path.to_owned()) };
+        put_away(path, inbox).map_err(|source| SourceError::PutAway { from: path.to_owned(), to: inbox.clone(), source })
+    }
+}
+
 fn is_left_alone(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     let ends = |end: &[u8]| name.len() >= end.len() && name.iter().rev().zip(end.iter().rev()).all(|(a, b)| a.eq_ignore_ascii_case(b));

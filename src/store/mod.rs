@@ -3,7 +3,9 @@
 //! Each step of the flow is one transaction (design §1, durable steps). A leaf is the canonical bytes of one audit entry: the row written in
 //! the step's own transaction is the sequenced truth, the tile log under [`log`] is derived from it.
 
+pub mod backup;
 mod dead_letters;
+pub mod erasures;
 pub mod lock;
 pub mod log;
 mod outbox;

@@ -1,4 +1,4 @@
-//! A page over HTTP/1.1 for a metrics collector on this machine: GET only, everything bounded.
+//! Pages over HTTP/1.1 for a metrics collector and a supervisor on this machine: GET only, everything bounded.
 
 use std::io;
 use std::sync::Arc;
@@ -18,11 +18,49 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// What Prometheus calls the text format.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Serves `page` at `/metrics` until dropped.
+/// What can be asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Page {
+    /// `/metrics`, Prometheus' text format.
+    Metrics,
+    /// `/healthz`: whether the process answers.
+    Health,
+    /// `/readyz`: whether it does its work.
+    Ready,
+}
+
+impl Page {
+    fn at(path: &str) -> Option<Self> {
+        match path {
+            "/metrics" => Some(Self::Metrics),
+            "/healthz" => Some(Self::Health),
+            "/readyz" => Some(Self::Ready),
+            _ => None,
+        }
+    }
+
+    const fn kind(self) -> &'static str {
+        match self {
+            Self::Metrics => TEXT,
+            Self::Health | Self::Ready => "text/plain; charset=utf-8",
+        }
+    }
+}
+
+/// An answer: what it says, and whether all is well (200), or not (503).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Shown {
+    /// Whether all is well.
+    pub well: bool,
+    /// The text, without personal data.
+    pub text: String,
+}
+
+/// Serves pages until dropped.
 pub async fn serve<P, F>(listener: TcpListener, page: P)
 where
-    P: Fn() -> F + Clone + Send + 'static,
-    F: Future<Output = String> + Send,
+    P: Fn(Page) -> F + Clone + Send + 'static,
+    F: Future<Output = Shown> + Send,
 {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = tokio::task::JoinSet::new();
@@ -49,7 +87,7 @@ where
     }
 }
 
-async fn answer<F: Future<Output = String>>(mut stream: TcpStream, page: impl Fn() -> F) -> io::Result<()> {
+async fn answer<F: Future<Output = Shown>>(mut stream: TcpStream, page: impl Fn(Page) -> F) -> io::Result<()> {
     let mut request = Vec::with_capacity(512);
     let mut chunk = [0; 1024];
     while !request.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -67,15 +105,19 @@ async fn answer<F: Future<Output = String>>(mut stream: TcpStream, page: impl Fn
     let mut words = line.split(' ');
     let (method, path, version) = (words.next().unwrap_or_default(), words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let path = path.split('?').next().unwrap_or_default();
-    match (method, path) {
+    match (method, Page::at(path)) {
         _ if !version.starts_with("HTTP/1.") || words.next().is_some() => {
             reply(&mut stream, "400 Bad Request", "text/plain", "not an HTTP/1.1 request\n", true).await
         }
-        ("GET" | "HEAD", "/metrics") => {
-            let text = page().await;
-            reply(&mut stream, "200 OK", TEXT, &text, method == "GET").await
+        ("GET" | "HEAD", Some(asked)) => {
+            let Shown { well, text } = page(asked).await;
+            let status = if well { "200 OK" } else { "503 Service Unavailable" };
+            reply(&mut stream, status, asked.kind(), &text, method == "GET").await
         }
-        ("GET" | "HEAD", _) => reply(&mut stream, "404 Not Found", "text/plain", "metrics are at /metrics\n", method == "GET").await,
+        ("GET" | "HEAD", None) => {
+            let text = "there are /metrics, /healthz and /readyz\n";
+            reply(&mut stream, "404 Not Found", "text/plain", text, method == "GET").await
+        }
         _ => reply(&mut stream, "405 Method Not Allowed", "text/plain", "only GET and HEAD\n", true).await,
     }
 }
@@ -97,10 +139,14 @@ async fn reply(stream: &mut TcpStream, status: &str, kind: &str, text: &str, bod
 mod tests {
     use super::*;
 
+    async fn up(page: Page) -> Shown {
+        Shown { well: page != Page::Ready, text: "kith_up 1\n".to_owned() }
+    }
+
     async fn asked(request: &[u8]) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
-        let serving = tokio::spawn(serve(listener, || async { "kith_up 1\n".to_owned() }));
+        let serving = tokio::spawn(serve(listener, up));
         let mut stream = TcpStream::connect(at).await.unwrap();
         // The other side may answer and close before all of it is written.
         let (mut reading, mut writing) = stream.split();
@@ -121,6 +167,8 @@ mod tests {
             page.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4") && page.ends_with("\r\n\r\nkith_up 1\n"),
             "{page}"
         );
+        assert!(asked(b"GET /healthz HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset"));
+        assert!(asked(b"GET /readyz HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 503 "), "what is not well says so");
         let head = asked(b"HEAD /metrics?x=1 HTTP/1.1\r\n\r\n").await;
         assert!(head.contains("Content-Length: 10\r\n") && head.ends_with("\r\n\r\n"), "{head}");
         assert!(asked(b"GET / HTTP/1.1\r\n\r\n").await.starts_with("HTTP/1.1 404 "));
@@ -140,7 +188,7 @@ mod tests {
     async fn many_at_once_are_all_answered() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
-        let serving = tokio::spawn(serve(listener, || async { "kith_up 1\n".to_owned() }));
+        let serving = tokio::spawn(serve(listener, up));
         let mut clients = tokio::task::JoinSet::new();
         for _ in 0..4 * CONNECTIONS {
             clients.spawn(async move {

@@ -5,7 +5,7 @@ use crate::audit_attacks::rotated_log;
 use crate::audit_log::{by_python, by_python_with, contents, entries, entries_of, key, lay, log_of, python};
 use crate::support::{Project, Ran, Seed, slice};
 use kith::audit::{Bundle, Note, VerifierKey};
-use kith::store::log::{Prover, TileLog, Witness, WitnessError, verify};
+use kith::store::log::{Look, Prover, TileLog, Witness, WitnessError, verify};
 use std::fs;
 use std::path::Path;
 
@@ -42,7 +42,9 @@ fn the_verifier_in_python_accepts_our_proofs_and_refuses_changed_ones() {
     let home = log_of(&[300]);
     let witness = Witness::open_or_create(&home.path().join("../w"), "witness.example").map(|w| (w, home.path().join("../w")));
     let (witness, state) = witness.unwrap();
-    witness.look(home.path(), &key().verifier(), Some(&home.path().join("cosigned")), 1_770_000_000).unwrap();
+    let to = home.path().join("cosigned");
+    let look = Look { to: Some(&to), seconds: 1_770_000_000, accept: None };
+    witness.look(home.path(), &key().verifier(), look).unwrap();
     let whole = prover(home.path(), &key().verifier()).bundle(&[3, 299]).unwrap().text();
     let file = home.path().join("proof.tlog-proof");
     fs::write(&file, &whole).unwrap();
@@ -95,7 +97,7 @@ fn a_witness_cosigns_what_grows_and_refuses_two_histories_with_both_as_evidence(
     let witness = Witness::open_or_create(state.path(), "witness.example/one").unwrap();
     let log = key().verifier();
     let home = log_of(&[300]);
-    let first = witness.look(home.path(), &log, None, 100).unwrap();
+    let first = witness.look(home.path(), &log, Look { seconds: 100, ..Look::default() }).unwrap();
     assert_eq!((first.checkpoint.size, first.before), (300, None));
     let note = Note::parse(first.note.as_bytes()).unwrap();
     assert_eq!(witness.verifier().verify(&note).unwrap().seconds, 100);
@@ -104,8 +106,12 @@ fn a_witness_cosigns_what_grows_and_refuses_two_histories_with_both_as_evidence(
     assert!(Witness::open_or_create(state.path(), "witness.example/two").is_err());
 
     let grown = log_of(&[300, 700]);
-    assert_eq!(again.look(grown.path(), &log, None, 200).unwrap().before, Some(300));
-    assert_eq!(again.look(grown.path(), &log, None, 201).unwrap().before, Some(700), "nothing new is cosigned with a new time");
+    assert_eq!(again.look(grown.path(), &log, Look { seconds: 200, ..Look::default() }).unwrap().before, Some(300));
+    assert_eq!(
+        again.look(grown.path(), &log, Look { seconds: 201, ..Look::default() }).unwrap().before,
+        Some(700),
+        "nothing new is cosigned with a new time"
+    );
 
     // Cut back; other entries with as many; other entries with more: three forks, each signed by the log's own key.
     let forked = |size: u64| {
@@ -115,26 +121,26 @@ fn a_witness_cosigns_what_grows_and_refuses_two_histories_with_both_as_evidence(
     };
     let mut folders = Vec::new();
     for home in [log_of(&[300]), forked(700), forked(900)] {
-        match again.look(home.path(), &log, None, 300).unwrap_err() {
+        match again.look(home.path(), &log, Look { seconds: 300, ..Look::default() }).unwrap_err() {
             WitnessError::Fork { evidence, .. } => {
                 let shown = fs::read(evidence.join("shown")).unwrap();
                 assert_eq!(shown, fs::read(home.path().join("checkpoint")).unwrap());
                 assert_eq!(fs::read(evidence.join("seen")).unwrap(), fs::read(grown.path().join("checkpoint")).unwrap());
                 folders.push(evidence);
             }
-            other @ (WitnessError::Log(_) | WitnessError::Key(_)) => panic!("{other:?}"),
+            other @ (WitnessError::Log(_) | WitnessError::Restored { .. } | WitnessError::Key(_)) => panic!("{other:?}"),
         }
     }
     folders.dedup();
     assert_eq!(folders.len(), 3);
     // It goes on with the history that it knows.
-    assert_eq!(again.look(log_of(&[300, 700, 701]).path(), &log, None, 400).unwrap().before, Some(700));
+    assert_eq!(again.look(log_of(&[300, 700, 701]).path(), &log, Look { seconds: 400, ..Look::default() }).unwrap().before, Some(700));
 
     // Damaged tiles are no fork, and nothing is cosigned.
     let mut files = contents(log_of(&[300, 700, 800]).path());
     files.get_mut("tile/0/003.p/32").unwrap()[5] ^= 1;
-    assert!(matches!(again.look(lay(&files).path(), &log, None, 500).unwrap_err(), WitnessError::Log(_)));
-    assert_eq!(again.look(log_of(&[300, 700, 900]).path(), &log, None, 600).unwrap().before, Some(701));
+    assert!(matches!(again.look(lay(&files).path(), &log, Look { seconds: 500, ..Look::default() }).unwrap_err(), WitnessError::Log(_)));
+    assert_eq!(again.look(log_of(&[300, 700, 900]).path(), &log, Look { seconds: 600, ..Look::default() }).unwrap().before, Some(701));
 }
 
 #[test]
@@ -145,8 +151,8 @@ fn a_witness_goes_along_with_a_change_of_the_key_that_the_log_tells() {
     let before = tempfile::tempdir().unwrap();
     let leaves: Vec<Vec<u8>> = (0..7).map(|n| kith::store::log::entry(home.path(), 30, n).unwrap()).collect();
     TileLog::open(before.path(), key()).unwrap().integrate(0, &leaves).unwrap();
-    witness.look(before.path(), &key().verifier(), None, 1).unwrap();
-    let seen = witness.look(home.path(), &key().verifier(), None, 2).unwrap();
+    witness.look(before.path(), &key().verifier(), Look { seconds: 1, ..Look::default() }).unwrap();
+    let seen = witness.look(home.path(), &key().verifier(), Look { seconds: 2, ..Look::default() }).unwrap();
     assert_eq!((seen.before, seen.checkpoint.size), (Some(7), 30));
 }
 
@@ -156,7 +162,7 @@ fn a_log_that_was_cut_back_behind_a_cosigned_checkpoint_does_not_hold() {
     let witness = Witness::open_or_create(state.path(), "witness.example").unwrap();
     let home = log_of(&[300, 700]);
     let cosigned = home.path().join("cosigned");
-    witness.look(home.path(), &key().verifier(), Some(&cosigned), 1).unwrap();
+    witness.look(home.path(), &key().verifier(), Look { to: Some(&cosigned), seconds: 1, accept: None }).unwrap();
     assert_eq!(verify(home.path(), &key().verifier(), &[], None).unwrap().cosigned.len(), 1);
     let older = log_of(&[300]);
     fs::create_dir(older.path().join("cosigned")).unwrap();

@@ -20,6 +20,7 @@ mod audit_export;
 mod audit_log;
 mod audit_proofs;
 mod audit_story;
+mod backup;
 mod bad_input;
 mod cli;
 mod connector;

@@ -72,7 +72,9 @@ fn project(connector: &str, settings: &Json) -> Project {
 fn counted(project: &Project) -> (i64, i64, i64) {
     fn find(value: &Json, name: &str) -> Option<i64> {
         match value {
-            Json::Object(members) => members.get(name).and_then(Json::as_i64).or_else(|| members.values().find_map(|inner| find(inner, name))),
+            Json::Object(members) => {
+                members.get(name).and_then(Json::as_i64).or_else(|| members.values().find_map(|inner| find(inner, name)))
+            }
             Json::Array(items) => items.iter().find_map(|inner| find(inner, name)),
             _ => None,
         }

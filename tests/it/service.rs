@@ -342,14 +342,57 @@ fn a_log_that_can_not_be_written_stops_all_sending_until_it_can() {
 }
 
 fn scraped(address: &str) -> String {
+    let (status, body) = asked(address, "/metrics");
+    assert_eq!(status, "200", "{body}");
+    body
+}
+
+/// Status and body of a page beside the metrics.
+fn asked(address: &str, page: &str) -> (String, String) {
     let host = address.strip_prefix("http://").unwrap().strip_suffix("/metrics").unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
-    stream.write_all(format!("GET /metrics HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
+    stream.write_all(format!("GET {page} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-    body.to_owned()
+    (head.split(' ').nth(1).unwrap().to_owned(), body.to_owned())
+}
+
+#[test]
+fn a_supervisor_hears_that_the_service_is_ready_and_when_it_is_not() {
+    let project = project();
+    project.edit("config/kith.toml", "[audit]", "[metrics]\nlisten = \"127.0.0.1:0\"\n\n[audit]");
+    let service = Running::start(&project);
+    let status = service.until("metrics", |s| s["service"]["metrics"].is_string());
+    let address = status["service"]["metrics"].as_str().unwrap().to_owned();
+    assert_eq!(asked(&address, "/healthz"), ("200".to_owned(), "ok\n".to_owned()));
+    service.until("a first pass", |s| s["service"]["last_pass"].is_string());
+    let ready = asked(&address, "/readyz");
+    assert_eq!((ready.0.as_str(), ready.1.lines().next()), ("200", Some("ready")), "{}", ready.1);
+    // The log's folder can't be written any more: what has no entry on disk is not sent, and that is not ready.
+    let log = project.path("state/log");
+    fs::rename(&log, project.path("state/log-away")).unwrap();
+    fs::write(&log, "a file in its place").unwrap();
+    let said_before = fs::read_to_string(project.path("data/activities.ndjson")).unwrap();
+    project.write("data/activities.ndjson", said_before + &lines(&[said(1, 900, "more")]));
+    let started = Instant::now();
+    let said = loop {
+        let said = asked(&address, "/readyz");
+        if said.0 == "503" {
+            break said.1;
+        }
+        assert!(started.elapsed() < PATIENCE, "{said:?}");
+        std::thread::sleep(Duration::from_millis(200));
+    };
+    assert!(said.starts_with("not ready: the audit log (KITH-A00"), "{said}");
+    assert_eq!(asked(&address, "/healthz").0, "200", "alive all the same: a restart mends no disk");
+    fs::remove_file(&log).unwrap();
+    fs::rename(project.path("state/log-away"), &log).unwrap();
+    let started = Instant::now();
+    while asked(&address, "/readyz").0 != "200" {
+        assert!(started.elapsed() < PATIENCE, "{}", asked(&address, "/readyz").1);
+        std::thread::sleep(Duration::from_millis(500));
+    }
 }
 
 /// `promtool` on a file; `None` where there is none.

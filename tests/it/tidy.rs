@@ -46,6 +46,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("backon", &["src/deliver"]),
     ("ed25519_dalek", &["src/audit", "src/store/log"]),
     ("chacha20poly1305", &["src/audit"]),
+    ("age", &["src/store/backup"]),
+    ("tar", &["src/store/backup"]),
     ("sqlparser", &["src/splink"]),
     ("parquet", &["src/wire/table"]),
 ];

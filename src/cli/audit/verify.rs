@@ -2,12 +2,15 @@
 
 use super::super::opened::reader;
 use super::super::{Exit, Session};
-use super::{Leaves, cosigners, verifier};
-use crate::audit::{Checkpoint, Cosigned, CosignerKey, Note, NoteError, VerifierKey};
+use super::{Leaves, cosigners, verifier, wrong};
+use crate::audit::{Checkpoint, Cosigned, CosignerKey, Note, NoteError, VerifierKey, merkle};
 use crate::declare::config::{Audit, SyslogSpec};
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::pipeline::PUBLISHED;
-use crate::store::log::{BadPlace, Followed, VERIFIER_FILE, Verified, VerifyError, cosigned_notes, follow, open_by_any, verify};
+use crate::store::log::{
+    BadPlace, Followed, LogError, TileNodes, VERIFIER_FILE, Verified, VerifyError, cosigned_notes, epochs, follow, newest_checkpoint,
+    open_by_any, verify,
+};
 use crate::store::sqlite::SqliteReader;
 use serde_json::{Value as Json, json};
 use std::path::{Path, PathBuf};
@@ -29,6 +32,10 @@ pub struct Arguments {
     /// The public key of a witness: tell how much of the log it cosigned
     #[arg(long, value_name = "FILE")]
     pub witness_key: Vec<PathBuf>,
+    /// The log was put back from a backup of so many entries, and those who run it answered for it: trusted checkpoints of the entries that are gone
+    /// are told and set aside
+    #[arg(long, value_name = "ENTRIES")]
+    pub accept_epoch: Option<u64>,
     /// A folder with cosigned checkpoints, beside those in the log's own folder
     #[arg(long, value_name = "DIR")]
     pub cosigned: Vec<PathBuf>,
@@ -55,7 +62,8 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit, 
     };
     let key = verifier(&key_file, session)?;
     let witnesses = cosigners(&arguments.witness_key, session)?;
-    let elsewhere = elsewhere(arguments, &folder, &key, session)?;
+    let mut elsewhere = elsewhere(arguments, &folder, &key, session)?;
+    let gone = gone(arguments.accept_epoch, &folder, &key, &mut elsewhere, session)?;
     let known: Vec<Checkpoint> = elsewhere.trusted.iter().chain(elsewhere.cosigned.iter().map(|(c, _)| c)).cloned().collect();
     let mut leaves = rows.as_ref().map(Leaves::new);
     let mut rows = leaves.as_mut().map(|leaves| leaves.by_ref().map(|leaf| leaf.map(|(_, bytes)| bytes)));
@@ -67,6 +75,9 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit, 
     match result {
         Ok((verified, cosigned)) => {
             tell(&verified, &cosigned, &elsewhere.trusted, &key, session);
+            if !session.terminal.is_json() {
+                gone.iter().for_each(|line| session.terminal.data(line));
+            }
             if let Some(leaving) = leaving.filter(|_| !session.terminal.is_json()) {
                 session.terminal.data(&leaving);
             }
@@ -81,6 +92,63 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit, 
             Ok(exit)
         }
     }
+}
+
+/// What the log says about its restores. With `accept`, checkpoints of entries that went with the backup of so many entries are set aside: those that
+/// cover more than it did, at most what the log says was lost, and another history than stands.
+fn gone(
+    accept: Option<u64>,
+    folder: &Path,
+    key: &VerifierKey,
+    elsewhere: &mut Elsewhere,
+    session: &mut Session,
+) -> Result<Vec<String>, Exit> {
+    let failed = |session: &mut Session, error: &LogError| {
+        session.terminal.problem(&error.diagnostic());
+        Exit::Difference
+    };
+    let mut keys = follow(folder, key).unwrap_or_default();
+    keys.push(Followed { key: key.clone(), by: None });
+    let told = epochs(folder, &keys).map_err(|error| failed(session, &error))?;
+    let mut lines: Vec<String> = told
+        .iter()
+        .map(|epoch| {
+            let (begins, at, backup) = (epoch.begins, epoch.at, epoch.backup.short());
+            format!(
+                "it was put back at {at} from the backup {backup} of its first {begins} entries; {} that left the machine are gone",
+                epoch.gone()
+            )
+        })
+        .collect();
+    let Some(accepted) = accept else { return Ok(lines) };
+    let Some(epoch) = told.iter().find(|epoch| epoch.begins == accepted) else {
+        let remedy = "give the number that the log itself says: `kith audit verify` without it tells";
+        return Err(wrong(session, "--accept-epoch", format!("the log says nothing of a restore with {accepted} entries"), remedy));
+    };
+    let (checkpoint, ..) = newest_checkpoint(folder, key).map_err(|(_, error)| failed(session, &error))?;
+    let nodes = TileNodes::new(folder, checkpoint.size);
+    let lost = epoch.lost.map_or(epoch.begins, |(size, _)| size);
+    let mut set_aside = 0;
+    let mut keeps = |known: &Checkpoint| -> Result<bool, LogError> {
+        let in_doubt = known.size > epoch.begins && known.size <= lost;
+        let is_gone = in_doubt && (known.size > checkpoint.size || merkle::root(&nodes, known.size)? != known.root);
+        set_aside += u64::from(is_gone);
+        Ok(!is_gone)
+    };
+    let mut kept = Elsewhere::default();
+    for known in elsewhere.trusted.drain(..) {
+        if keeps(&known).map_err(|error| failed(session, &error))? {
+            kept.trusted.push(known);
+        }
+    }
+    for (known, note) in elsewhere.cosigned.drain(..) {
+        if keeps(&known).map_err(|error| failed(session, &error))? {
+            kept.cosigned.push((known, note));
+        }
+    }
+    *elsewhere = kept;
+    lines.push(format!("{set_aside} checkpoints from elsewhere are of the entries that are gone, and say nothing about those that stand"));
+    Ok(lines)
 }
 
 /// Where checkpoints go, and what the last one covered that left.

@@ -5,7 +5,7 @@ use super::super::{Exit, Session};
 use super::verifier;
 use crate::audit::VerifierKey;
 use crate::pipeline::{Clock as _, SystemClock};
-use crate::store::log::{Witness, WitnessError, Witnessed};
+use crate::store::log::{Look, Witness, WitnessError, Witnessed};
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,6 +28,9 @@ pub struct Arguments {
     /// Where the cosigned checkpoint is written besides: a folder that Kith's `[audit] witnesses` names
     #[arg(long, value_name = "DIR")]
     pub to: Option<PathBuf>,
+    /// Go on with a log that was put back from a backup of so many entries: only after those who run it answered for it
+    #[arg(long, value_name = "ENTRIES", conflicts_with = "every")]
+    pub accept_epoch: Option<u64>,
     /// Look again every so many seconds, until stopped; without it, once
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub every: Option<u64>,
@@ -64,7 +67,7 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit, 
 
 fn look(witness: &Witness, arguments: &Arguments, key: &VerifierKey) -> Result<Witnessed, WitnessError> {
     let seconds = u64::try_from(SystemClock.now().as_second()).unwrap_or_default();
-    witness.look(&arguments.log, key, arguments.to.as_deref(), seconds)
+    witness.look(&arguments.log, key, Look { to: arguments.to.as_deref(), seconds, accept: arguments.accept_epoch })
 }
 
 /// Tells what was seen, unless it is what was told last; the size, and how the command would end.
@@ -89,7 +92,7 @@ fn tell(seen: Result<Witnessed, WitnessError>, witness: &Witness, last: Option<u
         }
         Err(error) => {
             let exit = match &error {
-                WitnessError::Fork { .. } => Exit::Difference,
+                WitnessError::Fork { .. } | WitnessError::Restored { .. } => Exit::Difference,
                 WitnessError::Log(error) if !error.is_disk() => Exit::Difference,
                 WitnessError::Log(_) | WitnessError::Key(_) => Exit::Failed,
             };

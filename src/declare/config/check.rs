@@ -1,6 +1,7 @@
 //! From layers to the checked configuration: every complaint, each with its place.
 
 use super::audit::AUDIT;
+use super::backup::BACKUP;
 use super::codes::{BAD_HOURS, BAD_NAME, EXCLUDE_EACH_OTHER, MISSING, ONE_PLACE, OUTSIDE_LIMITS, SETS_NOTHING, UNKNOWN_KEY, WRONG_FORM};
 use super::hours::{HoursError, ServiceHours};
 use super::keys::{self, Form, Key, Need, SECTIONS, Section, Tables};
@@ -78,6 +79,8 @@ impl<'a> Checker<'a> {
         let (customers, related) = (self.rows_of_targets(customers, &targets), self.rows_of_targets(related, &targets));
         let audit = self.one(layered, &AUDIT);
         let audit = audit.as_ref().and_then(|t| self.audit(t));
+        let backup = self.one(layered, &BACKUP);
+        let backup = backup.map_or_else(Default::default, |t| self.backup(&t));
         let secrets = self.one(layered, &keys::KEYS);
         let keys = secrets.map_or_else(Keys::default, |t| Keys {
             master: self.secret(&t, &keys::MASTER),
@@ -100,6 +103,7 @@ impl<'a> Checker<'a> {
             related: pick(related),
             targets: targets.into_iter().map(|(spec, _)| spec).collect(),
             audit: audit?,
+            backup,
             keys,
             roles,
             log,
@@ -448,7 +452,9 @@ impl<'a> Checker<'a> {
         let mut seen: BTreeMap<&Path, (String, &Place)> = BTreeMap::new();
         let mut clashes = Vec::new();
         let folders = sources.iter().filter_map(|(spec, place)| match &spec.kind {
-            SourceKind::Folder { inbox: path, .. } | SourceKind::File { path } => Some((path.as_path(), format!("[sources.{}]", spec.name), place)),
+            SourceKind::Folder { inbox: path, .. } | SourceKind::File { path } => {
+                Some((path.as_path(), format!("[sources.{}]", spec.name), place))
+            }
             // What is asked over the network is shared with anybody.
             SourceKind::Network(_) => None,
         });

@@ -1,6 +1,7 @@
 //! Every key of `kith.toml`: the one table that the checker reads and the reference is written from.
 
 use super::audit::AUDIT;
+use super::backup::BACKUP;
 use super::network;
 use super::settings::{LogLevel, Role};
 
@@ -699,4 +700,5 @@ pub(super) const EVALUATE: Section =
     Section { name: "evaluate", tables: Tables::One, required: false, doc: "Measuring against a known truth.", keys: &[TRUTH] };
 
 /// Every section, in the order of the reference.
-pub(super) const SECTIONS: &[Section] = &[SERVICE, SOURCES, CUSTOMERS, RELATED, TARGETS, AUDIT, KEYS, ROLES, LOG, METRICS, EVALUATE];
+pub(super) const SECTIONS: &[Section] =
+    &[SERVICE, SOURCES, CUSTOMERS, RELATED, TARGETS, AUDIT, BACKUP, KEYS, ROLES, LOG, METRICS, EVALUATE];

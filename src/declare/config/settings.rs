@@ -26,6 +26,8 @@ pub struct Config {
     pub targets: Vec<TargetSpec>,
     /// `[audit]`
     pub audit: Audit,
+    /// `[backup]`
+    pub backup: Backup,
     /// `[keys]`
     pub keys: Keys,
     /// `[roles]`, in file order.
@@ -409,6 +411,17 @@ pub struct Audit {
     pub witnesses: Option<PathBuf>,
     /// How often the newest checkpoint leaves.
     pub every: Duration,
+}
+
+/// `[backup]`
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Backup {
+    /// The folder that gets backups.
+    pub to: Option<PathBuf>,
+    /// A file of public keys: who can open them.
+    pub recipients: Option<PathBuf>,
+    /// A folder that gets the proof of each erasure.
+    pub erasures_to: Option<PathBuf>,
 }
 
 /// A syslog server.

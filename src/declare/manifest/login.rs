@@ -103,7 +103,10 @@ impl Compiler<'_> {
         Some(OAuth {
             endpoint: self.template(part, "token_refresh_endpoint", CONFIG),
             client_id: (self.template_or(part, "client_id_name", CONFIG, "client_id"), self.template(part, "client_id", CONFIG)),
-            client_secret: (self.template_or(part, "client_secret_name", CONFIG, "client_secret"), self.template(part, "client_secret", CONFIG)),
+            client_secret: (
+                self.template_or(part, "client_secret_name", CONFIG, "client_secret"),
+                self.template(part, "client_secret", CONFIG),
+            ),
             refresh_token: (self.template_or(part, "refresh_token_name", CONFIG, "refresh_token"), refresh),
             grant_type: (self.template_or(part, "grant_type_name", CONFIG, "grant_type"), grant),
             access_token_name: self.template_or(part, "access_token_name", CONFIG, "access_token"),

@@ -44,13 +44,15 @@ impl Compiler<'_> {
         let selector = self.required(&retriever, "record_selector")?.clone();
         self.is_one_of(&selector, &["RecordSelector"]);
         let records_at = self.extractor(&selector);
-        let filter = selector.get("record_filter").cloned().and_then(|filter| {
-            self.is_one_of(&filter, &["RecordFilter"]).then(|| self.condition(&filter, "condition", FILTER)).flatten()
-        });
+        let filter = selector
+            .get("record_filter")
+            .cloned()
+            .and_then(|filter| self.is_one_of(&filter, &["RecordFilter"]).then(|| self.condition(&filter, "condition", FILTER)).flatten());
         let normalize = self.normalize(&selector);
         let cursor = part.get("incremental_sync").cloned().and_then(|sync| self.cursor(&sync));
         let client_side = matches!(cursor, Some(CursorKind::Date { client_side: true, .. }));
-        let transform_first = selector.get("transform_before_filtering").map_or(client_side, |_| selector.is_set("transform_before_filtering"));
+        let transform_first =
+            selector.get("transform_before_filtering").map_or(client_side, |_| selector.is_set("transform_before_filtering"));
         let mut transformations = Vec::new();
         for transformation in part.get("transformations").map(Part::items).unwrap_or_default() {
             transformations.extend(self.transformation(transformation));
@@ -186,16 +188,14 @@ impl Compiler<'_> {
     }
 
     fn transformation(&mut self, part: &Part) -> Option<Transformation> {
-        let kinds =
-            ["AddFields", "RemoveFields", "KeysToLower", "KeysToSnakeCase", "KeysReplace", "FlattenFields", "DpathFlattenFields"];
+        let kinds = ["AddFields", "RemoveFields", "KeysToLower", "KeysToSnakeCase", "KeysReplace", "FlattenFields", "DpathFlattenFields"];
         if !self.is_one_of(part, &kinds) {
             return None;
         }
         Some(match part.component() {
-            "AddFields" => Transformation::Add {
-                fields: self.added(part, TRANSFORM),
-                condition: self.condition(part, "condition", ADD_CONDITION),
-            },
+            "AddFields" => {
+                Transformation::Add { fields: self.added(part, TRANSFORM), condition: self.condition(part, "condition", ADD_CONDITION) }
+            }
             "RemoveFields" => {
                 Transformation::Remove { pointers: self.pointers(part)?, condition: self.condition(part, "condition", REMOVE_CONDITION) }
             }
@@ -259,7 +259,9 @@ impl Compiler<'_> {
     fn routers(&mut self, part: &Part) -> Vec<Router> {
         match &part.kind {
             Kind::List(items) => items.iter().filter_map(|item| self.router(item)).collect(),
-            Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) | Kind::Map(_) => self.router(part).into_iter().collect(),
+            Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) | Kind::Map(_) => {
+                self.router(part).into_iter().collect()
+            }
         }
     }
 

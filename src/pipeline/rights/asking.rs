@@ -254,6 +254,7 @@ impl Desk {
                 let answers = self.acting(asker).act(id, act, subjects, reason).await?;
                 if matches!(act, SubjectAct::Erase | SubjectAct::Object) {
                     self.customers_changed.store(true, std::sync::atomic::Ordering::Release);
+                    self.erased.notify_one();
                 }
                 self.planned.ring();
                 self.wake.notify_one();
@@ -301,6 +302,8 @@ impl Desk {
             | Request::RecordRead { .. }
             | Request::RecordCall { .. }
             | Request::ReplayLetters { .. }
+            | Request::RecordBackup { .. }
+            | Request::RecordKeys { .. }
             | Request::DropLetters { .. } => Ok(Answer::Done),
         }
     }
@@ -331,7 +334,10 @@ impl Hand {
 
     async fn end(self) -> Result<(), RunError> {
         match self.0 {
-            Some(service) => service.integrate().await,
+            Some(service) => {
+                service.integrate().await?;
+                service.keep_erasures().await
+            }
             None => Ok(()),
         }
     }

@@ -34,7 +34,15 @@ pub fn normalize(value: &mut Json, schema: &Json, depth: usize) {
                 _ => return,
             };
             let wanted: Vec<&str> = types.into_iter().filter(|kind| *kind != "null").collect();
-            let fits = wanted.iter().any(|kind| matches!((*kind, &*scalar), ("string", Json::Text(_)) | ("boolean", Json::Bool(_)) | ("number", Json::Int(_) | Json::Float(_)) | ("integer", Json::Int(_))));
+            let fits = wanted.iter().any(|kind| {
+                matches!(
+                    (*kind, &*scalar),
+                    ("string", Json::Text(_))
+                        | ("boolean", Json::Bool(_))
+                        | ("number", Json::Int(_) | Json::Float(_))
+                        | ("integer", Json::Int(_))
+                )
+            });
             if let (false, [kind]) = (fits, wanted.as_slice())
                 && let Some(made) = cast(scalar, kind)
             {

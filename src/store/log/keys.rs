@@ -280,6 +280,46 @@ impl InstallationKeys {
         keys.of_origin(origin)
     }
 
+    /// The three keys as lines, secret: what is sealed to be kept elsewhere.
+    pub fn to_lines(&self) -> Zeroizing<String> {
+        let key = |prefix: &str, key: &[u8; 32]| format!("{prefix}{}\n", Zeroizing::new(STANDARD.encode(key)).as_str());
+        let (master, hash) = (key(MASTER_PREFIX, self.master.reveal()), key(HASH_PREFIX, self.hash.reveal()));
+        Zeroizing::new(format!("{master}{hash}{}\n", self.log.reveal().as_str()))
+    }
+
+    /// Reads what [`InstallationKeys::to_lines`] wrote; `place` says where it stands.
+    ///
+    /// # Errors
+    /// [`KeysError::Form`], [`KeysError::Origin`].
+    pub fn of_lines(place: &str, text: &str, origin: &str) -> Result<Self, KeysError> {
+        let mut lines = text.lines();
+        let (Some(master), Some(hash), Some(log), None) = (lines.next(), lines.next(), lines.next(), lines.next()) else {
+            return Err(KeysError::Form { place: place.to_owned(), what: "three lines are wanted" });
+        };
+        Self::from_lines((place, master), (place, hash), (place, log))?.of_origin(origin)
+    }
+
+    /// Writes the keys' files into a folder that is not there yet, or is empty.
+    ///
+    /// # Errors
+    /// [`KeysError::Io`], also where there are keys already: they are never replaced.
+    pub fn put_into(&self, folder: &Path) -> Result<(), KeysError> {
+        match fs::read_dir(folder).map(|mut entries| entries.next().is_none()) {
+            Ok(true) => fs::remove_dir(folder).map_err(io_error(folder))?,
+            Ok(false) => {
+                let source = io::Error::new(ErrorKind::AlreadyExists, "there are keys already, and they are not replaced");
+                return Err(KeysError::Io { path: folder.to_owned(), source });
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(io_error(folder)(error)),
+        }
+        // Only its owner may look into the state folder.
+        if let Some(state) = folder.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(state).map_err(io_error(state))?;
+        }
+        self.store(folder)
+    }
+
     fn from_lines(master: (&str, &str), hash: (&str, &str), log: (&str, &str)) -> Result<Self, KeysError> {
         Ok(Self {
             master: MasterKey::new(parse_key(master, MASTER_PREFIX)?),

@@ -4,9 +4,11 @@
 //! it). Files are written in the order bundles and tiles, their folders, the checkpoint: whatever a crash leaves, the checkpoint covers only
 //! what is there, and what lies beyond it is written again.
 
+mod epochs;
 mod error;
 mod files;
 mod keys;
+mod looks;
 mod nodes;
 mod prove;
 mod rotation;
@@ -14,6 +16,7 @@ mod terms;
 mod verify;
 mod witness;
 
+pub use epochs::{EPOCHS, begin_epoch, epochs};
 pub use error::LogError;
 pub use files::replace_in;
 pub use keys::{
@@ -24,7 +27,7 @@ pub use prove::{COSIGNED, COSIGNED_ENDING, ProveError, Prover, cosigned_notes};
 pub use rotation::{Followed, entry, follow, newest_checkpoint, open_by_any};
 pub use terms::{SEGMENT, Term, Terms};
 pub use verify::{BadPlace, Rows, Verified, VerifyError, verify};
-pub use witness::{WITNESS_KEY_FILE, WITNESS_PUBLIC_FILE, Witness, WitnessError, Witnessed};
+pub use witness::{Look, WITNESS_KEY_FILE, WITNESS_PUBLIC_FILE, Witness, WitnessError, Witnessed};
 
 use crate::audit::tile::{self, Content, TILE_WIDTH, Tile};
 use crate::audit::{Checkpoint, LogKey, MAX_ENTRY_BYTES, MAX_NOTE_BYTES, VerifierKey, merkle};

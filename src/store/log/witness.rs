@@ -6,8 +6,8 @@ use super::keys::random_key;
 use super::nodes::TileNodes;
 use super::prove::COSIGNED_ENDING;
 use super::rotation::{self, Followed};
-use super::{CHECKPOINT_FILE, KeysError, LogError, files};
-use crate::audit::{Checkpoint, CosignerKey, MAX_NOTE_BYTES, NoteError, VerifierKey, WitnessKey, merkle};
+use super::{CHECKPOINT_FILE, KeysError, LogError, epochs, files, looks};
+use crate::audit::{Checkpoint, CosignerKey, Epoch, MAX_NOTE_BYTES, NoteError, VerifierKey, WitnessKey, merkle};
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::model::Digest;
 use sha2::{Digest as _, Sha256};
@@ -54,6 +54,16 @@ pub enum WitnessError {
         /// The folder with both checkpoints.
         evidence: PathBuf,
     },
+    /// The log says itself that it was put back from a backup, and entries that were seen are gone.
+    #[error("the log was put back from a backup: {} of the entries that were seen are gone", .seen.saturating_sub(.epoch.begins))]
+    Restored {
+        /// What the log says.
+        epoch: Box<Epoch>,
+        /// How many entries were seen.
+        seen: u64,
+        /// The folder with both checkpoints.
+        evidence: PathBuf,
+    },
     /// The witness's own key or folder.
     #[error(transparent)]
     Key(#[from] KeysError),
@@ -70,9 +80,29 @@ impl WitnessError {
                 format!("this log has two histories: {what}; it is not cosigned"),
                 "Keep both checkpoints and a copy of the log; each is signed by the log's key. Have a reviewer ask who can use that key.",
             ),
+            Self::Restored { epoch, evidence, .. } => Diagnostic::error(
+                Code("KITH-A063"),
+                Place::Path(evidence.display().to_string()),
+                format!("{self}; its first {} are as they were seen. It is not cosigned", epoch.begins),
+                format!(
+                    "Ask those who run it whether they restored it at {}. If so: --accept-epoch {}. Both checkpoints are kept either way.",
+                    epoch.at, epoch.begins
+                ),
+            ),
             Self::Key(error) => error.diagnostic(),
         }
     }
+}
+
+/// How a log is looked at.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Look<'a> {
+    /// The folder that gets the cosigned checkpoint besides the witness's own.
+    pub to: Option<&'a Path>,
+    /// The time by the witness's own clock, in seconds since 1970.
+    pub seconds: u64,
+    /// The restore that somebody answered for: the number of entries that its backup had.
+    pub accept: Option<u64>,
 }
 
 impl Witness {
@@ -112,17 +142,18 @@ impl Witness {
         self.folder.join("logs").join(name.short())
     }
 
-    /// Looks at a log, and cosigns its checkpoint where it goes on from the last one seen. `seconds` is the time by the witness's own
-    /// clock, since 1970; `to` the folder that gets the cosigned checkpoint besides this witness's own.
+    /// Looks at a log, and cosigns its checkpoint where it goes on from the last one seen; where the log says that it was put back from a backup,
+    /// only when somebody answers for that, and its entries of before are those that were seen.
     ///
     /// # Errors
     /// [`WitnessError`]. Nothing is cosigned then.
-    pub fn look(&self, log: &Path, key: &VerifierKey, to: Option<&Path>, seconds: u64) -> Result<Witnessed, WitnessError> {
+    pub fn look(&self, log: &Path, key: &VerifierKey, look: Look<'_>) -> Result<Witnessed, WitnessError> {
+        let Look { to, seconds, accept } = look;
         let (checkpoint, note, keys) = rotation::newest_checkpoint(log, key).map_err(|(_, error)| WitnessError::Log(error))?;
         let nodes = TileNodes::new(log, checkpoint.size);
         let about = self.about(&checkpoint.origin);
         let seen_note = files::read(&about.join("seen"), MAX_NOTE_BYTES).map_err(WitnessError::Log)?;
-        let seen = match &seen_note {
+        let mut seen = match &seen_note {
             None => None,
             Some(bytes) => Some(seen_before(bytes, &about, log, key, &keys)?),
         };
@@ -130,6 +161,18 @@ impl Witness {
             let shown = [("seen", seen_note.as_deref().unwrap_or_default()), ("shown", note.as_bytes())];
             keep_evidence(&about, seconds, &shown).map_or_else(WitnessError::Log, |evidence| WitnessError::Fork { what, evidence })
         };
+        let mut restored = None;
+        if let Some(before) = seen.clone()
+            && let Some(epoch) = self.put_back(log, (key, &keys), &about, &checkpoint, &before)?
+        {
+            if accept != Some(epoch.begins) {
+                let shown = [("seen", seen_note.as_deref().unwrap_or_default()), ("shown", note.as_bytes())];
+                let evidence = keep_evidence(&about, seconds, &shown).map_err(WitnessError::Log)?;
+                return Err(WitnessError::Restored { epoch: Box::new(epoch), seen: before.size, evidence });
+            }
+            restored = Some(epoch.begins);
+            seen = None;
+        }
         if let Some(seen) = &seen {
             if checkpoint.size < seen.size {
                 return Err(fork(format!("{} entries were seen before, and now it has {}", seen.size, checkpoint.size)));
@@ -158,6 +201,14 @@ impl Witness {
             .cosign(&note, seconds)
             .map_err(|source| WitnessError::Log(LogError::Checkpoint { path: log.join(CHECKPOINT_FILE), source }))?;
         files::own_folder(&about).map_err(failed(&about))?;
+        if let Some(begins) = restored {
+            let shown = [("seen", seen_note.as_deref().unwrap_or_default()), ("shown", note.as_bytes())];
+            keep_evidence(&about, seconds, &shown).map_err(WitnessError::Log)?;
+            looks::forget_after(&about, begins).map_err(WitnessError::Log)?;
+        }
+        if seen.as_ref() != Some(&checkpoint) {
+            looks::add(&about, &checkpoint).map_err(WitnessError::Log)?;
+        }
         files::replace_in(&about, "seen", note.as_bytes(), 0o600).map_err(failed(&about))?;
         let name: String = self.key.name().chars().map(|c| if c.is_ascii_alphanumeric() || "-.".contains(c) { c } else { '_' }).collect();
         let name = format!("{}{COSIGNED_ENDING}", name.trim_start_matches('.'));
@@ -169,6 +220,39 @@ impl Witness {
             file = to.join(&name);
         }
         Ok(Witnessed { checkpoint, before: seen.map(|seen| seen.size), note: cosigned, file })
+    }
+}
+
+impl Witness {
+    /// The restore that explains why a log is not the one that was seen: it says so itself, its checkpoint lies beyond, and what was seen of the
+    /// entries that stand is what they are. `None` where nothing is to be explained, or that does not.
+    fn put_back(
+        &self,
+        log: &Path,
+        (key, keys): (&VerifierKey, &[Followed]),
+        about: &Path,
+        now: &Checkpoint,
+        seen: &Checkpoint,
+    ) -> Result<Option<Epoch>, WitnessError> {
+        // With the first key, too: a note may be older than the key that signs now.
+        let mut all = keys.to_vec();
+        all.push(Followed { key: key.clone(), by: None });
+        let mut told = epochs::epochs(log, &all).map_err(WitnessError::Log)?;
+        told.retain(|epoch| epoch.begins < seen.size && epoch.begins < now.size);
+        let Some(epoch) = told.into_iter().max_by_key(|epoch| epoch.at) else { return Ok(None) };
+        let nodes = TileNodes::new(log, now.size);
+        let root_at = |size: u64| merkle::root(&nodes, size).map_err(WitnessError::Log);
+        // A restore that was accepted before: the log goes on from what was seen after it.
+        if seen.size <= now.size && root_at(seen.size)? == seen.root {
+            return Ok(None);
+        }
+        let looks = looks::read(about).map_err(WitnessError::Log)?;
+        let before = looks.iter().filter(|(size, _)| *size <= epoch.begins).max_by_key(|(size, _)| *size);
+        let as_seen = match before {
+            Some((size, root)) => root_at(*size)? == *root,
+            None => true,
+        };
+        Ok((as_seen && root_at(epoch.begins)? == epoch.root).then_some(epoch))
     }
 }
 

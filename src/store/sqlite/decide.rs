@@ -412,6 +412,9 @@ pub(super) fn derived(tx: &Tx<'_>, activity: i64) -> Result<Option<i64>, StoreEr
 }
 
 /// Puts a delivery into the outbox. Where one with its idempotency key is there already, nothing happens and its state is told.
+///
+/// After a restore nobody knows what the history that was lost has sent: what is about something said, or shown, before the restore is `unknown` from
+/// the start, and is settled by asking the target before it is sent.
 fn plan(tx: &Tx<'_>, planning: &Planning, activity: Option<i64>, delivery: &PreparedDelivery) -> Result<Option<DeliveryState>, StoreError> {
     // A withdrawal after the link ended is still about the customer it was written for.
     let customer = match &planning.customer {
@@ -430,7 +433,11 @@ fn plan(tx: &Tx<'_>, planning: &Planning, activity: Option<i64>, delivery: &Prep
         .prepare_cached(
             "INSERT INTO delivery (identity, activity, decision, state, open, target, entry, operation, intent, record, idempotency, attempt,
                                    customer, sealed, priority)
-             VALUES (?1, ?2, ?3, 0, 1, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11, ?12) ON CONFLICT (idempotency) DO NOTHING",
+             VALUES (?1, ?2, ?3,
+                     CASE WHEN EXISTS (SELECT 1 FROM setting WHERE name = 'restored_until' AND CAST(value AS INTEGER) >= coalesce(
+                         (SELECT version_at FROM activity WHERE id = ?2), (SELECT profile_as_of FROM identity WHERE id = ?1), 0))
+                     THEN 4 ELSE 0 END,
+                     1, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, ?11, ?12) ON CONFLICT (idempotency) DO NOTHING",
         )
         .said()?
         .execute((

@@ -18,8 +18,10 @@ mod outbox;
 mod posts;
 mod reader;
 mod readers;
+mod restored;
 mod rights;
 mod sequence;
+mod snapshot;
 mod totals;
 mod work;
 mod writer;
@@ -39,7 +41,9 @@ mod tests;
 
 pub use open::DATABASE_FILE;
 pub use reader::{ActivityStanding, DecisionShown, LinkFilter, LinkRow, ParkedContent, ParkedDelivery, ParkedLineRow, SqliteReader};
+pub use restored::{Forgotten, Restored, RestoredStep};
 pub use rights::{ActivityFile, DeliveryFile, LinkFile, PersonFile, master_in_force};
+pub use snapshot::{Snapshot, examine_copy, snapshot};
 
 use super::lock::FolderLock;
 use super::ring::KeyRing;
@@ -59,6 +63,9 @@ use writer::Writer;
 
 /// Rows of one page at most, whatever a caller asks for: with rows of a few kilobytes, some tens of megabytes.
 const MAX_PAGE: usize = 20_000;
+
+/// The setting that names the master key in force, by its id.
+const MASTER_IN_FORCE: &str = "master_key";
 
 /// How a store is opened.
 #[derive(Debug)]

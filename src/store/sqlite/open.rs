@@ -14,7 +14,7 @@ use std::time::Duration;
 pub const DATABASE_FILE: &str = "kith.db";
 
 /// `KITH` in ASCII: tells a state database from any other SQLite file.
-const APPLICATION_ID: i64 = 0x4b49_5448;
+pub(super) const APPLICATION_ID: i64 = 0x4b49_5448;
 
 /// Each migration is one transaction; its number is its place, from 1.
 pub(super) const MIGRATIONS: &[&str] =
@@ -258,5 +258,72 @@ mod tests {
         assert!(matches!(from_sqlite(&refused, "kith.db"), StoreError::ReadOnly(_)));
         let after: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|f| f.unwrap().file_name()).collect();
         assert_eq!(after, before, "reading so makes no file");
+    }
+
+    /// What the first schema could hold, a row of every table that later ones change.
+    const ROWS: &str = "
+        INSERT INTO setting VALUES ('mapping', 'ab');
+        INSERT INTO leaf VALUES (0, x'7b7d'), (1, x'7b7d');
+        INSERT INTO person_key (id, key_id, person, class, wrapped) VALUES (1, x'01', x'02', 0, x'03');
+        INSERT INTO source_file VALUES ('s', 'f', x'00', 1);
+        INSERT INTO source_day VALUES (1, 's', '2026-01-01', 2, 0);
+        INSERT INTO identity (id, hash, network, account, needs_decision, work) VALUES (1, x'0a', 'mastodon', 'a', 0, 0);
+        INSERT INTO object VALUES (1, x'0b', 1, 1);
+        INSERT INTO activity (id, object, version, identity, source_day, state, version_at, version_verb, version_id, content_hash, received, sealed)
+            VALUES (1, 1, x'0c', 1, 1, 3, 5, 0, 'v', x'0d', 77, x'0e');
+        INSERT INTO parked_line (id, source_day, source, file, file_digest, line, code, message, at, form)
+            VALUES (1, 1, 's', 'f', x'0f', 3, 'KITH-I001', 'm', 9, 0);
+        INSERT INTO decision (id, identity, current, outcome, probability, match_weight, reference, evidence_digest, mapping, at)
+            VALUES (1, 1, 1, 0, 0.5, 1.5, x'10', x'11', x'12', 9);
+        INSERT INTO link (id, identity, customer, decision, by, since) VALUES (1, 1, 'C1', 1, 'rule', 9);
+        INSERT INTO delivery (id, identity, activity, decision, state, open, target, entry, operation, intent, record, idempotency, attempt, sealed)
+            VALUES (1, 1, 1, 1, 2, 0, 't', 'e', 'o', 0, x'13', x'14', 1, x'15');
+        INSERT INTO written VALUES (1, x'13', 1);
+        INSERT INTO customer VALUES ('crm', 'C1', x'16', 0);
+        INSERT INTO customer_read VALUES ('crm', x'17');";
+
+    #[test]
+    fn a_state_of_every_schema_that_was_released_is_brought_to_this_one_with_all_that_is_in_it() {
+        for from in 1..MIGRATIONS.len() {
+            let dir = tempfile::tempdir().unwrap();
+            let path = database(dir.path());
+            let old = Connection::open(&path).unwrap();
+            migrate(&old, &path, MIGRATIONS.get(..from).unwrap()).unwrap();
+            old.execute_batch(ROWS).unwrap();
+            old.close().unwrap();
+            // As a backup of then, it is looked at as it is; beside a service, it is refused until the service brought it here.
+            let mut entries = 0;
+            let schema = crate::store::sqlite::examine_copy(&path, |_entry| entries += 1).unwrap();
+            assert_eq!((schema, entries), (i64::try_from(from).unwrap(), 2));
+            assert!(matches!(reader(&path), Err(StoreError::Damaged(_))));
+            let conn = writer(&path, None).unwrap();
+            assert_eq!(version(&conn), SCHEMA);
+            let one = |sql: &str| conn.query_row(sql, (), |row| row.get::<_, i64>(0)).unwrap();
+            for table in [
+                "setting",
+                "person_key",
+                "source_file",
+                "source_day",
+                "identity",
+                "object",
+                "activity",
+                "parked_line",
+                "decision",
+                "link",
+                "delivery",
+                "written",
+                "customer",
+                "customer_read",
+            ] {
+                assert_eq!(one(&format!("SELECT count(*) FROM {table}")), 1, "{table} from schema {from}");
+            }
+            assert_eq!(one("SELECT count(*) FROM pragma_foreign_key_check"), 0);
+            let sound: String = conn.query_row("PRAGMA integrity_check", (), |row| row.get(0)).unwrap();
+            assert_eq!(sound, "ok");
+            // What later schemas say of what was there before them.
+            assert_eq!(one("SELECT priority * 100 + failures FROM delivery"), 100, "normal, never failed");
+            assert_eq!(one("SELECT received FROM identity"), 77, "the clocks count from the last thing received");
+            assert_eq!(one("SELECT closed FROM person_key"), 0, "the key still seals");
+        }
     }
 }

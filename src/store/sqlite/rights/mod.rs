@@ -14,6 +14,7 @@ mod withdraw;
 
 pub use person::{ActivityFile, DeliveryFile, LinkFile, PersonFile};
 pub use rotate::master_in_force;
+pub(super) use stop::stop_again;
 
 use super::error::{InDatabase, damaged};
 use super::{SqliteStore, open};

@@ -4,11 +4,8 @@ use crate::audit::{KeyId, MasterKey, RetentionClass, Sealed};
 use crate::store::StoreError;
 use crate::store::sqlite::error::{InDatabase, damaged};
 use crate::store::sqlite::names::Numbered;
-use crate::store::sqlite::{SqliteStore, open};
+use crate::store::sqlite::{MASTER_IN_FORCE, SqliteStore, open};
 use std::path::Path;
-
-/// The setting that names the master key in force, by its id.
-const MASTER: &str = "master_key";
 
 /// Keys read at once.
 const PAGE: i64 = 4_096;
@@ -21,7 +18,7 @@ pub fn master_in_force(state_dir: &Path) -> Option<KeyId> {
         return None;
     }
     let conn = open::whatever_schema(&path).ok()?;
-    crate::store::sqlite::sequence::setting(&conn, MASTER).ok()?.as_deref().and_then(KeyId::from_hex)
+    crate::store::sqlite::sequence::setting(&conn, MASTER_IN_FORCE).ok()?.as_deref().and_then(KeyId::from_hex)
 }
 
 impl SqliteStore {
@@ -62,7 +59,7 @@ impl SqliteStore {
                         count += 1;
                     }
                 }
-                let settings = [(MASTER.to_owned(), to.id().to_string())];
+                let settings = [(MASTER_IN_FORCE.to_owned(), to.id().to_string())];
                 crate::store::sqlite::sequence::set(tx, &settings, &[leaf])?;
                 Ok(count)
             })

@@ -2,8 +2,8 @@
 
 use super::{STOPPED, hash, suppressed};
 use crate::audit::SubjectHash;
-use crate::model::{ActivityState, CustomerId, DropRule, SubjectId};
-use crate::store::ring::KeyRing;
+use crate::model::{ActivityState, CustomerId, DropRule, SubjectId, Timestamp};
+use crate::store::ring::{KeyRing, RequestId};
 use crate::store::sqlite::error::InDatabase;
 use crate::store::sqlite::names::{Numbered, nanoseconds};
 use crate::store::sqlite::outbox::{settle_activity, settle_written};
@@ -121,18 +121,24 @@ fn stop_one(tx: &Tx<'_>, ring: &KeyRing, step: &StopStep, subject: &SubjectId) -
         }
     }
     let mut new = false;
+    let told = (step.at, step.request, step.reason);
     for account in &accounts {
-        new |= begin(tx, step, (account.hash, ACCOUNT), account.row)?;
+        new |= begin(tx, told, (account.hash, ACCOUNT), account.row)?;
     }
     if let Some(customer) = customer {
-        new |= begin(tx, step, (customer, CUSTOMER), None)?;
+        new |= begin(tx, told, (customer, CUSTOMER), None)?;
     }
     Ok(if new { StopOutcome::Stopped { accounts: accounts.into_iter().map(|a| a.hash).collect() } } else { StopOutcome::Already })
 }
 
 /// Begins one removal; false where it was asked for before. An erasure after an objection is new.
-fn begin(tx: &Tx<'_>, step: &StopStep, (person, kind): (SubjectHash, i64), row: Option<i64>) -> Result<bool, StoreError> {
-    let (at, reason) = (nanoseconds(step.at), step.reason.number());
+fn begin(
+    tx: &Tx<'_>,
+    (at, request, reason): (Timestamp, RequestId, RemovalReason),
+    (person, kind): (SubjectHash, i64),
+    row: Option<i64>,
+) -> Result<bool, StoreError> {
+    let (at, erases, reason) = (nanoseconds(at), reason == RemovalReason::Erasure, reason.number());
     let before: Option<i64> = tx
         .conn
         .prepare_cached("SELECT reason FROM suppressed WHERE person = ?1")
@@ -166,14 +172,14 @@ fn begin(tx: &Tx<'_>, step: &StopStep, (person, kind): (SubjectHash, i64), row: 
         )
         .said()?
         .execute((
-            step.request.0.as_slice(),
+            request.0.as_slice(),
             person.0.as_slice(),
             row,
             reason,
             phase,
             at,
             // Files hold lines of accounts, and of those that are erased only.
-            (kind == CUSTOMER || step.reason == RemovalReason::Objection).then_some(0),
+            (kind == CUSTOMER || !erases).then_some(0),
         ))
         .said()?;
     if let Some(row) = row {
@@ -203,6 +209,44 @@ fn give_up(tx: &Tx<'_>, identity: i64, at: i64) -> Result<(), StoreError> {
         activities.extend(activity);
     }
     activities.into_iter().try_for_each(|activity| settle_activity(tx, activity))
+}
+
+/// Stops persons who are known by their keyed hash alone: a later history of this state erased them, or heard their objection. Whether a hold stood
+/// was asked then. Returns for each whether it is new here.
+pub(in crate::store::sqlite) fn stop_again(
+    tx: &mut Tx<'_>,
+    ring: &KeyRing,
+    at: Timestamp,
+    request: RequestId,
+    persons: &[(SubjectHash, bool, RemovalReason)],
+) -> Result<Vec<bool>, StoreError> {
+    let mut new = Vec::with_capacity(persons.len());
+    for (person, is_customer, reason) in persons {
+        let row: Option<i64> = if *is_customer {
+            None
+        } else {
+            let mut statement = tx.conn.prepare_cached("SELECT id FROM identity WHERE hash = ?1").said()?;
+            statement.query_row([person.0.as_slice()], |row| row.get(0)).optional().said()?
+        };
+        new.push(begin(tx, (at, request, *reason), (*person, if *is_customer { CUSTOMER } else { ACCOUNT }), row)?);
+    }
+    let gone: HashSet<SubjectHash> = persons.iter().filter(|(_, is_customer, _)| *is_customer).map(|(person, ..)| *person).collect();
+    if !gone.is_empty() {
+        let ids: Vec<Arc<str>> = tx
+            .conn
+            .prepare_cached("SELECT id FROM customer UNION SELECT customer FROM link")
+            .said()?
+            .query_map((), |row| row.get(0))
+            .said()?
+            .collect::<Result<_, _>>()
+            .said()?;
+        let customers: HashSet<CustomerId> =
+            ids.into_iter().map(CustomerId).filter(|id| gone.contains(&ring.hashes().customer(id))).collect();
+        if !customers.is_empty() {
+            forget_customers(tx, &customers)?;
+        }
+    }
+    Ok(new)
 }
 
 /// Takes customers out of decisions about others, who are decided about again without them, and out of the last read.
