@@ -1,6 +1,7 @@
 //! What the log says about each step: the one place where the flow's events become audit entries, personal values sealed.
 
 mod dead_letters;
+mod people;
 mod rights;
 mod writes;
 
@@ -12,7 +13,9 @@ use crate::audit::{
 };
 use crate::declare::config::Config;
 use crate::declare::mapping::Rulebook;
-use crate::model::{Activity, CustomerId, Decision, Digest, DropRule, IdentityId, Network, Outcome, ParkReason, Timestamp, Value};
+use crate::model::{
+    Activity, CustomerId, Decision, Digest, DropRule, IdentityId, LinkedBy, Network, Outcome, ParkReason, Timestamp, Value,
+};
 use crate::store::ring::{KeyRing, Person};
 use crate::store::{Conservation, CurrentDecision, DecideStep, Disposition, IdentityWork, IntakeOutcome, Placed, PlannedDelivery, Store};
 use sha2::{Digest as _, Sha256};
@@ -479,7 +482,10 @@ impl Scribe {
                 candidates: scored,
                 match_weight: decision.customer.is_some().then_some(decision.match_weight),
                 planned,
-                prompted_by: work.current.as_ref().map(|_| "decided again".into()),
+                prompted_by: match (&work.word, &work.current) {
+                    (Some(_), _) => Some("person".into()),
+                    (None, current) => current.as_ref().map(|_| "decided again".into()),
+                },
                 probability: decision.customer.is_some().then_some(decision.probability),
             },
         );
@@ -526,7 +532,10 @@ impl Scribe {
             (Some(before), Some(after)) if before == after => return Ok(None),
             (None, Some(after)) => (Event::LinkMade { by }, after),
             (Some(before), Some(after)) => (Event::LinkChanged { before: Some(hash(before)), by }, after),
-            (Some(before), None) => (Event::LinkEnded { by: Some(by), reason: "decision".into() }, before),
+            (Some(before), None) => {
+                let reason = if decision.by == Some(LinkedBy::Person) { "person" } else { "decision" };
+                (Event::LinkEnded { by: Some(by), reason: reason.into() }, before)
+            }
         };
         let mut entry = Entry::new(now, event);
         entry.network = Some(work.id.network);

@@ -36,7 +36,7 @@ impl Service {
                 &*self.progress,
                 options.approve_customers
             )),
-            timed(intake::drain(&self.parts, Access::Move, &self.store, &self.scribe, &*self.clock, &*self.progress, stop)),
+            timed(intake::drain(&self.parts, Access::Move, &self.store, &self.scribe, &*self.clock, &*self.progress, stop, &self.stops)),
         );
         let (refreshed, seconds) = customers;
         *self.did.step_seconds.entry("customers").or_default() += seconds;
@@ -70,7 +70,10 @@ impl Service {
         self.progress.finished(Stage::Intake);
 
         let watch = Stopwatch::start();
-        self.decide(stop).await?;
+        if self.may_delete().await? {
+            self.decide(stop).await?;
+        }
+        self.judge_first_writes().await?;
         self.progress.finished(Stage::Decide);
         *self.did.step_seconds.entry("decide").or_default() += watch.seconds();
         Ok(())

@@ -20,6 +20,7 @@ mod audit_export;
 mod audit_log;
 mod audit_proofs;
 mod audit_story;
+mod bad_day;
 mod bad_input;
 mod cli;
 mod connector;
@@ -39,6 +40,7 @@ mod main_job;
 mod master_key;
 mod matching;
 mod retention;
+mod review;
 mod rights;
 mod scoring;
 mod service;
@@ -62,6 +64,7 @@ mod targets;
 mod tds_peer;
 mod tidy;
 mod training;
+mod undo;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,6 +1,8 @@
 //! Every key of `kith.toml`: the one table that the checker reads and the reference is written from.
 
 use super::audit::AUDIT;
+use super::guard::GUARD;
+use super::review::REVIEW;
 use super::settings::{LogLevel, Role};
 
 /// What a value looks like.
@@ -673,7 +675,9 @@ pub(super) const ROLES: Section = Section {
     name: "roles",
     tables: Tables::Free,
     required: false,
-    doc: "What the users of the operating system may do: `USER = \"ROLE\"`. The audit log names user and role.",
+    doc: "What the users of the operating system may do: `USER = \"ROLE\"` (`\"uid:1000\"` for a user that /etc/passwd does not know). An operator runs the \
+          service, a steward decides whose accounts are, a reviewer reads and opens the log; `ops/people.md` has the table. The operating system says who \
+          asks, and the audit log names user and role. Without this section everybody who can reach the state folder may do everything.",
     keys: &[ROLE],
 };
 pub(super) const LOG: Section =
@@ -684,4 +688,5 @@ pub(super) const EVALUATE: Section =
     Section { name: "evaluate", tables: Tables::One, required: false, doc: "Measuring against a known truth.", keys: &[TRUTH] };
 
 /// Every section, in the order of the reference.
-pub(super) const SECTIONS: &[Section] = &[SERVICE, SOURCES, CUSTOMERS, RELATED, TARGETS, AUDIT, KEYS, ROLES, LOG, METRICS, EVALUATE];
+pub(super) const SECTIONS: &[Section] =
+    &[SERVICE, SOURCES, CUSTOMERS, RELATED, TARGETS, AUDIT, KEYS, ROLES, LOG, METRICS, EVALUATE, REVIEW, GUARD];

@@ -3,11 +3,13 @@
 mod audit;
 mod check;
 mod codes;
+mod guard;
 mod hours;
 mod keys;
 mod layers;
 mod outline;
 mod reference;
+mod review;
 mod secret;
 mod server;
 mod service;
@@ -18,10 +20,12 @@ mod values;
 mod tests;
 
 pub use check::{check, project_folder};
+pub use guard::PassGuard;
 pub use hours::{HoursError, ServiceHours};
 pub use layers::ENVIRONMENT_PREFIX;
 pub use outline::{NamedFile, Outline, outline};
 pub use reference::reference;
+pub use review::Review;
 pub use secret::{MAX_SECRET_BYTES, Secret, SecretError, SecretSource};
 pub use server::{Encryption, ServerAddress, ServerAt, ServerLogin, ServerSpec};
 pub use service::GivenSecret;
