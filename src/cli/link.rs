@@ -1,10 +1,11 @@
-//! `kith link list` and `kith link show`: whom we know, and why we think so. Both show personal data, and the log says that they did.
+//! `kith link`: whom we know, and why we think so; links made and ended by hand. What shows personal data is told to the log.
 
 use super::opened::{reader, tell_read};
 use super::page::line;
 use super::{Exit, Format, Session};
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::model::{Candidate, ComparisonOutcome, CustomerId, IdentityId, Network, Outcome};
+use crate::pipeline::WordAsked;
 use crate::store::StoreError;
 use crate::store::sqlite::{DecisionShown, LinkFilter, LinkRow};
 use serde_json::{Value as Json, json};
@@ -20,6 +21,12 @@ pub enum Command {
     List(ListArguments),
     /// One identity: the decision, its evidence, candidate by candidate
     Show(ShowArguments),
+    /// Link an account to a customer by hand, with a reason; a lawful basis is needed all the same
+    Add(AddArguments),
+    /// End an account's link by hand, with a reason: it is none of its candidates
+    Remove(RemoveArguments),
+    /// Accounts whose link ended since their customer is gone from the CRM
+    Lost(LostArguments),
 }
 
 /// Arguments of `link list`.
@@ -45,8 +52,54 @@ pub struct ShowArguments {
     pub identity: String,
 }
 
+/// Arguments of `link add`.
+#[derive(clap::Args, Debug)]
+pub struct AddArguments {
+    /// The network
+    pub network: String,
+    /// The identity's id, as `link list` writes it
+    pub identity: String,
+    /// The customer, any that the CRM has
+    pub customer: String,
+    /// Why: it stands sealed in the log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+}
+
+/// Arguments of `link remove`.
+#[derive(clap::Args, Debug)]
+pub struct RemoveArguments {
+    /// The network
+    pub network: String,
+    /// The identity's id, as `link list` writes it
+    pub identity: String,
+    /// Why: it stands sealed in the log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+}
+
+/// Arguments of `link lost`.
+#[derive(clap::Args, Debug)]
+pub struct LostArguments {
+    /// How many to list
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub limit: usize,
+}
+
 pub(super) fn run(command: &Command, session: &mut Session) -> Exit {
+    let by_hand = match command {
+        Command::List(_) | Command::Show(_) | Command::Lost(_) => None,
+        Command::Add(arguments) => {
+            Some(by_hand(session, (&arguments.network, &arguments.identity), Some(&arguments.customer), &arguments.reason))
+        }
+        Command::Remove(arguments) => Some(by_hand(session, (&arguments.network, &arguments.identity), None, &arguments.reason)),
+    };
+    if let Some(done) = by_hand {
+        return done.unwrap_or_else(|exit| exit);
+    }
     let done = match command {
+        Command::Add(_) | Command::Remove(_) => Ok(()),
+        Command::Lost(arguments) => lost(arguments, session),
         Command::List(arguments) => list(arguments, session),
         Command::Show(arguments) => show(arguments, session),
     };
@@ -111,6 +164,52 @@ fn list(arguments: &ListArguments, session: &mut Session) -> Result<(), Exit> {
             ControlFlow::Continue(())
         })
         .map_err(|e| failed(session, &e))
+}
+
+/// A person's word outside of the queue of reviews.
+fn by_hand(session: &mut Session, (network_name, identity): (&str, &str), customer: Option<&String>, why: &str) -> Result<Exit, Exit> {
+    let network = network(session, network_name)?;
+    let word = WordAsked {
+        network: network.name().to_owned(),
+        identity: identity.to_owned(),
+        case: None,
+        said: if customer.is_some() { "link" } else { "none" }.to_owned(),
+        customer: customer.cloned(),
+        reason: super::review::reason(session, why)?,
+        by_hand: true,
+        dry_run: false,
+    };
+    super::review::one_word(session, word)
+}
+
+fn lost(arguments: &LostArguments, session: &mut Session) -> Result<(), Exit> {
+    let (parts, reader) = reader(session)?;
+    let lost = reader.lost_links(arguments.limit).map_err(|e| failed(session, &e))?;
+    if !lost.is_empty() {
+        tell_read(session, parts, "link lost", &[], lost.len() as u64)?;
+    }
+    for row in &lost {
+        let (outcome, now) = &row.now;
+        if session.terminal.is_json() {
+            session.terminal.json(&json!({
+                "network": row.id.network.name(), "identity_id": &*row.id.id, "customer_id": row.customer.as_str(), "ended": row.ended.to_string(),
+                "decision": outcome.name(), "candidate": now.as_ref().map(CustomerId::as_str),
+            }));
+        } else {
+            let now = now.as_ref().map_or_else(String::new, |id| format!(", best candidate {}", id.as_str()));
+            let id = &row.id;
+            session.terminal.data(&format!(
+                "{:.0}  {} {}  customer {} is gone; now {}{now}",
+                row.ended,
+                id.network,
+                id.id,
+                row.customer.as_str(),
+                outcome.words()
+            ));
+        }
+    }
+    session.terminal.note(&format!("{} accounts lost their customer", lost.len()));
+    Ok(())
 }
 
 fn identity_text(row: &LinkRow) -> &str {

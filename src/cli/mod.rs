@@ -19,18 +19,22 @@ mod mapping;
 mod matching;
 mod opened;
 mod page;
+mod people;
 mod plan;
 mod progress;
 mod project;
 mod reference;
 mod reload;
 mod restore;
+mod review;
 mod run;
 mod standing;
 mod status;
+mod stops;
 mod subject;
 mod terminal;
 mod test;
+mod undo;
 
 pub use environment::Environment;
 pub use files::{read_bytes, read_text};
@@ -81,7 +85,7 @@ pub enum Format {
     Human,
     /// One JSON object, or one a line
     Json,
-    /// Comma-separated values: `link list` only
+    /// Comma-separated values: `link list` and `review export` only
     Csv,
 }
 
@@ -116,6 +120,19 @@ pub enum Command {
     /// Who is linked to whom, and why
     #[command(subcommand)]
     Link(link::Command),
+    /// Cases that wait for a person
+    #[command(subcommand)]
+    Review(review::Command),
+    /// Stop a source or target, or all of them; it survives restarts
+    Pause(stops::PartArguments),
+    /// Let a paused source or target, or all of them, go on
+    Resume(stops::PartArguments),
+    /// Let a pass on that waits since it would change more than a guard allows
+    Approve(stops::PassArguments),
+    /// Refuse a pass that waits at a guard: nothing of it is applied
+    Reject(stops::PassArguments),
+    /// Put back what was written, where nobody edited it since; shows the plan first
+    Undo(undo::Arguments),
     /// What stands aside, why, and the ways out
     #[command(subcommand)]
     DeadLetter(dead_letter::Command),
@@ -175,8 +192,9 @@ pub struct Session {
 pub fn run(arguments: Arguments, environment: Environment) -> Exit {
     let terminal = Terminal::standard(&arguments.global, &environment);
     let mut session = Session { global: arguments.global, environment, terminal };
-    if session.global.format == Format::Csv && !matches!(arguments.command, Command::Link(link::Command::List(_))) {
-        let remedy = "use --format json; only `kith link list` writes CSV";
+    let writes_csv = matches!(arguments.command, Command::Link(link::Command::List(_)) | Command::Review(review::Command::Export(_)));
+    if session.global.format == Format::Csv && !writes_csv {
+        let remedy = "use --format json; only `kith link list` and `kith review export` write CSV";
         let problem = Diagnostic::error(Code("KITH-C015"), Place::Named("argument --format".into()), "this command writes no CSV", remedy);
         session.terminal.problem(&problem);
         return session.terminal.finish(Exit::Wrong);
@@ -195,6 +213,12 @@ pub fn run(arguments: Arguments, environment: Environment) -> Exit {
         Command::Status(arguments) => status::run(&arguments, &mut session),
         Command::Doctor(arguments) => doctor::run(&arguments, &mut session),
         Command::Link(command) => link::run(&command, &mut session),
+        Command::Review(command) => review::run(&command, &mut session),
+        Command::Pause(arguments) => stops::pause(&arguments, true, &mut session),
+        Command::Resume(arguments) => stops::pause(&arguments, false, &mut session),
+        Command::Approve(arguments) => stops::settle(&arguments, true, &mut session),
+        Command::Reject(arguments) => stops::settle(&arguments, false, &mut session),
+        Command::Undo(arguments) => undo::run(&arguments, &mut session),
         Command::DeadLetter(command) => dead_letter::run(&command, &mut session),
         Command::Audit(command) => audit::run(&command, &mut session),
         Command::Subject(command) => subject::run(&command, &mut session),

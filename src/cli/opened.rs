@@ -1,11 +1,10 @@
 //! From a checked project to what a service or a reading command needs: keys, parts, a reader.
 
 use super::{Environment, Exit, Global, Project, Session};
-use crate::audit::Role;
-use crate::declare::config::{self, Config, SourceKind};
+use crate::declare::config::{Config, SourceKind};
 use crate::declare::connector::TargetFile;
 use crate::diagnose::{Code, Diagnostic, Place, Problems};
-use crate::pipeline::{Loaded, Parts, SystemClock, WhoAsks, record_read};
+use crate::pipeline::{Loaded, Parts, SystemClock, WhoAsks, record_read, role_of};
 use crate::store::StoreError;
 use crate::store::log::InstallationKeys;
 use crate::store::sqlite::{SqliteReader, master_in_force};
@@ -223,13 +222,7 @@ pub(super) fn who(session: &Session, config: &Config) -> WhoAsks {
 
 fn who_is(environment: &Environment, config: &Config) -> WhoAsks {
     let user = environment.user();
-    let role = match config.role(user) {
-        Some(config::Role::Operator) => Role::Operator,
-        Some(config::Role::Steward) => Role::Steward,
-        Some(config::Role::Reviewer) => Role::Reviewer,
-        None => Role::None,
-    };
-    WhoAsks { user: user.into(), role }
+    WhoAsks { user: user.into(), role: role_of(&config.roles, user) }
 }
 
 /// Tells the log that personal data is about to be shown; where that is not possible it is not shown.

@@ -38,9 +38,14 @@ fn reload(session: &mut Session) -> Result<Exit, Exit> {
             session.terminal.problem(&RunError::Refused { code, reason }.diagnostic());
             Err(Exit::Failed)
         }
-        Some(Answer::Done | Answer::Letters { .. } | Answer::Standing { .. } | Answer::Subjects { .. } | Answer::Swept { .. }) => {
-            Err(Exit::Failed)
-        }
+        Some(
+            Answer::Done
+            | Answer::Letters { .. }
+            | Answer::Standing { .. }
+            | Answer::Subjects { .. }
+            | Answer::Swept { .. }
+            | Answer::People { .. },
+        ) => Err(Exit::Failed),
     }
 }
 

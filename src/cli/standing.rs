@@ -7,7 +7,7 @@ use crate::deliver::{Limits, Scope, SpentQuota};
 use crate::model::{OperationId, TargetId, Timestamp};
 use crate::pipeline::{Standing, breaker_state, endpoint_name, spent_quota};
 use crate::store::sqlite::SqliteReader;
-use crate::store::{EndpointState, Spent, StoreError};
+use crate::store::{EndpointState, GuardRow, GuardState, Pause, Spent, StoreError};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
@@ -29,6 +29,70 @@ struct Row {
     /// What was spent of each window.
     spent: Vec<Spent>,
     oldest: Option<Timestamp>,
+}
+
+/// What people stopped, and what waits for their word.
+pub(super) struct Held {
+    /// Pauses that stand.
+    pub pauses: Vec<Pause>,
+    /// Passes that wait at a guard, or were settled and are not done.
+    pub guarded: Vec<GuardRow>,
+}
+
+const fn guard_state(state: GuardState) -> &'static str {
+    match state {
+        GuardState::Waits => "waits",
+        GuardState::Approved => "approved",
+        GuardState::Rejected => "rejected",
+    }
+}
+
+impl Held {
+    /// One line each, for people.
+    pub fn page(&self, out: &mut String) {
+        for pause in &self.pauses {
+            let (part, name, author) = (pause.part.name(), &pause.name, &pause.author);
+            line(out, format_args!("  {:<12}{part} {name} by {author} since {}: `kith resume {name}`", "paused", shown(pause.at)));
+        }
+        for GuardRow { id, pass, state, at, author } in &self.guarded {
+            let among =
+                if pass.examples.is_empty() { String::new() } else { format!(", among them customers {}", pass.examples.join(", ")) };
+            let what = format!("{} of {} ({}), {} would pass{among}", pass.found, pass.whole, pass.place, pass.allowed);
+            let matter = pass.matter.name();
+            match state {
+                GuardState::Waits => line(
+                    out,
+                    format_args!(
+                        "  {:<12}pass {id} waits since {}: {matter}: {what}; `kith approve {id}` or `kith reject {id}`",
+                        "GUARD",
+                        shown(*at)
+                    ),
+                ),
+                GuardState::Approved | GuardState::Rejected => {
+                    let author = author.as_deref().unwrap_or("somebody");
+                    line(out, format_args!("  {:<12}pass {id} was {} by {author}: {matter}: {what}", "guard", guard_state(*state)));
+                }
+            }
+        }
+    }
+
+    /// Pauses for programs.
+    pub fn pauses_json(&self) -> Json {
+        let one = |p: &Pause| json!({ "part": p.part.name(), "name": &*p.name, "by": &*p.author, "since": p.at.to_string() });
+        self.pauses.iter().map(one).collect()
+    }
+
+    /// Guarded passes for programs.
+    pub fn guarded_json(&self) -> Json {
+        let one = |row: &GuardRow| {
+            let pass = &row.pass;
+            json!({
+                "pass": row.id, "matter": pass.matter.name(), "place": &*pass.place, "found": pass.found, "whole": pass.whole, "allowed": pass.allowed,
+                "examples": pass.examples, "state": guard_state(row.state), "since": row.at.to_string(), "settled_by": row.author.as_deref(),
+            })
+        };
+        self.guarded.iter().map(one).collect()
+    }
 }
 
 /// Every target of the configuration.

@@ -4,7 +4,7 @@
 use super::opened::{config_and_reader, runtime};
 use super::page::line;
 use super::run::{grouped, parts_of};
-use super::standing::{Endpoints, service_page};
+use super::standing::{Endpoints, Held, service_page};
 use super::{Exit, Session};
 use crate::pipeline::control::{self, Answer, Request};
 use crate::pipeline::{Clock as _, RunError, Standing, SystemClock};
@@ -36,9 +36,10 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
     };
     let found = reader.totals().and_then(|totals| {
         let endpoints = Endpoints::read(&reader, &config, &files, SystemClock.now())?;
-        Ok((totals, if arguments.parked { aside(&reader)? } else { Vec::new() }, endpoints))
+        let held = Held { pauses: reader.pauses()?, guarded: reader.guarded()? };
+        Ok((totals, if arguments.parked { aside(&reader)? } else { Vec::new() }, endpoints, held))
     });
-    let (totals, aside, endpoints) = match found {
+    let (totals, aside, endpoints, held) = match found {
         Ok(found) => found,
         Err(error) => {
             session.terminal.problem(&error.diagnostic());
@@ -50,7 +51,8 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
         Err(exit) => return exit,
     };
     if session.terminal.is_json() {
-        let mut json = json!({ "totals": totals, "endpoints": endpoints.json(), "service": service });
+        let mut json = json!({ "totals": totals, "endpoints": endpoints.json(), "service": service,
+            "paused": held.pauses_json(), "guarded": held.guarded_json() });
         if let Some(members) = json.as_object_mut() {
             for (name, term) in terms(&totals) {
                 members.insert(name.into(), term.into());
@@ -64,7 +66,8 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
         session.terminal.json(&json);
         return Exit::Fine;
     }
-    session.terminal.data(&page(&totals, &config.service.state.display().to_string(), &endpoints, service.as_ref()));
+    let state = config.service.state.display().to_string();
+    session.terminal.data(&page(&totals, &state, &endpoints, service.as_ref(), &held));
     for Aside { code, place, message } in &aside {
         session.terminal.data(&format!("  {code}  {place}  {message}"));
     }
@@ -117,7 +120,7 @@ fn aside(reader: &SqliteReader) -> Result<Vec<Aside>, StoreError> {
     Ok(aside)
 }
 
-fn page(totals: &Totals, state: &str, endpoints: &Endpoints, service: Option<&Standing>) -> String {
+fn page(totals: &Totals, state: &str, endpoints: &Endpoints, service: Option<&Standing>, held: &Held) -> String {
     let mut out = format!("state in {state}\n\n");
     for sum in &totals.conservation {
         line(
@@ -157,6 +160,7 @@ fn page(totals: &Totals, state: &str, endpoints: &Endpoints, service: Option<&St
     out.push('\n');
     endpoints.page(&mut out);
     service_page(&mut out, service);
+    held.page(&mut out);
     if totals.decided_under_older_mapping > 0 {
         line(
             &mut out,

@@ -10,6 +10,7 @@ mod digest;
 mod identity;
 mod network;
 mod personal;
+mod said;
 pub mod stable_hash;
 mod subject;
 mod value;
@@ -27,6 +28,7 @@ pub use digest::Digest;
 pub use identity::{Identity, IdentityId, Profile};
 pub use network::{Network, UnknownNetwork};
 pub use personal::Personal;
+pub use said::{Said, Word};
 pub use subject::SubjectId;
 pub use value::Value;
 

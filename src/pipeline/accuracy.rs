@@ -1,5 +1,6 @@
 //! Precision and recall against labelled data, for a sample project that has some.
 
+use crate::store::Label;
 use crate::wire::input::Watched;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -23,7 +24,11 @@ pub struct Accuracy {
 
 /// The labels: the last part of an identity's id, and its customer (empty: none).
 #[derive(Debug, Default)]
-pub struct Truth(HashMap<String, String>);
+pub struct Truth {
+    labels: HashMap<String, String>,
+    /// Labels are of whole ids, not of their last part.
+    whole: bool,
+}
 
 impl Truth {
     /// Reads a CSV file with the columns `profile_id` and `customer_id`, plain or `.gz`.
@@ -40,22 +45,29 @@ impl Truth {
             let row = row.map_err(io::Error::other)?;
             labels.insert(row.get(profile).unwrap_or_default().to_owned(), row.get(customer).unwrap_or_default().to_owned());
         }
-        Ok(Self(labels))
+        Ok(Self { labels, whole: false })
+    }
+
+    /// What people said whose accounts are.
+    pub fn reviewed(labels: Vec<Label>) -> Self {
+        let label = |label: Label| (label.account.to_string(), label.customer.map_or_else(String::new, |c| c.as_str().to_owned()));
+        Self { labels: labels.into_iter().map(label).collect(), whole: true }
     }
 
     /// The label of an identity: its customer, empty where the person is none; `None` where there is no label.
     pub fn of(&self, identity: &str) -> Option<&str> {
-        self.0.get(identity.rsplit('/').next().unwrap_or(identity)).map(String::as_str)
+        let key = if self.whole { identity } else { identity.rsplit('/').next().unwrap_or(identity) };
+        self.labels.get(key).map(String::as_str)
     }
 
     /// How many labels there are.
     pub fn labels(&self) -> u64 {
-        self.0.len() as u64
+        self.labels.len() as u64
     }
 
     /// How many labels name a customer.
     pub fn customers(&self) -> u64 {
-        self.0.values().filter(|c| !c.is_empty()).count() as u64
+        self.labels.values().filter(|c| !c.is_empty()).count() as u64
     }
 
     /// Compares links (identity id, customer id) with the labels.
@@ -83,7 +95,8 @@ mod tests {
 
     #[test]
     fn precision_counts_links_and_recall_counts_people() {
-        let truth = Truth([("S1", "C1"), ("S2", "C2"), ("S3", ""), ("S4", "C4")].map(|(a, b)| (a.into(), b.into())).into());
+        let labels = [("S1", "C1"), ("S2", "C2"), ("S3", ""), ("S4", "C4")].map(|(a, b)| (a.into(), b.into())).into();
+        let truth = Truth { labels, whole: false };
         let links = [("https://x.example/users/S1", "C1"), ("S2", "C9"), ("S3", "C3"), ("S99", "C1")];
         let judged = truth.judge(links.into_iter());
         assert_eq!((judged.links, judged.correct, judged.customers_in_truth), (3, 1, 3));

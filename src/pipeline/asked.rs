@@ -5,8 +5,8 @@ use super::control::{self, Answer, Request};
 use super::dead_letters::Letters;
 use super::deliver::Bell;
 use super::leaves::{Scribe, WhoAsks};
-use super::{Clock, Parts, RunError, Service, integrate};
-use crate::audit::Role;
+use super::stops::Stops;
+use super::{Clock, Parts, RunError, Service, account_name, integrate, role_of, roles};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,8 @@ pub(super) struct Desk {
     pub(super) wake: Arc<Notify>,
     /// Deliveries are there to be sent.
     pub(super) planned: Arc<Bell>,
+    /// What people paused.
+    pub(super) stops: Arc<Stops>,
     /// Somebody is not to be matched any more: the customers are read afresh.
     pub(super) customers_changed: Arc<AtomicBool>,
     /// Somebody was erased: the ledger outside of the machine is to know it soon.
@@ -38,8 +40,13 @@ pub(super) struct Desk {
 impl Desk {
     /// Does what is asked.
     pub(super) async fn answer(&self, request: &Request, uid: u32) -> Answer {
-        // The system says which user id asks. The name is the asker's word: it is told, and gives no role.
-        let asker = |user: &str| WhoAsks { user: format!("{user} (uid {uid})").into(), role: Role::None };
+        // The system says which user id asks, and the configuration which role it has. What the asker calls themselves counts for nothing.
+        let account = account_name(uid);
+        let role = role_of(&self.parts.config.roles, &account);
+        let asker = |_said: &str| WhoAsks { user: format!("{account} (uid {uid})").into(), role };
+        if let Err(error) = roles::permit(&self.parts.config.roles, &account, role, request) {
+            return Answer::Refused { code: error.code().0.into(), reason: error.to_string() };
+        }
         let done = match request {
             // How the service stands and reloads are answered before they come here.
             Request::Ping | Request::Standing | Request::Reload => Ok(Answer::Done),
@@ -64,8 +71,22 @@ impl Desk {
             | Request::FinishRemovals { user }
             | Request::RecordSubjectExport { user, .. }
             | Request::RecordNotices { user, .. } => self.rights(request, Some(asker(user))).await,
+            Request::People { ask, user } => {
+                let told = self.people(ask, Some(asker(user)), account.clone()).await;
+                told.map(|told| Answer::People { told: Box::new(told) })
+            }
         };
-        done.unwrap_or_else(|e| Answer::Refused { code: e.code().0.into(), reason: e.to_string() })
+        done.unwrap_or_else(|error| match error {
+            RunError::Refused { code, reason } => Answer::Refused { code, reason },
+            error => Answer::Refused { code: error.code().0.into(), reason: error.to_string() },
+        })
+    }
+
+    /// Whether this user may ask this.
+    pub(super) fn may(&self, request: &Request, uid: u32) -> Result<(), RunError> {
+        let account = account_name(uid);
+        let role = role_of(&self.parts.config.roles, &account);
+        roles::permit(&self.parts.config.roles, &account, role, request)
     }
 
     async fn record_read(&self, what: &str, subjects: &[String], count: u64, asker: &WhoAsks) -> Result<Answer, RunError> {
@@ -123,14 +144,23 @@ pub(super) async fn reach(parts: &Parts, who: &WhoAsks, clock: &Arc<dyn Clock>, 
         Some(answer @ (Answer::Done | Answer::Letters { .. } | Answer::Subjects { .. } | Answer::Swept { .. })) => {
             return Ok(Reached::Service(answer));
         }
-        None | Some(Answer::Standing { .. } | Answer::Reloaded { .. }) => {}
+        None | Some(Answer::Standing { .. } | Answer::Reloaded { .. } | Answer::People { .. }) => {}
     }
+    roles::permit(&parts.config.roles, &who.user, who.role, request)?;
+    open_soon(parts, who, clock).await.map(Reached::Ours)
+}
+
+/// Takes the folder, which another command may have for a moment.
+///
+/// # Errors
+/// When it can't be opened, or somebody keeps it.
+pub(super) async fn open_soon(parts: &Parts, who: &WhoAsks, clock: &Arc<dyn Clock>) -> Result<Box<Service>, RunError> {
     let mut tries = 0;
     loop {
         match Service::open(parts.clone(), who.clone(), clock.clone(), Arc::new(super::Unseen)) {
             // Another command is at the same point: it takes a moment.
             Err(RunError::Store(StoreError::Locked(_))) if tries < LOCK_TRIES => tries += 1,
-            other => return Ok(Reached::Ours(Box::new(other?))),
+            other => return Ok(Box::new(other?)),
         }
         tokio::time::sleep(LOCK_PAUSE).await;
     }
@@ -146,6 +176,7 @@ impl Service {
             clock: self.clock.clone(),
             wake: wake.clone(),
             planned: self.planned.clone(),
+            stops: self.stops.clone(),
             customers_changed: self.customers_changed.clone(),
             erased: self.erased.clone(),
         }

@@ -4,6 +4,7 @@
 use super::asked::ExportTold;
 use super::called::CallTold;
 use super::dead_letters::{Edit, LetterAnswer};
+use super::people::{PeopleAsk, PeopleTold};
 use super::rights::{SubjectAct, SubjectAnswer, SubjectName};
 use super::supervise::{Reloaded, Standing};
 use serde::{Deserialize, Serialize};
@@ -133,6 +134,13 @@ pub enum Request {
         /// The asker's name.
         user: String,
     },
+    /// Something that people decide.
+    People {
+        /// What.
+        ask: PeopleAsk,
+        /// The asker's name.
+        user: String,
+    },
     /// Give dead letters up.
     DropLetters {
         /// Which, at most 100.
@@ -145,7 +153,7 @@ pub enum Request {
 }
 
 /// What the service answers.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
 pub enum Answer {
     /// It is done, durably.
@@ -164,6 +172,11 @@ pub enum Answer {
     Swept {
         /// Files that are not Kith's to change and hold lines of erased people.
         left: Vec<String>,
+    },
+    /// What people asked.
+    People {
+        /// The answer.
+        told: Box<PeopleTold>,
     },
     /// How the service stands.
     Standing {
@@ -211,7 +224,8 @@ pub fn listen(state: &Path) -> io::Result<(mpsc::Receiver<Asked>, Listening)> {
         _ => {}
     }
     let listener = UnixListener::bind(&path)?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    // Whoever may look into the state folder may ask: `[roles]` says what each may do. By default that is the folder's owner alone.
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o660))?;
     let (asked, requests) = mpsc::channel(MAX_WAITING);
     let task = tokio::spawn(async move {
         loop {
@@ -292,7 +306,9 @@ pub async fn ask(state: &Path, request: &Request) -> io::Result<Option<Answer>> 
     let mut reading = BufReader::new(stream.take(MAX_ANSWER_BYTES));
     let patience = match request {
         Request::Reload => PATIENCE_FOR_RELOADS,
-        Request::FinishRemovals { .. } | Request::Subjects { .. } => PATIENCE_FOR_REMOVALS,
+        Request::FinishRemovals { .. } | Request::Subjects { .. } | Request::People { ask: PeopleAsk::Undo { .. }, .. } => {
+            PATIENCE_FOR_REMOVALS
+        }
         Request::Ping
         | Request::Pass
         | Request::Standing
@@ -304,7 +320,8 @@ pub async fn ask(state: &Path, request: &Request) -> io::Result<Option<Answer>> 
         | Request::RecordSubjectExport { .. }
         | Request::RecordNotices { .. }
         | Request::RecordBackup { .. }
-        | Request::RecordKeys { .. } => PATIENCE,
+        | Request::RecordKeys { .. }
+        | Request::People { .. } => PATIENCE,
     };
     tokio::time::timeout(patience, reading.read_line(&mut line)).await.map_err(io::Error::other)??;
     serde_json::from_str(&line).map(Some).map_err(io::Error::other)

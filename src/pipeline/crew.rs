@@ -3,6 +3,7 @@
 use super::deliver::{Allowance, Bell, Endpoint, Gate, Lane, Order, Worker, WorkerReport};
 use super::leaves::Scribe;
 use super::progress::Progress;
+use super::stops::Stops;
 use super::supervise::{Board, STEADY, TRIES_WHEN_DRAINING, Watched, survive};
 use super::{Clock, Meter, Parts, RunError};
 use crate::declare::config::{ServiceHours, TargetSpec};
@@ -32,6 +33,7 @@ pub(super) struct Shared<S> {
     pub meter: Arc<Meter>,
     pub board: Arc<Board>,
     pub allowance: Arc<Allowance>,
+    pub stops: Arc<Stops>,
     /// The end of the work is awaited.
     pub once: bool,
 }
@@ -85,6 +87,7 @@ impl Crew {
                 gate: shared.gate.clone(),
                 meter: shared.meter.clone(),
                 progress: shared.progress.clone(),
+                stops: shared.stops.clone(),
             };
             let pace = Pace { batch: spec.batch, concurrency: spec.concurrency, hours: spec.hours.clone() };
             let work = keep_working(

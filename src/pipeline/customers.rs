@@ -1,6 +1,7 @@
 //! The CRM's side of a pass: customers read whole or not at all, compared with the last complete read, guarded, and brought into the index.
 
 use super::decide::{Deciding, KnownSide};
+use super::guards::{among, ways_out};
 use super::leaves::Scribe;
 use super::progress::{Progress, Stage};
 use super::relating::Relating;
@@ -12,9 +13,11 @@ use crate::customers::{
 use crate::declare::config::{Config, TableKind, TableSpec};
 use crate::declare::mapping::Rulebook;
 use crate::diagnose::{Code, Diagnostic, Place};
-use crate::model::{Customer, CustomerId, Digest, Outcome, ParkReason, Timestamp, Value};
+use crate::model::{Customer, CustomerId, Digest, LinkedBy, Outcome, ParkReason, Timestamp, Value};
 use crate::resolve::{Filling, Index};
-use crate::store::{CustomersStep, IdentityRow, KnownCustomers, Store, StoredProfile};
+use crate::store::{
+    CustomersStep, GuardMatter, GuardRow, GuardState, GuardedPass, Guards, IdentityRow, KnownCustomers, Store, StoredProfile,
+};
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -26,6 +29,8 @@ const BATCH: usize = 2_000;
 const READ_AHEAD: usize = 4;
 /// Profiles looked at together.
 const PAGE: usize = 1_000;
+/// Customers whom a guard's fault names.
+const EXAMPLES: usize = 5;
 /// Bad rows that are told one by one; the rest is counted.
 const TOLD_ROWS: usize = 20;
 
@@ -181,7 +186,7 @@ impl CustomersSide {
     /// # Errors
     /// [`RunError::Fault`] where they can't be read whole or the guard holds them back: then nobody is decided until that is mended.
     /// Other errors where the store fails.
-    pub async fn refresh<S: Store>(
+    pub async fn refresh<S: Store + Guards>(
         &mut self,
         store: &S,
         parts: &Parts,
@@ -220,8 +225,13 @@ impl CustomersSide {
             .collect();
         let in_force = before.customers.values().filter(|k| !k.retired).count();
         if !approved && share(retired.len(), in_force) > rulebook.guard.retire {
-            self.known = None;
-            return Err(RunError::Fault(retire_guard(&spec, retired.len(), in_force, rulebook.guard.retire)));
+            let pass =
+                guarded(GuardMatter::Retire, &spec, compared.summary.digest, (retired.len(), in_force), rulebook.guard.retire, &retired);
+            let row = store.guard(now, pass).await?;
+            if row.state != GuardState::Approved {
+                self.known = None;
+                return Err(RunError::Fault(retire_guard(&spec, &row, rulebook.guard.retire)));
+            }
         }
         self.bring_in(compared.fresh.take(), &compared.changed, &retired, related);
         if self.known.is_none() {
@@ -230,8 +240,13 @@ impl CustomersSide {
         let now = clock.now();
         let again = self.decide_again(store, rulebook, scribe, &compared.changed, &retired, now).await?;
         if !approved && again.links > 0 && share(again.relinked, again.links) > rulebook.guard.relink {
-            self.known = None;
-            return Err(RunError::Fault(relink_guard(&spec, again.relinked, again.links, rulebook.guard.relink)));
+            let found = (again.relinked, again.links);
+            let pass = guarded(GuardMatter::Relink, &spec, compared.summary.digest, found, rulebook.guard.relink, &again.examples);
+            let row = store.guard(now, pass).await?;
+            if row.state != GuardState::Approved {
+                self.known = None;
+                return Err(RunError::Fault(relink_guard(&spec, &row, rulebook.guard.relink)));
+            }
         }
         let told = Read {
             source: spec.name.clone(),
@@ -256,6 +271,9 @@ impl CustomersSide {
             };
             store.customers(step).await?;
         }
+        // What waited for this read is done, or another one came.
+        store.guard_ended(GuardMatter::Retire, spec.name.clone()).await?;
+        store.guard_ended(GuardMatter::Relink, spec.name.clone()).await?;
         self.stamps = stamps;
         self.marks = asked;
         self.merged = Arc::new(compared.merged);
@@ -369,7 +387,12 @@ impl CustomersSide {
                 again.links += usize::from(profile.linked.is_some());
                 let cleaned = posts::cleaned_stored(rulebook, &profile, posts);
                 if profile.candidates.iter().any(|c| named.contains(c)) || index.touches(&cleaned) {
-                    again.relinked += usize::from(relinks(&deciding, &profile, &cleaned));
+                    if relinks(&deciding, &profile, &cleaned) {
+                        again.relinked += 1;
+                        if again.examples.len() < EXAMPLES {
+                            again.examples.extend(profile.linked.clone());
+                        }
+                    }
                     again.rows.push(profile.row);
                 }
             }
@@ -382,11 +405,16 @@ struct Again {
     rows: Vec<IdentityRow>,
     links: usize,
     relinked: usize,
+    examples: Vec<CustomerId>,
 }
 
 /// Whether a link would end or move to another customer. A link to a customer that was merged moves by the CRM's own word and does not count.
 fn relinks(deciding: &Deciding<'_>, stored: &StoredProfile, cleaned: &[Value]) -> bool {
     let Some(linked) = &stored.linked else { return false };
+    if stored.decided.as_ref().is_some_and(|(current, _)| current.by == Some(LinkedBy::Person)) {
+        // A person's link moves with the CRM's own word only, and ends where the customer is gone.
+        return deciding.survivor(linked).is_none();
+    }
     let decision = deciding.decision(&stored.id, &stored.profile, cleaned);
     let survivor = deciding.survivor(linked);
     !(decision.outcome == Outcome::Linked && decision.customer == survivor)
@@ -529,21 +557,66 @@ fn path_of(spec: &TableSpec) -> String {
     }
 }
 
-fn retire_guard(spec: &TableSpec, retired: usize, in_force: usize, guard: f64) -> Fault {
-    Fault {
-        code: RETIRE_GUARD.0,
-        place: path_of(spec),
-        message: format!("{retired} of {in_force} customers are missing; the mapping's guard lets {} % retire in one read", guard * 100.0),
-        remedy: "bring the whole file; or, if they are really gone, run once with --approve-customers. Until then nobody is decided".into(),
+/// A read that would change more than the mapping's guard lets pass.
+fn guarded(
+    matter: GuardMatter,
+    spec: &TableSpec,
+    digest: Digest,
+    (found, whole): (usize, usize),
+    guard: f64,
+    examples: &[CustomerId],
+) -> GuardedPass {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share from 0 to 1 of a count of customers, rounded down"
+    )]
+    #[expect(clippy::cast_precision_loss, reason = "counts of customers are far below 2^53")]
+    let allowed = (whole as f64 * guard) as u64;
+    GuardedPass {
+        matter,
+        place: spec.name.clone(),
+        subject: digest.0.to_vec(),
+        found: found as u64,
+        whole: whole as u64,
+        allowed,
+        examples: examples.iter().take(EXAMPLES).map(|id| id.as_str().to_owned()).collect(),
+        last: 0,
     }
 }
 
-fn relink_guard(spec: &TableSpec, relinked: usize, links: usize, guard: f64) -> Fault {
+fn retire_guard(spec: &TableSpec, row: &GuardRow, guard: f64) -> Fault {
+    let GuardedPass { found, whole, examples, .. } = &row.pass;
+    Fault {
+        code: RETIRE_GUARD.0,
+        place: path_of(spec),
+        message: format!(
+            "{found} of {whole} customers are missing{}; the mapping's guard lets {} % retire in one read",
+            among(examples),
+            guard * 100.0
+        ),
+        remedy: format!(
+            "bring the whole file; or, if they are really gone, settle it: {}; `--approve-customers` approves within one run. Until then nobody is decided",
+            ways_out(row)
+        ),
+    }
+}
+
+fn relink_guard(spec: &TableSpec, row: &GuardRow, guard: f64) -> Fault {
+    let GuardedPass { found, whole, examples, .. } = &row.pass;
     Fault {
         code: RELINK_GUARD.0,
         place: path_of(spec),
-        message: format!("{relinked} of {links} links would end or move; the mapping's guard lets {} % in one read", guard * 100.0),
-        remedy: "look at what changed in the file; if it is right, run once with --approve-customers. Until then nobody is decided".into(),
+        message: format!(
+            "{found} of {whole} links would end or move{}; the mapping's guard lets {} % in one read",
+            among(examples),
+            guard * 100.0
+        ),
+        remedy: format!(
+            "look at what changed in the file or the mapping; if it is right, settle it: {}; `--approve-customers` approves within one run. Until then \
+             nobody is decided",
+            ways_out(row)
+        ),
     }
 }
 

@@ -528,7 +528,8 @@ impl Hand {
                     | Answer::Reloaded { .. }
                     | Answer::Refused { .. }
                     | Answer::Subjects { .. }
-                    | Answer::Swept { .. },
+                    | Answer::Swept { .. }
+                    | Answer::People { .. },
                 ) => {
                     return Ok(Ok(Vec::new()));
                 }

@@ -8,7 +8,7 @@ use crate::declare::mapping::Rulebook;
 use crate::enrich::{Decided, Due, Facts, OnDelete, Planned, Standing, Subject, Write, reconcile_link, reconcile_object};
 use crate::model::{
     ActivityState, CustomerId, Decision, Digest, DropRule, IdempotencyKey, Identity, IdentityId, Outcome, Profile, Timestamp, Value, Verb,
-    WriteIntent,
+    Word, WriteIntent,
 };
 use crate::policy::Asked;
 use crate::resolve::{self, Digests, Index, Permit};
@@ -55,13 +55,15 @@ pub struct Deciding<'a> {
     hash: Arc<str>,
 }
 
-/// What stands against a basis beyond the mapping's words.
+/// What stands against a basis, or above the rules, beyond the mapping's words.
 #[derive(Clone, Copy)]
 pub(super) struct Against<'a> {
     /// Names of bases that the person took back.
     pub withdrawn: &'a [Arc<str>],
     /// Whether Kith itself wrote this value of this field of the account to the customer.
     pub own: &'a dyn Fn(&CustomerId, &str, &Value) -> bool,
+    /// What people said whose the account is.
+    pub word: Option<&'a Word>,
 }
 
 impl<'a> Deciding<'a> {
@@ -129,7 +131,7 @@ impl<'a> Deciding<'a> {
         let own = |customer: &CustomerId, field: &str, value: &Value| {
             !self.wrote.is_empty() && self.wrote.contains(&self.scribe.wrote(customer, field, value))
         };
-        let against = Against { withdrawn: &work.withdrawn, own: &own };
+        let against = Against { withdrawn: &work.withdrawn, own: &own, word: work.word.as_ref() };
         let decision = work.needs_decision.then(|| decision_against(self.rulebook, self.known, &work.id, profile, &cleaned, against));
         Taken { work, cleaned, decision }
     }
@@ -253,7 +255,7 @@ pub(super) fn over_threads<P: Send, T: Send>(parts: impl ExactSizeIterator<Item 
 /// The decision about an identity over one moment of the CRM's side; nothing is stored. `cleaned` is what
 /// [`clean_identity`](crate::normalize::clean_identity) gave.
 pub fn decision(rulebook: &Rulebook, known: &KnownSide, id: &IdentityId, profile: &Profile, cleaned: &[Value]) -> Decision {
-    decision_against(rulebook, known, id, profile, cleaned, Against { withdrawn: &[], own: &|_, _, _| false })
+    decision_against(rulebook, known, id, profile, cleaned, Against { withdrawn: &[], own: &|_, _, _| false, word: None })
 }
 
 /// As [`decision`], where something stands against a basis.
@@ -280,7 +282,11 @@ fn decision_against(
         model: rulebook.matching.model.as_ref().map_or(Digest([0; 32]), |m| m.digest),
         lookups: crate::normalize::lookups(),
     };
-    resolve::decide(&known.index, cleaned, &rulebook.matching, digests, &permit)
+    let decision = resolve::decide(&known.index, cleaned, &rulebook.matching, digests, &permit);
+    match against.word {
+        None => decision,
+        Some(word) => resolve::heed(decision, word, &known.index, &rulebook.matching, &permit),
+    }
 }
 
 fn named(rulebook: &Rulebook, cleaned: &[Value]) -> Vec<(Arc<str>, Value)> {

@@ -47,6 +47,16 @@ pub enum RunError {
     /// A second signal: the end at once.
     #[error("a second signal ended the service at once")]
     Interrupted,
+    /// Whoever asks has not the role for it.
+    #[error("{user} may not do this: the role is {role}, and it takes {needs}")]
+    NotAllowed {
+        /// The account.
+        user: std::sync::Arc<str>,
+        /// Its role.
+        role: &'static str,
+        /// The roles that may.
+        needs: String,
+    },
     /// The running service refused a request.
     #[error("the running service refused ({code}): {reason}")]
     Refused {
@@ -63,6 +73,7 @@ const CONTROL: Code = Code("KITH-R005");
 const TASK: Code = Code("KITH-R006");
 const REFUSED: Code = Code("KITH-R007");
 const METRICS: Code = Code("KITH-R034");
+const NOT_ALLOWED: Code = Code("KITH-R056");
 const INTERRUPTED: Code = Code("KITH-R030");
 
 impl RunError {
@@ -85,6 +96,7 @@ impl RunError {
             | Self::Control(_)
             | Self::Task(_)
             | Self::Panicked(_)
+            | Self::NotAllowed { .. }
             | Self::Refused { .. } => false,
         }
     }
@@ -133,6 +145,10 @@ impl RunError {
             Self::Interrupted => {
                 let remedy = "nothing is lost: what was being sent is settled at the next start";
                 Diagnostic::error(INTERRUPTED, kith(), self.to_string(), remedy)
+            }
+            Self::NotAllowed { .. } => {
+                let remedy = "ask somebody who has it, or let whoever owns the configuration change [roles]";
+                Diagnostic::error(NOT_ALLOWED, Place::Named("[roles]".into()), self.to_string(), remedy)
             }
             Self::Refused { code, reason } => {
                 let place = Place::Named("the running service".into());

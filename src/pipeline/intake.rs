@@ -2,6 +2,7 @@
 
 use super::leaves::{BatchTold, Scribe};
 use super::progress::{Progress, Stage};
+use super::stops::Stops;
 use super::{Clock, Fault, Parts, RunError, posts};
 use crate::declare::mapping::Rulebook;
 use crate::model::{Activity, Digest, Personal, Timestamp};
@@ -38,6 +39,7 @@ pub struct Read {
 ///
 /// # Errors
 /// When the store fails. A source that fails is a fault; the others go on.
+#[expect(clippy::too_many_arguments, reason = "what, from where, to where, and who stops it: each once")]
 pub async fn drain<S: Store>(
     parts: &Parts,
     access: Access,
@@ -46,9 +48,10 @@ pub async fn drain<S: Store>(
     clock: &dyn Clock,
     progress: &dyn Progress,
     stop: &watch::Receiver<bool>,
+    stops: &Stops,
 ) -> Result<Read, RunError> {
     let mut read = Read::default();
-    for spec in &parts.config.sources {
+    for spec in parts.config.sources.iter().filter(|spec| !stops.source(&spec.name)) {
         let source = Source::new(spec.clone(), access);
         let found = match source.look(clock.now(), QUIET_FOR) {
             Ok(found) => found,

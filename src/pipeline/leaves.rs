@@ -2,6 +2,7 @@
 
 mod backup;
 mod dead_letters;
+mod people;
 mod rights;
 mod writes;
 
@@ -13,7 +14,9 @@ use crate::audit::{
 };
 use crate::declare::config::Config;
 use crate::declare::mapping::Rulebook;
-use crate::model::{Activity, CustomerId, Decision, Digest, DropRule, IdentityId, Network, Outcome, ParkReason, Timestamp, Value};
+use crate::model::{
+    Activity, CustomerId, Decision, Digest, DropRule, IdentityId, LinkedBy, Network, Outcome, ParkReason, Timestamp, Value,
+};
 use crate::store::ring::{KeyRing, Person};
 use crate::store::{Conservation, CurrentDecision, DecideStep, Disposition, IdentityWork, IntakeOutcome, Placed, PlannedDelivery, Store};
 use sha2::{Digest as _, Sha256};
@@ -485,7 +488,10 @@ impl Scribe {
                 candidates: scored,
                 match_weight: decision.customer.is_some().then_some(decision.match_weight),
                 planned,
-                prompted_by: work.current.as_ref().map(|_| "decided again".into()),
+                prompted_by: match (&work.word, &work.current) {
+                    (Some(_), _) => Some("person".into()),
+                    (None, current) => current.as_ref().map(|_| "decided again".into()),
+                },
                 probability: decision.customer.is_some().then_some(decision.probability),
             },
         );
@@ -532,7 +538,10 @@ impl Scribe {
             (Some(before), Some(after)) if before == after => return Ok(None),
             (None, Some(after)) => (Event::LinkMade { by }, after),
             (Some(before), Some(after)) => (Event::LinkChanged { before: Some(hash(before)), by }, after),
-            (Some(before), None) => (Event::LinkEnded { by: Some(by), reason: "decision".into() }, before),
+            (Some(before), None) => {
+                let reason = if decision.by == Some(LinkedBy::Person) { "person" } else { "decision" };
+                (Event::LinkEnded { by: Some(by), reason: reason.into() }, before)
+            }
         };
         let mut entry = Entry::new(now, event);
         entry.network = Some(work.id.network);

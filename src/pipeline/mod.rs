@@ -1,5 +1,6 @@
 //! Rank 6, the spine. [`Service::run`] reads top-down as the flow of the design: customers, intake, decide; deliveries and the log beside it.
 
+mod accounts;
 mod accuracy;
 mod asked;
 mod backup;
@@ -19,6 +20,7 @@ mod error;
 mod evaluate;
 mod exposition;
 mod flow;
+mod guards;
 mod intake;
 mod integrate;
 mod leaves;
@@ -29,6 +31,7 @@ mod metrics;
 mod network;
 mod parts;
 mod pass;
+mod people;
 mod plan;
 mod posts;
 mod progress;
@@ -38,10 +41,12 @@ mod reload;
 mod requests;
 mod restore;
 mod rights;
+mod roles;
 pub mod scoring;
 mod service;
 mod siblings;
 mod signing_key;
+mod stops;
 mod summary;
 mod supervise;
 mod systemd;
@@ -50,6 +55,7 @@ pub mod training;
 #[cfg(test)]
 mod tests;
 
+pub use accounts::account_name;
 pub use accuracy::{Accuracy, Truth};
 pub use asked::{ExportTold, record_export, record_read};
 pub use backup::{BACKED_UP, KEYS_CONFIRMED, fingerprint, make_backup, record_keys};
@@ -71,12 +77,17 @@ pub use master_key::{Rotated, rotate_master};
 pub use meter::{Counts, Durations, Meter, SEND_SECONDS};
 pub use metrics::breaker_state;
 pub use parts::Parts;
+pub use people::{
+    CASES_AT_ONCE, CandidateTold, CasePage, CaseTold, ComparisonTold, OpinionTold, PeopleAsk, PeopleHand, PeopleTold, SHEET_AT_ONCE,
+    WORDS_AT_ONCE, WhichCases, WordAnswer, WordAsked,
+};
 pub use plan::{PlannedWrite, Preview, plan};
 pub use progress::{Progress, Stage, Unseen};
 pub use publish::PUBLISHED;
 pub use reload::{Loaded, Loader, Reloading};
 pub use restore::{RestoreAsked, RestoreReport, restore};
 pub use rights::{SubjectAct, SubjectAnswer, SubjectName, ask_subjects, export_told, finish_removals, notices_told};
+pub use roles::role_of;
 pub use service::{RunOptions, Service};
 pub use signing_key::rotate_signing_key;
 pub use summary::{Decisions, Fault, Summary, ThisRun, Told, Wait};

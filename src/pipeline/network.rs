@@ -3,6 +3,7 @@
 use super::intake::{Intake, Read};
 use super::leaves::Scribe;
 use super::progress::Progress;
+use super::stops::Stops;
 use super::{Clock, Fault, Parts, RunError, SystemClock};
 use crate::declare::config::{NetworkSource, SourceKind, SourceSpec};
 use crate::declare::manifest::{Connector, Projection};
@@ -75,6 +76,7 @@ pub struct Networks<'a, S> {
     pub clock: &'a dyn Clock,
     pub progress: &'a dyn Progress,
     pub polled: &'a Polled,
+    pub stops: &'a Stops,
     pub stop: &'a watch::Receiver<bool>,
 }
 
@@ -88,7 +90,7 @@ impl<S: Store> Networks<'_, S> {
     /// # Errors
     /// When the store fails. A network that fails is a fault; the others go on.
     pub async fn drain(&self, read: &mut Read) -> Result<(), RunError> {
-        for spec in &self.parts.config.sources {
+        for spec in self.parts.config.sources.iter().filter(|spec| !self.stops.source(&spec.name)) {
             let SourceKind::Network(network) = &spec.kind else { continue };
             let Some(connector) = &network.loaded else { continue };
             let reader = match self.reader(spec, network, connector) {

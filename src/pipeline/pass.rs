@@ -34,6 +34,7 @@ impl Service {
             clock: &*self.clock,
             progress: &*self.progress,
             polled: &self.polled,
+            stops: &self.stops,
             stop,
         };
         // Neither needs the other; deciding needs both.
@@ -48,7 +49,8 @@ impl Service {
             )),
             timed(async {
                 let mut read =
-                    intake::drain(&self.parts, Access::Move, &self.store, &self.scribe, &*self.clock, &*self.progress, stop).await?;
+                    intake::drain(&self.parts, Access::Move, &self.store, &self.scribe, &*self.clock, &*self.progress, stop, &self.stops)
+                        .await?;
                 networks.drain(&mut read).await?;
                 Ok::<_, RunError>(read)
             }),
@@ -85,7 +87,10 @@ impl Service {
         self.progress.finished(Stage::Intake);
 
         let watch = Stopwatch::start();
-        self.decide(stop).await?;
+        if self.may_delete().await? {
+            self.decide(stop).await?;
+        }
+        self.judge_first_writes().await?;
         self.progress.finished(Stage::Decide);
         *self.did.step_seconds.entry("decide").or_default() += watch.seconds();
         Ok(())

@@ -52,6 +52,10 @@ impl Answering {
     async fn take(&self, asked: Asked) {
         let Asked { request, uid, answer } = asked;
         if request == Request::Reload {
+            if let Err(error) = self.desk.borrow().may(&request, uid) {
+                drop(answer.send(Answer::Refused { code: error.code().0.into(), reason: error.to_string() }));
+                return;
+            }
             // Answered when it is done.
             let Some(reloads) = &self.reloads else {
                 let reason = "`kith run --once` does not reload".into();

@@ -14,6 +14,7 @@ use super::publish::Publisher;
 use super::reload::{self, Prepared, Reloading, Teller};
 use super::requests::{Answering, keep_answering};
 use super::rights::{Acting, Clocks};
+use super::stops::Stops;
 use super::supervise::{Board, TRIES_WHEN_DRAINING, Watched, survive};
 use super::{Clock, Fault, Manager, Meter, Parts, RunError, Stopwatch, Summary, ThisRun, Told, Wait, conservation, integrate, publish};
 use crate::declare::mapping::describe;
@@ -21,7 +22,7 @@ use crate::declare::model;
 use crate::model::TargetId;
 use crate::store::log::{Terms, TileLog};
 use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::{EndpointState, Rights, Store};
+use crate::store::{EndpointState, Guards, Rights, Store};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -58,6 +59,7 @@ pub struct Service {
     pub(super) progress: Arc<dyn Progress>,
     gate: Arc<Gate>,
     pub(super) planned: Arc<Bell>,
+    pub(super) stops: Arc<Stops>,
     pub(super) customers: CustomersSide,
     pub(super) customers_changed: Arc<AtomicBool>,
     pub(super) erased: Arc<Notify>,
@@ -110,6 +112,7 @@ impl Service {
             progress,
             gate: Arc::new(Gate::default()),
             planned: Arc::new(Bell::default()),
+            stops: Arc::default(),
             customers: CustomersSide::new(),
             customers_changed: Arc::default(),
             erased: Arc::default(),
@@ -273,6 +276,8 @@ impl Service {
 
     /// What a crash left: a start is told to the log, changed rules too.
     async fn begin(&self) -> Result<(), RunError> {
+        self.stops.set(&self.store.pauses().await?);
+        self.hold_first_writes().await?;
         let now = self.clock.now();
         let clean = self.store.setting("clean_stop").await?.is_none_or(|v| v == "true");
         let first = self.store.setting("mapping").await?.is_none();
@@ -400,6 +405,7 @@ impl Service {
                 meter: self.meter.clone(),
                 board: self.board.clone(),
                 allowance: beside.allowance.clone(),
+                stops: self.stops.clone(),
                 once: options.once,
             };
             *crew = Some(Crew::start(&shared, &self.parts, &self.endpoints).await?);
@@ -507,6 +513,9 @@ impl Service {
             None => {}
             Some(Ended::Unavailable(reason)) => self.fault(Fault::target(&id.0, &reason)),
             Some(Ended::AllowanceUsedUp) => self.fault(Fault::allowance(&id.0)),
+            Some(Ended::Stopped { why }) => {
+                self.told.waits.push(Wait { target: id.0.to_string(), until: "a person lets it go on".into(), why: why.to_string() });
+            }
             Some(Ended::Waits { until, why }) => {
                 self.told.waits.push(Wait { target: id.0.to_string(), until: until.to_string(), why: why.to_string() });
             }

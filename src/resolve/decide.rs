@@ -71,7 +71,8 @@ impl std::fmt::Debug for Permit<'_> {
 }
 
 impl Permit<'_> {
-    fn basis(&self, index: &Index, row: Row) -> Option<Arc<str>> {
+    /// The basis for the customer of a row.
+    pub(super) fn basis(&self, index: &Index, row: Row) -> Option<Arc<str>> {
         (self.customer)(&CustomerView { index, row }).or_else(|| self.anyone.clone())
     }
 }

@@ -20,6 +20,7 @@ mod score;
 mod standing;
 mod strings;
 mod train;
+mod word;
 
 pub use blocks::{Blocks, blocks};
 pub use decide::{BasisOf, CustomerView, Digests, Permit, decide};
@@ -36,6 +37,7 @@ pub use reach::{Reach, reach};
 pub use rulebook::{Decide, Matching, OnePerson, Rule, RuleVerdict};
 pub use standing::{Standing, standing};
 pub use train::{Session, TrainOptions, Trained, TrainedComparison, TrainedLevel, train};
+pub use word::heed;
 
 #[cfg(test)]
 mod tests;

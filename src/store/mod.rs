@@ -6,19 +6,25 @@
 pub mod backup;
 mod dead_letters;
 pub mod erasures;
+mod guards;
 pub mod lock;
 pub mod log;
 mod outbox;
+mod people;
 mod problem;
 mod rights;
 pub mod ring;
 pub mod sqlite;
 pub mod steps;
+mod undo;
 
 pub use dead_letters::*;
+pub use guards::*;
 pub use outbox::*;
+pub use people::*;
 pub use rights::*;
 pub use steps::*;
+pub use undo::*;
 
 use crate::model::{CustomerId, DeliveryId, Digest, Intended, TargetId, Timestamp};
 use std::future::Future;

@@ -2,7 +2,7 @@
 
 use crate::model::{
     Activity, Audience, CustomerId, Decision, Digest, DropRule, IdempotencyKey, IdentityId, LinkedBy, OperationId, Outcome, ParkReason,
-    Payload, Personal, Priority, Profile, RecordKey, TargetId, Timestamp, WriteIntent,
+    Payload, Personal, Priority, Profile, RecordKey, TargetId, Timestamp, Word, WriteIntent,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -209,6 +209,8 @@ pub struct IdentityWork {
     pub current: Option<CurrentDecision>,
     /// Names of bases that the person took back; told where a decision is needed.
     pub withdrawn: Vec<Arc<str>>,
+    /// What people said whose it is; told where a decision is needed.
+    pub word: Option<Word>,
     /// Activity versions that wait for planning, oldest version first. Where `needs_decision`, also the newest version of every other
     /// object of this identity that is not erased, so that a changed decision reaches what was said before.
     pub activities: Vec<StoredActivity>,

@@ -21,6 +21,7 @@ mod audit_log;
 mod audit_proofs;
 mod audit_story;
 mod backup;
+mod bad_day;
 mod bad_input;
 mod cli;
 mod connector;
@@ -43,6 +44,7 @@ mod matching;
 mod networks;
 mod posts;
 mod retention;
+mod review;
 mod rights;
 mod scoring;
 mod service;
@@ -66,6 +68,7 @@ mod targets;
 mod tds_peer;
 mod tidy;
 mod training;
+mod undo;
 
 #[path = "../support/mod.rs"]
 mod support;

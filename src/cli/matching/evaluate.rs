@@ -22,8 +22,11 @@ const CANT_READ_TRUTH: Code = Code("KITH-R002");
 #[derive(clap::Args, Debug)]
 pub struct Arguments {
     /// Labels: a CSV file with `profile_id` (the last part of an identity's id) and `customer_id` (empty: no customer); `.gz` too
-    #[arg(long, value_name = "FILE")]
-    pub truth: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "reviewed")]
+    pub truth: Option<PathBuf>,
+    /// Labels: what people said in reviews and by hand
+    #[arg(long, conflicts_with = "truth")]
+    pub reviewed: bool,
     /// The precision to suggest settings for
     #[arg(long, value_name = "SHARE", default_value = "98%")]
     pub precision: String,
@@ -58,13 +61,23 @@ fn evaluated(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit>
         session.terminal.problem(&problem);
         return Err(Exit::Wrong);
     };
-    let truth = Truth::read(&arguments.truth).map_err(|error| {
-        let place = Place::Path(arguments.truth.display().to_string());
-        let remedy = "it must be CSV with the columns profile_id and customer_id";
-        session.terminal.problem(&Diagnostic::error(CANT_READ_TRUTH, place, error.to_string(), remedy));
-        Exit::Wrong
-    })?;
+    let truth = match &arguments.truth {
+        None => None,
+        Some(path) => Some(Truth::read(path).map_err(|error| {
+            let place = Place::Path(path.display().to_string());
+            let remedy = "it must be CSV with the columns profile_id and customer_id";
+            session.terminal.problem(&Diagnostic::error(CANT_READ_TRUTH, place, error.to_string(), remedy));
+            Exit::Wrong
+        })?),
+    };
     let (parts, reader) = reader_and_customers(session)?;
+    let truth = match truth {
+        Some(truth) => truth,
+        None => Truth::reviewed(reader.labels().map_err(|error| {
+            session.terminal.problem(&error.diagnostic());
+            Exit::Failed
+        })?),
+    };
     let mut rulebook = (*parts.rulebook).clone();
     if arguments.without_rules {
         rulebook.matching = Arc::new(Matching { rules: Vec::new(), ..(*rulebook.matching).clone() });

@@ -8,7 +8,7 @@ mod explain;
 mod reason;
 mod score;
 mod train;
-mod waterfall;
+pub(super) mod waterfall;
 
 use super::{Exit, Session};
 

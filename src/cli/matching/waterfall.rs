@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 /// One step: what it is, its bits, and the sum after it.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) struct Step {
+pub(in crate::cli) struct Step {
     /// `prior`, or the comparison and its level.
     pub(super) what: String,
     /// Whether anything was compared: a value that is missing says nothing.
@@ -23,7 +23,7 @@ pub(super) struct Step {
 /// The steps of a candidate, in the order in which the weight was summed: of each comparison its level, then its term frequency.
 ///
 /// Level and term frequency of a comparison are added one after the other, as `resolve` does, so that the last sum is the match weight.
-pub(super) fn steps(prior_bits: f64, candidate: &Candidate) -> Vec<Step> {
+pub(in crate::cli) fn steps(prior_bits: f64, candidate: &Candidate) -> Vec<Step> {
     let mut sum = prior_bits;
     let mut steps = vec![Step { what: PRIOR.into(), compared: true, bits: prior_bits, before: 0.0, after: prior_bits }];
     for outcome in &candidate.comparisons {
@@ -78,7 +78,7 @@ fn place(value: f64, (low, high): (f64, f64), width: f64) -> f64 {
 }
 
 /// The waterfall as lines of text.
-pub(super) fn text(out: &mut String, steps: &[Step]) {
+pub(in crate::cli) fn text(out: &mut String, steps: &[Step]) {
     let range = span(steps);
     let width = f64::from(WIDTH);
     let zero = place(0.0, range, width).round();

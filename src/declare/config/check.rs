@@ -3,9 +3,11 @@
 use super::audit::AUDIT;
 use super::backup::BACKUP;
 use super::codes::{BAD_HOURS, BAD_NAME, EXCLUDE_EACH_OTHER, MISSING, ONE_PLACE, OUTSIDE_LIMITS, SETS_NOTHING, UNKNOWN_KEY, WRONG_FORM};
+use super::guard::{DELETES_PERCENT, FIRST_WRITES, GUARD, PassGuard};
 use super::hours::{HoursError, ServiceHours};
 use super::keys::{self, Form, Key, Need, SECTIONS, Section, Tables};
 use super::layers::{self, Data, Layered, Node};
+use super::review::{REVIEW, REVIEWERS, Review};
 use super::{
     Config, Evaluate, Keys, Log, LogFormat, LogLevel, Metrics, Role, RoleGrant, Service, SourceKind, SourceSpec, SqliteRows, TableKind,
     TableSpec, TargetSpec,
@@ -94,6 +96,12 @@ impl<'a> Checker<'a> {
         let metrics = Metrics { listen: metrics.and_then(|t| self.loopback(&t, &keys::METRICS_LISTEN)) };
         let evaluate = self.one(layered, &keys::EVALUATE);
         let evaluate = Evaluate { truth: evaluate.and_then(|t| self.path(&t, &keys::TRUTH)) };
+        let review = self.one(layered, &REVIEW);
+        let review = Review { reviewers: review.and_then(|t| self.count(&t, &REVIEWERS)).unwrap_or(std::num::NonZeroU32::MIN) };
+        let guard = self.one(layered, &GUARD).map_or_else(PassGuard::default, |t| PassGuard {
+            deletes_percent: self.count(&t, &DELETES_PERCENT).unwrap_or(PassGuard::default().deletes_percent),
+            first_writes: self.count(&t, &FIRST_WRITES),
+        });
         self.writers(&sources, &targets);
         let pick = |specs: Vec<(TableSpec, Place)>| specs.into_iter().map(|(spec, _)| spec).collect();
         Some(Config {
@@ -109,6 +117,8 @@ impl<'a> Checker<'a> {
             log,
             metrics,
             evaluate,
+            review,
+            guard,
         })
     }
 

@@ -2,7 +2,9 @@
 
 use super::audit::AUDIT;
 use super::backup::BACKUP;
+use super::guard::GUARD;
 use super::network;
+use super::review::REVIEW;
 use super::settings::{LogLevel, Role};
 
 /// What a value looks like.
@@ -689,7 +691,9 @@ pub(super) const ROLES: Section = Section {
     name: "roles",
     tables: Tables::Free,
     required: false,
-    doc: "What the users of the operating system may do: `USER = \"ROLE\"`. The audit log names user and role.",
+    doc: "What the users of the operating system may do: `USER = \"ROLE\"` (`\"uid:1000\"` for a user that /etc/passwd does not know). An operator runs the \
+          service, a steward decides whose accounts are, a reviewer reads and opens the log; `ops/people.md` has the table. The operating system says who \
+          asks, and the audit log names user and role. Without this section everybody who can reach the state folder may do everything.",
     keys: &[ROLE],
 };
 pub(super) const LOG: Section =
@@ -701,4 +705,4 @@ pub(super) const EVALUATE: Section =
 
 /// Every section, in the order of the reference.
 pub(super) const SECTIONS: &[Section] =
-    &[SERVICE, SOURCES, CUSTOMERS, RELATED, TARGETS, AUDIT, BACKUP, KEYS, ROLES, LOG, METRICS, EVALUATE];
+    &[SERVICE, SOURCES, CUSTOMERS, RELATED, TARGETS, AUDIT, BACKUP, KEYS, ROLES, LOG, METRICS, EVALUATE, REVIEW, GUARD];

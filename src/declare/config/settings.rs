@@ -38,6 +38,10 @@ pub struct Config {
     pub metrics: Metrics,
     /// `[evaluate]`
     pub evaluate: Evaluate,
+    /// `[review]`
+    pub review: super::Review,
+    /// `[guard]`
+    pub guard: super::PassGuard,
 }
 
 impl Config {

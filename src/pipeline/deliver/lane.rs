@@ -7,6 +7,7 @@ use crate::deliver::{DeliveryError, Exchange, Next, Settled, Target, Written, af
 use crate::model::{DropRule, Intended, ParkReason, TargetId, Timestamp};
 use crate::pipeline::leaves::Scribe;
 use crate::pipeline::progress::{Progress, Stage};
+use crate::pipeline::stops::Stops;
 use crate::pipeline::{Clock, Meter, RunError, Stopwatch};
 use crate::store::{
     EndpointReason, EndpointState, FailedAttempt, OutboxRow, ReceiptBatch, ReceiptStep, SendBatch, SendOutcome, SendStep, Store,
@@ -35,6 +36,8 @@ pub struct Lane<S, T> {
     pub meter: Arc<Meter>,
     /// Who looks.
     pub progress: Arc<dyn Progress>,
+    /// What people stopped.
+    pub stops: Arc<Stops>,
 }
 
 /// A batch whose intents are durable.

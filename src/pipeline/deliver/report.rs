@@ -152,4 +152,9 @@ pub enum Ended {
     },
     /// The run's `--max-writes` is used up.
     AllowanceUsedUp,
+    /// A person stopped it, or has to say whether it may be written to.
+    Stopped {
+        /// Which of these.
+        why: Arc<str>,
+    },
 }

@@ -56,6 +56,8 @@ enum Idle {
     Until(Timestamp, Reason),
     /// Nothing is due.
     Nothing,
+    /// Until a person says so.
+    Stopped(Arc<str>),
 }
 
 /// What came of settling.
@@ -88,7 +90,7 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
         let concurrency = usize::try_from(self.concurrency.get()).unwrap_or(1);
         // What the last worker could not store, and what it left without an answer, comes before everything else.
         self.lane.store_endpoint().await?;
-        while self.settle_left().await? == Settled::Some {}
+        while self.door_is_open() && self.settle_left().await? == Settled::Some {}
         loop {
             while let Some(done) = lanes.try_join_next() {
                 landed(done, &mut report)?;
@@ -158,7 +160,8 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
 
     fn door_is_open(&self) -> bool {
         let now = self.lane.clock.now();
-        self.lane.endpoint.state().closed_until(now).is_none() && self.closed_until(now).is_none()
+        let open = self.lane.endpoint.state().closed_until(now).is_none() && self.closed_until(now).is_none();
+        open && self.lane.stops.target(&self.lane.id).is_none()
     }
 
     fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
@@ -167,6 +170,9 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
 
     /// The next batch, or why there is none.
     async fn next(&self, picker: &mut Picker, report: &mut WorkerReport) -> Result<Result<(Vec<OutboxRow>, Timestamp), Idle>, RunError> {
+        if let Some(why) = self.lane.stops.target(&self.lane.id) {
+            return Ok(Err(Idle::Stopped(why)));
+        }
         let now = self.lane.clock.now();
         if let (Some(until), Some(hours)) = (self.closed_until(now), &self.hours) {
             return Ok(Err(Idle::Until(until, Reason::Ours(format!("outside its hours ({})", hours.text()).into()))));
@@ -230,6 +236,12 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
                 // What failed may be due again in a moment.
                 Ok(self.lane.store.next_due(&self.lane.id).await?.is_none_or(|at| at <= now || !self.patient || far(&at)))
             }
+            Idle::Stopped(why) => {
+                if self.anything_due(now).await? {
+                    report.ended = Some(Ended::Stopped { why: why.clone() });
+                }
+                Ok(true)
+            }
             Idle::Until(until, reason) => {
                 if !self.anything_due(now).await? {
                     return Ok(true);
@@ -257,7 +269,7 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
         let now = self.lane.clock.now();
         let pause = match idle {
             Idle::Until(until, _) => until.duration_since(now).unsigned_abs().clamp(SHORTEST, IDLE),
-            Idle::Nothing => IDLE,
+            Idle::Nothing | Idle::Stopped(_) => IDLE,
         };
         tokio::select! {
             biased;

@@ -304,7 +304,8 @@ impl Desk {
             | Request::ReplayLetters { .. }
             | Request::RecordBackup { .. }
             | Request::RecordKeys { .. }
-            | Request::DropLetters { .. } => Ok(Answer::Done),
+            | Request::DropLetters { .. }
+            | Request::People { .. } => Ok(Answer::Done),
         }
     }
 }

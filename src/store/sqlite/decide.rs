@@ -504,6 +504,7 @@ pub(super) fn forget(tx: &Tx<'_>, identity: i64) -> Result<(), StoreError> {
                                                 UNION ALL SELECT id FROM decision WHERE identity = ?1 AND current = 1)",
         "UPDATE decision SET customer = NULL, candidates = NULL WHERE identity = ?1 AND current = 0",
         "UPDATE decision SET customer = NULL, candidates = NULL WHERE identity = ?1 AND current = 1",
+        "DELETE FROM verdict WHERE identity = ?1",
     ] {
         tx.conn.prepare_cached(sql).said()?.execute([identity]).said()?;
     }

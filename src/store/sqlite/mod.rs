@@ -15,6 +15,7 @@ mod names;
 mod oldest;
 mod open;
 mod outbox;
+mod people;
 mod posts;
 mod reader;
 mod readers;

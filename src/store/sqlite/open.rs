@@ -17,11 +17,15 @@ pub const DATABASE_FILE: &str = "kith.db";
 pub(super) const APPLICATION_ID: i64 = 0x4b49_5448;
 
 /// Each migration is one transaction; its number is its place, from 1.
-pub(super) const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql"), include_str!("migrations/0003.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+    include_str!("migrations/0004.sql"),
+];
 
 /// The schema that this program writes.
-pub(super) const SCHEMA: i64 = 3;
+pub(super) const SCHEMA: i64 = 4;
 
 /// Statements kept prepared on each connection; the store has about 60 in all.
 const PREPARED: usize = 96;

@@ -346,10 +346,10 @@ pub(super) fn receipt(tx: &mut Tx<'_>, batch: &PreparedReceipts) -> Result<(), S
         tx.conn
             .prepare_cached(if change.state.is_open() {
                 "UPDATE delivery SET state = ?2, not_before = ?3, effect = ?4, code = ?5, reason = ?6, failures = failures + ?7,
-                        part = coalesce(?8, part), dropped_by = ?9, changed_at = ?10 WHERE id = ?1"
+                        part = coalesce(?8, part), dropped_by = ?9, changed_at = ?10, receipt = ?11 WHERE id = ?1"
             } else {
                 "UPDATE delivery SET state = ?2, not_before = ?3, effect = ?4, code = ?5, reason = ?6, failures = failures + ?7,
-                        part = coalesce(?8, part), dropped_by = ?9, changed_at = ?10, open = 0 WHERE id = ?1"
+                        part = coalesce(?8, part), dropped_by = ?9, changed_at = ?10, receipt = ?11, open = 0 WHERE id = ?1"
             })
             .said()?
             .execute((
@@ -363,6 +363,8 @@ pub(super) fn receipt(tx: &mut Tx<'_>, batch: &PreparedReceipts) -> Result<(), S
                 change.part,
                 change.dropped_by,
                 at,
+                // Its entry, which is appended below.
+                (change.state == DeliveryState::Delivered).then(|| tx.next_leaf()),
             ))
             .said()?;
         if let Some(failed) = &step.failed {

@@ -277,55 +277,7 @@ impl SqliteReader {
     /// # Errors
     /// What the database says; [`StoreError::Damaged`] where something sealed does not open although its key is there.
     pub fn decision(&self, identity: &IdentityId) -> Result<Option<DecisionShown>, StoreError> {
-        let hash = self.ring.hashes().identity(identity).0;
-        let found = self.readers.read_here(|conn| {
-            let found = conn
-                .prepare_cached(&format!(
-                    "SELECT i.id, i.hash, i.profile_as_of, i.profile, i.rectified, d.mapping, d.evidence_digest, e.sealed, d.{}
-                     FROM identity i JOIN decision d ON d.identity = i.id AND d.current = 1
-                     LEFT JOIN evidence e ON e.decision = d.id WHERE i.hash = ?1",
-                    CURRENT_COLUMNS.replace(", ", ", d.")
-                ))
-                .said()?
-                .query_row([hash.as_slice()], |row| {
-                    let identity: i64 = row.get(0)?;
-                    let digests: (Vec<u8>, Vec<u8>) = (row.get(5)?, row.get(6)?);
-                    let place: Option<Vec<u8>> = row.get(7)?;
-                    Ok((identity, SealedProfile::at(row, 1)?, digests, place, RawDecision::at(row, 8)?))
-                })
-                .optional()
-                .said()?;
-            let Some((row, ..)) = found else { return Ok(None) };
-            let earlier: Vec<RawDecision> = conn
-                .prepare_cached(&format!(
-                    "SELECT {CURRENT_COLUMNS} FROM decision WHERE identity = ?1 AND current = 0 ORDER BY id DESC LIMIT {MAX_EARLIER}"
-                ))
-                .said()?
-                .query_map([row], |row| RawDecision::at(row, 0))
-                .said()?
-                .collect::<Result<_, _>>()
-                .said()?;
-            let evidence = match found.as_ref().and_then(|(_, _, _, place, _)| place.as_deref()) {
-                Some(place) => evidence::read(conn, place)?,
-                None => None,
-            };
-            Ok(found.map(|found| (found, evidence, earlier)))
-        })?;
-        let Some(((row, profile, (mapping, evidence_digest), _, decision), sealed, earlier)) = found else { return Ok(None) };
-        let decision = decision.decision()?;
-        let evidence = match sealed {
-            Some(sealed) => evidence::open(&self.ring, &sealed)?,
-            None => None,
-        };
-        Ok(Some(DecisionShown {
-            row: IdentityRow(row),
-            profile: profile.open(&self.ring)?,
-            decision,
-            mapping: digest(&mapping)?,
-            evidence_digest: digest(&evidence_digest)?,
-            evidence,
-            earlier: earlier.into_iter().map(RawDecision::decision).collect::<Result<_, _>>()?,
-        }))
+        decision(&self.readers, &self.ring, identity)
     }
 
     /// Profiles, in the order of their rows, after this one; pages end where there are no more.
@@ -493,6 +445,59 @@ impl SqliteReader {
             Ok(())
         })
     }
+}
+
+/// The decision in force about an identity with its evidence.
+pub(super) fn decision(readers: &Readers, ring: &KeyRing, identity: &IdentityId) -> Result<Option<DecisionShown>, StoreError> {
+    let hash = ring.hashes().identity(identity).0;
+    let found = readers.read_here(|conn| {
+        let found = conn
+            .prepare_cached(&format!(
+                "SELECT i.id, i.hash, i.profile_as_of, i.profile, i.rectified, d.mapping, d.evidence_digest, e.sealed, d.{}
+                 FROM identity i JOIN decision d ON d.identity = i.id AND d.current = 1
+                 LEFT JOIN evidence e ON e.decision = d.id WHERE i.hash = ?1",
+                CURRENT_COLUMNS.replace(", ", ", d.")
+            ))
+            .said()?
+            .query_row([hash.as_slice()], |row| {
+                let identity: i64 = row.get(0)?;
+                let digests: (Vec<u8>, Vec<u8>) = (row.get(5)?, row.get(6)?);
+                let place: Option<Vec<u8>> = row.get(7)?;
+                Ok((identity, SealedProfile::at(row, 1)?, digests, place, RawDecision::at(row, 8)?))
+            })
+            .optional()
+            .said()?;
+        let Some((row, ..)) = found else { return Ok(None) };
+        let earlier: Vec<RawDecision> = conn
+            .prepare_cached(&format!(
+                "SELECT {CURRENT_COLUMNS} FROM decision WHERE identity = ?1 AND current = 0 ORDER BY id DESC LIMIT {MAX_EARLIER}"
+            ))
+            .said()?
+            .query_map([row], |row| RawDecision::at(row, 0))
+            .said()?
+            .collect::<Result<_, _>>()
+            .said()?;
+        let evidence = match found.as_ref().and_then(|(_, _, _, place, _)| place.as_deref()) {
+            Some(place) => evidence::read(conn, place)?,
+            None => None,
+        };
+        Ok(found.map(|found| (found, evidence, earlier)))
+    })?;
+    let Some(((row, profile, (mapping, evidence_digest), _, decision), sealed, earlier)) = found else { return Ok(None) };
+    let decision = decision.decision()?;
+    let evidence = match sealed {
+        Some(sealed) => evidence::open(ring, &sealed)?,
+        None => None,
+    };
+    Ok(Some(DecisionShown {
+        row: IdentityRow(row),
+        profile: profile.open(ring)?,
+        decision,
+        mapping: digest(&mapping)?,
+        evidence_digest: digest(&evidence_digest)?,
+        evidence,
+        earlier: earlier.into_iter().map(RawDecision::decision).collect::<Result<_, _>>()?,
+    }))
 }
 
 fn link_row(row: &Row<'_>) -> Result<LinkRow, StoreError> {

@@ -5,8 +5,11 @@ use super::error::{InDatabase, damaged};
 use super::intake::{ACTIVITY_BINDING, PROFILE_BINDING, hex};
 use super::names::{Numbered, by_from, timestamp};
 use super::outbox::DELIVERY_BINDING;
+use super::people::verdicts;
 use crate::audit::{Binding, Sealed};
-use crate::model::{ActivityState, Audience, CustomerId, Digest, IdentityId, OperationId, Outcome, Personal, Profile, TargetId, Value};
+use crate::model::{
+    ActivityState, Audience, CustomerId, Digest, IdentityId, OperationId, Outcome, Personal, Profile, TargetId, Value, Word,
+};
 use crate::store::ring::KeyRing;
 use crate::store::{
     ActivityRow, CurrentDecision, IdentityRow, IdentityWork, LinkedAccount, StoreError, StoredActivity, StoredProfile, WrittenRecord,
@@ -174,6 +177,7 @@ pub(super) struct RawWork {
     profile: SealedProfile,
     current: Option<RawDecision>,
     withdrawn: Vec<Arc<str>>,
+    word: Option<Word>,
     activities: Vec<RawActivity>,
     written: Vec<RawWritten>,
 }
@@ -208,6 +212,7 @@ pub(super) fn read(conn: &Connection, after: Option<IdentityRow>, limit: i64) ->
             profile: SealedProfile::at(row, 4).said()?,
             current: current(conn, id)?,
             withdrawn: if needs_decision { withdrawn(conn, id)? } else { Vec::new() },
+            word: if needs_decision { verdicts::in_force(conn, id)? } else { None },
             activities,
             written,
         });
@@ -309,6 +314,7 @@ fn open_one(ring: &KeyRing, raw: RawWork) -> Result<IdentityWork, StoreError> {
         needs_decision: raw.needs_decision,
         current: raw.current.map(RawDecision::decision).transpose()?,
         withdrawn: raw.withdrawn,
+        word: raw.word,
         activities,
         written,
     })

@@ -232,6 +232,7 @@ impl World {
                 gate: Arc::new(Gate::default()),
                 meter: Arc::new(Meter::default()),
                 progress: Arc::new(Unseen),
+                stops: Arc::default(),
             });
             let (planned, orders) = (planned.clone(), orders.clone());
             let [batch, concurrency] =

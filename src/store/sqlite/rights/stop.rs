@@ -301,6 +301,10 @@ fn forget_customers(tx: &Tx<'_>, customers: &HashSet<CustomerId>) -> Result<(), 
             "DELETE FROM customer WHERE id = ?1",
             "UPDATE delivery SET customer = NULL WHERE customer = ?1 AND open = 0",
             "UPDATE link SET customer = '' WHERE customer = ?1 AND ended IS NOT NULL",
+            "DELETE FROM verdict WHERE customer = ?1",
+            "UPDATE guarded SET examples = NULL WHERE examples IS NOT NULL AND instr(examples, ?1) > 0",
+            "UPDATE verdict SET rejected = (SELECT json_group_array(value) FROM json_each(rejected) WHERE value <> ?1)
+             WHERE rejected IS NOT NULL AND instr(rejected, ?1) > 0",
         ] {
             tx.conn.prepare_cached(sql).said()?.execute([customer.as_str()]).said()?;
         }

@@ -193,6 +193,7 @@ fn erase(tx: &mut Tx<'_>, step: &PreparedWithdrawal) -> Result<(i64, i64), Store
     records += scrub_deliveries(tx, step.identity)?;
     run(tx, "UPDATE link SET customer = '' WHERE identity = ?1 AND ended IS NOT NULL")?;
     run(tx, "DELETE FROM wrote WHERE identity = ?1")?;
+    run(tx, "DELETE FROM verdict WHERE identity = ?1")?;
     run(tx, "DELETE FROM noticed WHERE identity = ?1")?;
     tx.conn.prepare_cached("DELETE FROM withdrawn WHERE person = ?1").said()?.execute([step.person.0.as_slice()]).said()?;
     // The withdrawals and their entries are sealed under the other two until they have arrived.

@@ -1,0 +1,80 @@
+//! The way of commands to what people decide: the running service, else the state folder itself. Where a service runs, only the configuration is read:
+//! whoever asks needs no key.
+
+use super::opened::{parts_for_reading, runtime, who};
+use super::{Exit, Session};
+use crate::declare::config::Config;
+use crate::diagnose::{Code, Diagnostic, Place};
+use crate::model::Network;
+use crate::pipeline::{PeopleAsk, PeopleHand, PeopleTold, RunError, SystemClock, WhoAsks};
+use std::sync::Arc;
+
+const BAD_ARGUMENT: Code = Code("KITH-C015");
+
+/// One command's talk with whoever answers.
+pub(super) struct Talk {
+    config: Config,
+    who: WhoAsks,
+    runtime: tokio::runtime::Runtime,
+    hand: PeopleHand,
+}
+
+impl Talk {
+    /// Reads the configuration.
+    pub(super) fn new(session: &mut Session) -> Result<Self, Exit> {
+        let configured = super::project::configuration(&session.global.config, &session.environment);
+        let Some(config) = configured.config else {
+            session.terminal.problems(&configured.problems);
+            return Err(Exit::Wrong);
+        };
+        let who = who(session, &config);
+        Ok(Self { config, who, runtime: runtime(session)?, hand: PeopleHand::default() })
+    }
+
+    /// Asks, and waits for the answer.
+    pub(super) fn ask(&mut self, session: &mut Session, ask: &PeopleAsk) -> Result<PeopleTold, Exit> {
+        let failed = |session: &mut Session, error: &RunError| {
+            session.terminal.problem(&error.diagnostic());
+            Exit::Failed
+        };
+        let service = self.runtime.block_on(self.hand.service(&self.config.service.state, ask, &self.who.user));
+        if let Some(told) = service.map_err(|error| failed(session, &error))? {
+            return Ok(told);
+        }
+        if !self.hand.is_ours() {
+            let (_, parts) = parts_for_reading(session)?;
+            let taken = self.runtime.block_on(self.hand.take(parts, self.who.clone(), Arc::new(SystemClock)));
+            taken.map_err(|error| failed(session, &error))?;
+        }
+        self.runtime.block_on(self.hand.here(ask, &self.who)).map_err(|error| failed(session, &error))
+    }
+
+    /// Brings what was said to the log's files.
+    pub(super) fn end(self, session: &mut Session) -> Result<(), Exit> {
+        self.runtime.block_on(self.hand.end()).map_err(|error| {
+            session.terminal.problem(&error.diagnostic());
+            Exit::Failed
+        })
+    }
+}
+
+/// The answer was another one than the request has: both sides are one program, so it is another version's.
+pub(super) fn strange(session: &mut Session) -> Exit {
+    let error = RunError::Refused { code: "KITH-R010".into(), reason: "the service of another version answered something else".into() };
+    session.terminal.problem(&error.diagnostic());
+    Exit::Failed
+}
+
+/// An argument that can't be used.
+pub(super) fn wrong(session: &mut Session, argument: &str, message: impl Into<String>, remedy: &str) -> Exit {
+    session.terminal.problem(&Diagnostic::error(BAD_ARGUMENT, Place::Named(format!("argument {argument}")), message, remedy));
+    Exit::Wrong
+}
+
+/// A network's name.
+pub(super) fn network(session: &mut Session, name: &str) -> Result<Network, Exit> {
+    name.parse().map_err(|error: crate::model::UnknownNetwork| {
+        let known: Vec<&str> = Network::ALL.iter().map(|n| n.name()).collect();
+        wrong(session, "NETWORK", error.to_string(), &format!("it is one of {}", known.join(", ")))
+    })
+}

@@ -1,0 +1,244 @@
+//! Bad days, from the outside with the binary: half a customer file, a flood of deletions, a first run that would write too much, a mapping that
+//! would relink nearly everybody, a target that is down for long. What would change too much waits, and a person settles it.
+
+use crate::support::{CUSTOMERS_HEADER, ORDERS_HEADER, Project, activity, deleted, lines};
+use serde_json::Value;
+use std::fs;
+use std::time::{Duration, Instant};
+
+fn customers(from: u32, to: u32) -> String {
+    let row = |n: u32| format!("C{n},Someone Else,,,,,,,,instagram:handle{n},standard\n");
+    CUSTOMERS_HEADER.to_owned() + &(from..to).map(row).collect::<String>()
+}
+
+fn said(n: u32) -> Value {
+    activity("instagram", &format!("u{n}"), &format!("handle{n}"), "x", n, "my order arrived broken")
+}
+
+/// A project whose people are all linked and written.
+fn hundred_links() -> Project {
+    let project = Project::empty();
+    project.write("data/customers.csv", customers(0, 100));
+    project.write("data/orders.csv", ORDERS_HEADER);
+    project.write("data/activities.ndjson", lines(&(0..100).map(said).collect::<Vec<_>>()));
+    let run = project.run_once();
+    assert_eq!((run["decisions"]["linked"].as_u64(), interactions(&project)), (Some(100), 100), "{run}");
+    project
+}
+
+fn interactions(project: &Project) -> usize {
+    project.crm("SELECT ActivityID FROM SocialInteraction").len()
+}
+
+/// The passes that wait, as `kith status` tells programs.
+fn waiting(project: &Project) -> Vec<Value> {
+    let status = project.kith(&["--format", "json", "status"]).ok().json();
+    status["guarded"].as_array().unwrap().iter().filter(|pass| pass["state"] == "waits").cloned().collect()
+}
+
+fn the_one(project: &Project, matter: &str) -> String {
+    let passes = waiting(project);
+    assert_eq!(passes.len(), 1, "{passes:?}");
+    assert_eq!(passes[0]["matter"], matter, "{passes:?}");
+    passes[0]["pass"].to_string()
+}
+
+fn approvals(project: &Project) -> Vec<Value> {
+    let told = project.kith(&["--format", "json", "audit", "search", "--kind", "approval.given"]).ok().stdout;
+    told.lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|line| line.to_string().contains("approval.given"))
+        .collect()
+}
+
+#[test]
+fn half_a_customer_file_waits_with_numbers_and_examples_and_a_person_settles_it() {
+    let project = hundred_links();
+    project.write("data/customers.csv", customers(0, 50));
+    let ran = project.kith(&["run", "--once"]).fails(1, "KITH-U030");
+    assert!(ran.stderr.contains("50 of 100 customers are missing") && ran.stderr.contains("among them customers C5"), "{}", ran.stderr);
+    assert_eq!(interactions(&project), 100, "nothing of the pass is applied");
+    let pass = the_one(&project, "retire");
+    let page = project.kith(&["status"]).ok().stdout;
+    assert!(page.contains(&format!("pass {pass} waits")) && page.contains("50 of 100") && page.contains("kith approve"), "{page}");
+
+    // Refused: this file is never applied, whatever runs; the whole one is.
+    project.kith(&["reject", &pass]).ok();
+    assert!(waiting(&project).is_empty());
+    project.kith(&["run", "--once"]).fails(1, "rejected it");
+    assert_eq!(interactions(&project), 100);
+    project.kith(&["reject", &pass]).fails(1, "KITH-R063");
+    project.write("data/customers.csv", customers(0, 100));
+    project.kith(&["run", "--once"]).ok();
+
+    // They are really gone: approved, applied once.
+    project.write("data/customers.csv", customers(0, 60));
+    project.kith(&["run", "--once"]).fails(1, "KITH-U030");
+    let pass = the_one(&project, "retire");
+    project.kith(&["approve", &pass]).ok();
+    // Forty links end with it: that is the next guard's question.
+    project.kith(&["run", "--once"]).fails(1, "KITH-U031");
+    assert_eq!(interactions(&project), 100);
+    let relink = the_one(&project, "relink");
+    project.kith(&["approve", &relink]).ok();
+    project.kith(&["run", "--once"]).ok();
+    assert_eq!(interactions(&project), 60);
+    let told = approvals(&project);
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told.iter().any(|entry| entry.to_string().contains("refused")), "{told:?}");
+    project.kith(&["audit", "verify"]).ok();
+}
+
+#[test]
+fn a_mapping_that_would_relink_nearly_half_waits_when_the_crm_moves() {
+    let project = hundred_links();
+    // Another steward's mapping believes in e-mail addresses alone, and the CRM's next export touches forty customers.
+    let mapping = fs::read_to_string(project.path("mappings/retail.yaml")).unwrap();
+    let at = mapping.find("handle-on-file").unwrap();
+    let line = mapping[..at].rfind('\n').unwrap() + 1;
+    let end = line + mapping[line..].find('\n').unwrap() + 1;
+    let without = format!("{}{}", &mapping[..line], &mapping[end..]);
+    let without = &without[..without.find("\ntests:").unwrap()];
+    project.write("mappings/retail.yaml", without);
+    project.kith(&["run", "--once"]).ok();
+    assert_eq!(interactions(&project), 100, "a changed mapping changes nothing by itself");
+    let touched: String = customers(0, 100)
+        .lines()
+        .map(|row| {
+            let number: u32 = row.split([',', 'C']).nth(1).and_then(|n| n.parse().ok()).unwrap_or(100);
+            if number < 40 { format!("{}\n", row.replace("standard", "gold")) } else { format!("{row}\n") }
+        })
+        .collect();
+    project.write("data/customers.csv", touched);
+    let ran = project.kith(&["run", "--once"]).fails(1, "KITH-U031");
+    assert!(ran.stderr.contains("40 of 100 links"), "{}", ran.stderr);
+    assert_eq!(interactions(&project), 100);
+    the_one(&project, "relink");
+    // The old mapping again: the same export passes, and nobody has to say anything.
+    project.write("mappings/retail.yaml", mapping);
+    project.kith(&["run", "--once"]).ok();
+    assert!(waiting(&project).is_empty());
+    assert_eq!(interactions(&project), 100);
+}
+
+#[test]
+fn a_flood_of_deletions_waits_and_a_rejected_one_deletes_nothing() {
+    let project = hundred_links();
+    let flood = |from: u32, to: u32| lines(&(from..to).map(|n| deleted(&said(n), "2026-09-03T10:00:00Z")).collect::<Vec<_>>());
+    let mut log = fs::read_to_string(project.path("data/activities.ndjson")).unwrap();
+    // Twenty always may.
+    log += &flood(0, 20);
+    project.write("data/activities.ndjson", &log);
+    project.kith(&["run", "--once"]).ok();
+    assert_eq!(interactions(&project), 80);
+
+    log += &flood(20, 50);
+    // Somebody new writes meanwhile: nothing of the pass is applied, and nothing of it is lost.
+    log += &lines(&[activity("instagram", "u7", "handle7", "x", 507, "and another thing")]);
+    project.write("data/activities.ndjson", &log);
+    let run = project.kith(&["--format", "json", "run", "--once"]).fails(1, "KITH-U034").json();
+    assert_eq!((run["in_flight"].as_u64(), run["conservation_gap"].as_u64()), (Some(31), Some(0)), "{run}");
+    assert_eq!(interactions(&project), 80);
+    let pass = the_one(&project, "delete");
+    project.kith(&["reject", &pass]).ok();
+    let run = project.run_once();
+    assert_eq!((run["in_flight"].as_u64(), run["conservation_gap"].as_u64()), (Some(0), Some(0)), "{run}");
+    assert_eq!(interactions(&project), 81, "the thirty stand, and what came beside them is written");
+
+    log += &flood(50, 90);
+    project.write("data/activities.ndjson", &log);
+    project.kith(&["run", "--once"]).fails(1, "KITH-U034");
+    let pass = the_one(&project, "delete");
+    project.kith(&["approve", &pass]).ok();
+    project.kith(&["run", "--once"]).ok();
+    assert_eq!(interactions(&project), 41);
+    assert!(waiting(&project).is_empty());
+}
+
+#[test]
+fn a_first_run_that_would_write_too_much_writes_nothing_before_a_person_says_so() {
+    let project = Project::empty();
+    let config = fs::read_to_string(project.path("config/kith.toml")).unwrap() + "\n[guard]\nfirst_writes = 50\n";
+    project.write("config/kith.toml", config);
+    project.write("data/customers.csv", customers(0, 100));
+    project.write("data/orders.csv", ORDERS_HEADER);
+    project.write("data/activities.ndjson", lines(&(0..100).map(said).collect::<Vec<_>>()));
+    let ran = project.kith(&["run", "--once"]).fails(1, "KITH-U035");
+    assert!(ran.stderr.contains("would write 200 records"), "{}", ran.stderr);
+    assert_eq!(interactions(&project), 0);
+    let pass = the_one(&project, "first-writes");
+    // A restart, or a kill, forgets nothing.
+    project.kith(&["run", "--once"]).fails(1, "KITH-U035");
+    assert_eq!((interactions(&project), the_one(&project, "first-writes")), (0, pass.clone()));
+    project.kith(&["approve", &pass]).ok();
+    project.kith(&["run", "--once"]).ok();
+    assert_eq!(interactions(&project), 100);
+}
+
+#[test]
+fn first_writes_that_are_refused_never_leave() {
+    let project = Project::empty();
+    let config = fs::read_to_string(project.path("config/kith.toml")).unwrap() + "\n[guard]\nfirst_writes = 5\n";
+    project.write("config/kith.toml", config);
+    project.write("data/customers.csv", customers(0, 10));
+    project.write("data/orders.csv", ORDERS_HEADER);
+    project.write("data/activities.ndjson", lines(&(0..10).map(said).collect::<Vec<_>>()));
+    project.kith(&["run", "--once"]).fails(1, "KITH-U035");
+    project.kith(&["reject", &the_one(&project, "first-writes")]).ok();
+    let run = project.run_once();
+    assert_eq!(
+        (run["in_flight"].as_u64(), run["dropped"].as_u64(), run["conservation_gap"].as_u64()),
+        (Some(0), Some(10), Some(0)),
+        "{run}"
+    );
+    assert_eq!(interactions(&project), 0);
+}
+
+fn wait_for(what: &str, mut is: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is() {
+        assert!(started.elapsed() < Duration::from_secs(40), "{what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn what_is_paused_stays_so_over_a_kill_and_goes_on_without_a_restart() {
+    let project = hundred_links();
+    project.kith(&["pause", "nothing"]).fails(1, "KITH-R062");
+    project.kith(&["pause", "crm_db"]).ok();
+    let mut service = project.spawn(&["run"]);
+    wait_for("a service", || project.path("state/control.sock").exists());
+    let mut log = fs::read_to_string(project.path("data/activities.ndjson")).unwrap();
+    log += &lines(&[activity("instagram", "u7", "handle7", "x", 507, "and another thing")]);
+    project.write("data/activities.ndjson", &log);
+    let status = || project.kith(&["--format", "json", "status"]).ok().json();
+    wait_for("it is taken in and planned", || status()["totals"]["deliveries"]["crm_db: planned"] == 1);
+    assert_eq!(interactions(&project), 100);
+    service.kill().unwrap();
+    service.wait().unwrap();
+    // One pass ends with it, and says why it wrote nothing.
+    let run = project.kith(&["--format", "json", "run", "--once"]).json();
+    assert!(run["waits"].to_string().contains("kith resume"), "{run}");
+    assert_eq!(interactions(&project), 100);
+    let page = project.kith(&["status"]).ok().stdout;
+    assert!(page.contains("paused") && page.contains("crm_db"), "{page}");
+
+    // A source too: what is there is not even looked at.
+    let mut service = project.spawn(&["run"]);
+    wait_for("a service", || project.path("state/control.sock").exists());
+    project.kith(&["pause", "activities"]).ok();
+    log += &lines(&[activity("instagram", "u8", "handle8", "x", 508, "and another thing")]);
+    project.write("data/activities.ndjson", &log);
+    project.kith(&["resume", "crm_db"]).ok();
+    wait_for("what waited leaves at once", || interactions(&project) == 101);
+    std::thread::sleep(Duration::from_secs(6));
+    assert_eq!(status()["received"], 101);
+    project.kith(&["resume", "all"]).ok();
+    wait_for("everything goes on", || interactions(&project) == 102);
+    assert!(status()["paused"].as_array().unwrap().is_empty());
+    service.kill().unwrap();
+    service.wait().unwrap();
+    let told = project.kith(&["--format", "json", "audit", "search", "--kind", "paused"]).ok().stdout;
+    assert!(told.contains("crm_db") && told.contains("activities"), "{told}");
+}
