@@ -5,8 +5,8 @@ use crate::diagnose::Code;
 use crate::store::{GuardMatter, GuardRow, GuardState, GuardedPass, Guards};
 use std::sync::Arc;
 
-const DELETE_GUARD: Code = Code("KITH-U034");
-const FIRST_WRITES_GUARD: Code = Code("KITH-U035");
+const DELETE_GUARD: Code = Code("KITH-U042");
+const FIRST_WRITES_GUARD: Code = Code("KITH-U043");
 
 /// So many records may always be withdrawn: in a small CRM one deletion is a large share.
 const ALWAYS_ALLOWED: u64 = 20;

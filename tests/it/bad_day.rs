@@ -94,7 +94,7 @@ fn a_mapping_that_would_relink_nearly_half_waits_when_the_crm_moves() {
     let project = hundred_links();
     // Another steward's mapping believes in e-mail addresses alone, and the CRM's next export touches forty customers.
     let mapping = fs::read_to_string(project.path("mappings/retail.yaml")).unwrap();
-    let at = mapping.find("handle-on-file").unwrap();
+    let at = mapping.find("- { id: handle-on-file").unwrap();
     let line = mapping[..at].rfind('\n').unwrap() + 1;
     let end = line + mapping[line..].find('\n').unwrap() + 1;
     let without = format!("{}{}", &mapping[..line], &mapping[end..]);
@@ -136,7 +136,7 @@ fn a_flood_of_deletions_waits_and_a_rejected_one_deletes_nothing() {
     // Somebody new writes meanwhile: nothing of the pass is applied, and nothing of it is lost.
     log += &lines(&[activity("instagram", "u7", "handle7", "x", 507, "and another thing")]);
     project.write("data/activities.ndjson", &log);
-    let run = project.kith(&["--format", "json", "run", "--once"]).fails(1, "KITH-U034").json();
+    let run = project.kith(&["--format", "json", "run", "--once"]).fails(1, "KITH-U042").json();
     assert_eq!((run["in_flight"].as_u64(), run["conservation_gap"].as_u64()), (Some(31), Some(0)), "{run}");
     assert_eq!(interactions(&project), 80);
     let pass = the_one(&project, "delete");
@@ -147,7 +147,7 @@ fn a_flood_of_deletions_waits_and_a_rejected_one_deletes_nothing() {
 
     log += &flood(50, 90);
     project.write("data/activities.ndjson", &log);
-    project.kith(&["run", "--once"]).fails(1, "KITH-U034");
+    project.kith(&["run", "--once"]).fails(1, "KITH-U042");
     let pass = the_one(&project, "delete");
     project.kith(&["approve", &pass]).ok();
     project.kith(&["run", "--once"]).ok();
@@ -163,12 +163,12 @@ fn a_first_run_that_would_write_too_much_writes_nothing_before_a_person_says_so(
     project.write("data/customers.csv", customers(0, 100));
     project.write("data/orders.csv", ORDERS_HEADER);
     project.write("data/activities.ndjson", lines(&(0..100).map(said).collect::<Vec<_>>()));
-    let ran = project.kith(&["run", "--once"]).fails(1, "KITH-U035");
+    let ran = project.kith(&["run", "--once"]).fails(1, "KITH-U043");
     assert!(ran.stderr.contains("would write 200 records"), "{}", ran.stderr);
     assert_eq!(interactions(&project), 0);
     let pass = the_one(&project, "first-writes");
     // A restart, or a kill, forgets nothing.
-    project.kith(&["run", "--once"]).fails(1, "KITH-U035");
+    project.kith(&["run", "--once"]).fails(1, "KITH-U043");
     assert_eq!((interactions(&project), the_one(&project, "first-writes")), (0, pass.clone()));
     project.kith(&["approve", &pass]).ok();
     project.kith(&["run", "--once"]).ok();
@@ -183,7 +183,7 @@ fn first_writes_that_are_refused_never_leave() {
     project.write("data/customers.csv", customers(0, 10));
     project.write("data/orders.csv", ORDERS_HEADER);
     project.write("data/activities.ndjson", lines(&(0..10).map(said).collect::<Vec<_>>()));
-    project.kith(&["run", "--once"]).fails(1, "KITH-U035");
+    project.kith(&["run", "--once"]).fails(1, "KITH-U043");
     project.kith(&["reject", &the_one(&project, "first-writes")]).ok();
     let run = project.run_once();
     assert_eq!(

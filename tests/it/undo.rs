@@ -64,7 +64,7 @@ fn a_wrong_deletion_is_undone_and_what_somebody_edited_meanwhile_is_listed_and_n
     // Meanwhile a clerk makes one of the deleted records anew, and corrects one of the edited ones.
     in_the_crm(
         &project,
-        "INSERT INTO SocialInteraction (Network, ActivityID, Body) VALUES ('instagram', 'https://instagram.example/notes/1', 'by the clerk');
+        "INSERT INTO SocialInteraction (CustomerID, Network, ActivityID, Body) VALUES ('C1', 'instagram', 'https://instagram.example/notes/1', 'by the clerk');
          UPDATE SocialInteraction SET Body = 'the clerk knows' WHERE ActivityID LIKE '%/3';",
     );
     let before = bodies(&project);

@@ -123,6 +123,8 @@ struct Filled {
 fn filled(bytes: &[u8], dry_run: bool) -> Result<(Vec<Filled>, u64), (u64, String)> {
     let text = std::str::from_utf8(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))
         .map_err(|_not_text| (1, "the table is not UTF-8: save it as \"CSV UTF-8\"".to_owned()))?;
+    // The reader of CSV counts a line late where it ends with both.
+    let text = text.replace("\r\n", "\n");
     let first = text.lines().next().unwrap_or_default();
     let delimiter = if first.matches(';').count() > first.matches(',').count() { b';' } else { b',' };
     let mut csv = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(text.as_bytes());

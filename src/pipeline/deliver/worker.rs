@@ -90,7 +90,7 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
         let concurrency = usize::try_from(self.concurrency.get()).unwrap_or(1);
         // What the last worker could not store, and what it left without an answer, comes before everything else.
         self.lane.store_endpoint().await?;
-        while self.door_is_open() && self.settle_left().await? == Settled::Some {}
+        while self.settle_left().await? == Settled::Some {}
         loop {
             while let Some(done) = lanes.try_join_next() {
                 landed(done, &mut report)?;

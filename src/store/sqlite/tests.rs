@@ -582,7 +582,7 @@ fn a_newer_state_another_database_and_garbage_are_refused_untouched() {
     drop(open(dir.path()));
     let path = connections::database(dir.path());
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    assert_eq!(open_seeded(dir.path(), 3).unwrap_err(), StoreError::Newer { found: 99, known: 3 });
+    assert_eq!(open_seeded(dir.path(), 3).unwrap_err(), StoreError::Newer { found: 99, known: super::open::SCHEMA });
     assert!(matches!(SqliteReader::open(dir.path(), master(), hashes()), Err(StoreError::Newer { .. })));
     assert!(matches!(SqliteStore::in_memory_copy(dir.path(), master(), hashes(), options()), Err(StoreError::Newer { .. })));
     let dir = folder();

@@ -80,9 +80,9 @@ pub(super) fn list(conn: &Connection, filter: &CaseFilter, from: usize, limit: i
     let identity = if filter.sample || filter.network.is_some() { "CROSS JOIN identity i ON i.id = d.identity" } else { "" };
     let network = if filter.network.is_some() { "i.network = ?2" } else { "?2 IS NULL" };
     let disputed = if filter.disputed { "AND o.answers > 1" } else { "" };
-    let sources = format!(
-        "FROM decision d {index} {identity} LEFT JOIN opinions o ON o.identity = d.identity WHERE {which} AND {network} {disputed}"
-    );
+    let from_with = |opinions: &str| format!("FROM decision d {index} {identity} {opinions} WHERE {which} AND {network} {disputed}");
+    let opinions = "LEFT JOIN opinions o ON o.identity = d.identity";
+    let sources = from_with(opinions);
     let sql = format!(
         "WITH {OPINIONS}, best (identity, people, answers, told) AS MATERIALIZED (
             SELECT d.identity, o.people, o.answers, o.told {sources} ORDER BY {order} LIMIT ?3 OFFSET ?4)
@@ -97,11 +97,10 @@ pub(super) fn list(conn: &Connection, filter: &CaseFilter, from: usize, limit: i
     while let Some(next) = rows.next().said()? {
         found.push(row(next)?);
     }
-    let total: i64 = conn
-        .prepare_cached(&format!("WITH {OPINIONS} SELECT count(*) {sources}"))
-        .said()?
-        .query_row((outcome, named), |row| row.get(0))
-        .said()?;
+    // Counting looks at what people said only where that is asked for.
+    let count =
+        if filter.disputed { format!("WITH {OPINIONS} SELECT count(*) {sources}") } else { format!("SELECT count(*) {}", from_with("")) };
+    let total: i64 = conn.prepare_cached(&count).said()?.query_row((outcome, named), |row| row.get(0)).said()?;
     Ok((found, u64::try_from(total).unwrap_or_default()))
 }
 
