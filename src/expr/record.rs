@@ -2,8 +2,8 @@
 //! itself introduces; what is not there is missing, and a missing value has no outcome.
 
 use super::Truth;
-use super::cel::{ENVIRONMENT, FUNCTIONS, MAX_CEL_BYTES, MAX_DEPTH, from_cel, syntax_problems};
 use super::cel::CelProblem;
+use super::cel::{ENVIRONMENT, FUNCTIONS, MAX_CEL_BYTES, MAX_DEPTH, from_cel, syntax_problems};
 use crate::diagnose::nearest;
 use crate::model::Value;
 use cel::common::ast::{EntryExpr, Expr, IdedExpr};

@@ -190,7 +190,18 @@ fn links_of(pairs: &[(String, String)]) -> Json {
 /// The text that tells what went wrong, where the usual members hold one.
 fn error_text(value: &Json) -> Option<String> {
     const MEMBERS: &[&str] = &[
-        "message", "messages", "error", "errors", "failures", "failure", "detail", "err", "error_message", "msg", "reason", "status_message",
+        "message",
+        "messages",
+        "error",
+        "errors",
+        "failures",
+        "failure",
+        "detail",
+        "err",
+        "error_message",
+        "msg",
+        "reason",
+        "status_message",
     ];
     match value {
         Json::Text(text) => Some(text.to_string()),
@@ -304,7 +315,13 @@ fn number(template: &Template, engine: &Engine, scope: &Scope) -> Result<f64, Ev
 }
 
 /// The number in a header, or in what a pattern takes of its start.
-fn header_number(answer: Option<&Seen<'_>>, name: &Template, pattern: Option<&Template>, engine: &Engine, scope: &Scope) -> Result<Option<f64>, EvaluationError> {
+fn header_number(
+    answer: Option<&Seen<'_>>,
+    name: &Template,
+    pattern: Option<&Template>,
+    engine: &Engine,
+    scope: &Scope,
+) -> Result<Option<f64>, EvaluationError> {
     let name = name.text(engine, scope)?;
     let Some(value) = answer.and_then(|seen| seen.pairs.iter().find(|(n, _)| n.eq_ignore_ascii_case(&name))).map(|(_, value)| value) else {
         return Ok(None);
@@ -362,7 +379,10 @@ mod tests {
     #[test]
     fn links_are_read_by_relation() {
         let pairs = vec![("link".to_owned(), r#"<https://h/a?x=1,2>; rel="next", <https://h/b>; rel=prev; title="x""#.to_owned())];
-        assert_eq!(links_of(&pairs).compact(), r#"{"next":{"url":"https://h/a?x=1,2","rel":"next"},"prev":{"url":"https://h/b","rel":"prev","title":"x"}}"#);
+        assert_eq!(
+            links_of(&pairs).compact(),
+            r#"{"next":{"url":"https://h/a?x=1,2","rel":"next"},"prev":{"url":"https://h/b","rel":"prev","title":"x"}}"#
+        );
     }
 
     #[test]

@@ -180,7 +180,13 @@ impl DateCursor {
     ///
     /// # Errors
     /// Where a date, a duration or the state can't be read.
-    pub fn new(spec: &Arc<DateCursorSpec>, state: Option<&Json>, again: Option<Gap>, engine: &Engine, config: &Json) -> Result<Self, CursorError> {
+    pub fn new(
+        spec: &Arc<DateCursorSpec>,
+        state: Option<&Json>,
+        again: Option<Gap>,
+        engine: &Engine,
+        config: &Json,
+    ) -> Result<Self, CursorError> {
         let scope = Scope::new(config);
         let start = spec.start.evaluate("start_datetime", &spec.format, engine, &scope)?;
         let now = Moment::from_micros(engine.ambient().now()).ok_or(CursorError::NoDate("the clock"))?;
@@ -220,7 +226,9 @@ impl DateCursor {
             let slices = self.legacy.get("slices").and_then(Json::items).unwrap_or_default().to_vec();
             for slice in &slices {
                 let part = |name| slice.get(name).and_then(|value| self.parse(value));
-                let (Some(start), Some(end)) = (part("start"), part("end")) else { return Err(CursorError::State("a slice without dates")) };
+                let (Some(start), Some(end)) = (part("start"), part("end")) else {
+                    return Err(CursorError::State("a slice without dates"));
+                };
                 self.read.push(Read { start, end, recent: part("most_recent_cursor_value") });
             }
             self.from = self.read.first().map_or(self.start, |first| first.recent.unwrap_or(first.end));

@@ -27,8 +27,7 @@ impl Gap {
         let mut rest = text.strip_prefix('P')?;
         let (mut gap, mut clock, mut any) = (Self::default(), false, false);
         // Each unit at most once, and in this order.
-        let mut units: &[(bool, char)] =
-            &[(false, 'Y'), (false, 'M'), (false, 'W'), (false, 'D'), (true, 'H'), (true, 'M'), (true, 'S')];
+        let mut units: &[(bool, char)] = &[(false, 'Y'), (false, 'M'), (false, 'W'), (false, 'D'), (true, 'H'), (true, 'M'), (true, 'S')];
         while !rest.is_empty() {
             if let Some(after) = rest.strip_prefix('T').filter(|after| !clock && !after.is_empty()) {
                 (clock, rest) = (true, after);

@@ -77,7 +77,10 @@ impl Json {
     }
 
     /// A number, or `true` and `false` as Python counts them.
-    #[expect(clippy::cast_precision_loss, reason = "comparison alone; Python compares exactly, at 2^53 and beyond this may call neighbours equal")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "comparison alone; Python compares exactly, at 2^53 and beyond this may call neighbours equal"
+    )]
     pub fn number(&self) -> Option<f64> {
         match self {
             Self::Bool(b) => Some(f64::from(u8::from(*b))),

@@ -11,7 +11,8 @@ pub fn evaluate(text: &str) -> Option<Json> {
     // Most texts are none, and their first letter says so.
     let text = text.trim_start_matches([' ', '\t']);
     let first = *text.as_bytes().first()?;
-    let may_be = first.is_ascii_digit() || matches!(first, b'\'' | b'"' | b'[' | b'{' | b'(' | b'+' | b'-' | b'.' | b'N' | b'T' | b'F' | b'r' | b'R' | b'u' | b'U');
+    let may_be = first.is_ascii_digit()
+        || matches!(first, b'\'' | b'"' | b'[' | b'{' | b'(' | b'+' | b'-' | b'.' | b'N' | b'T' | b'F' | b'r' | b'R' | b'u' | b'U');
     if !may_be {
         return None;
     }
@@ -27,7 +28,7 @@ struct Reader<'a> {
     depth: usize,
 }
 
-impl<'a> Reader<'a> {
+impl Reader<'_> {
     fn peek(&self) -> Option<char> {
         self.rest.chars().next()
     }
@@ -325,7 +326,8 @@ mod tests {
         ] {
             assert_eq!(read(text).as_deref(), Some(json), "{text}");
         }
-        for text in ["", "007", "abc", "2024-01-01", "1.2.3", "nan", "[1", "{1}", "1 2", "Truely", "1j", "null", "true", "'a", "1__0", "-"] {
+        for text in ["", "007", "abc", "2024-01-01", "1.2.3", "nan", "[1", "{1}", "1 2", "Truely", "1j", "null", "true", "'a", "1__0", "-"]
+        {
             assert_eq!(read(text), None, "{text}");
         }
     }

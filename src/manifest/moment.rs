@@ -207,7 +207,12 @@ impl Moment {
             'S' => push(out, format_args!("{:02}", c.second())),
             'f' => push(out, format_args!("{micro:06}")),
             'z' => out.push_str(&offset_text(self.offset, "")),
-            'Z' => out.push_str(&if self.offset == 0 { "UTC".to_owned() } else { format!("UTC{}", offset_text(self.offset, ":")) }),
+            'Z' => {
+                out.push_str("UTC");
+                if self.offset != 0 {
+                    out.push_str(&offset_text(self.offset, ":"));
+                }
+            }
             'j' => push(out, format_args!("{:03}", c.day_of_year())),
             'B' => out.push_str(month),
             'b' | 'h' => out.push_str(month.get(..3).unwrap_or_default()),
@@ -332,7 +337,8 @@ fn iso_offset(text: &str) -> Option<(&str, i32)> {
     let (clock, offset) = text.split_at_checked(at)?;
     let negative = offset.starts_with('-');
     let (hours, rest) = digits(offset.get(1..)?, 2, 2)?;
-    let minutes = if rest.is_empty() { 0 } else { digits(rest.strip_prefix(':').unwrap_or(rest), 2, 2).filter(|(_, rest)| rest.is_empty())?.0 };
+    let minutes =
+        if rest.is_empty() { 0 } else { digits(rest.strip_prefix(':').unwrap_or(rest), 2, 2).filter(|(_, rest)| rest.is_empty())?.0 };
     let seconds = i32::try_from(hours * 3_600 + minutes * 60).ok().filter(|s| *s < 86_400 && minutes < 60)?;
     Some((clock, if negative { -seconds } else { seconds }))
 }
@@ -423,9 +429,7 @@ impl Parsing<'_> {
         }
         let year = i16::try_from(self.year.unwrap_or(1900)).ok()?;
         let date = match self.day_of_year {
-            Some(day) if self.month.is_none() => {
-                Date::new(year, 1, 1).ok()?.checked_add(jiff::Span::new().try_days(day - 1).ok()?).ok()?
-            }
+            Some(day) if self.month.is_none() => Date::new(year, 1, 1).ok()?.checked_add(jiff::Span::new().try_days(day - 1).ok()?).ok()?,
             Some(_) | None => {
                 Date::new(year, i8::try_from(self.month.unwrap_or(1)).ok()?, i8::try_from(self.day.unwrap_or(1)).ok()?).ok()?
             }

@@ -36,7 +36,13 @@ impl PartitionCursors {
     ///
     /// # Errors
     /// Where a date, a duration or the state can't be read.
-    pub fn new(spec: &Arc<DateCursorSpec>, global_only: bool, state: Option<&Json>, engine: &Engine, config: &Json) -> Result<Self, CursorError> {
+    pub fn new(
+        spec: &Arc<DateCursorSpec>,
+        global_only: bool,
+        state: Option<&Json>,
+        engine: &Engine,
+        config: &Json,
+    ) -> Result<Self, CursorError> {
         let model = DateCursor::new(spec, None, None, engine, config)?;
         let mut cursors = Self {
             spec: spec.clone(),

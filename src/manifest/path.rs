@@ -47,7 +47,9 @@ pub fn values<'a>(value: &'a Json, path: &[String], found: &mut Vec<&'a Json>) {
     let fitting = |name: &str| segment == "**" || fits(segment, name);
     match value {
         Json::Map(members) => members.iter().filter(|(key, _)| fitting(key)).for_each(|(_, child)| values(child, next, found)),
-        Json::List(items) => items.iter().enumerate().filter(|(at, _)| fitting(&at.to_string())).for_each(|(_, child)| values(child, next, found)),
+        Json::List(items) => {
+            items.iter().enumerate().filter(|(at, _)| fitting(&at.to_string())).for_each(|(_, child)| values(child, next, found))
+        }
         Json::Null | Json::Bool(_) | Json::Int(_) | Json::Float(_) | Json::Text(_) => {}
     }
 }
@@ -94,7 +96,9 @@ pub fn delete<E>(target: &mut Json, path: &[String], wanted: &mut dyn FnMut(&Jso
                         gone.push(key.clone());
                     }
                 }
-                gone.iter().for_each(|key| _ = members.shift_remove(key));
+                for key in &gone {
+                    members.shift_remove(key);
+                }
             } else {
                 for (_, value) in members.iter_mut().filter(|(key, _)| fits(segment, key)) {
                     delete(value, rest, wanted)?;

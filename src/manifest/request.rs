@@ -1,5 +1,7 @@
 //! What a request is made of: address, parameters, headers, body, out of templates and options.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "whatever else JSON has in that place is the same")]
+
 use super::json::{Json, Members};
 use super::template::{Engine, EvaluationError, Fallback, Scope, Template, Wanted};
 use super::transform::evaluated;
@@ -84,13 +86,11 @@ pub enum Given {
 impl Inputs {
     fn evaluate(&self, engine: &Engine, scope: &Scope, wanted: Wanted) -> Result<Given, EvaluationError> {
         match self {
-            Self::Whole(template) => {
-                Ok(match template.evaluate(engine, scope, Fallback::Own, Wanted::Any)? {
-                    Json::Map(members) => Given::Map(without_null(&members)),
-                    Json::Text(text) => Given::Text(text),
-                    other => Given::Text(other.shown().into()),
-                })
-            }
+            Self::Whole(template) => Ok(match template.evaluate(engine, scope, Fallback::Own, Wanted::Any)? {
+                Json::Map(members) => Given::Map(without_null(&members)),
+                Json::Text(text) => Given::Text(text),
+                other => Given::Text(other.shown().into()),
+            }),
             Self::Map(entries) => {
                 let mut members = Members::new();
                 for (name, value) in entries {
@@ -129,9 +129,7 @@ impl Nested {
         Ok(match self {
             Self::Template(template) => template.evaluate(engine, scope, Fallback::Null, Wanted::Any)?,
             Self::Fixed(value) => value.clone(),
-            Self::List(items) => {
-                Json::List(Arc::new(items.iter().map(|item| item.evaluate(engine, scope)).collect::<Result<_, _>>()?))
-            }
+            Self::List(items) => Json::List(Arc::new(items.iter().map(|item| item.evaluate(engine, scope)).collect::<Result<_, _>>()?)),
             Self::Map(entries) => {
                 let mut members = Members::new();
                 for (name, value) in entries {
@@ -250,6 +248,9 @@ impl fmt::Debug for Built {
     }
 }
 
+/// A body's type, where it has one, and its bytes.
+type Content = (Option<&'static str>, Vec<u8>);
+
 /// Joins two objects; a name in both is an error, except in JSON bodies with the same value.
 fn merge(target: &mut Members, more: Members, same_is_fine: bool) -> Result<(), RequestError> {
     for (key, value) in more {
@@ -305,7 +306,7 @@ impl Outline {
         Ok(Built { method: self.method, url: with_parameters(&url, &parameters)?, headers, body })
     }
 
-    fn content(&self, data: Members, json: Members, engine: &Engine, scope: &Scope) -> Result<Option<(Option<&'static str>, Vec<u8>)>, RequestError> {
+    fn content(&self, data: Members, json: Members, engine: &Engine, scope: &Scope) -> Result<Option<Content>, RequestError> {
         const FORM: &str = "application/x-www-form-urlencoded";
         let mut object = match &self.body {
             Body::Json(nested) => match nested.evaluate(engine, scope)? {
@@ -367,7 +368,9 @@ fn pairs(members: &Members) -> Result<Vec<(String, String)>, RequestError> {
         match value {
             Json::Null => {}
             Json::Map(_) => return Err(RequestError::ObjectParameter(name.to_string())),
-            Json::List(items) => pairs.extend(items.iter().filter(|i| !matches!(i, Json::Null)).map(|item| (name.to_string(), shown(item)))),
+            Json::List(items) => {
+                pairs.extend(items.iter().filter(|i| !matches!(i, Json::Null)).map(|item| (name.to_string(), shown(item))))
+            }
             value => pairs.push((name.to_string(), shown(value))),
         }
     }
@@ -389,7 +392,11 @@ fn with_parameters(url: &str, parameters: &Members) -> Result<String, RequestErr
     let (before, fragment) = url.split_once('#').map_or((url, None), |(before, fragment)| (before, Some(fragment)));
     let query = before.split_once('?').map_or("", |(_, query)| query);
     let there = |name: &str, value: &Json| {
-        query.split('&').filter_map(|pair| pair.split_once('=')).find(|(n, _)| decode(n) == name).is_some_and(|(_, v)| decode(v) == shown(value))
+        query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .find(|(n, _)| decode(n) == name)
+            .is_some_and(|(_, v)| decode(v) == shown(value))
     };
     let new: Members = parameters.iter().filter(|(name, value)| !there(name, value)).map(|(n, v)| (n.clone(), v.clone())).collect();
     let added = encode(&new)?;
@@ -410,15 +417,12 @@ fn decode(text: &str) -> String {
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
         let code = text.get(at + 1..at + 3).filter(|_| *byte == b'%').and_then(|code| u8::from_str_radix(code, 16).ok());
-        match code {
-            Some(code) => {
-                out.push(code);
-                at += 3;
-            }
-            None => {
-                out.push(if *byte == b'+' { b' ' } else { *byte });
-                at += 1;
-            }
+        if let Some(code) = code {
+            out.push(code);
+            at += 3;
+        } else {
+            out.push(if *byte == b'+' { b' ' } else { *byte });
+            at += 1;
         }
     }
     String::from_utf8_lossy(&out).into_owned()

@@ -2,12 +2,12 @@
 
 use super::answer::ErrorHandling;
 use super::cursor::{CountCursorSpec, DateCursorSpec};
+use super::gap::Gap;
 use super::json::Json;
 use super::page::Paginator;
 use super::request::{Input, Outline, RequestOption};
 use super::template::{Engine, Template};
 use super::transform::Transformation;
-use super::gap::Gap;
 use std::sync::Arc;
 
 /// A declarative source.
@@ -308,7 +308,10 @@ impl Decoder {
 impl Stream {
     /// Whether any template that sees records needs them parsed.
     pub fn looks_at_records(&self) -> bool {
-        self.filter.is_some() || !self.transformations.is_empty() || self.normalize || self.paginator.as_ref().is_some_and(|p| p.names("last_record"))
+        self.filter.is_some()
+            || !self.transformations.is_empty()
+            || self.normalize
+            || self.paginator.as_ref().is_some_and(|p| p.names("last_record"))
     }
 }
 

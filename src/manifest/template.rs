@@ -351,12 +351,16 @@ impl Engine {
         let mut names: Vec<String> = template.undeclared_variables(false).into_iter().collect();
         names.sort_unstable();
         let is_known = |name: &str| {
-            known.contains(&name) || name == "parameters" || OWN_NAMES.contains(&name) || functions::is_function(name) || arithmetic::is_function(name)
+            known.contains(&name)
+                || name == "parameters"
+                || OWN_NAMES.contains(&name)
+                || functions::is_function(name)
+                || arithmetic::is_function(name)
         };
         if let Some(name) = names.iter().find(|name| !is_known(name)) {
             return Err(TemplateError::NoSuchName { name: name.clone(), known: known.join(", ") });
         }
-        if let Some(unknown) = arithmetic::unknown_filter(source, |name| functions::is_filter(name)) {
+        if let Some(unknown) = arithmetic::unknown_filter(source, functions::is_filter) {
             return Err(TemplateError::Unknown(unknown));
         }
         Ok(Template { source: source.into(), plain: None, parameters: parameters.clone() })
@@ -420,6 +424,8 @@ mod tests {
         let nines = "9".repeat(60);
         let source = "{% for a in config.l %}{% for b in config.l %}{% for c in config.l %}{% for d in config.l %}{% for e in config.l %}\
                       {% for f in config.l %}{% for g in config.l %}x{% endfor %}{% endfor %}{% endfor %}{% endfor %}{% endfor %}{% endfor %}{% endfor %}";
-        assert!(evaluate(source, &format!(r#"{{"l":[{}]}}"#, nines.split("").filter(|s| !s.is_empty()).collect::<Vec<_>>().join(","))).is_err());
+        assert!(
+            evaluate(source, &format!(r#"{{"l":[{}]}}"#, nines.split("").filter(|s| !s.is_empty()).collect::<Vec<_>>().join(","))).is_err()
+        );
     }
 }

@@ -165,16 +165,8 @@ impl<S: Store> Intake<'_, S> {
         let (scribe, batch_told) = (self.scribe.clone(), told.clone());
         let tell =
             Tell(Arc::new(move |outcome| scribe.intake(&batch_told, outcome).map_err(|error| StoreError::Refused(error.to_string()))));
-        let batch = IntakeBatch {
-            source: source.clone(),
-            file: file.to_owned(),
-            file_digest: digest,
-            at,
-            activities,
-            parked,
-            cursor,
-            tell,
-        };
+        let batch =
+            IntakeBatch { source: source.clone(), file: file.to_owned(), file_digest: digest, at, activities, parked, cursor, tell };
         let outcome = self.store.intake(batch).await?;
         self.scribe.tell_received(&told, &outcome);
         read.received += outcome.received;

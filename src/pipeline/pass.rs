@@ -47,8 +47,9 @@ impl Service {
                 options.approve_customers
             )),
             timed(async {
-                let mut read = intake::drain(&self.parts, Access::Move, &self.store, &self.scribe, &*self.clock, &*self.progress, stop).await?;
-                networks.drain(&mut read).await?;
+                let mut read =
+                    intake::drain(&self.parts, Access::Move, &self.store, &self.scribe, &*self.clock, &*self.progress, stop).await?;
+                Box::pin(networks.drain(&mut read)).await?;
                 Ok::<_, RunError>(read)
             }),
         );

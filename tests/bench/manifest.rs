@@ -3,7 +3,7 @@
 //!
 //! `KITH_TEST_AIRBYTE` names a `python` with the reference; without it `kith-airbyte/bin/python` in the folder for temporary files.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::disallowed_methods, missing_docs, reason = "a benchmark")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used, clippy::print_stdout, clippy::disallowed_methods, missing_docs, reason = "a benchmark")]
 
 use serde_json::json;
 use std::fmt::Write as _;
@@ -18,7 +18,7 @@ const PAGE: usize = 1_000;
 fn manifest() -> String {
     let pages = "{{ response.next }}";
     format!(
-        "type: DeclarativeSource\nversion: 7.0.0\ncheck: {{ type: CheckStream, stream_names: [items] }}\nstreams:\n  - type: DeclarativeStream\n    name: items\n    retriever:\n      type: SimpleRetriever\n      requester: {{ type: HttpRequester, url_base: \"{{{{ config['base_url'] }}}}\", path: items }}\n      record_selector: {{ type: RecordSelector, extractor: {{ type: DpathExtractor, field_path: [data] }} }}\n      paginator:\n        type: DefaultPaginator\n        page_token_option: {{ type: RequestOption, inject_into: request_parameter, field_name: page }}\n        pagination_strategy: {{ type: CursorPagination, cursor_value: \"{pages}\" }}\n"
+        "type: DeclarativeSource\nversion: 7.0.0\ncheck: {{ type: CheckStream, stream_names: [items] }}\nstreams:\n  - type: DeclarativeStream\n    name: items\n    retriever:\n      type: SimpleRetriever\n      requester: {{ type: HttpRequester, url_base: \"{{{{ config['base_url'] }}}}\", path: items }}\n      record_selector: {{ type: RecordSelector, extractor: {{ type: DpathExtractor, field_path: [data] }} }}\n      paginator:\n        type: DefaultPaginator\n        page_token_option: {{ type: RequestOption, inject_into: request_parameter, field_name: page }}\n        pagination_strategy: {{ type: CursorPagination, cursor_value: \"{pages}\" }}\nspec: {{ type: Spec, connection_specification: {{ type: object, properties: {{}} }} }}\n"
     )
 }
 
@@ -59,7 +59,8 @@ fn serve(stream: TcpStream, pages: &[String]) {
         while reader.read_line(&mut header).unwrap_or(0) > 2 {
             header.clear();
         }
-        let number = request.split("page=").nth(1).and_then(|rest| rest.split([' ', '&']).next()).and_then(|n| n.parse::<usize>().ok()).unwrap_or(0);
+        let number =
+            request.split("page=").nth(1).and_then(|rest| rest.split([' ', '&']).next()).and_then(|n| n.parse::<usize>().ok()).unwrap_or(0);
         let body = &pages[number];
         let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
         if writer.write_all(head.as_bytes()).and_then(|()| writer.write_all(body.as_bytes())).is_err() {
@@ -74,7 +75,8 @@ fn measured(command: &mut Command) -> (f64, u64, usize) {
     let mut timed = Command::new("/usr/bin/time");
     timed.args(["-f", "%U %S %M", "-o"]).arg(times.path()).arg(command.get_program()).args(command.get_args());
     let mut child = timed.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("/usr/bin/time (Debian: time)");
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok).filter(|line| line.contains("\"RECORD\"")).count();
+    let lines =
+        BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok).filter(|line| line.contains("\"RECORD\"")).count();
     assert!(child.wait().unwrap().success());
     let text = std::fs::read_to_string(times.path()).unwrap();
     let numbers: Vec<f64> = text.split_whitespace().map(|n| n.parse().unwrap()).collect();
@@ -102,7 +104,14 @@ fn main() {
     };
     let (manifest, config) = (file("source.yaml", &manifest()), file("config.json", &json!({ "base_url": base }).to_string()));
     let (cpu, memory, count) = measured(Command::new(env!("CARGO_BIN_EXE_kith")).args([
-        "connector", "read", &manifest, "--stream", "items", "--source-config", &config, "--quiet",
+        "connector",
+        "read",
+        &manifest,
+        "--stream",
+        "items",
+        "--source-config",
+        &config,
+        "--quiet",
     ]));
     assert_eq!(count, RECORDS);
     let ours = RECORDS as f64 / cpu;

@@ -55,7 +55,9 @@ fn reference() -> Option<String> {
     if found.is_none() {
         assert!(std::env::var("CI").is_err(), "no python with airbyte-cdk");
         let folder = std::env::temp_dir().join("kith-airbyte").display().to_string();
-        eprintln!("SKIPPED: no python with the reference runner (python3 -m venv {folder}; {folder}/bin/pip install 'airbyte-cdk==7.39.*')");
+        eprintln!(
+            "SKIPPED: no python with the reference runner (python3 -m venv {folder}; {folder}/bin/pip install 'airbyte-cdk==7.39.*')"
+        );
     }
     found
 }
@@ -224,7 +226,8 @@ fn a_slow_answer_ends_with_the_time() {
     let text = fs::read_to_string(&manifest).unwrap().replace("path: \"slow\" }", &format!("path: \"slow\"{RETRY_ONCE} }}"));
     fs::write(&manifest, text).unwrap();
     let began = Instant::now();
-    let out = read(dir.path(), &manifest, "items", &json!({ "base_url": server.base }), None, &["--timeout-seconds", "2", "--format", "json"]);
+    let out =
+        read(dir.path(), &manifest, "items", &json!({ "base_url": server.base }), None, &["--timeout-seconds", "2", "--format", "json"]);
     assert!(String::from_utf8_lossy(&out.stderr).contains("KITH-N021"), "{}", String::from_utf8_lossy(&out.stderr));
     assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
 }
@@ -249,7 +252,8 @@ fn what_kith_does_not_have_is_refused_with_its_place() {
         let out = kith(&["connector", "check", &file.display().to_string(), "--format", "json"]);
         let said: Json = serde_json::from_slice(&out.stdout).unwrap();
         let problems = said["problems"].as_array().unwrap();
-        let list: Vec<String> = problems.iter().map(|p| format!("{}:{}:{}", p["code"].as_str().unwrap(), p["place"]["line"], p["place"]["column"])).collect();
+        let list: Vec<String> =
+            problems.iter().map(|p| format!("{}:{}:{}", p["code"].as_str().unwrap(), p["place"]["line"], p["place"]["column"])).collect();
         (out.status.code().unwrap(), list)
     };
     let good = fs::read_to_string(simple(dir.path(), "all", "")).unwrap();
@@ -347,11 +351,8 @@ fn interpolation_is_jinja2s() {
     let input: Vec<Json> = templates.iter().map(|template| json!([template, { "config": config }])).collect();
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), Json::Array(input).to_string()).unwrap();
-    let out = Command::new(python)
-        .arg(root().join("tests/support/jinja_peer.py"))
-        .stdin(fs::File::open(file.path()).unwrap())
-        .output()
-        .unwrap();
+    let out =
+        Command::new(python).arg(root().join("tests/support/jinja_peer.py")).stdin(fs::File::open(file.path()).unwrap()).output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let said: Vec<Json> = serde_json::from_slice(&out.stdout).unwrap();
     let scope = Scope::new(&Value::from(config));

@@ -124,7 +124,8 @@ fn read(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
     };
     let reader = Reader::new(source, config, &connection, micros, None).map_err(|error| failed(session, &error))?;
     let runtime = runtime().map_err(|error| {
-        let problem = Diagnostic::error(Code("KITH-R001"), Place::Named("this process".into()), format!("no threads: {error}"), "Raise the limits");
+        let problem =
+            Diagnostic::error(Code("KITH-R001"), Place::Named("this process".into()), format!("no threads: {error}"), "Raise the limits");
         session.terminal.problem(&problem);
         Exit::Failed
     })?;
@@ -177,7 +178,9 @@ fn write(batch: Batch, stream: &str, session: &mut Session) -> u64 {
                 line.push_str(&name);
                 line.push_str(r#","data":"#);
                 line.push_str(&said(item));
-                line.push_str(&format!(r#","emitted_at":{at}}}}}"#));
+                line.push_str(r#","emitted_at":"#);
+                line.push_str(&at.to_string());
+                line.push_str("}}");
                 session.terminal.data(&line);
             }
             u64::try_from(items.len()).unwrap_or(u64::MAX)
@@ -208,7 +211,13 @@ mod tests {
     fn a_state_is_found_in_every_form() {
         let state = r#"{"updated":"2024-01-01"}"#;
         let message = format!(r#"{{"type":"STREAM","stream":{{"stream_descriptor":{{"name":"s"}},"stream_state":{state}}}}}"#);
-        for form in [state.to_owned(), message.clone(), format!("[{message}]"), format!(r#"{{"type":"STATE","state":{message}}}"#), format!(r#"{{"s":{state}}}"#)] {
+        for form in [
+            state.to_owned(),
+            message.clone(),
+            format!("[{message}]"),
+            format!(r#"{{"type":"STATE","state":{message}}}"#),
+            format!(r#"{{"s":{state}}}"#),
+        ] {
             assert_eq!(state_of(&Json::parse(form.as_bytes()).unwrap(), "s").map(|s| s.compact()).as_deref(), Some(state), "{form}");
         }
         assert!(state_of(&Json::parse(format!("[{message}]").as_bytes()).unwrap(), "t").is_none());

@@ -448,7 +448,9 @@ impl<'a> Checker<'a> {
         let mut seen: BTreeMap<&Path, (String, &Place)> = BTreeMap::new();
         let mut clashes = Vec::new();
         let folders = sources.iter().filter_map(|(spec, place)| match &spec.kind {
-            SourceKind::Folder { inbox: path, .. } | SourceKind::File { path } => Some((path.as_path(), format!("[sources.{}]", spec.name), place)),
+            SourceKind::Folder { inbox: path, .. } | SourceKind::File { path } => {
+                Some((path.as_path(), format!("[sources.{}]", spec.name), place))
+            }
             // What is asked over the network is shared with anybody.
             SourceKind::Network(_) => None,
         });

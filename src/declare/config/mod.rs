@@ -27,7 +27,7 @@ pub use secret::{MAX_SECRET_BYTES, Secret, SecretError, SecretSource};
 pub use server::{Encryption, ServerAddress, ServerAt, ServerLogin, ServerSpec};
 pub use service::GivenSecret;
 pub use settings::{
-    Audit, Auth, Changes, ClientCertificate, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Login, Metrics, NetworkSource, ProxySpec, Role, RoleGrant,
-    ServerRows, Service, ServiceSpec, SoapRows, SourceKind, SourceSpec, SqliteRows, SyslogSpec, TableKind, TableSpec, TargetPlace,
-    TargetSpec, TokenTime,
+    Audit, Auth, Changes, ClientCertificate, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Login, Metrics, NetworkSource, ProxySpec,
+    Role, RoleGrant, ServerRows, Service, ServiceSpec, SoapRows, SourceKind, SourceSpec, SqliteRows, SyslogSpec, TableKind, TableSpec,
+    TargetPlace, TargetSpec, TokenTime,
 };

@@ -75,7 +75,13 @@ impl<'a> Checker<'a> {
         Some(SourceKind::Network(Box::new(NetworkSource {
             connector: connector?,
             settings: GivenSecret { source: settings?, value: None },
-            streams: streams.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|name| !name.is_empty()).map(Arc::from).collect(),
+            streams: streams
+                .iter()
+                .flat_map(|text| text.split(','))
+                .map(str::trim)
+                .filter(|name| !name.is_empty())
+                .map(Arc::from)
+                .collect(),
             every: Duration::from_secs(every?.get().into()),
             proxy,
             ca_file,

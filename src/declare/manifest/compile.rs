@@ -5,7 +5,7 @@ use super::part::{Kind, Part};
 use crate::declare::yaml::Tree;
 use crate::diagnose::{Code, Diagnostic, Problems, Span, nearest};
 use crate::manifest::request::{Into, RequestOption};
-use crate::manifest::{Engine, Json, Template};
+use crate::manifest::{Engine, Gap, Json, Template};
 
 const NO_COMPONENT: Code = Code("KITH-N003");
 const BAD_TEMPLATE: Code = Code("KITH-N004");
@@ -26,9 +26,8 @@ pub const ADD_CONDITION: &[&str] = &["config", "record", "value", "path", "strea
 /// In the condition of `RemoveFields`.
 pub const REMOVE_CONDITION: &[&str] = &["config", "property"];
 /// After a page.
-pub const PAGE: &[&str] = &[
-    "config", "response", "headers", "last_record", "last_page_size", "page_size", "stream_slice", "stream_interval", "stream_partition",
-];
+pub const PAGE: &[&str] =
+    &["config", "response", "headers", "last_record", "last_page_size", "page_size", "stream_slice", "stream_interval", "stream_partition"];
 /// About an answer.
 pub const ANSWER: &[&str] = &["config", "response", "headers", "request_url"];
 /// About a session's token.
@@ -124,7 +123,12 @@ impl Compiler<'_> {
         match self.engine.compile(&text, &parameters, known) {
             Ok(template) => Some(template),
             Err(error) => {
-                self.push(BAD_TEMPLATE, value.span, format!("the template can't be used: {error}"), "See `kith explain KITH-N004`".to_owned());
+                self.push(
+                    BAD_TEMPLATE,
+                    value.span,
+                    format!("the template can't be used: {error}"),
+                    "See `kith explain KITH-N004`".to_owned(),
+                );
                 None
             }
         }
@@ -188,7 +192,9 @@ impl Compiler<'_> {
         // The reference gives an option no parameters of its own, but those that were handed to it are in its fields.
         let path = match (option.get("field_name"), option.get("field_path")) {
             (Some(name), None) => self.template_of(name, owner, CONFIG).into_iter().collect(),
-            (None, Some(path)) if place == Into::BodyJson => path.items().iter().filter_map(|item| self.template_of(item, owner, CONFIG)).collect(),
+            (None, Some(path)) if place == Into::BodyJson => {
+                path.items().iter().filter_map(|item| self.template_of(item, owner, CONFIG)).collect()
+            }
             (None, Some(path)) => {
                 self.wrong(path.span, "`field_path` is for body_json alone", "Write `field_name`");
                 return None;
@@ -203,6 +209,16 @@ impl Compiler<'_> {
             }
         };
         Some(RequestOption { into: place, path })
+    }
+
+    /// A duration in a field.
+    pub fn duration(&mut self, part: &Part, key: &str) -> Option<Gap> {
+        let text = part.get(key)?;
+        let gap = text.text().and_then(Gap::parse);
+        if gap.is_none() {
+            self.wrong(text.span, format!("`{key}` is no ISO 8601 duration"), "Write PT1S or P1D, for instance");
+        }
+        gap
     }
 
     /// A whole number in a field.

@@ -2,7 +2,6 @@
 
 use super::compile::{CONFIG, Compiler, SESSION};
 use super::part::{Kind, Part};
-use crate::manifest::Gap;
 use crate::manifest::request::{Into, RequestOption};
 use crate::manifest::source::{Login, OAuth, Rotation, Session};
 use std::sync::Arc;
@@ -103,7 +102,10 @@ impl Compiler<'_> {
         Some(OAuth {
             endpoint: self.template(part, "token_refresh_endpoint", CONFIG),
             client_id: (self.template_or(part, "client_id_name", CONFIG, "client_id"), self.template(part, "client_id", CONFIG)),
-            client_secret: (self.template_or(part, "client_secret_name", CONFIG, "client_secret"), self.template(part, "client_secret", CONFIG)),
+            client_secret: (
+                self.template_or(part, "client_secret_name", CONFIG, "client_secret"),
+                self.template(part, "client_secret", CONFIG),
+            ),
             refresh_token: (self.template_or(part, "refresh_token_name", CONFIG, "refresh_token"), refresh),
             grant_type: (self.template_or(part, "grant_type_name", CONFIG, "grant_type"), grant),
             access_token_name: self.template_or(part, "access_token_name", CONFIG, "access_token"),
@@ -125,16 +127,7 @@ impl Compiler<'_> {
             return None;
         }
         let path = self.required(part, "session_token_path")?.clone();
-        let life = match part.get("expiration_duration") {
-            None => None,
-            Some(text) => match text.text().and_then(Gap::parse) {
-                Some(gap) => Some(gap),
-                None => {
-                    self.wrong(text.span, "`expiration_duration` is no ISO 8601 duration", "Write PT1H, for instance");
-                    None
-                }
-            },
-        };
+        let life = self.duration(part, "expiration_duration");
         let how = self.required(part, "request_authentication")?.clone();
         let (option, shape) = if how.component() == "ApiKey" {
             let inject = self.required(&how, "inject_into")?.clone();

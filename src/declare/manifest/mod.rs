@@ -11,8 +11,8 @@ mod stream;
 use crate::declare::yaml;
 use crate::diagnose::{Checked, Code, Diagnostic, SourceFile};
 use crate::manifest::Source;
-use crate::model::{Digest, Network};
 use crate::manifest::source::{ConfigChange, Matcher, Policy};
+use crate::model::{Digest, Network};
 use compile::{CONFIG, Compiler, REMOVE_CONDITION};
 use part::{Kind, Part, Resolver, hand_down};
 use sha2::{Digest as _, Sha256};
@@ -68,7 +68,9 @@ impl Eq for Connector {}
 
 /// Whether a file is meant to be a manifest: it says that it has streams or is a declarative source.
 pub fn is_manifest(file: &Arc<SourceFile>) -> bool {
-    file.text.lines().any(|line| line.starts_with("type: DeclarativeSource") || line.starts_with("streams:") || line.starts_with("type: \"DeclarativeSource\""))
+    file.text.lines().any(|line| {
+        line.starts_with("type: DeclarativeSource") || line.starts_with("streams:") || line.starts_with("type: \"DeclarativeSource\"")
+    })
 }
 
 /// Reads a manifest: every complaint, each with its place.
@@ -78,7 +80,8 @@ pub fn read(file: &Arc<SourceFile>) -> Checked<Connector> {
     let written = Part::of(&tree.root, &file.text);
     if written.get("streams").is_none() {
         let place = tree.place(tree.root.span);
-        let problem = Diagnostic::error(NO_MANIFEST, place, "the manifest has no streams", "Write `type: DeclarativeSource` and `streams:`");
+        let problem =
+            Diagnostic::error(NO_MANIFEST, place, "the manifest has no streams", "Write `type: DeclarativeSource` and `streams:`");
         problems.push(problem);
         return Checked::new(None, problems);
     }
@@ -113,7 +116,8 @@ fn source(compiler: &mut Compiler<'_>, whole: &Part) -> Source {
     let check = whole.get("check").and_then(|check| check.get("stream_names")).cloned();
     let check = check.map(|names| compiler.texts(&names)).unwrap_or_default();
     let spec = whole.get("spec").cloned();
-    let config_changes = spec.as_ref().and_then(|spec| spec.get("config_normalization_rules")).map(|rules| changes(compiler, rules)).unwrap_or_default();
+    let config_changes =
+        spec.as_ref().and_then(|spec| spec.get("config_normalization_rules")).map(|rules| changes(compiler, rules)).unwrap_or_default();
     let budget = whole.get("api_budget").cloned().map(|budget| policies(compiler, &budget)).unwrap_or_default();
     Source {
         engine: crate::manifest::Engine::default(),
@@ -180,7 +184,9 @@ fn policies(compiler: &mut Compiler<'_>, budget: &Part) -> Vec<Policy> {
         };
         match part.component() {
             "FixedWindowCallRatePolicy" => rate(compiler, part, "call_limit", "period"),
-            "MovingWindowCallRatePolicy" => part.get("rates").map(Part::items).unwrap_or_default().iter().for_each(|one| rate(compiler, one, "limit", "interval")),
+            "MovingWindowCallRatePolicy" => {
+                part.get("rates").map(Part::items).unwrap_or_default().iter().for_each(|one| rate(compiler, one, "limit", "interval"))
+            }
             _ => {}
         }
         let matchers = part.get("matchers").map(Part::items).unwrap_or_default();

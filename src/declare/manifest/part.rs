@@ -202,7 +202,11 @@ impl<'a> Resolver<'a> {
         self.made += 1;
         if self.made > MOST_PARTS {
             if self.made == MOST_PARTS + 1 {
-                self.complain(part.span, format!("its references make more than {MOST_PARTS} parts"), "Refer to less, or split the manifest");
+                self.complain(
+                    part.span,
+                    format!("its references make more than {MOST_PARTS} parts"),
+                    "Refer to less, or split the manifest",
+                );
             }
             return Part { span: part.span, kind: Kind::Null };
         }
@@ -231,7 +235,9 @@ impl<'a> Resolver<'a> {
                 }
                 Part { span: part.span, kind: Kind::Map(Arc::new(joined)) }
             }
-            Kind::List(items) => Part { span: part.span, kind: Kind::List(Arc::new(items.iter().map(|item| self.resolve(item)).collect())) },
+            Kind::List(items) => {
+                Part { span: part.span, kind: Kind::List(Arc::new(items.iter().map(|item| self.resolve(item)).collect())) }
+            }
             Kind::Text(text) if text.starts_with("#/") => self.follow(text, part),
             Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) => part.clone(),
         }
@@ -240,11 +246,19 @@ impl<'a> Resolver<'a> {
     fn follow(&mut self, reference: &Arc<str>, part: &Part) -> Part {
         let nothing = Part { span: part.span, kind: Kind::Null };
         if self.visited.contains(reference) || self.visited.len() >= DEEPEST {
-            self.complain(part.span, format!("the reference `{reference}` leads back to itself"), "Write out what is meant in one of the places");
+            self.complain(
+                part.span,
+                format!("the reference `{reference}` leads back to itself"),
+                "Write out what is meant in one of the places",
+            );
             return nothing;
         }
         let Some(target) = find(self.root, reference.get(2..).unwrap_or_default()).cloned() else {
-            self.complain(part.span, format!("the reference `{reference}` leads nowhere"), "Refer to a part of this file, as `#/definitions/NAME`");
+            self.complain(
+                part.span,
+                format!("the reference `{reference}` leads nowhere"),
+                "Refer to a part of this file, as `#/definitions/NAME`",
+            );
             return nothing;
         };
         self.visited.push(reference.clone());

@@ -71,7 +71,11 @@ pub(super) fn block(compiler: &mut Compiler<'_>, whole: &Part, source: &Source) 
     };
     for field in kith.fields() {
         if !["network", "streams", "documentation", "as_of"].contains(&&*field.key) {
-            complain(field.key_span, format!("the block does not know the key `{}`", field.key), "It has network, streams, documentation and as_of; the duties of a network stand in a file of their own");
+            complain(
+                field.key_span,
+                format!("the block does not know the key `{}`", field.key),
+                "It has network, streams, documentation and as_of; the duties of a network stand in a file of their own",
+            );
         }
     }
     let network = kith.get("network").and_then(|part| {

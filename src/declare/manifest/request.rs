@@ -73,7 +73,9 @@ impl Compiler<'_> {
                     self.refuse(field.value.span, "`QueryProperties`", "records are not put together from several requests");
                     continue;
                 }
-                Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::List(_) | Kind::Map(_) => Input::Fixed(field.value.to_json()),
+                Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::List(_) | Kind::Map(_) => {
+                    Input::Fixed(field.value.to_json())
+                }
             };
             pairs.push((name, value));
         }
@@ -174,7 +176,11 @@ impl Compiler<'_> {
                     return None;
                 }
                 _ => {
-                    self.wrong(action.span, "an action is SUCCESS, FAIL, RETRY, IGNORE, RATE_LIMITED or REFRESH_TOKEN_THEN_RETRY", "Write one of these");
+                    self.wrong(
+                        action.span,
+                        "an action is SUCCESS, FAIL, RETRY, IGNORE, RATE_LIMITED or REFRESH_TOKEN_THEN_RETRY",
+                        "Write one of these",
+                    );
                     return None;
                 }
             }),

@@ -6,7 +6,7 @@ use crate::manifest::cursor::{Clamping, CountCursorSpec, DateCursorSpec, DateTem
 use crate::manifest::page::{Paginator, Strategy, TokenPlace};
 use crate::manifest::source::{CursorKind, Decoder, ListValues, Parent, Router};
 use crate::manifest::transform::Transformation;
-use crate::manifest::{Gap, Stream, Template, Wanted};
+use crate::manifest::{Stream, Template, Wanted};
 use std::sync::Arc;
 
 /// Parents of parents; three are seen.
@@ -44,13 +44,15 @@ impl Compiler<'_> {
         let selector = self.required(&retriever, "record_selector")?.clone();
         self.is_one_of(&selector, &["RecordSelector"]);
         let records_at = self.extractor(&selector);
-        let filter = selector.get("record_filter").cloned().and_then(|filter| {
-            self.is_one_of(&filter, &["RecordFilter"]).then(|| self.condition(&filter, "condition", FILTER)).flatten()
-        });
+        let filter = selector
+            .get("record_filter")
+            .cloned()
+            .and_then(|filter| self.is_one_of(&filter, &["RecordFilter"]).then(|| self.condition(&filter, "condition", FILTER)).flatten());
         let normalize = self.normalize(&selector);
         let cursor = part.get("incremental_sync").cloned().and_then(|sync| self.cursor(&sync));
         let client_side = matches!(cursor, Some(CursorKind::Date { client_side: true, .. }));
-        let transform_first = selector.get("transform_before_filtering").map_or(client_side, |_| selector.is_set("transform_before_filtering"));
+        let transform_first =
+            selector.get("transform_before_filtering").map_or(client_side, |_| selector.is_set("transform_before_filtering"));
         let mut transformations = Vec::new();
         for transformation in part.get("transformations").map(Part::items).unwrap_or_default() {
             transformations.extend(self.transformation(transformation));
@@ -61,7 +63,7 @@ impl Compiler<'_> {
             let span = part.get("incremental_sync").map_or(part.span, |sync| sync.span);
             self.wrong(span, "a counting cursor and partitions exclude each other", "Use a cursor by time, or no partition router");
         }
-        let schema = self.schema(part);
+        let schema = Self::schema(part);
         Some(Stream {
             name,
             outline: outline?,
@@ -81,7 +83,7 @@ impl Compiler<'_> {
         })
     }
 
-    fn schema(&mut self, part: &Part) -> Option<crate::manifest::Json> {
+    fn schema(part: &Part) -> Option<crate::manifest::Json> {
         let loader = part.get("schema_loader")?;
         match loader.component() {
             "InlineSchemaLoader" => loader.get("schema").map(Part::to_json),
@@ -186,16 +188,14 @@ impl Compiler<'_> {
     }
 
     fn transformation(&mut self, part: &Part) -> Option<Transformation> {
-        let kinds =
-            ["AddFields", "RemoveFields", "KeysToLower", "KeysToSnakeCase", "KeysReplace", "FlattenFields", "DpathFlattenFields"];
+        let kinds = ["AddFields", "RemoveFields", "KeysToLower", "KeysToSnakeCase", "KeysReplace", "FlattenFields", "DpathFlattenFields"];
         if !self.is_one_of(part, &kinds) {
             return None;
         }
         Some(match part.component() {
-            "AddFields" => Transformation::Add {
-                fields: self.added(part, TRANSFORM),
-                condition: self.condition(part, "condition", ADD_CONDITION),
-            },
+            "AddFields" => {
+                Transformation::Add { fields: self.added(part, TRANSFORM), condition: self.condition(part, "condition", ADD_CONDITION) }
+            }
             "RemoveFields" => {
                 Transformation::Remove { pointers: self.pointers(part)?, condition: self.condition(part, "condition", REMOVE_CONDITION) }
             }
@@ -259,7 +259,9 @@ impl Compiler<'_> {
     fn routers(&mut self, part: &Part) -> Vec<Router> {
         match &part.kind {
             Kind::List(items) => items.iter().filter_map(|item| self.router(item)).collect(),
-            Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) | Kind::Map(_) => self.router(part).into_iter().collect(),
+            Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) | Kind::Map(_) => {
+                self.router(part).into_iter().collect()
+            }
         }
     }
 
@@ -344,16 +346,7 @@ impl Compiler<'_> {
         let start = self.required(part, "start_datetime")?.clone();
         let start = self.date(&start, part)?;
         let end = part.get("end_datetime").cloned().and_then(|end| self.date(&end, part));
-        let granularity = match part.get("cursor_granularity") {
-            None => None,
-            Some(text) => match text.text().and_then(Gap::parse) {
-                Some(gap) => Some(gap),
-                None => {
-                    self.wrong(text.span, "`cursor_granularity` is no ISO 8601 duration", "Write PT1S, for instance");
-                    None
-                }
-            },
-        };
+        let granularity = self.duration(part, "cursor_granularity");
         if part.get("step").is_some() != part.get("cursor_granularity").is_some() {
             self.wrong(part.span, "`step` and `cursor_granularity` need each other", "Write both, or neither");
         }
@@ -389,13 +382,11 @@ impl Compiler<'_> {
             Some("MONTH") => Some(Clamping::Month),
             Some("WEEK") => {
                 let day = part.get("target_details").and_then(|details| details.text_of("weekday")).map(str::to_ascii_uppercase);
-                match day.and_then(|day| DAYS.iter().position(|known| *known == day)).and_then(|at| i8::try_from(at).ok()) {
-                    Some(day) => Some(Clamping::Week(day)),
-                    None => {
-                        self.wrong(part.span, "a week needs its first day", "Write `target_details: { weekday: MONDAY }`");
-                        None
-                    }
+                let day = day.and_then(|day| DAYS.iter().position(|known| *known == day)).and_then(|at| i8::try_from(at).ok());
+                if day.is_none() {
+                    self.wrong(part.span, "a week needs its first day", "Write `target_details: { weekday: MONDAY }`");
                 }
+                day.map(Clamping::Week)
             }
             _ => {
                 self.wrong(part.span, "slices are clamped to DAY, WEEK or MONTH", "Write one of these");

@@ -67,7 +67,11 @@ pub fn decode(decoder: &Decoder, bytes: &[u8]) -> Result<Vec<Json>, DecodeError>
         }
         Decoder::Csv { delimiter, nulls } => csv_rows(bytes, *delimiter, nulls),
         Decoder::Gzip(inner) => {
-            if bytes.starts_with(&[0x1f, 0x8b]) { decode(inner, &gunzip(bytes)?) } else { decode(inner, bytes) }
+            if bytes.starts_with(&[0x1f, 0x8b]) {
+                decode(inner, &gunzip(bytes)?)
+            } else {
+                decode(inner, bytes)
+            }
         }
     }
 }
@@ -106,7 +110,11 @@ fn written(element: &Element, text: &str) -> (String, Vec<(String, String)>) {
         let Some(quote) = after.chars().next() else { break };
         let Some((raw, after)) = after.get(1..).and_then(|value| value.split_once(quote)) else { break };
         let name = name.trim();
-        let value = if name == "xmlns" || name.starts_with("xmlns:") { raw.to_owned() } else { values.next().map_or_else(String::new, |a| a.value.clone()) };
+        let value = if name == "xmlns" || name.starts_with("xmlns:") {
+            raw.to_owned()
+        } else {
+            values.next().map_or_else(String::new, |a| a.value.clone())
+        };
         attributes.push((name.to_owned(), value));
         rest = after;
     }

@@ -2,10 +2,10 @@
 
 use super::decode::DecodeError;
 use crate::diagnose::{Code, Diagnostic, Place};
+use crate::manifest::EvaluationError;
 use crate::manifest::cursor::CursorError;
 use crate::manifest::page::PageError;
 use crate::manifest::request::RequestError;
-use crate::manifest::EvaluationError;
 use crate::wire::http::SetupError;
 use std::time::Duration;
 

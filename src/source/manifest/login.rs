@@ -96,7 +96,9 @@ impl Reader {
                 return Ok(value);
             }
         }
-        let Some(endpoint) = &oauth.endpoint else { return Err(ReadError::Login("there is no token, and no place that gives one".to_owned())) };
+        let Some(endpoint) = &oauth.endpoint else {
+            return Err(ReadError::Login("there is no token, and no place that gives one".to_owned()));
+        };
         let endpoint = endpoint.text(engine, &scope)?;
         let mut form: Vec<(String, String)> = vec![(oauth.grant_type.0.text(engine, &scope)?, oauth.grant_type.1.text(engine, &scope)?)];
         let headers = self.pairs_of(&oauth.headers, &scope)?;
@@ -138,7 +140,7 @@ impl Reader {
         if let Some(rotation) = &oauth.rotation {
             let mut changed = config.clone();
             path::set(&mut changed, &rotation.access_path, Json::Text(value.clone()));
-            if let Some(refresh) = find(&answer, &rotation.name, 0).filter(|token| token.is_true()) {
+            if let Some(refresh) = find(&answer, &rotation.name, 0).filter(Json::is_true) {
                 path::set(&mut changed, &rotation.refresh_path, refresh);
             }
             if let Some(at) = crate::manifest::Moment::from_micros(until) {
@@ -154,10 +156,9 @@ impl Reader {
     fn given_token(&self, oauth: &OAuth, config: &Json) -> Result<Option<Token>, ReadError> {
         let (engine, scope) = (&self.source.engine, Scope::new(config));
         let (value, end) = match &oauth.rotation {
-            Some(rotation) => (
-                path::get(config, &rotation.access_path).map(Json::shown),
-                path::get(config, &rotation.expiry_path).map(Json::shown),
-            ),
+            Some(rotation) => {
+                (path::get(config, &rotation.access_path).map(Json::shown), path::get(config, &rotation.expiry_path).map(Json::shown))
+            }
             None => (
                 oauth.access_token.as_ref().map(|token| token.text(engine, &scope)).transpose()?,
                 oauth.expiry.as_ref().map(|end| end.text(engine, &scope)).transpose()?,
@@ -183,7 +184,13 @@ impl Reader {
         Ok(out)
     }
 
-    async fn fetch_token(&self, endpoint: &str, form: Vec<(String, String)>, headers: Vec<(String, String)>, in_query: bool) -> Result<Json, ReadError> {
+    async fn fetch_token(
+        &self,
+        endpoint: &str,
+        form: Vec<(String, String)>,
+        headers: Vec<(String, String)>,
+        in_query: bool,
+    ) -> Result<Json, ReadError> {
         use crate::manifest::request::encode_pairs;
         let coded = encode_pairs(&form);
         let (url, body) = if in_query {
@@ -208,7 +215,9 @@ impl Reader {
             return Ok(token.value.clone());
         }
         let config = self.config();
-        let scope = Scope::new(&config).with_slice(&crate::manifest::Slice::default().to_template()).with("next_page_token", Json::Null.to_template());
+        let scope = Scope::new(&config)
+            .with_slice(&crate::manifest::Slice::default().to_template())
+            .with("next_page_token", Json::Null.to_template());
         let mut options = Options::default();
         // A login call's own login has no token that is kept: no lock is taken twice.
         if !matches!(session.login, Login::OAuth(_) | Login::Session(_) | Login::Selected { .. }) {
@@ -243,9 +252,7 @@ fn find(value: &Json, name: &str, depth: usize) -> Option<Json> {
         return None;
     }
     match value {
-        Json::Map(members) => {
-            members.get(name).cloned().or_else(|| members.values().find_map(|inner| find(inner, name, depth + 1)))
-        }
+        Json::Map(members) => members.get(name).cloned().or_else(|| members.values().find_map(|inner| find(inner, name, depth + 1))),
         Json::List(items) => items.iter().find_map(|item| find(item, name, depth + 1)),
         Json::Null | Json::Bool(_) | Json::Int(_) | Json::Float(_) | Json::Text(_) => None,
     }

@@ -105,7 +105,13 @@ impl Reader {
     ///
     /// # Errors
     /// Where the configuration can't be brought into its present form, or the client can't be set up.
-    pub fn new(source: Arc<Source>, config: Json, connection: &Connection, clock: fn() -> i64, patience: Option<Duration>) -> Result<Self, ReadError> {
+    pub fn new(
+        source: Arc<Source>,
+        config: Json,
+        connection: &Connection,
+        clock: fn() -> i64,
+        patience: Option<Duration>,
+    ) -> Result<Self, ReadError> {
         source.engine.ambient().set_now(clock());
         let mut seed = [0; 8];
         // Where the system gives no chance, ids differ by time alone.

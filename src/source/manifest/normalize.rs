@@ -24,7 +24,9 @@ pub fn normalize(value: &mut Json, schema: &Json, depth: usize) {
         }
         Json::List(items) => {
             let Some(of) = schema.get("items").filter(|of| of.members().is_some()) else { return };
-            Arc::make_mut(items).iter_mut().for_each(|item| normalize(item, of, depth + 1));
+            for item in Arc::make_mut(items) {
+                normalize(item, of, depth + 1);
+            }
         }
         Json::Null => {}
         scalar => {
@@ -34,7 +36,15 @@ pub fn normalize(value: &mut Json, schema: &Json, depth: usize) {
                 _ => return,
             };
             let wanted: Vec<&str> = types.into_iter().filter(|kind| *kind != "null").collect();
-            let fits = wanted.iter().any(|kind| matches!((*kind, &*scalar), ("string", Json::Text(_)) | ("boolean", Json::Bool(_)) | ("number", Json::Int(_) | Json::Float(_)) | ("integer", Json::Int(_))));
+            let fits = wanted.iter().any(|kind| {
+                matches!(
+                    (*kind, &*scalar),
+                    ("string", Json::Text(_))
+                        | ("boolean", Json::Bool(_))
+                        | ("number", Json::Int(_) | Json::Float(_))
+                        | ("integer", Json::Int(_))
+                )
+            });
             if let (false, [kind]) = (fits, wanted.as_slice())
                 && let Some(made) = cast(scalar, kind)
             {

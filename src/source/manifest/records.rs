@@ -45,7 +45,9 @@ impl<'s> Plan<'s> {
 
 impl Reader {
     pub(super) fn take(&self, plan: &Plan<'_>, reply: &Reply, scope: &Scope) -> Result<Taken, ReadError> {
-        if plan.raw && let Some(taken) = raw(plan, &reply.body) {
+        if plan.raw
+            && let Some(taken) = raw(plan, &reply.body)
+        {
             return Ok(taken);
         }
         // As in the reference an answer that can't be decoded has no records: the first page that is no JSON would otherwise look like the end.

@@ -63,9 +63,13 @@ pub struct Calls(Vec<Vec<VecDeque<Instant>>>);
 impl Reader {
     /// Waits until the manifest's limits allow a call.
     async fn take_turn(&self, built: &Built) -> Result<(), ReadError> {
-        let Some((at, policy)) = self.source.budget.iter().enumerate().find(|(_, policy)| {
-            policy.matchers.is_empty() || policy.matchers.iter().any(|matcher| fits(matcher, built))
-        }) else {
+        let Some((at, policy)) = self
+            .source
+            .budget
+            .iter()
+            .enumerate()
+            .find(|(_, policy)| policy.matchers.is_empty() || policy.matchers.iter().any(|matcher| fits(matcher, built)))
+        else {
             return Ok(());
         };
         let config = self.config();
@@ -93,7 +97,9 @@ impl Reader {
                 }
             }
             if wait.is_zero() {
-                windows.iter_mut().for_each(|window| window.push_back(now));
+                for window in windows {
+                    window.push_back(now);
+                }
                 return Ok(());
             }
             drop(calls);
@@ -165,7 +171,11 @@ impl Reader {
                     continue;
                 }
             };
-            let json = if reply.status < 400 && !errors.0.iter().any(|handler| !handler.filters.is_empty()) { None } else { Json::parse(&reply.body).ok() };
+            let json = if reply.status < 400 && !errors.0.iter().any(|handler| !handler.filters.is_empty()) {
+                None
+            } else {
+                Json::parse(&reply.body).ok()
+            };
             let text = if json.is_some() { std::borrow::Cow::Borrowed("") } else { String::from_utf8_lossy(&reply.body) };
             let seen = Seen {
                 status: reply.status,
@@ -275,7 +285,14 @@ mod tests {
     fn the_gate_lets_the_own_host_through_alone() {
         let gate = Gate::of("https://api.example/v1").unwrap();
         assert!(gate.lets("https://API.example:443/v2?x").is_ok());
-        for url in ["http://api.example/", "https://api.example:8443/", "https://127.0.0.1/", "https://api.example.evil/", "file:///etc/passwd", "//x"] {
+        for url in [
+            "http://api.example/",
+            "https://api.example:8443/",
+            "https://127.0.0.1/",
+            "https://api.example.evil/",
+            "file:///etc/passwd",
+            "//x",
+        ] {
             assert!(gate.lets(url).is_err(), "{url}");
         }
     }

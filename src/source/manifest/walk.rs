@@ -134,7 +134,9 @@ impl Reader {
         let mut seen = HashSet::new();
         let hasher = RandomState::new();
         for partition in partitions {
-            if matches!(memory, Memory::Partitions(_)) && !seen.insert(hasher.hash_one(crate::manifest::slice::partition_key(&partition.partition))) {
+            if matches!(memory, Memory::Partitions(_))
+                && !seen.insert(hasher.hash_one(crate::manifest::slice::partition_key(&partition.partition)))
+            {
                 continue;
             }
             let slices = match &mut memory {
@@ -231,7 +233,8 @@ impl Reader {
                         let mut members = Members::new();
                         members.insert(field.as_str().into(), value.clone());
                         members.insert("parent_slice".into(), Json::Map(slice.partition.clone()));
-                        let carried = extra.iter().map(|at| (at.join(".").into(), path::get(&record, at).cloned().unwrap_or_default())).collect();
+                        let carried =
+                            extra.iter().map(|at| (at.join(".").into(), path::get(&record, at).cloned().unwrap_or_default())).collect();
                         slices.push(Slice { partition: Arc::new(members), cursor: Arc::default(), extra: Arc::new(carried) });
                     }
                 }
@@ -315,7 +318,10 @@ impl Reader {
             out.config(self.take_changed_config()).await?;
             let mut taken = self.take(plan, &reply, &scope)?;
             let field = memory.field().map(str::to_owned);
-            if client_side && !feed && let Some(field) = &field {
+            if client_side
+                && !feed
+                && let Some(field) = &field
+            {
                 taken.items.retain(|item| memory.is_new(slice, item.member(field).as_ref()));
             }
             let records = taken.items.len();
