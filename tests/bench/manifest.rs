@@ -3,7 +3,15 @@
 //!
 //! `KITH_TEST_AIRBYTE` names a `python` with the reference; without it `kith-airbyte/bin/python` in the folder for temporary files.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::expect_used, clippy::print_stdout, clippy::disallowed_methods, missing_docs, reason = "a benchmark")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a benchmark"
+)]
 
 use serde_json::json;
 use std::fmt::Write as _;
