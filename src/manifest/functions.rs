@@ -1,6 +1,7 @@
 //! The functions and filters that Airbyte's runner adds to Jinja, and the filters of Jinja itself that behave differently in the engine.
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "kinds of values of another crate")]
+#![allow(clippy::needless_pass_by_value, reason = "the engine hands arguments over")]
 
 use super::dates::{DateObject, GapObject, MomentObject, value_error};
 use super::gap::Gap;
@@ -14,6 +15,7 @@ use minijinja::value::{Kwargs, Rest, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind};
 use sha2::Digest as _;
 use std::cmp::Ordering;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 const FUNCTIONS: &[&str] = &[
@@ -172,7 +174,7 @@ fn clock(environment: &mut Environment<'static>, ambient: &Arc<Ambient>) {
         hash.update(ambient.next().to_be_bytes());
         hash.update(ambient.now().to_be_bytes());
         let digest = hash.finalize();
-        let hex: String = digest.iter().take(16).map(|b| format!("{b:02x}")).collect();
+        let hex = hex(digest.iter().copied().take(16));
         let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
         // Version 4, variant 1 (RFC 9562).
         format!("{}-{}-4{}-a{}-{}", part(0, 8), part(8, 12), part(13, 16), part(17, 20), part(20, 32))
@@ -235,7 +237,8 @@ pub fn quote_plus(text: &str) -> String {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'~' => out.push(char::from(byte)),
             b' ' => out.push('+'),
-            other => out.push_str(&format!("%{other:02X}")),
+            // A string takes every write.
+            other => _ = write!(out, "%{other:02X}"),
         }
     }
     out
@@ -252,6 +255,15 @@ fn snake_case(text: &str) -> String {
     out
 }
 
+/// Small letters, two for each byte.
+fn hex(bytes: impl Iterator<Item = u8>) -> String {
+    bytes.fold(String::new(), |mut text, byte| {
+        // A string takes every write.
+        _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 fn hash(value: Value, kind: Option<&str>, salt: Option<Value>) -> Result<String, Error> {
     let mut bytes = python::text(&value).into_bytes();
     if let Some(salt) = salt.filter(Value::is_true) {
@@ -266,7 +278,7 @@ fn hash(value: Value, kind: Option<&str>, salt: Option<Value>) -> Result<String,
         "sha512" => sha2::Sha512::digest(&bytes).to_vec(),
         _ => return Err(value_error("no such hash")),
     };
-    Ok(digest.iter().map(|b| format!("{b:02x}")).collect())
+    Ok(hex(digest.into_iter()))
 }
 
 fn hmac_filter(value: Value, key: Value, kind: Option<&str>) -> Result<String, Error> {
@@ -276,7 +288,7 @@ fn hmac_filter(value: Value, key: Value, kind: Option<&str>) -> Result<String, E
     let key = python::text(&key);
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key.as_bytes()).map_err(|_length| value_error("no key"))?;
     mac.update(python::text(&value).as_bytes());
-    Ok(mac.finalize().into_bytes().iter().map(|b| format!("{b:02x}")).collect())
+    Ok(hex(mac.finalize().into_bytes().into_iter()))
 }
 
 /// As `json.dumps` writes it: blanks after `:` and `,`, everything beyond ASCII escaped.
@@ -318,25 +330,30 @@ fn pattern_of(pattern: &str) -> Result<regex::Regex, Error> {
 
 /// `\1` and `\g<name>` as the regex crate writes them.
 fn replacement(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 4);
-    let mut rest = text.replace('$', "$$");
-    while let Some(at) = rest.find('\\') {
-        let after = rest.split_off(at);
-        out.push_str(&rest);
-        let after = after.get(1..).unwrap_or_default();
+    let doubled = text.replace('$', "$$");
+    let mut out = String::with_capacity(doubled.len() + 4);
+    let mut rest = doubled.as_str();
+    while let Some((before, after)) = rest.split_once('\\') {
+        out.push_str(before);
         let digits = after.bytes().take(2).take_while(u8::is_ascii_digit).count();
-        if digits > 0 {
-            out.push_str(&format!("${{{}}}", after.get(..digits).unwrap_or_default()));
-            rest = after.get(digits..).unwrap_or_default().to_owned();
+        let (name, left) = if digits > 0 {
+            (after.get(..digits), after.get(digits..).unwrap_or_default())
         } else if let Some((name, left)) = after.strip_prefix("g<").and_then(|named| named.split_once('>')) {
-            out.push_str(&format!("${{{name}}}"));
-            rest = left.to_owned();
+            (Some(name), left)
         } else {
-            out.push('\\');
-            rest = after.to_owned();
+            (None, after)
+        };
+        match name {
+            Some(name) => {
+                out.push_str("${");
+                out.push_str(name);
+                out.push('}');
+            }
+            None => out.push('\\'),
         }
+        rest = left;
     }
-    out.push_str(&rest);
+    out.push_str(rest);
     out
 }
 

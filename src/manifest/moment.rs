@@ -207,7 +207,12 @@ impl Moment {
             'S' => push(out, format_args!("{:02}", c.second())),
             'f' => push(out, format_args!("{micro:06}")),
             'z' => out.push_str(&offset_text(self.offset, "")),
-            'Z' => out.push_str(&if self.offset == 0 { "UTC".to_owned() } else { format!("UTC{}", offset_text(self.offset, ":")) }),
+            'Z' => {
+                out.push_str("UTC");
+                if self.offset != 0 {
+                    out.push_str(&offset_text(self.offset, ":"));
+                }
+            }
             'j' => push(out, format_args!("{:03}", c.day_of_year())),
             'B' => out.push_str(month),
             'b' | 'h' => out.push_str(month.get(..3).unwrap_or_default()),

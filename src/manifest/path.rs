@@ -96,7 +96,9 @@ pub fn delete<E>(target: &mut Json, path: &[String], wanted: &mut dyn FnMut(&Jso
                         gone.push(key.clone());
                     }
                 }
-                gone.iter().for_each(|key| _ = members.shift_remove(key));
+                for key in &gone {
+                    members.shift_remove(key);
+                }
             } else {
                 for (_, value) in members.iter_mut().filter(|(key, _)| fits(segment, key)) {
                     delete(value, rest, wanted)?;

@@ -1,5 +1,7 @@
 //! What a request is made of: address, parameters, headers, body, out of templates and options.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "whatever else JSON has in that place is the same")]
+
 use super::json::{Json, Members};
 use super::template::{Engine, EvaluationError, Fallback, Scope, Template, Wanted};
 use super::transform::evaluated;
@@ -246,6 +248,9 @@ impl fmt::Debug for Built {
     }
 }
 
+/// A body's type, where it has one, and its bytes.
+type Content = (Option<&'static str>, Vec<u8>);
+
 /// Joins two objects; a name in both is an error, except in JSON bodies with the same value.
 fn merge(target: &mut Members, more: Members, same_is_fine: bool) -> Result<(), RequestError> {
     for (key, value) in more {
@@ -301,13 +306,7 @@ impl Outline {
         Ok(Built { method: self.method, url: with_parameters(&url, &parameters)?, headers, body })
     }
 
-    fn content(
-        &self,
-        data: Members,
-        json: Members,
-        engine: &Engine,
-        scope: &Scope,
-    ) -> Result<Option<(Option<&'static str>, Vec<u8>)>, RequestError> {
+    fn content(&self, data: Members, json: Members, engine: &Engine, scope: &Scope) -> Result<Option<Content>, RequestError> {
         const FORM: &str = "application/x-www-form-urlencoded";
         let mut object = match &self.body {
             Body::Json(nested) => match nested.evaluate(engine, scope)? {
@@ -418,15 +417,12 @@ fn decode(text: &str) -> String {
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
         let code = text.get(at + 1..at + 3).filter(|_| *byte == b'%').and_then(|code| u8::from_str_radix(code, 16).ok());
-        match code {
-            Some(code) => {
-                out.push(code);
-                at += 3;
-            }
-            None => {
-                out.push(if *byte == b'+' { b' ' } else { *byte });
-                at += 1;
-            }
+        if let Some(code) = code {
+            out.push(code);
+            at += 3;
+        } else {
+            out.push(if *byte == b'+' { b' ' } else { *byte });
+            at += 1;
         }
     }
     String::from_utf8_lossy(&out).into_owned()

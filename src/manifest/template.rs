@@ -360,7 +360,7 @@ impl Engine {
         if let Some(name) = names.iter().find(|name| !is_known(name)) {
             return Err(TemplateError::NoSuchName { name: name.clone(), known: known.join(", ") });
         }
-        if let Some(unknown) = arithmetic::unknown_filter(source, |name| functions::is_filter(name)) {
+        if let Some(unknown) = arithmetic::unknown_filter(source, functions::is_filter) {
             return Err(TemplateError::Unknown(unknown));
         }
         Ok(Template { source: source.into(), plain: None, parameters: parameters.clone() })

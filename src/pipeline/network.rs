@@ -93,7 +93,7 @@ impl<S: Store> Networks<'_, S> {
         for spec in self.parts.config.sources.iter().filter(|spec| !self.stops.source(&spec.name)) {
             let SourceKind::Network(network) = &spec.kind else { continue };
             let Some(connector) = &network.loaded else { continue };
-            let reader = match self.reader(spec, network, connector) {
+            let reader = match Self::reader(spec, network, connector) {
                 Ok(reader) => reader,
                 Err(problem) => {
                     read.faults.push(Fault::of(problem));
@@ -117,7 +117,7 @@ impl<S: Store> Networks<'_, S> {
         Ok(())
     }
 
-    fn reader(&self, spec: &SourceSpec, network: &NetworkSource, connector: &Connector) -> Result<Reader, Diagnostic> {
+    fn reader(spec: &SourceSpec, network: &NetworkSource, connector: &Connector) -> Result<Reader, Diagnostic> {
         let place = || Place::Named(format!("[sources.{}]", spec.name));
         let bad = |message: &str, remedy: &str| Diagnostic::error(BAD_SETTINGS, place(), message, remedy);
         let settings = network.settings.value.as_ref().ok_or_else(|| bad("the settings were not read", "Check `settings`"))?;
@@ -226,18 +226,15 @@ impl<S: Store> Networks<'_, S> {
             let Some(line) = projection.line(&record) else { continue };
             let outcome = reader.parse(&line);
             let raw = Personal::new(line);
-            match outcome {
-                Ok(_) => {
-                    all.update(raw.reveal());
-                    let number = u64::try_from(good.len()).unwrap_or(u64::MAX) + 1;
-                    good.push(SourceLine { line: number, outcome, raw });
-                }
-                Err(_) => {
-                    // Alone under its own digest: the same record again is a repeat.
-                    let digest = Digest(Sha256::digest(raw.reveal()).into());
-                    let line = vec![SourceLine { line: 1, outcome, raw }];
-                    intake.taken(&spec.name, &projection.stream, digest, line, standing.to_bytes(), read).await?;
-                }
+            if outcome.is_ok() {
+                all.update(raw.reveal());
+                let number = u64::try_from(good.len()).unwrap_or(u64::MAX) + 1;
+                good.push(SourceLine { line: number, outcome, raw });
+            } else {
+                // Alone under its own digest: the same record again is a repeat.
+                let digest = Digest(Sha256::digest(raw.reveal()).into());
+                let line = vec![SourceLine { line: 1, outcome, raw }];
+                intake.taken(&spec.name, &projection.stream, digest, line, standing.to_bytes(), read).await?;
             }
         }
         if !good.is_empty() {

@@ -51,7 +51,7 @@ impl Service {
                 let mut read =
                     intake::drain(&self.parts, Access::Move, &self.store, &self.scribe, &*self.clock, &*self.progress, stop, &self.stops)
                         .await?;
-                networks.drain(&mut read).await?;
+                Box::pin(networks.drain(&mut read)).await?;
                 Ok::<_, RunError>(read)
             }),
         );

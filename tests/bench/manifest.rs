@@ -3,7 +3,15 @@
 //!
 //! `KITH_TEST_AIRBYTE` names a `python` with the reference; without it `kith-airbyte/bin/python` in the folder for temporary files.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::disallowed_methods, missing_docs, reason = "a benchmark")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a benchmark"
+)]
 
 use serde_json::json;
 use std::fmt::Write as _;
@@ -18,7 +26,7 @@ const PAGE: usize = 1_000;
 fn manifest() -> String {
     let pages = "{{ response.next }}";
     format!(
-        "type: DeclarativeSource\nversion: 7.0.0\ncheck: {{ type: CheckStream, stream_names: [items] }}\nstreams:\n  - type: DeclarativeStream\n    name: items\n    retriever:\n      type: SimpleRetriever\n      requester: {{ type: HttpRequester, url_base: \"{{{{ config['base_url'] }}}}\", path: items }}\n      record_selector: {{ type: RecordSelector, extractor: {{ type: DpathExtractor, field_path: [data] }} }}\n      paginator:\n        type: DefaultPaginator\n        page_token_option: {{ type: RequestOption, inject_into: request_parameter, field_name: page }}\n        pagination_strategy: {{ type: CursorPagination, cursor_value: \"{pages}\" }}\n"
+        "type: DeclarativeSource\nversion: 7.0.0\ncheck: {{ type: CheckStream, stream_names: [items] }}\nstreams:\n  - type: DeclarativeStream\n    name: items\n    retriever:\n      type: SimpleRetriever\n      requester: {{ type: HttpRequester, url_base: \"{{{{ config['base_url'] }}}}\", path: items }}\n      record_selector: {{ type: RecordSelector, extractor: {{ type: DpathExtractor, field_path: [data] }} }}\n      paginator:\n        type: DefaultPaginator\n        page_token_option: {{ type: RequestOption, inject_into: request_parameter, field_name: page }}\n        pagination_strategy: {{ type: CursorPagination, cursor_value: \"{pages}\" }}\nspec: {{ type: Spec, connection_specification: {{ type: object, properties: {{}} }} }}\n"
     )
 }
 

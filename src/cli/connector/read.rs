@@ -178,7 +178,9 @@ fn write(batch: Batch, stream: &str, session: &mut Session) -> u64 {
                 line.push_str(&name);
                 line.push_str(r#","data":"#);
                 line.push_str(&said(item));
-                line.push_str(&format!(r#","emitted_at":{at}}}}}"#));
+                line.push_str(r#","emitted_at":"#);
+                line.push_str(&at.to_string());
+                line.push_str("}}");
                 session.terminal.data(&line);
             }
             u64::try_from(items.len()).unwrap_or(u64::MAX)

@@ -5,7 +5,7 @@ use super::part::{Kind, Part};
 use crate::declare::yaml::Tree;
 use crate::diagnose::{Code, Diagnostic, Problems, Span, nearest};
 use crate::manifest::request::{Into, RequestOption};
-use crate::manifest::{Engine, Json, Template};
+use crate::manifest::{Engine, Gap, Json, Template};
 
 const NO_COMPONENT: Code = Code("KITH-N003");
 const BAD_TEMPLATE: Code = Code("KITH-N004");
@@ -209,6 +209,16 @@ impl Compiler<'_> {
             }
         };
         Some(RequestOption { into: place, path })
+    }
+
+    /// A duration in a field.
+    pub fn duration(&mut self, part: &Part, key: &str) -> Option<Gap> {
+        let text = part.get(key)?;
+        let gap = text.text().and_then(Gap::parse);
+        if gap.is_none() {
+            self.wrong(text.span, format!("`{key}` is no ISO 8601 duration"), "Write PT1S or P1D, for instance");
+        }
+        gap
     }
 
     /// A whole number in a field.

@@ -2,7 +2,6 @@
 
 use super::compile::{CONFIG, Compiler, SESSION};
 use super::part::{Kind, Part};
-use crate::manifest::Gap;
 use crate::manifest::request::{Into, RequestOption};
 use crate::manifest::source::{Login, OAuth, Rotation, Session};
 use std::sync::Arc;
@@ -128,16 +127,7 @@ impl Compiler<'_> {
             return None;
         }
         let path = self.required(part, "session_token_path")?.clone();
-        let life = match part.get("expiration_duration") {
-            None => None,
-            Some(text) => match text.text().and_then(Gap::parse) {
-                Some(gap) => Some(gap),
-                None => {
-                    self.wrong(text.span, "`expiration_duration` is no ISO 8601 duration", "Write PT1H, for instance");
-                    None
-                }
-            },
-        };
+        let life = self.duration(part, "expiration_duration");
         let how = self.required(part, "request_authentication")?.clone();
         let (option, shape) = if how.component() == "ApiKey" {
             let inject = self.required(&how, "inject_into")?.clone();

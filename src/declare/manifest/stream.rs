@@ -6,7 +6,7 @@ use crate::manifest::cursor::{Clamping, CountCursorSpec, DateCursorSpec, DateTem
 use crate::manifest::page::{Paginator, Strategy, TokenPlace};
 use crate::manifest::source::{CursorKind, Decoder, ListValues, Parent, Router};
 use crate::manifest::transform::Transformation;
-use crate::manifest::{Gap, Stream, Template, Wanted};
+use crate::manifest::{Stream, Template, Wanted};
 use std::sync::Arc;
 
 /// Parents of parents; three are seen.
@@ -63,7 +63,7 @@ impl Compiler<'_> {
             let span = part.get("incremental_sync").map_or(part.span, |sync| sync.span);
             self.wrong(span, "a counting cursor and partitions exclude each other", "Use a cursor by time, or no partition router");
         }
-        let schema = self.schema(part);
+        let schema = Self::schema(part);
         Some(Stream {
             name,
             outline: outline?,
@@ -83,7 +83,7 @@ impl Compiler<'_> {
         })
     }
 
-    fn schema(&mut self, part: &Part) -> Option<crate::manifest::Json> {
+    fn schema(part: &Part) -> Option<crate::manifest::Json> {
         let loader = part.get("schema_loader")?;
         match loader.component() {
             "InlineSchemaLoader" => loader.get("schema").map(Part::to_json),
@@ -346,16 +346,7 @@ impl Compiler<'_> {
         let start = self.required(part, "start_datetime")?.clone();
         let start = self.date(&start, part)?;
         let end = part.get("end_datetime").cloned().and_then(|end| self.date(&end, part));
-        let granularity = match part.get("cursor_granularity") {
-            None => None,
-            Some(text) => match text.text().and_then(Gap::parse) {
-                Some(gap) => Some(gap),
-                None => {
-                    self.wrong(text.span, "`cursor_granularity` is no ISO 8601 duration", "Write PT1S, for instance");
-                    None
-                }
-            },
-        };
+        let granularity = self.duration(part, "cursor_granularity");
         if part.get("step").is_some() != part.get("cursor_granularity").is_some() {
             self.wrong(part.span, "`step` and `cursor_granularity` need each other", "Write both, or neither");
         }
@@ -391,13 +382,11 @@ impl Compiler<'_> {
             Some("MONTH") => Some(Clamping::Month),
             Some("WEEK") => {
                 let day = part.get("target_details").and_then(|details| details.text_of("weekday")).map(str::to_ascii_uppercase);
-                match day.and_then(|day| DAYS.iter().position(|known| *known == day)).and_then(|at| i8::try_from(at).ok()) {
-                    Some(day) => Some(Clamping::Week(day)),
-                    None => {
-                        self.wrong(part.span, "a week needs its first day", "Write `target_details: { weekday: MONDAY }`");
-                        None
-                    }
+                let day = day.and_then(|day| DAYS.iter().position(|known| *known == day)).and_then(|at| i8::try_from(at).ok());
+                if day.is_none() {
+                    self.wrong(part.span, "a week needs its first day", "Write `target_details: { weekday: MONDAY }`");
                 }
+                day.map(Clamping::Week)
             }
             _ => {
                 self.wrong(part.span, "slices are clamped to DAY, WEEK or MONTH", "Write one of these");

@@ -140,7 +140,7 @@ impl Reader {
         if let Some(rotation) = &oauth.rotation {
             let mut changed = config.clone();
             path::set(&mut changed, &rotation.access_path, Json::Text(value.clone()));
-            if let Some(refresh) = find(&answer, &rotation.name, 0).filter(|token| token.is_true()) {
+            if let Some(refresh) = find(&answer, &rotation.name, 0).filter(Json::is_true) {
                 path::set(&mut changed, &rotation.refresh_path, refresh);
             }
             if let Some(at) = crate::manifest::Moment::from_micros(until) {

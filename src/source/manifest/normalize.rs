@@ -24,7 +24,9 @@ pub fn normalize(value: &mut Json, schema: &Json, depth: usize) {
         }
         Json::List(items) => {
             let Some(of) = schema.get("items").filter(|of| of.members().is_some()) else { return };
-            Arc::make_mut(items).iter_mut().for_each(|item| normalize(item, of, depth + 1));
+            for item in Arc::make_mut(items) {
+                normalize(item, of, depth + 1);
+            }
         }
         Json::Null => {}
         scalar => {

@@ -97,7 +97,9 @@ impl Reader {
                 }
             }
             if wait.is_zero() {
-                windows.iter_mut().for_each(|window| window.push_back(now));
+                for window in windows {
+                    window.push_back(now);
+                }
                 return Ok(());
             }
             drop(calls);
