@@ -35,7 +35,7 @@ pub struct Arguments {
     /// Threads; without it, as many as there are cores. The result is the same
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
-    /// Term frequencies from a file instead of counting the tables' own: CSV with the columns COLUMN and tf_COLUMN, as Splink registers them
+    /// Term frequencies from a file instead of counting the tables' own: CSV with the columns COLUMN and `tf_COLUMN`, as Splink registers them
     #[arg(long, value_name = "COLUMN=FILE")]
     pub frequencies: Vec<String>,
     /// The first table's name in the result, as Splink's `input_table_aliases`
