@@ -119,13 +119,11 @@ fn make(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
 
 /// The keys that may have signed a backup of the configured installation, or the one that was given.
 fn keys(arguments: &VerifyArguments, session: &mut Session) -> Result<Vec<VerifierKey>, Exit> {
-    match &arguments.key {
-        Some(key) => Ok(vec![super::audit::verifier(key, session)?]),
-        None => {
-            let (_, parts) = super::opened::parts(session, super::opened::Keys::There)?;
-            Ok(std::iter::once(parts.keys.log.verifier()).chain(parts.keys.former).collect())
-        }
+    if let Some(key) = &arguments.key {
+        return Ok(vec![super::audit::verifier(key, session)?]);
     }
+    let (_, parts) = super::opened::parts(session, super::opened::Keys::There)?;
+    Ok(std::iter::once(parts.keys.log.verifier()).chain(parts.keys.former).collect())
 }
 
 fn verify(arguments: &VerifyArguments, session: &mut Session) -> Result<Exit, Exit> {

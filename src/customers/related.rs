@@ -242,7 +242,9 @@ mod tests {
         let mut related = Related { columns: ["a", "b", "c"].map(Arc::from).into(), ..Related::default() };
         for row in rows {
             let start = related.cells.len();
-            row.into_iter().for_each(|cell| pack(&mut related.cells, cell));
+            for cell in row {
+                pack(&mut related.cells, cell);
+            }
             let length = u32::try_from(related.cells.len() - start).unwrap();
             related.by_customer.entry("C1".into()).or_default().push_back(Row { start, length });
         }

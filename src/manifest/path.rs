@@ -48,7 +48,7 @@ pub fn values<'a>(value: &'a Json, path: &[String], found: &mut Vec<&'a Json>) {
     match value {
         Json::Map(members) => members.iter().filter(|(key, _)| fitting(key)).for_each(|(_, child)| values(child, next, found)),
         Json::List(items) => {
-            items.iter().enumerate().filter(|(at, _)| fitting(&at.to_string())).for_each(|(_, child)| values(child, next, found))
+            items.iter().enumerate().filter(|(at, _)| fitting(&at.to_string())).for_each(|(_, child)| values(child, next, found));
         }
         Json::Null | Json::Bool(_) | Json::Int(_) | Json::Float(_) | Json::Text(_) => {}
     }

@@ -369,7 +369,7 @@ fn pairs(members: &Members) -> Result<Vec<(String, String)>, RequestError> {
             Json::Null => {}
             Json::Map(_) => return Err(RequestError::ObjectParameter(name.to_string())),
             Json::List(items) => {
-                pairs.extend(items.iter().filter(|i| !matches!(i, Json::Null)).map(|item| (name.to_string(), shown(item))))
+                pairs.extend(items.iter().filter(|i| !matches!(i, Json::Null)).map(|item| (name.to_string(), shown(item))));
             }
             value => pairs.push((name.to_string(), shown(value))),
         }

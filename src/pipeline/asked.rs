@@ -76,9 +76,11 @@ impl Desk {
                 told.map(|told| Answer::People { told: Box::new(told) })
             }
         };
-        done.unwrap_or_else(|error| match error {
-            RunError::Refused { code, reason } => Answer::Refused { code, reason },
-            error => Answer::Refused { code: error.code().0.into(), reason: error.to_string() },
+        done.unwrap_or_else(|error| {
+            if let RunError::Refused { code, reason } = error {
+                return Answer::Refused { code, reason };
+            }
+            Answer::Refused { code: error.code().0.into(), reason: error.to_string() }
         })
     }
 

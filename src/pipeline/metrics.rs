@@ -96,11 +96,8 @@ impl Exporter {
                 let unreadable =
                     figures.as_ref().as_ref().err().map(|error| format!("not ready: the store ({})\n", error.diagnostic().code.0));
                 let log = down.iter().find(|down| down.task == LOG_TASK).map(|down| format!("not ready: the audit log ({})\n", down.code));
-                let failing: String = down
-                    .iter()
-                    .filter(|down| down.task != LOG_TASK)
-                    .map(|down| format!("failing: {} ({})\n", down.task, down.code))
-                    .collect();
+                let failing = down.iter().filter(|down| down.task != LOG_TASK);
+                let failing = failing.fold(String::new(), |text, down| text + &format!("failing: {} ({})\n", down.task, down.code));
                 match unreadable.or(log) {
                     Some(why) => Shown { well: false, text: why + &failing },
                     None => Shown { well: true, text: "ready\n".to_owned() + &failing },

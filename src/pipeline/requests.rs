@@ -74,7 +74,7 @@ impl Answering {
             Answer::Standing { standing: Box::new(self.board.standing(&self.meter)) }
         } else {
             let desk = self.desk.borrow().clone();
-            desk.answer(&request, uid).await
+            Box::pin(desk.answer(&request, uid)).await
         };
         if answer.send(said).is_err() {
             tracing::debug!("who asked is gone");

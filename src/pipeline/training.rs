@@ -30,7 +30,7 @@ pub struct Training {
     pub customers: u64,
     /// The values of fields that the model's term frequencies count one by one, each with how common it is among customers: personal data, for
     /// whoever exports the model. By field.
-    pub frequencies: Personal<BTreeMap<Arc<str>, Vec<(Arc<str>, f64)>>>,
+    pub frequencies: Personal<BTreeMap<Arc<str>, crate::declare::mapping::Frequencies>>,
 }
 
 /// Reads everything on a private copy of the state and trains. `None` where the mapping has no model or nobody is there. The values of

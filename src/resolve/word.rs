@@ -51,9 +51,9 @@ fn held(decision: Decision, matching: &Matching, reason: Arc<str>) -> Decision {
     let Decision { evidence: Some(mut evidence), basis, .. } = decision else { return decision };
     evidence.held = Some(reason);
     let concluded = Decision { basis, ..conclude(evidence, matching) };
-    match concluded.outcome {
-        Outcome::Review => concluded,
-        // The rules and the model would not ask: the question is a person's own.
-        _ => Decision { outcome: Outcome::Review, by: Some(LinkedBy::Person), ..concluded },
+    if concluded.outcome == Outcome::Review {
+        return concluded;
     }
+    // The rules and the model would not ask: the question is a person's own.
+    Decision { outcome: Outcome::Review, by: Some(LinkedBy::Person), ..concluded }
 }

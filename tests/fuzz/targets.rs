@@ -51,7 +51,9 @@ fn source_answer(bytes: &[u8]) {
     let csv = Decoder::Csv { delimiter: b',', nulls: Vec::new() };
     for decoder in [Decoder::Json, Decoder::JsonLines, Decoder::Xml, csv.clone(), Decoder::Gzip(Box::new(csv))] {
         if let Ok(values) = kith::source::manifest::decode(&decoder, bytes) {
-            values.iter().for_each(|value| drop(value.compact()));
+            for value in &values {
+                drop(value.compact());
+            }
         }
     }
     let path = ["data".to_owned()];

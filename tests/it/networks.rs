@@ -76,7 +76,7 @@ fn counted(project: &Project) -> (i64, i64, i64) {
                 members.get(name).and_then(Json::as_i64).or_else(|| members.values().find_map(|inner| find(inner, name)))
             }
             Json::Array(items) => items.iter().find_map(|inner| find(inner, name)),
-            _ => None,
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => None,
         }
     }
     let status = project.kith(&["status", "--format", "json"]).ok().json();
@@ -106,7 +106,7 @@ fn mentions_on_mastodon_become_deliveries_and_each_once() {
 }
 
 /// A connector over the server of `manifest_server.py`.
-const ITEMS: &str = r##"type: DeclarativeSource
+const ITEMS: &str = r#"type: DeclarativeSource
 version: 7.0.0
 check: { type: CheckStream, stream_names: [items] }
 streams:

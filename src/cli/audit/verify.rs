@@ -76,7 +76,9 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit, 
         Ok((verified, cosigned)) => {
             tell(&verified, &cosigned, &elsewhere.trusted, &key, session);
             if !session.terminal.is_json() {
-                gone.iter().for_each(|line| session.terminal.data(line));
+                for line in &gone {
+                    session.terminal.data(line);
+                }
             }
             if let Some(leaving) = leaving.filter(|_| !session.terminal.is_json()) {
                 session.terminal.data(&leaving);

@@ -243,7 +243,7 @@ fn decide(arguments: &DecideArguments, session: &mut Session) -> Result<Exit, Ex
 pub(super) fn one_word(session: &mut Session, word: WordAsked) -> Result<Exit, Exit> {
     let mut talk = Talk::new(session)?;
     let name = format!("{} {}", word.network, word.identity);
-    let answers = say(session, &mut talk, vec![word])?;
+    let answers = say(session, &mut talk, &[word])?;
     talk.end(session)?;
     let Some(answer) = answers.first() else { return Err(strange(session)) };
     if session.terminal.is_json() {
@@ -256,7 +256,7 @@ pub(super) fn one_word(session: &mut Session, word: WordAsked) -> Result<Exit, E
 }
 
 /// Words, page by page.
-fn say(session: &mut Session, talk: &mut Talk, words: Vec<WordAsked>) -> Result<Vec<WordAnswer>, Exit> {
+fn say(session: &mut Session, talk: &mut Talk, words: &[WordAsked]) -> Result<Vec<WordAnswer>, Exit> {
     let mut answers = Vec::with_capacity(words.len());
     for page in words.chunks(WORDS_AT_ONCE) {
         let told = talk.ask(session, &PeopleAsk::Judge { words: page.to_vec() })?;

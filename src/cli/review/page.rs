@@ -101,10 +101,10 @@ fn text(page: &CasePage, blind: bool) -> String {
         out.push_str("\n  no evidence: nobody was scored, or its key was destroyed\n");
         return out;
     }
-    let heads: String = side.iter().map(|c| format!("  {}", cell(&c.customer_id))).collect();
+    let heads = side.iter().fold(String::new(), |text, c| text + "  " + &cell(&c.customer_id));
     line(&mut out, format_args!("\n  {:<18}{}{heads}", "", cell("the account shows")));
     for name in names(page, side) {
-        let values: String = side.iter().map(|c| format!("  {}", cell(&value(&c.values.0, name)))).collect();
+        let values = side.iter().fold(String::new(), |text, c| text + "  " + &cell(&value(&c.values.0, name)));
         line(&mut out, format_args!("  {name:<18}{}{values}", cell(&value(&page.shows.0, name))));
     }
     if page.candidates.len() > side.len() {

@@ -180,7 +180,7 @@ pub(super) fn import(arguments: &ImportArguments, session: &mut Session) -> Resu
     })?;
     let mut talk = Talk::new(session)?;
     let words: Vec<WordAsked> = rows.iter().map(|row| row.word.clone()).collect();
-    let answers = say(session, &mut talk, words)?;
+    let answers = say(session, &mut talk, &words)?;
     talk.end(session)?;
     let refused = tell(session, &name, &rows, &answers);
     let taken = answers.len() - refused;

@@ -185,7 +185,7 @@ fn policies(compiler: &mut Compiler<'_>, budget: &Part) -> Vec<Policy> {
         match part.component() {
             "FixedWindowCallRatePolicy" => rate(compiler, part, "call_limit", "period"),
             "MovingWindowCallRatePolicy" => {
-                part.get("rates").map(Part::items).unwrap_or_default().iter().for_each(|one| rate(compiler, one, "limit", "interval"))
+                part.get("rates").map(Part::items).unwrap_or_default().iter().for_each(|one| rate(compiler, one, "limit", "interval"));
             }
             _ => {}
         }

@@ -124,6 +124,7 @@ impl Reading<'_> {
     }
 
     /// The set of related records that a field is made from; `None` where there is a fault.
+    #[expect(clippy::option_option, reason = "outside: whether all is right; inside: whether there is one")]
     fn related_set(&mut self, entry: &Entry, side: &Side<'_>) -> Option<Option<Arc<str>>> {
         let Some(of) = entry.value.get("of") else { return Some(None) };
         let name = of.text()?;

@@ -39,7 +39,7 @@ fn is_member(name: &str) -> bool {
         [file] => *file == crate::store::sqlite::DATABASE_FILE,
         ["log", file] => *file == crate::store::log::CHECKPOINT_FILE,
         ["log", "rotations" | "cosigned" | "epochs", file] => plain(file),
-        ["keys", file] => plain(file) && file.ends_with(".pub"),
+        ["keys", file] => plain(file) && std::path::Path::new(file).extension().is_some_and(|ending| ending == "pub"),
         _ => false,
     }
 }

@@ -55,11 +55,13 @@ pub fn digest_of(path: &Path) -> Result<(Digest, u64), BackupError> {
 pub fn unpack(path: &Path, identities: &Identities, keys: &[VerifierKey], into: &Path) -> Result<Manifest, BackupError> {
     let wrong = |what: &str| BackupError::Wrong { path: path.to_owned(), what: what.to_owned() };
     // Of a file that is cut off or was changed the cipher says so, as an error of reading.
-    let unread = |source: io::Error| match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+    let unread = |source: io::Error| {
+        let kinds = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem];
+        if kinds.contains(&source.kind()) {
             BackupError::Io { path: into.to_owned(), source }
+        } else {
+            BackupError::Wrong { path: path.to_owned(), what: "it is cut off, or was changed after it was made".to_owned() }
         }
-        _ => BackupError::Wrong { path: path.to_owned(), what: "it is cut off, or was changed after it was made".to_owned() },
     };
     let mut archive = tar::Archive::new(GzDecoder::new(identities.open(path)?));
     let mut members = archive.entries().map_err(unread)?;

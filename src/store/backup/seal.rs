@@ -119,8 +119,11 @@ fn refused(error: &age::DecryptError, path: &Path) -> BackupError {
         age::DecryptError::NoMatchingKeys => "none of the secret keys fits",
         age::DecryptError::InvalidMac => "its head was changed",
         age::DecryptError::InvalidHeader | age::DecryptError::UnknownFormat | age::DecryptError::Io(_) => "it is no file in the age format",
-        // A feature of the crate that another one turns on adds more of these.
-        #[expect(clippy::wildcard_enum_match_arm, reason = "the list grows with features")]
+        age::DecryptError::DecryptionFailed | age::DecryptError::ExcessiveWork { .. } | age::DecryptError::KeyDecryptionFailed => {
+            "it can't be decrypted"
+        }
+        // The crate may add more of these.
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the list of another crate may grow")]
         _ => "it can't be decrypted",
     };
     BackupError::Sealed { path: path.to_owned(), what }

@@ -85,7 +85,7 @@ impl Making {
             collect(state, folder, wanted, &mut small)?;
         }
         let taken = snapshot(state, &copy)?;
-        let made = Self::pack(to, recipients, key, (&copy, &taken), small, master, now);
+        let made = Self::pack(to, recipients, key, (&copy, &taken), &small, master, now);
         // Others may read it where the state folder lies; it is of no use any more.
         fs::remove_file(&copy).map_err(said(&copy))?;
         drop(lock);
@@ -97,7 +97,7 @@ impl Making {
         recipients: &Recipients,
         key: &LogKey,
         (copy, taken): (&Path, &Snapshot),
-        small: Vec<(String, Vec<u8>)>,
+        small: &[(String, Vec<u8>)],
         master: KeyId,
         now: Timestamp,
     ) -> Result<Self, BackupError> {

@@ -22,14 +22,18 @@ pub(super) fn read(about: &Path) -> Result<Vec<(u64, Digest)>, LogError> {
     Ok(String::from_utf8_lossy(&bytes).lines().filter_map(line).collect())
 }
 
+/// Looks as the file has them.
+fn lines<'a, R: std::fmt::Display + 'a>(looks: impl Iterator<Item = &'a (u64, R)>) -> String {
+    looks.map(|(size, root)| [size.to_string(), root.to_string()].join(" ") + "\n").collect()
+}
+
 /// Remembers a look.
 pub(super) fn add(about: &Path, checkpoint: &Checkpoint) -> Result<(), LogError> {
     let path = about.join(LOOKS);
     let failed = |source: io::Error| LogError::Write { path: path.clone(), source };
     if fs::metadata(&path).is_ok_and(|m| m.len() > MAX_BYTES as u64) {
         let kept = read(about)?;
-        let text: String = kept.iter().skip(kept.len() / 2).map(|(size, root)| format!("{size} {root}\n")).collect();
-        files::replace_in(about, LOOKS, text.as_bytes(), 0o600).map_err(failed)?;
+        files::replace_in(about, LOOKS, lines(kept.iter().skip(kept.len() / 2)).as_bytes(), 0o600).map_err(failed)?;
     }
     let added = OpenOptions::new().append(true).create(true).open(&path).and_then(|mut file| {
         file.write_all(format!("{} {}\n", checkpoint.size, checkpoint.root).as_bytes())?;
@@ -40,6 +44,6 @@ pub(super) fn add(about: &Path, checkpoint: &Checkpoint) -> Result<(), LogError>
 
 /// After a restore that was accepted, looks beyond it are of a history that is no more.
 pub(super) fn forget_after(about: &Path, begins: u64) -> Result<(), LogError> {
-    let kept: String = read(about)?.iter().filter(|(size, _)| *size <= begins).map(|(size, root)| format!("{size} {root}\n")).collect();
+    let kept = lines(read(about)?.iter().filter(|(size, _)| *size <= begins));
     files::replace_in(about, LOOKS, kept.as_bytes(), 0o600).map_err(|source| LogError::Write { path: about.join(LOOKS), source })
 }

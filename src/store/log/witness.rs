@@ -163,7 +163,7 @@ impl Witness {
         };
         let mut restored = None;
         if let Some(before) = seen.clone()
-            && let Some(epoch) = self.put_back(log, (key, &keys), &about, &checkpoint, &before)?
+            && let Some(epoch) = Self::put_back(log, (key, &keys), &about, &checkpoint, &before)?
         {
             if accept != Some(epoch.begins) {
                 let shown = [("seen", seen_note.as_deref().unwrap_or_default()), ("shown", note.as_bytes())];
@@ -227,7 +227,6 @@ impl Witness {
     /// The restore that explains why a log is not the one that was seen: it says so itself, its checkpoint lies beyond, and what was seen of the
     /// entries that stand is what they are. `None` where nothing is to be explained, or that does not.
     fn put_back(
-        &self,
         log: &Path,
         (key, keys): (&VerifierKey, &[Followed]),
         about: &Path,
