@@ -4,7 +4,7 @@
 //! A proof is believed by the log's signature alone: whoever may write to the folder can leave entries out, and can't make any up.
 
 use super::RemovalReason;
-use crate::audit::{Event, Kind, Proof, ProofError, Proven, SubjectHash, VerifierKey};
+use crate::audit::{Event, Kind, NoteError, Proof, ProofError, Proven, SubjectHash, VerifierKey};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
@@ -174,12 +174,14 @@ fn one(bytes: &[u8], keys: &[VerifierKey], into: &mut Ledger) -> Result<(), Proo
         into.torn += 1;
         return Ok(());
     };
-    // A note that was cut off ends without its newline, or without a signature.
-    if !proof.note.ends_with('\n') || !proof.note.contains("\n\n") {
-        into.torn += 1;
-        return Ok(());
-    }
-    let Proven { entry, checkpoint, .. } = proven(&proof, keys)?;
+    let Proven { entry, checkpoint, .. } = match proven(&proof, keys) {
+        // The note was cut off: it has no signature yet, or half of one.
+        Err(ProofError::Checkpoint(NoteError::Note(_))) => {
+            into.torn += 1;
+            return Ok(());
+        }
+        proven => proven?,
+    };
     into.take(&entry.event, &entry.subject);
     into.proofs += 1;
     if into.newest.is_none_or(|(size, _)| size < checkpoint.size) {
@@ -189,11 +191,11 @@ fn one(bytes: &[u8], keys: &[VerifierKey], into: &mut Ledger) -> Result<(), Proo
 }
 
 fn proven(proof: &Proof, keys: &[VerifierKey]) -> Result<Proven, ProofError> {
-    let mut said = ProofError::Checkpoint(crate::audit::NoteError::Unsigned);
+    let mut said = ProofError::Checkpoint(NoteError::Unsigned);
     for key in keys {
         match proof.verify(key, &[]) {
             Ok(proven) => return Ok(proven),
-            Err(error) if said == ProofError::Checkpoint(crate::audit::NoteError::Unsigned) => said = error,
+            Err(error) if said == ProofError::Checkpoint(NoteError::Unsigned) => said = error,
             Err(_) => {}
         }
     }
