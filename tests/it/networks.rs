@@ -34,7 +34,8 @@ impl Mastodon {
             .spawn()
             .unwrap();
         let mock = Self { child, base: format!("http://127.0.0.1:{port}") };
-        assert!(wait_for(port));
+        // On a busy machine it takes half a minute to come up.
+        assert!((0..6).any(|_| wait_for(port)), "mastodon_mock does not listen");
         Some(mock)
     }
 
