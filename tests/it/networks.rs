@@ -130,7 +130,7 @@ metadata:
           to: "['https://www.w3.org/ns/activitystreams#Public']"
           actor: { type: "'Person'", id: "record.active ? 'https://x.example/users/' + string(record.id) : ''", name: "record.Name" }
           object: { type: "'Note'", id: "'https://x.example/notes/' + string(record.id)", content: "record.note" }
-"##;
+"#;
 
 #[test]
 fn what_is_no_activity_parks_alone_and_once() {

@@ -136,10 +136,7 @@ fn none_of_them_is_about_those_who_were_there_and_a_new_candidate_is_a_new_quest
     let run = project.run_once();
     assert_eq!((run["decisions"]["not_linked"].as_u64(), run["decisions"]["review"].as_u64()), (Some(1), Some(1)), "{run}");
     // The same candidates, changed: still none of them.
-    project.write(
-        "data/customers.csv",
-        twins(2) + "Z1,Somebody Else,,,,Rome,,,,,\n",
-    );
+    project.write("data/customers.csv", twins(2) + "Z1,Somebody Else,,,,Rome,,,,,\n");
     assert_eq!(project.run_once()["decisions"]["not_linked"].as_u64(), Some(1));
     // A customer of that name and with the very handle of the account: nobody said anything about them.
     project.write("data/customers.csv", twins(2) + &format!("N1,{},,,,Lecce,,US,,mastodon:u0,\n", name(0)));
@@ -288,7 +285,11 @@ fn each_role_does_its_own_over_the_socket_and_two_reviewers_must_agree() {
     project.kith(&["link", "list"]).fails(1, "KITH-R007");
     as_user(&project, first, &["reload"]).fails(1, "KITH-R007");
     project.kith(&["reload"]).ok();
-    rustix::process::kill_process(rustix::process::Pid::from_raw(i32::try_from(service.id()).unwrap()).unwrap(), rustix::process::Signal::TERM).unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(i32::try_from(service.id()).unwrap()).unwrap(),
+        rustix::process::Signal::TERM,
+    )
+    .unwrap();
     let ended = service.wait_with_output().unwrap();
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
     let told = project.kith(&["--format", "json", "audit", "search", "--kind", "review.decided"]).ok().stdout;

@@ -56,7 +56,8 @@ pub fn unpack(path: &Path, identities: &Identities, keys: &[VerifierKey], into: 
     let wrong = |what: &str| BackupError::Wrong { path: path.to_owned(), what: what.to_owned() };
     // Of a file that is cut off or was changed the cipher says so, as an error of reading.
     let unread = |source: io::Error| {
-        let kinds = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem];
+        let kinds =
+            [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::PermissionDenied, io::ErrorKind::ReadOnlyFilesystem];
         if kinds.contains(&source.kind()) {
             BackupError::Io { path: into.to_owned(), source }
         } else {

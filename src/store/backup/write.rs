@@ -124,7 +124,7 @@ impl Making {
         fs::create_dir_all(to).map_err(said(to))?;
         forget_partials(to, key.origin());
         let partial = to.join(format!(".{stem}{PARTIAL}"));
-        let written = write(&partial, recipients, &note, (copy, bytes), &small, now);
+        let written = write(&partial, recipients, &note, (copy, bytes), small, now);
         let (digest, bytes) = written.map_err(|source| {
             // Half a backup is of no use; the first error is the one to tell.
             drop(fs::remove_file(&partial));
