@@ -116,7 +116,7 @@ fn yesterdays_backup_is_restored_and_whoever_was_erased_since_stays_erased() {
     assert!(state.is_empty(), "{state:?}");
     let log = entries(&project);
     let kinds = |kind: &str| log.iter().filter(|entry| entry["entry"]["kind"] == kind).count();
-    assert_eq!((kinds("backup.restored"), kinds("subject.erased")), (1, 4));
+    assert_eq!((kinds("backup.restored"), kinds("subject.suppressed")), (1, 4));
     assert!(kinds("write.recovered") > 0, "what was written in the meantime was found by asking");
     let place = log.iter().find(|entry| entry["entry"]["kind"] == "backup.restored").unwrap();
     assert_eq!(place["index"].as_u64().or_else(|| place["number"].as_u64()), Some(begins), "{place}");

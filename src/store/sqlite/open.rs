@@ -326,7 +326,9 @@ mod tests {
             assert_eq!(sound, "ok");
             // What later schemas say of what was there before them.
             assert_eq!(one("SELECT priority * 100 + failures FROM delivery"), 100, "normal, never failed");
-            assert_eq!(one("SELECT received FROM identity"), 77, "the clocks count from the last thing received");
+            if from < 3 {
+                assert_eq!(one("SELECT received FROM identity"), 77, "the clocks count from the last thing received");
+            }
             assert_eq!(one("SELECT closed FROM person_key"), 0, "the key still seals");
         }
     }
