@@ -139,7 +139,7 @@ fn none_of_them_is_about_those_who_were_there_and_a_new_candidate_is_a_new_quest
     project.write("data/customers.csv", twins(2) + "Z1,Somebody Else,,,,Rome,,,,,\n");
     assert_eq!(project.run_once()["decisions"]["not_linked"].as_u64(), Some(1));
     // A customer of that name and with the very handle of the account: nobody said anything about them.
-    project.write("data/customers.csv", twins(2) + &format!("N1,{},,,,Lecce,,US,,mastodon:u0,\n", name(0)));
+    project.write("data/customers.csv", twins(2) + &format!("Z1,Somebody Else,,,,Rome,,,,,\nN1,{},,,,Lecce,,US,,mastodon:u0,\n", name(0)));
     let run = project.run_once();
     assert_eq!(run["decisions"]["review"].as_u64(), Some(2), "a person is asked again, nobody is overridden: {run}");
     let page = show(&project, 0, &[]);
@@ -187,7 +187,7 @@ fn a_spreadsheet_with_stale_and_invalid_rows_is_taken_row_by_row() {
     let head = reader.headers().unwrap().clone();
     let at = |name: &str| head.iter().position(|cell| cell == name).unwrap();
     let (decision, reason, identity) = (at("decision"), at("reason"), at("identity_id"));
-    assert!(head.iter().any(|cell| cell == "account: name") && head.iter().any(|cell| cell == "1: name"), "{head:?}");
+    assert!(head.iter().any(|cell| cell == "account: given_name") && head.iter().any(|cell| cell == "1: given_name"), "{head:?}");
     writer.write_record(&head).unwrap();
     for row in reader.records() {
         let mut row: Vec<String> = row.unwrap().iter().map(str::to_owned).collect();
