@@ -18,7 +18,7 @@ pub enum DecodeError {
     /// It is packed, and can't be unpacked.
     #[error("the answer can't be unpacked")]
     Packed,
-    /// Unpacked it is longer than [`MOST_UNPACKED`].
+    /// Unpacked it is longer than its limit.
     #[error("the answer is longer than {MOST_UNPACKED} bytes when it is unpacked")]
     TooLong,
     /// It is not in the form that the manifest says.
