@@ -96,29 +96,48 @@ pub struct CelProblem {
     pub unknown_name: bool,
 }
 
+/// What to do about an expression beyond the bounds, in the words of where it stands.
+pub(super) struct Remedies {
+    pub(super) empty: &'static str,
+    pub(super) long: &'static str,
+    pub(super) brackets: &'static str,
+}
+
+/// A problem of the whole expression.
+pub(super) fn whole(source: &str, message: &str, remedy: &str) -> CelProblem {
+    CelProblem { at: 0..source.len(), message: message.to_owned(), remedy: remedy.to_owned(), unknown_name: false }
+}
+
+/// Compiles an expression within the bounds; its names and functions are not looked at.
+pub(super) fn compile(source: &str, remedies: &Remedies) -> Result<Program, Vec<CelProblem>> {
+    let refused = |message: &str, remedy: &str| Err(vec![whole(source, message, remedy)]);
+    if source.trim().is_empty() {
+        return refused("the expression is empty", remedies.empty);
+    }
+    if source.len() > MAX_CEL_BYTES {
+        return refused("the expression is too long", remedies.long);
+    }
+    // The parser recurses too: more brackets than this are no expression.
+    if source.bytes().filter(|b| matches!(b, b'(' | b'[' | b'{')).count() > MAX_DEPTH {
+        return refused("the expression has too many brackets", remedies.brackets);
+    }
+    ENVIRONMENT.compile(source).map_err(|errors| syntax_problems(source, &errors))
+}
+
 impl Cel {
     /// Compiles and checks an expression.
     ///
     /// # Errors
     /// Every problem found: syntax, unknown names and functions, values of the wrong type, more than the bounds.
     pub fn new(source: &str, names: &Names, wanted: Wanted) -> Result<Self, Vec<CelProblem>> {
-        let whole = |message: &str, remedy: &str| CelProblem {
-            at: 0..source.len(),
-            message: message.to_owned(),
-            remedy: remedy.to_owned(),
-            unknown_name: false,
-        };
-        if source.trim().is_empty() {
-            return Err(vec![whole("the expression is empty", "Write an expression after `cel:`")]);
-        }
-        if source.len() > MAX_CEL_BYTES {
-            return Err(vec![whole("the expression is too long", "At most 1,000 bytes are read: make enriched fields of its parts")]);
-        }
-        // The parser recurses too: more brackets than this are no expression.
-        if source.bytes().filter(|b| matches!(b, b'(' | b'[' | b'{')).count() > MAX_DEPTH {
-            return Err(vec![whole("the expression has too many brackets", "Make enriched fields of its parts")]);
-        }
-        let program = ENVIRONMENT.compile(source).map_err(|errors| syntax_problems(source, &errors))?;
+        let program = compile(
+            source,
+            &Remedies {
+                empty: "Write an expression after `cel:`",
+                long: "At most 1,000 bytes are read: make enriched fields of its parts",
+                brackets: "Make enriched fields of its parts",
+            },
+        )?;
         let mut check = Check { source, info: program.source_info(), names, read: Vec::new(), asked: Vec::new(), problems: Vec::new() };
         check.node(program.expression(), &mut Vec::new(), 0, 0);
         if check.problems.is_empty() {
@@ -180,7 +199,7 @@ impl Cel {
     }
 }
 
-pub(super) fn syntax_problems(source: &str, errors: &cel::ParseErrors) -> Vec<CelProblem> {
+fn syntax_problems(source: &str, errors: &cel::ParseErrors) -> Vec<CelProblem> {
     errors
         .errors
         .iter()

@@ -2,8 +2,7 @@
 //! itself introduces; what is not there is missing, and a missing value has no outcome.
 
 use super::Truth;
-use super::cel::CelProblem;
-use super::cel::{ENVIRONMENT, FUNCTIONS, MAX_CEL_BYTES, MAX_DEPTH, from_cel, syntax_problems};
+use super::cel::{CelProblem, ENVIRONMENT, FUNCTIONS, MAX_DEPTH, Remedies, compile, from_cel, whole};
 use crate::diagnose::nearest;
 use crate::model::Value;
 use cel::common::ast::{EntryExpr, Expr, IdedExpr};
@@ -67,27 +66,15 @@ impl RecordCel {
     /// # Errors
     /// Every problem found: syntax, names beside `record`, unknown functions, more than the bounds.
     pub fn new(source: &str) -> Result<Self, Vec<CelProblem>> {
-        let whole = |message: &str, remedy: &str| CelProblem {
-            at: 0..source.len(),
-            message: message.to_owned(),
-            remedy: remedy.to_owned(),
-            unknown_name: false,
-        };
-        if source.trim().is_empty() {
-            return Err(vec![whole("the expression is empty", "Write an expression over `record`")]);
-        }
-        if source.len() > MAX_CEL_BYTES {
-            return Err(vec![whole("the expression is too long", "At most 1,000 bytes are read")]);
-        }
-        if source.bytes().filter(|b| matches!(b, b'(' | b'[' | b'{')).count() > MAX_DEPTH {
-            return Err(vec![whole("the expression has too many brackets", "Write it shorter")]);
-        }
-        let program = ENVIRONMENT.compile(source).map_err(|errors| syntax_problems(source, &errors))?;
+        let program = compile(
+            source,
+            &Remedies { empty: "Write an expression over `record`", long: "At most 1,000 bytes are read", brackets: "Write it shorter" },
+        )?;
         let mut found = Vec::new();
         walk(program.expression(), &mut Vec::new(), 0, &mut found);
         match found.into_iter().next() {
             None => Ok(Self { program: Arc::new(program) }),
-            Some((message, remedy)) => Err(vec![whole(&message, &remedy)]),
+            Some((message, remedy)) => Err(vec![whole(source, &message, &remedy)]),
         }
     }
 

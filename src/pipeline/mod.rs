@@ -83,7 +83,7 @@ pub use people::{
 };
 pub use plan::{PlannedWrite, Preview, plan};
 pub use progress::{Progress, Stage, Unseen};
-pub use publish::PUBLISHED;
+pub use publish::{PUBLISHED, syslog_of};
 pub use reload::{Loaded, Loader, Reloading};
 pub use restore::{RestoreAsked, RestoreReport, restore};
 pub use rights::{SubjectAct, SubjectAnswer, SubjectName, ask_subjects, export_told, finish_removals, notices_told};

@@ -29,6 +29,11 @@ pub const PUBLISHED: &str = "checkpoint_published";
 /// At most so often an entry says that a checkpoint left, or that a witness cosigned: an entry makes a new checkpoint, which would leave, …
 const TOLD_EVERY_SECONDS: i64 = 3_600;
 
+/// The syslog that takes checkpoints: one that nobody named only where it is there.
+pub fn syslog_of(audit: &Audit) -> Option<&SyslogSpec> {
+    audit.syslog.as_ref().filter(|syslog| !syslog.by_default || syslog.socket().is_some_and(Path::exists))
+}
+
 /// Publishes checkpoints.
 pub struct Publisher<S> {
     pub(super) store: Arc<S>,
@@ -73,12 +78,7 @@ impl<S: Store> Publisher<S> {
     }
 
     fn places(&self) -> bool {
-        self.audit.checkpoints_to.is_some() || self.syslog().is_some()
-    }
-
-    /// The syslog that takes checkpoints: one that nobody named only where it is there.
-    fn syslog(&self) -> Option<&SyslogSpec> {
-        self.audit.syslog.as_ref().filter(|syslog| !syslog.by_default || syslog.socket().is_some_and(Path::exists))
+        self.audit.checkpoints_to.is_some() || syslog_of(&self.audit).is_some()
     }
 
     /// Sends the newest checkpoint where it is new, adds to the ledger of erasures, and takes in what witnesses cosigned. `last`: the service ends, and
@@ -140,7 +140,7 @@ impl<S: Store> Publisher<S> {
             added.map_err(|error| (Place::Path(folder.display().to_string()), error))?;
             places.push("file");
         }
-        if let Some(syslog) = self.syslog() {
+        if let Some(syslog) = syslog_of(&self.audit) {
             let place = || Place::Named(format!("syslog {}", syslog.address));
             let text = serde_json::json!({ "checkpoint": note, "origin": checkpoint.origin, "size": checkpoint.size }).to_string();
             let message =

@@ -378,21 +378,24 @@ impl KeyRing {
     /// # Errors
     /// [`StoreError::Damaged`] where the keys are there and the box does not open.
     pub fn open(&self, binding: Binding<'_>, sealed: &Sealed) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let Some(key) = self.with_keys(|keys| SealingKey::find(sealed.key_id, keys))? else { return Ok(None) };
+        key.open(binding, sealed).map(Some).map_err(|error| StoreError::Damaged(format!("{}: {error}", binding.kind)))
+    }
+
+    /// Does what asks for keys by their ids; a key that was destroyed is not there.
+    ///
+    /// # Errors
+    /// As [`KeyRing::key`], whatever came of the work.
+    pub fn with_keys<T>(&self, work: impl FnOnce(&mut dyn FnMut(KeyId) -> Option<PersonKey>) -> T) -> Result<T, StoreError> {
         let mut failed = None;
-        let key = SealingKey::find(sealed.key_id, |id| match self.find(id) {
-            Ok(key) => key.map(|k| (*k).clone()),
+        let done = work(&mut |id| match self.find(id) {
+            Ok(key) => key.map(|key| (*key).clone()),
             Err(error) => {
                 failed = Some(error);
                 None
             }
         });
-        match (failed, key) {
-            (Some(error), _) => Err(error),
-            (None, None) => Ok(None),
-            (None, Some(key)) => {
-                key.open(binding, sealed).map(Some).map_err(|error| StoreError::Damaged(format!("{}: {error}", binding.kind)))
-            }
-        }
+        failed.map_or(Ok(done), Err)
     }
 
     /// Ends looking up durable keys: the database closes.

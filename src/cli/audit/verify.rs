@@ -4,9 +4,9 @@ use super::super::opened::reader;
 use super::super::{Exit, Session};
 use super::{Leaves, cosigners, verifier, wrong};
 use crate::audit::{Checkpoint, Cosigned, CosignerKey, Note, NoteError, VerifierKey, merkle};
-use crate::declare::config::{Audit, SyslogSpec};
+use crate::declare::config::Audit;
 use crate::diagnose::{Code, Diagnostic, Place};
-use crate::pipeline::PUBLISHED;
+use crate::pipeline::{PUBLISHED, syslog_of};
 use crate::store::log::{
     BadPlace, Followed, LogError, TileNodes, VERIFIER_FILE, Verified, VerifyError, cosigned_notes, epochs, follow, newest_checkpoint,
     open_by_any, verify,
@@ -157,8 +157,7 @@ fn gone(
 fn leaving_of(audit: &Audit, reader: &SqliteReader) -> String {
     let mut places = Vec::new();
     places.extend(audit.checkpoints_to.as_ref().map(|folder| format!("to {}", folder.display())));
-    let here = |syslog: &&SyslogSpec| !syslog.by_default || syslog.socket().is_some_and(Path::exists);
-    let syslog = audit.syslog.as_ref().filter(here);
+    let syslog = syslog_of(audit);
     places.extend(syslog.map(|syslog| format!("to {}", syslog.address)));
     if places.is_empty() {
         return "no checkpoint leaves this machine: [audit] names neither `checkpoints_to` nor `syslog`".to_owned();

@@ -38,17 +38,7 @@ pub(super) fn read(conn: &Connection, place: &[u8]) -> Result<Option<SealedEvide
 
 /// Opens evidence; `None` where the identity's key was destroyed.
 pub(super) fn open(ring: &KeyRing, sealed: &SealedEvidence) -> Result<Option<Evidence>, StoreError> {
-    let mut failed = None;
-    let opened = sealed.open(|id| match ring.find(id) {
-        Ok(key) => key.map(|key| (*key).clone()),
-        Err(error) => {
-            failed = Some(error);
-            None
-        }
-    });
-    if let Some(error) = failed {
-        return Err(error);
-    }
+    let opened = ring.with_keys(|keys| sealed.open(keys))?;
     let opened = opened.map_err(|error| StoreError::Damaged(format!("evidence: {error}")))?;
     Ok((!opened.identity_erased).then_some(opened.evidence))
 }

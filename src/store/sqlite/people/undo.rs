@@ -77,17 +77,7 @@ fn changes(ring: &KeyRing, leaf: &[u8]) -> Result<Option<Vec<FieldChange>>, Stor
     let entry = Entry::decode(leaf).map_err(|_not_an_entry| damaged("the entry of a receipt can't be read"))?;
     let Some(fields) = &entry.fields else { return Ok(Some(Vec::new())) };
     let Some(ids) = fields.key_ids() else { return Ok(None) };
-    let mut failed = None;
-    let key = SealingKey::find(ids, |id| match ring.find(id) {
-        Ok(key) => key.map(|key| (*key).clone()),
-        Err(error) => {
-            failed = Some(error);
-            None
-        }
-    });
-    if let Some(error) = failed {
-        return Err(error);
-    }
+    let key = ring.with_keys(|keys| SealingKey::find(ids, keys))?;
     Ok(key.and_then(|key| fields.open(entry.kind(), &key).ok()))
 }
 
