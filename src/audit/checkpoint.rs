@@ -349,6 +349,30 @@ impl Checkpoint {
     }
 }
 
+/// What the first of these keys opens. Where none does: the first refusal that says more than `unsigned`, that a key did not sign.
+///
+/// # Errors
+/// That refusal, or `unsigned`.
+pub fn by_any<'k, T, E: PartialEq>(
+    keys: impl IntoIterator<Item = &'k VerifierKey>,
+    unsigned: E,
+    mut open: impl FnMut(&'k VerifierKey) -> Result<T, E>,
+) -> Result<T, E> {
+    let mut said = unsigned;
+    let mut says_more = false;
+    for key in keys {
+        match open(key) {
+            Ok(opened) => return Ok(opened),
+            Err(error) if !says_more => {
+                says_more = error != said;
+                said = error;
+            }
+            Err(_) => {}
+        }
+    }
+    Err(said)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,7 +22,7 @@ mod tape;
 pub mod tile;
 mod values;
 
-pub use checkpoint::{Checkpoint, LogKey, MAX_NOTE_BYTES, Note, NoteError, NoteSignature, VerifierKey};
+pub use checkpoint::{Checkpoint, LogKey, MAX_NOTE_BYTES, Note, NoteError, NoteSignature, VerifierKey, by_any};
 pub use cosignature::{Cosigned, CosignerKey, WitnessKey};
 pub use entry::{
     Actor, ActorKind, Correlation, Encoded, Entry, EntryOutcome, LargePart, MAX_ENTRY_BYTES, NotAnEntry, Role, Subject, TooLarge, VERSION,

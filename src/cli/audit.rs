@@ -12,6 +12,7 @@ mod timeline;
 mod verify;
 mod witness;
 
+use super::argument::wrong;
 use super::{Exit, Session};
 use crate::audit::{CosignerKey, Entry, SubjectHash, VerifierKey};
 use crate::diagnose::{Code, Diagnostic, Place};
@@ -21,7 +22,6 @@ use crate::store::sqlite::SqliteReader;
 use std::io;
 use std::path::Path;
 
-const BAD_ARGUMENT: Code = Code("KITH-C015");
 const NO_ENTRY: Code = Code("KITH-A020");
 const NO_VERIFIER: Code = Code("KITH-A021");
 const SEALED: Code = Code("KITH-A022");
@@ -155,11 +155,6 @@ impl Iterator for Leaves<'_> {
         self.next += 1;
         Some(Ok((number, bytes)))
     }
-}
-
-fn wrong(session: &mut Session, argument: &str, message: String, remedy: &str) -> Exit {
-    session.terminal.problem(&Diagnostic::error(BAD_ARGUMENT, Place::Named(format!("argument {argument}")), message, remedy));
-    Exit::Wrong
 }
 
 fn unreadable(session: &mut Session, message: &str) -> Exit {

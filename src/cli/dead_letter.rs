@@ -1,5 +1,6 @@
 //! `kith dead-letter`: what stands aside, why, and the ways out: replay, mended or not, or drop.
 
+use super::argument::{reason, wrong};
 use super::opened::{reader, runtime, tell_read, who};
 use super::page::line;
 use super::{Exit, Session};
@@ -13,15 +14,12 @@ use serde_json::{Value as Json, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-const BAD_ARGUMENT: Code = Code("KITH-C015");
 const UNKNOWN: Code = Code("KITH-R020");
 
 /// Letters read from the store at once.
 const PAGE: usize = 500;
 /// Letters of one command at most: their ids, 16 bytes each, stay below 16 MB; the command can be given again.
 const MOST: usize = 1_000_000;
-/// A reason is a sentence or two: what an audit entry keeps of a text.
-const MAX_REASON: usize = 2_000;
 
 /// Commands about what stands aside.
 #[derive(clap::Subcommand, Debug)]
@@ -139,11 +137,6 @@ pub(super) fn run(command: &Command, session: &mut Session) -> Exit {
         Command::Drop(arguments) => drop_all(arguments, session),
     };
     done.unwrap_or_else(|exit| exit)
-}
-
-fn wrong(session: &mut Session, argument: &str, message: impl Into<String>, remedy: &str) -> Exit {
-    session.terminal.problem(&Diagnostic::error(BAD_ARGUMENT, Place::Named(format!("argument {argument}")), message, remedy));
-    Exit::Wrong
 }
 
 fn failed(session: &mut Session, error: &StoreError) -> Exit {
@@ -469,10 +462,7 @@ fn replay(arguments: &ReplayArguments, session: &mut Session) -> Result<Exit, Ex
 }
 
 fn drop_all(arguments: &DropArguments, session: &mut Session) -> Result<Exit, Exit> {
-    let reason = arguments.reason.trim();
-    if reason.is_empty() || reason.len() > MAX_REASON {
-        return Err(wrong(session, "--reason", "a reason has 1 to 2,000 bytes", "say in a sentence why it is given up"));
-    }
+    let reason = reason(session, &arguments.reason, "say in a sentence why it is given up")?;
     let (parts, reader) = reader(session)?;
     let ids = chosen(session, &reader, &arguments.chosen)?;
     let mut tally = Tally { done: "dropped", would: "would be dropped", dry: arguments.dry_run, ..Tally::default() };

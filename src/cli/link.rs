@@ -1,17 +1,17 @@
 //! `kith link`: whom we know, and why we think so; links made and ended by hand. What shows personal data is told to the log.
 
+use super::argument::{SAY_WHY, network, reason, wrong};
 use super::opened::{reader, tell_read};
 use super::page::line;
 use super::{Exit, Format, Session};
 use crate::diagnose::{Code, Diagnostic, Place};
-use crate::model::{Candidate, ComparisonOutcome, CustomerId, IdentityId, Network, Outcome};
+use crate::model::{Candidate, ComparisonOutcome, CustomerId, IdentityId, Outcome};
 use crate::pipeline::WordAsked;
 use crate::store::StoreError;
 use crate::store::sqlite::{DecisionShown, LinkFilter, LinkRow};
 use serde_json::{Value as Json, json};
 use std::ops::ControlFlow;
 
-const BAD_ARGUMENT: Code = Code("KITH-C015");
 const NO_SUCH_IDENTITY: Code = Code("KITH-R009");
 
 /// Commands about links.
@@ -87,38 +87,14 @@ pub struct LostArguments {
 }
 
 pub(super) fn run(command: &Command, session: &mut Session) -> Exit {
-    let by_hand = match command {
-        Command::List(_) | Command::Show(_) | Command::Lost(_) => None,
-        Command::Add(arguments) => {
-            Some(by_hand(session, (&arguments.network, &arguments.identity), Some(&arguments.customer), &arguments.reason))
-        }
-        Command::Remove(arguments) => Some(by_hand(session, (&arguments.network, &arguments.identity), None, &arguments.reason)),
-    };
-    if let Some(done) = by_hand {
-        return done.unwrap_or_else(|exit| exit);
-    }
     let done = match command {
-        Command::Add(_) | Command::Remove(_) => Ok(()),
-        Command::Lost(arguments) => lost(arguments, session),
-        Command::List(arguments) => list(arguments, session),
-        Command::Show(arguments) => show(arguments, session),
+        Command::Add(asked) => by_hand(session, (&asked.network, &asked.identity), Some(&asked.customer), &asked.reason),
+        Command::Remove(asked) => by_hand(session, (&asked.network, &asked.identity), None, &asked.reason),
+        Command::Lost(asked) => lost(asked, session).map(|()| Exit::Fine),
+        Command::List(asked) => list(asked, session).map(|()| Exit::Fine),
+        Command::Show(asked) => show(asked, session).map(|()| Exit::Fine),
     };
-    match done {
-        Ok(()) => Exit::Fine,
-        Err(exit) => exit,
-    }
-}
-
-fn wrong(session: &mut Session, argument: &str, message: String, remedy: &str) -> Exit {
-    session.terminal.problem(&Diagnostic::error(BAD_ARGUMENT, Place::Named(format!("argument {argument}")), message, remedy));
-    Exit::Wrong
-}
-
-fn network(session: &mut Session, name: &str) -> Result<Network, Exit> {
-    name.parse().map_err(|error: crate::model::UnknownNetwork| {
-        let known: Vec<&str> = Network::ALL.iter().map(|n| n.name()).collect();
-        wrong(session, "NETWORK", error.to_string(), &format!("it is one of {}", known.join(", ")))
-    })
+    done.unwrap_or_else(|exit| exit)
 }
 
 fn failed(session: &mut Session, error: &StoreError) -> Exit {
@@ -175,7 +151,7 @@ fn by_hand(session: &mut Session, (network_name, identity): (&str, &str), custom
         case: None,
         said: if customer.is_some() { "link" } else { "none" }.to_owned(),
         customer: customer.cloned(),
-        reason: super::review::reason(session, why)?,
+        reason: reason(session, why, SAY_WHY)?.to_owned(),
         by_hand: true,
         dry_run: false,
     };

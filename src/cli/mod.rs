@@ -1,5 +1,6 @@
 //! Rank 7, the command line: one file a command group. Data goes to stdout, progress and logs to stderr (design §4).
 
+mod argument;
 mod audit;
 mod backup;
 mod check;

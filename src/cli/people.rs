@@ -4,12 +4,8 @@
 use super::opened::{parts_for_reading, runtime, who};
 use super::{Exit, Session};
 use crate::declare::config::Config;
-use crate::diagnose::{Code, Diagnostic, Place};
-use crate::model::Network;
 use crate::pipeline::{PeopleAsk, PeopleHand, PeopleTold, RunError, SystemClock, WhoAsks};
 use std::sync::Arc;
-
-const BAD_ARGUMENT: Code = Code("KITH-C015");
 
 /// One command's talk with whoever answers.
 pub(super) struct Talk {
@@ -63,18 +59,4 @@ pub(super) fn strange(session: &mut Session) -> Exit {
     let error = RunError::Refused { code: "KITH-R010".into(), reason: "the service of another version answered something else".into() };
     session.terminal.problem(&error.diagnostic());
     Exit::Failed
-}
-
-/// An argument that can't be used.
-pub(super) fn wrong(session: &mut Session, argument: &str, message: impl Into<String>, remedy: &str) -> Exit {
-    session.terminal.problem(&Diagnostic::error(BAD_ARGUMENT, Place::Named(format!("argument {argument}")), message, remedy));
-    Exit::Wrong
-}
-
-/// A network's name.
-pub(super) fn network(session: &mut Session, name: &str) -> Result<Network, Exit> {
-    name.parse().map_err(|error: crate::model::UnknownNetwork| {
-        let known: Vec<&str> = Network::ALL.iter().map(|n| n.name()).collect();
-        wrong(session, "NETWORK", error.to_string(), &format!("it is one of {}", known.join(", ")))
-    })
 }

@@ -1,6 +1,7 @@
 //! `kith undo`: plans first, then puts back what was written, where nobody edited it since.
 
-use super::people::{Talk, network, strange, wrong};
+use super::argument::{network, wrong};
+use super::people::{Talk, strange};
 use super::{Exit, Session};
 use crate::model::{Digest, Timestamp};
 use crate::pipeline::{PeopleAsk, PeopleTold};

@@ -135,8 +135,8 @@ impl CustomerFields {
     }
 
     /// Brings the values of related records into a customer as read. `values` gives those of a set's column, in the records' order: the newest
-    /// are the last.
-    pub fn relate(&self, customer: &mut Customer, values: impl Fn(&RelatedColumn) -> Vec<Value>) {
+    /// are the last. It is asked for each of [`Self::related`], in order.
+    pub fn relate(&self, customer: &mut Customer, mut values: impl FnMut(&RelatedColumn) -> Vec<Value>) {
         if self.related.is_empty() {
             return;
         }

@@ -2,7 +2,7 @@
 
 use super::{Fault, RunError, Service};
 use crate::diagnose::Code;
-use crate::store::{GuardMatter, GuardRow, GuardState, GuardedPass, Guards};
+use crate::store::{Deletions, GuardMatter, GuardRow, GuardState, GuardedPass, Guards};
 use std::sync::Arc;
 
 const DELETE_GUARD: Code = Code("KITH-U042");
@@ -32,13 +32,14 @@ pub(super) fn ways_out(row: &GuardRow) -> String {
 impl Service {
     /// Whether waiting deletions may be followed. Beyond the guard nobody is decided in this pass.
     pub(super) async fn may_delete(&mut self) -> Result<bool, RunError> {
-        let found = self.store.deletions().await?;
         let share = u64::from(self.parts.config.guard.deletes_percent.get());
-        let allowed = (found.written.saturating_mul(share) / 100).max(ALWAYS_ALLOWED);
-        if found.waiting <= allowed {
+        let allowed = |found: &Deletions| (found.written.saturating_mul(share) / 100).max(ALWAYS_ALLOWED);
+        let found = self.store.deletions(ALWAYS_ALLOWED).await?;
+        let Some(found) = found.filter(|found| found.waiting > allowed(found)) else {
             self.store.guard_ended(GuardMatter::Delete, ACTIVITIES.into()).await?;
             return Ok(true);
-        }
+        };
+        let allowed = allowed(&found);
         let pass = GuardedPass {
             matter: GuardMatter::Delete,
             place: ACTIVITIES.into(),

@@ -87,7 +87,13 @@ impl Scribe {
     }
 
     fn person(&self) -> Actor {
-        Actor::person(self.who.user.clone(), self.who.role)
+        self.asker(None)
+    }
+
+    /// Who asked; without somebody else the account that runs this process.
+    fn asker(&self, asker: Option<&WhoAsks>) -> Actor {
+        let who = asker.unwrap_or(&self.who);
+        Actor::person(who.user.clone(), who.role)
     }
 
     fn identity(&self, identity: &IdentityId) -> Subject {
@@ -199,9 +205,8 @@ impl Scribe {
             format: told.format.as_str().into(),
             what: told.what.as_str().into(),
         };
-        let who = user.unwrap_or(&self.who);
         let mut entry = Entry::new(now, event);
-        entry.actor = Actor::person(who.user.clone(), who.role);
+        entry.actor = self.asker(user);
         self.encode(&entry)
     }
 
@@ -366,8 +371,7 @@ impl Scribe {
     /// When an entry can't be written.
     pub fn personal_read(&self, what: &str, subjects: &[String], count: u64, user: Option<&WhoAsks>, now: Timestamp) -> Leaf {
         let mut entry = Entry::new(now, Event::PersonalRead { count, place: what.into(), purpose: None });
-        let who = user.unwrap_or(&self.who);
-        entry.actor = Actor::person(who.user.clone(), who.role);
+        entry.actor = self.asker(user);
         if let [only] = subjects {
             entry.subject.identity = SubjectHash::from_hex(only);
         }

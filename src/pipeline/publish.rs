@@ -3,6 +3,7 @@
 //! A checkpoint that nobody else has proves nothing against who has the signing key. When none leaves, deliveries go on: the log still holds,
 //! and the warning, the metric and `kith status` say that its newest part is known here alone.
 
+use super::conservation::day;
 use super::erasures::Ledger;
 use super::leaves::Scribe;
 use super::supervise::{Board, Published};
@@ -12,11 +13,11 @@ use crate::declare::config::{Audit, SyslogSpec};
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::model::Timestamp;
 use crate::store::Store;
-use crate::store::log::{COSIGNED, LogError, TileNodes, cosigned_notes, newest_checkpoint, replace_in};
+use crate::store::log::{COSIGNED, LogError, TileNodes, add_to_day, cosigned_notes, newest_checkpoint, replace_in};
 use crate::wire::syslog::{Message, Receiver, local};
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -136,7 +137,7 @@ impl<S: Store> Publisher<S> {
         let mut places = Vec::new();
         if let Some(folder) = &self.audit.checkpoints_to {
             let (to, origin, note) = (folder.clone(), checkpoint.origin.clone(), note.to_owned());
-            let added = patiently(move || add(&to, &origin, &note, now)).await;
+            let added = patiently(move || add_to_day(&to, &origin, &day(now), ".checkpoints", [note])).await;
             added.map_err(|error| (Place::Path(folder.display().to_string()), error))?;
             places.push("file");
         }
@@ -218,15 +219,4 @@ fn witness_of(note: &[u8], key: &VerifierKey) -> Option<String> {
 fn keep(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), LogError> {
     let kept = fs::create_dir_all(folder).and_then(|()| replace_in(folder, name, bytes, 0o644));
     kept.map_err(|source| LogError::Write { path: folder.join(name), source })
-}
-
-/// Adds a note to the day's file.
-fn add(folder: &Path, origin: &str, note: &str, now: Timestamp) -> io::Result<()> {
-    let name: String = origin.chars().map(|c| if c.is_ascii_alphanumeric() || "-.".contains(c) { c } else { '_' }).collect();
-    let day = now.to_string().chars().take(10).collect::<String>();
-    fs::create_dir_all(folder)?;
-    let path = folder.join(format!("{}-{day}.checkpoints", name.trim_start_matches('.')));
-    let mut file = OpenOptions::new().append(true).create(true).open(&path)?;
-    file.write_all(note.as_bytes())?;
-    file.sync_all()
 }

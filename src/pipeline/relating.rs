@@ -2,7 +2,7 @@
 
 use super::{Fault, RunError};
 use crate::customers::{ReadCustomer, Related};
-use crate::model::{CustomerId, Value};
+use crate::model::CustomerId;
 use crate::normalize::{CustomerFields, RelatedColumn};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
@@ -48,7 +48,9 @@ impl<'a> Relating<'a> {
             return;
         }
         let id = row.customer.id.clone();
-        self.fields.relate(&mut row.customer, |wanted| self.values(&id, wanted));
+        let mut columns = self.columns.iter();
+        self.fields
+            .relate(&mut row.customer, |_in_order| columns.next().map_or_else(Vec::new, |(related, column)| related.values(&id, *column)));
         row.digest = self.with(&id, row.digest);
     }
 
@@ -58,8 +60,8 @@ impl<'a> Relating<'a> {
             return digest;
         }
         let mut hash = Sha256::new();
-        for wanted in &self.fields.related {
-            for value in self.values(id, wanted) {
+        for (related, column) in &self.columns {
+            for value in related.values(id, *column) {
                 let text = value.to_json().to_string();
                 hash.update(text.len().to_be_bytes());
                 hash.update(text.as_bytes());
@@ -71,11 +73,6 @@ impl<'a> Relating<'a> {
             *byte ^= related;
         }
         digest
-    }
-
-    fn values(&self, id: &CustomerId, wanted: &RelatedColumn) -> Vec<Value> {
-        let at = self.fields.related.iter().position(|related| related == wanted);
-        at.and_then(|at| self.columns.get(at)).map(|(related, column)| related.values(id, *column)).unwrap_or_default()
     }
 }
 

@@ -4,10 +4,11 @@
 //! A proof is believed by the log's signature alone: whoever may write to the folder can leave entries out, and can't make any up.
 
 use super::RemovalReason;
-use crate::audit::{Event, Kind, NoteError, Proof, ProofError, Proven, SubjectHash, VerifierKey};
+use super::log::{add_to_day, file_name_of};
+use crate::audit::{Event, Kind, NoteError, Proof, ProofError, Proven, SubjectHash, VerifierKey, by_any};
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 /// How the files of the ledger are named.
@@ -32,18 +33,7 @@ pub fn belongs(entry: &[u8]) -> bool {
 /// # Errors
 /// Where it can't be written.
 pub fn add(folder: &Path, origin: &str, day: &str, proofs: &[Proof]) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    let path = folder.join(format!("{}-{day}{ENDING}", plain(origin)));
-    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
-    for proof in proofs {
-        file.write_all(proof.text().as_bytes())?;
-    }
-    file.sync_all()
-}
-
-fn plain(origin: &str) -> String {
-    let name: String = origin.chars().map(|c| if c.is_ascii_alphanumeric() || "-.".contains(c) { c } else { '_' }).collect();
-    name.trim_start_matches('.').to_owned()
+    add_to_day(folder, origin, day, ENDING, proofs.iter().map(Proof::text))
 }
 
 /// What the ledger says of one person.
@@ -127,7 +117,7 @@ pub fn read(place: &Path, origin: &str, keys: &[VerifierKey], into: &mut Ledger)
         read_file(place, keys, into)?;
         return Ok(1);
     }
-    let start = format!("{}-", plain(origin));
+    let start = format!("{}-", file_name_of(origin));
     let mut files: Vec<PathBuf> = fs::read_dir(place).map_err(said)?.flatten().map(|entry| entry.path()).collect();
     files.retain(|path| {
         path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&start) && name.ends_with(ENDING))
@@ -191,15 +181,7 @@ fn one(bytes: &[u8], keys: &[VerifierKey], into: &mut Ledger) -> Result<(), Proo
 }
 
 fn proven(proof: &Proof, keys: &[VerifierKey]) -> Result<Proven, ProofError> {
-    let mut said = ProofError::Checkpoint(NoteError::Unsigned);
-    for key in keys {
-        match proof.verify(key, &[]) {
-            Ok(proven) => return Ok(proven),
-            Err(error) if said == ProofError::Checkpoint(NoteError::Unsigned) => said = error,
-            Err(_) => {}
-        }
-    }
-    Err(said)
+    by_any(keys, ProofError::Checkpoint(NoteError::Unsigned), |key| proof.verify(key, &[]))
 }
 
 #[cfg(test)]

@@ -60,9 +60,6 @@ pub enum GuardMatter {
 }
 
 impl GuardMatter {
-    /// Every matter.
-    pub const ALL: [Self; 4] = [Self::Retire, Self::Relink, Self::Delete, Self::FirstWrites];
-
     /// The word of files, pages and the log.
     pub const fn name(self) -> &'static str {
         match self {
@@ -146,7 +143,7 @@ pub enum Settlement {
 }
 
 /// What upstream deletions would withdraw.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Deletions {
     /// Waiting deletions of posts about which a record stands in the CRM.
     pub waiting: u64,
@@ -178,8 +175,8 @@ pub trait Guards: Send + Sync {
     /// *Settle*: a person's word. A rejection of deletions or first writes drops them.
     fn settle_guard(&self, step: SettleStep) -> impl Future<Output = Result<Settlement, StoreError>> + Send;
 
-    /// What waiting deletions would withdraw.
-    fn deletions(&self) -> impl Future<Output = Result<Deletions, StoreError>> + Send;
+    /// What waiting deletions would withdraw; `None` where that are at most `few` records: then nothing else is counted.
+    fn deletions(&self, few: u64) -> impl Future<Output = Result<Option<Deletions>, StoreError>> + Send;
 
     /// Open deliveries, where none was ever sent; `None` where one was.
     fn first_writes(&self) -> impl Future<Output = Result<Option<u64>, StoreError>> + Send;

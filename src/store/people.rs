@@ -1,7 +1,7 @@
 //! What people decide, as the pipeline asks it of a store: cases that wait for a person, and what they said about them.
 
 use super::{IdentityRow, StoreError};
-use crate::model::{CustomerId, Evidence, IdentityId, LinkedBy, Network, Outcome, Profile, Said, Timestamp};
+use crate::model::{CustomerId, Evidence, IdentityId, LinkedBy, Network, Outcome, Said, Timestamp};
 use std::fmt;
 use std::future::Future;
 use std::str::FromStr;
@@ -115,8 +115,6 @@ pub struct Opinion {
 pub struct CaseShown {
     /// The case.
     pub row: CaseRow,
-    /// What the account shows; `None` where its key was destroyed.
-    pub profile: Option<Profile>,
     /// What went into the decision; `None` where nobody was scored or the key was destroyed.
     pub evidence: Option<Evidence>,
     /// What people said last, each once, oldest first.

@@ -178,7 +178,7 @@ fn read_cursor(path: &Path, start: Cursor, session: &mut Session) -> Result<Curs
             let message = format!("it is of the log `{}` as {}", cursor.origin, cursor.form);
             Err(wrong(session, "--cursor", message, "give each log, place and form a cursor of its own"))
         }
-        Err(_) => Err(wrong(session, "--cursor", "it is no cursor".into(), "give a file that `audit export` wrote, or a new name")),
+        Err(_) => Err(wrong(session, "--cursor", "it is no cursor", "give a file that `audit export` wrote, or a new name")),
     }
 }
 

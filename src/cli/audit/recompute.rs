@@ -84,7 +84,7 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit, 
     }
     if arguments.number.is_some() && seen == 0 {
         let remedy = "`kith audit search --kind decision` lists decisions with their numbers";
-        return Err(super::wrong(session, "NUMBER", "there is no decision with this number".into(), remedy));
+        return Err(super::wrong(session, "NUMBER", "there is no decision with this number", remedy));
     }
     Ok(tell(seen, &counts, session))
 }

@@ -19,7 +19,7 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit, 
     let (_, parts) = parts(session, Keys::There)?;
     if parts.config.keys.signing.is_some() {
         let remedy = "a secret can't be replaced from here: take `[keys]` out after putting the three key lines into files of state/keys, or keep the key";
-        return Err(wrong(session, "[keys] signing", "the signing key is given as a secret".into(), remedy));
+        return Err(wrong(session, "[keys] signing", "the signing key is given as a secret", remedy));
     }
     let old = parts.keys.log.verifier();
     if !arguments.yes {

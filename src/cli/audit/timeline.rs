@@ -47,7 +47,7 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Result<Exit, 
     let subject = match (&arguments.customer, identity_hash(arguments.identity.as_deref(), &parts, session)?) {
         (_, Some(identity)) => identity,
         (Some(customer), None) => parts.keys.hash.customer(&CustomerId::from(customer.as_str())),
-        (None, None) => return Err(wrong(session, "--customer", "nobody is named".into(), "give --customer ID or --identity NETWORK ID")),
+        (None, None) => return Err(wrong(session, "--customer", "nobody is named", "give --customer ID or --identity NETWORK ID")),
     };
     let whose = match (&arguments.customer, arguments.identity.as_deref()) {
         (Some(customer), _) => format!("customer {customer}"),

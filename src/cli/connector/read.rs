@@ -2,6 +2,7 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "whatever else JSON has in that place is the same")]
 
+use crate::cli::argument::wrong;
 use crate::cli::files::{read_bytes, read_text};
 use crate::cli::{Exit, Session, runtime};
 use crate::diagnose::{Code, Diagnostic, Place};
@@ -14,7 +15,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-const BAD_ARGUMENT: Code = Code("KITH-C015");
 /// Pages that wait to be written.
 const WAITING: usize = 4;
 
@@ -48,11 +48,6 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
     read(arguments, session).unwrap_or_else(|exit| exit)
 }
 
-fn wrong(session: &mut Session, argument: &str, message: &str, remedy: &str) -> Exit {
-    session.terminal.problem(&Diagnostic::error(BAD_ARGUMENT, Place::Named(format!("argument {argument}")), message, remedy));
-    Exit::Wrong
-}
-
 fn told(session: &mut Session, problem: &Diagnostic) -> Exit {
     session.terminal.problem(problem);
     Exit::Wrong
@@ -61,7 +56,7 @@ fn told(session: &mut Session, problem: &Diagnostic) -> Exit {
 fn json_file(path: &std::path::Path, argument: &str, session: &mut Session) -> Result<Json, Exit> {
     let bytes = read_bytes(path).map_err(|problem| told(session, &problem))?;
     Json::parse(&bytes).map_err(|error| {
-        wrong(session, argument, &format!("the file is not JSON (line {}, column {})", error.line(), error.column()), "give a JSON file")
+        wrong(session, argument, format!("the file is not JSON (line {}, column {})", error.line(), error.column()), "give a JSON file")
     })
 }
 
@@ -104,7 +99,7 @@ fn read(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
         let known: Vec<&str> = source.streams.iter().map(|stream| stream.name.as_str()).collect();
         let near = crate::diagnose::nearest(&arguments.stream, known.iter().copied());
         let remedy = near.map_or_else(|| format!("there are {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
-        return Err(wrong(session, "--stream", &format!("the manifest has no stream `{}`", arguments.stream), &remedy));
+        return Err(wrong(session, "--stream", format!("the manifest has no stream `{}`", arguments.stream), &remedy));
     }
     let connection = Connection {
         ca_file: arguments.ca_file.clone(),

@@ -3,15 +3,13 @@
 mod page;
 mod sheet;
 
-use super::people::{Talk, network, strange, wrong};
+use super::argument::{SAY_WHY, network, reason, wrong};
+use super::people::{Talk, strange};
 use super::{Exit, Format, Session};
 use crate::model::Outcome;
 use crate::pipeline::{CASES_AT_ONCE, CaseTold, PeopleAsk, PeopleTold, WORDS_AT_ONCE, WhichCases, WordAnswer, WordAsked};
 use serde_json::json;
 use std::path::PathBuf;
-
-/// What an audit entry keeps of a reason.
-pub(super) const MAX_REASON: usize = 2_000;
 
 /// Commands about cases that wait for a person.
 #[derive(clap::Subcommand, Debug)]
@@ -210,15 +208,6 @@ fn row(case: &CaseTold) -> String {
     )
 }
 
-/// Reasons are told to be short enough before anything is asked.
-pub(super) fn reason(session: &mut Session, text: &str) -> Result<String, Exit> {
-    let reason = text.trim();
-    if reason.is_empty() || reason.len() > MAX_REASON {
-        return Err(wrong(session, "--reason", "a reason has 1 to 2,000 bytes", "say in a sentence why"));
-    }
-    Ok(reason.to_owned())
-}
-
 fn decide(arguments: &DecideArguments, session: &mut Session) -> Result<Exit, Exit> {
     let network = network(session, &arguments.network)?;
     let said = match (&arguments.said.link, arguments.said.none) {
@@ -232,7 +221,7 @@ fn decide(arguments: &DecideArguments, session: &mut Session) -> Result<Exit, Ex
         case: arguments.case.clone(),
         said: said.to_owned(),
         customer: arguments.said.link.clone(),
-        reason: reason(session, &arguments.reason)?,
+        reason: reason(session, &arguments.reason, SAY_WHY)?.to_owned(),
         by_hand: false,
         dry_run: false,
     };

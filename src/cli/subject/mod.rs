@@ -3,10 +3,10 @@
 mod export;
 mod person;
 
+use super::argument::{self, SAY_WHY, wrong};
 use super::opened::{parts_for_reading, reader, runtime, who};
 use super::{Exit, Session};
-use crate::diagnose::{Code, Diagnostic, Place};
-use crate::model::{CustomerId, IdentityId, Network, SubjectId};
+use crate::model::{CustomerId, IdentityId, SubjectId};
 use crate::pipeline::{Clock, RunError, SubjectAct, SubjectAnswer, SystemClock, ask_subjects, finish_removals, notices_told};
 use crate::store::ring::RequestId;
 use crate::store::sqlite::SqliteReader;
@@ -19,12 +19,8 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const BAD_ARGUMENT: Code = Code("KITH-C015");
-
 /// A list of people: 300,000 of them with ids of 200 bytes.
 const MAX_LIST_BYTES: u64 = 64 << 20;
-/// What an audit entry keeps of a text.
-const MAX_REASON: usize = 2_000;
 
 /// Commands about people's rights.
 #[derive(clap::Subcommand, Debug)]
@@ -165,11 +161,6 @@ pub(super) fn run(command: &Command, session: &mut Session) -> Exit {
     done.unwrap_or_else(|exit| exit)
 }
 
-fn wrong(session: &mut Session, argument: &str, message: impl Into<String>, remedy: &str) -> Exit {
-    session.terminal.problem(&Diagnostic::error(BAD_ARGUMENT, Place::Named(format!("argument {argument}")), message, remedy));
-    Exit::Wrong
-}
-
 fn failed(session: &mut Session, error: &RunError) -> Exit {
     session.terminal.problem(&error.diagnostic());
     Exit::Failed
@@ -181,10 +172,7 @@ fn unread(session: &mut Session, error: &StoreError) -> Exit {
 }
 
 fn identity(session: &mut Session, network: &str, id: &str) -> Result<SubjectId, Exit> {
-    let network: Network = network.parse().map_err(|error: crate::model::UnknownNetwork| {
-        let known: Vec<&str> = Network::ALL.iter().map(|n| n.name()).collect();
-        wrong(session, "NETWORK", error.to_string(), &format!("it is one of {}", known.join(", ")))
-    })?;
+    let network = argument::network(session, network)?;
     Ok(SubjectId::Identity(IdentityId { network, id: id.into() }))
 }
 
@@ -236,10 +224,7 @@ fn new_request(session: &mut Session) -> Result<String, Exit> {
 }
 
 fn act(session: &mut Session, whom: &Who, act: &SubjectAct, reason: &str) -> Result<Exit, Exit> {
-    let reason = reason.trim();
-    if reason.is_empty() || reason.len() > MAX_REASON {
-        return Err(wrong(session, "--reason", "a reason has 1 to 2,000 bytes", "say in a sentence why"));
-    }
+    let reason = argument::reason(session, reason, SAY_WHY)?;
     ask(session, whom, act, reason)
 }
 

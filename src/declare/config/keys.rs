@@ -90,7 +90,7 @@ pub(super) const fn key(name: &'static str, form: Form, need: Need, doc: &'stati
     Key { name, form, need, only: None, doc, example }
 }
 
-const fn only(kind: &'static str, key: Key) -> Key {
+pub(super) const fn only(kind: &'static str, key: Key) -> Key {
     Key { only: Some(kind), ..key }
 }
 

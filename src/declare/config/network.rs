@@ -1,65 +1,76 @@
 //! `[sources.NAME]` of kind `network`: where the connector is, its settings, how often it is asked.
 
 use super::check::{Checker, Table};
-use super::keys::{Form, Key, Need, key};
+use super::keys::{Form, Key, Need, key, only};
 use super::service::GivenSecret;
 use super::settings::{NetworkSource, SourceKind};
 use std::sync::Arc;
 use std::time::Duration;
 
-const fn of_network(key: Key) -> Key {
-    Key { only: Some("network"), ..key }
-}
-
-pub(super) const CONNECTOR: Key = of_network(key(
-    "connector",
-    Form::Path,
-    Need::Required,
-    "The connector: a source's manifest with the block `metadata.kith`.",
-    "\"connectors/sources/mastodon.yaml\"",
-));
-pub(super) const SETTINGS: Key = of_network(key(
-    "settings",
-    Form::Secret,
-    Need::Required,
-    "The source's configuration, as the connector's `spec` describes it: a JSON object, logins included.",
-    "{ file = \"/etc/kith/mastodon.json\" }",
-));
-pub(super) const STREAMS: Key = of_network(key(
-    "streams",
-    Form::Text(1_000),
-    Need::Optional("All streams that the connector projects."),
-    "The streams that are read, with commas between.",
-    "\"mentions\"",
-));
-pub(super) const EVERY_SECONDS: Key = of_network(key(
-    "every_seconds",
-    Form::Count(1, 86_400),
-    Need::Default("60"),
-    "How long after a read the next one begins. What the network asks for is honoured in full, whatever stands here.",
-    "300",
-));
-pub(super) const PROXY: Key = of_network(key(
-    "proxy",
-    Form::Url(2_048),
-    Need::Optional("The network is reached directly; variables such as `HTTPS_PROXY` are not read."),
-    "The proxy that every request goes through.",
-    "\"http://proxy.corp.example:3128\"",
-));
-pub(super) const CA_FILE: Key = of_network(key(
-    "ca_file",
-    Form::Path,
-    Need::Optional("The system's certificates are trusted."),
-    "PEM certificates that are trusted instead.",
-    "\"/etc/kith/corp-ca.pem\"",
-));
-pub(super) const TIMEOUT_SECONDS: Key = of_network(key(
-    "timeout_seconds",
-    Form::Count(1, 3_600),
-    Need::Default("60"),
-    "The longest time for a request with its whole answer.",
-    "30",
-));
+pub(super) const CONNECTOR: Key = only(
+    "network",
+    key(
+        "connector",
+        Form::Path,
+        Need::Required,
+        "The connector: a source's manifest with the block `metadata.kith`.",
+        "\"connectors/sources/mastodon.yaml\"",
+    ),
+);
+pub(super) const SETTINGS: Key = only(
+    "network",
+    key(
+        "settings",
+        Form::Secret,
+        Need::Required,
+        "The source's configuration, as the connector's `spec` describes it: a JSON object, logins included.",
+        "{ file = \"/etc/kith/mastodon.json\" }",
+    ),
+);
+pub(super) const STREAMS: Key = only(
+    "network",
+    key(
+        "streams",
+        Form::Text(1_000),
+        Need::Optional("All streams that the connector projects."),
+        "The streams that are read, with commas between.",
+        "\"mentions\"",
+    ),
+);
+pub(super) const EVERY_SECONDS: Key = only(
+    "network",
+    key(
+        "every_seconds",
+        Form::Count(1, 86_400),
+        Need::Default("60"),
+        "How long after a read the next one begins. What the network asks for is honoured in full, whatever stands here.",
+        "300",
+    ),
+);
+pub(super) const PROXY: Key = only(
+    "network",
+    key(
+        "proxy",
+        Form::Url(2_048),
+        Need::Optional("The network is reached directly; variables such as `HTTPS_PROXY` are not read."),
+        "The proxy that every request goes through.",
+        "\"http://proxy.corp.example:3128\"",
+    ),
+);
+pub(super) const CA_FILE: Key = only(
+    "network",
+    key(
+        "ca_file",
+        Form::Path,
+        Need::Optional("The system's certificates are trusted."),
+        "PEM certificates that are trusted instead.",
+        "\"/etc/kith/corp-ca.pem\"",
+    ),
+);
+pub(super) const TIMEOUT_SECONDS: Key = only(
+    "network",
+    key("timeout_seconds", Form::Count(1, 3_600), Need::Default("60"), "The longest time for a request with its whole answer.", "30"),
+);
 
 impl<'a> Checker<'a> {
     /// A network's interface.

@@ -48,7 +48,7 @@ impl Scribe {
 
     fn by(&self, event: Event, asker: Option<&WhoAsks>, now: Timestamp) -> Leaf {
         let mut entry = Entry::new(now, event);
-        entry.actor = asker.map_or_else(|| self.person(), |who| crate::audit::Actor::person(who.user.clone(), who.role));
+        entry.actor = self.asker(asker);
         self.encode(&entry)
     }
 }

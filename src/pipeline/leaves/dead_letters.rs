@@ -1,7 +1,7 @@
 //! What the log says about dead letters: one entry a letter, what a person typed or changed sealed.
 
 use super::{Leaf, Scribe, WhoAsks, short};
-use crate::audit::{Actor, Entry, EntryOutcome, Event, Fields, Kind, RetentionClass, SealingKey};
+use crate::audit::{Entry, EntryOutcome, Event, Fields, Kind, RetentionClass, SealingKey};
 use crate::model::{FieldChange, IdentityId, Personal, Timestamp, Value};
 use crate::pipeline::RunError;
 use crate::store::ring::Person;
@@ -69,8 +69,7 @@ impl Scribe {
                 entry.correlation.activity = Some(self.ring.hashes().input_line(&letter.file_digest, *line));
             }
         }
-        let who = asker.unwrap_or(&self.who);
-        entry.actor = Actor::person(who.user.clone(), who.role);
+        entry.actor = self.asker(asker);
         entry
     }
 

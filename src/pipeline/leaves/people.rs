@@ -1,7 +1,7 @@
 //! What the log says about people's decisions.
 
 use super::{Leaf, Scribe, WhoAsks};
-use crate::audit::{Actor, Entry, EntryOutcome, Event, Fields, Kind, RetentionClass};
+use crate::audit::{Entry, EntryOutcome, Event, Fields, Kind, RetentionClass};
 use crate::model::{FieldChange, Personal, Said, Timestamp, Value};
 use crate::store::ring::Person;
 use crate::store::{Arrived, CaseRow, GuardedPass, PausedPart};
@@ -15,8 +15,7 @@ impl Scribe {
     pub fn judged(&self, case: &CaseRow, said: &Said, reason: &str, asker: Option<&WhoAsks>, now: Timestamp) -> Leaf {
         let key = self.key(Person::Identity(&case.id), RetentionClass::Audit)?;
         let mut entry = Entry::new(now, Event::ReviewDecided { verdict: said.name().into() });
-        let who = asker.unwrap_or(&self.who);
-        entry.actor = Actor::person(who.user.clone(), who.role);
+        entry.actor = self.asker(asker);
         entry.network = Some(case.id.network);
         entry.subject = self.identity(&case.id);
         entry.outcome = Some(match said {
@@ -42,8 +41,7 @@ impl Scribe {
         let (name, part) = (name.clone(), part.name().into());
         let event = if stops { Event::Paused { name, part } } else { Event::Resumed { name, part } };
         let mut entry = Entry::new(now, event);
-        let who = asker.unwrap_or(&self.who);
-        entry.actor = Actor::person(who.user.clone(), who.role);
+        entry.actor = self.asker(asker);
         self.encode(&entry)
     }
 
@@ -56,8 +54,7 @@ impl Scribe {
         let matter = format!("{}: {found} of {whole} ({place})", matter.name());
         let mut entry = Entry::new(now, Event::ApprovalGiven { matter: matter.into() });
         entry.outcome = Some(if approve { EntryOutcome::Done } else { EntryOutcome::Refused });
-        let who = asker.unwrap_or(&self.who);
-        entry.actor = Actor::person(who.user.clone(), who.role);
+        entry.actor = self.asker(asker);
         self.encode(&entry)
     }
 }
@@ -70,8 +67,7 @@ impl Scribe {
     pub fn undone(&self, last: &Arrived, asker: Option<&WhoAsks>, now: Timestamp) -> Leaf {
         let record = self.ring.hashes().record(&last.target, &last.record);
         let mut entry = Entry::new(now, Event::WriteUndone { record, target: last.target.0.clone() });
-        let who = asker.unwrap_or(&self.who);
-        entry.actor = Actor::person(who.user.clone(), who.role);
+        entry.actor = self.asker(asker);
         entry.network = Some(last.identity.network);
         entry.subject = self.identity(&last.identity);
         entry.correlation.delivery = Some(super::short(last.idempotency.0));

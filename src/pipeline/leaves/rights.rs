@@ -55,11 +55,6 @@ impl Scribe {
         self.who.user.clone()
     }
 
-    fn asker(&self, asker: Option<&WhoAsks>) -> Actor {
-        let who = asker.unwrap_or(&self.who);
-        Actor::person(who.user.clone(), who.role)
-    }
-
     /// Whom a right is about, by keyed hash.
     pub fn subject(&self, subject: &SubjectId) -> SubjectOf {
         match subject {

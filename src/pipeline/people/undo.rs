@@ -2,6 +2,7 @@
 //! since is told and not touched.
 
 use super::told::{PeopleTold, UndoRow};
+use crate::declare::connector::TargetFile;
 use crate::deliver::{AnyTarget, Target as _};
 use crate::enrich::Write;
 use crate::model::{
@@ -81,6 +82,9 @@ impl Chain {
     }
 }
 
+/// By name, with what their files say.
+type Targets<'a> = BTreeMap<&'a Arc<str>, (AnyTarget, &'a Arc<TargetFile>)>;
+
 /// What is put back about one account.
 struct Steps {
     id: IdentityId,
@@ -109,6 +113,10 @@ impl Desk {
                 chains.entry(key).or_insert_with(|| Chain { writes: Vec::new() }).writes.push(write);
             }
         }
+        // One each for all records: a target of SQL Server keeps its session and what it learned of the tables.
+        let deliver = &self.parts.rulebook.enrich.deliver;
+        let targets = self.parts.targets.iter().map(|(spec, file)| (&spec.name, (AnyTarget::new(spec, file.clone(), deliver), file)));
+        let targets: Targets<'_> = targets.collect();
         let now = self.clock.now();
         let (mut rows, mut back, mut left) = (Vec::new(), 0_u64, BTreeMap::<String, u64>::new());
         let mut steps: BTreeMap<IdentityRow, Steps> = BTreeMap::new();
@@ -120,7 +128,7 @@ impl Desk {
                 record: last.record.0.to_string(),
                 fate: fate.to_owned(),
             };
-            match self.fate(&chain, last).await {
+            match fate(&targets, &chain, last).await {
                 Fate::Left(why) => {
                     *left.entry(why.to_owned()).or_default() += 1;
                     if rows.len() < TOLD {
@@ -161,66 +169,65 @@ impl Desk {
         }
         Ok(PeopleTold::Undo { rows, back, left, applied: apply })
     }
+}
 
-    /// What becomes of a record: the CRM is asked what the write that puts it back would change, and that must be exactly what was changed before.
-    async fn fate(&self, chain: &Chain, last: &Arrived) -> Fate {
-        let Some((spec, file)) = self.parts.targets.iter().find(|(spec, _)| spec.name == last.target.0) else {
-            return Fate::Left("the configuration has no such target any more");
-        };
-        if chain.writes.iter().any(|write| write.changes.is_none()) {
-            return Fate::Left("what the write changed is not known any more");
-        }
-        let Some(operation) = file.operation(&last.operation.0) else {
-            return Fate::Left("the target has no such operation any more");
-        };
-        let Some(back) = chain.back(&operation.record_key) else { return Fate::Left("together they changed nothing") };
-        let target = AnyTarget::new(spec, file.clone(), &self.parts.rulebook.enrich.deliver);
-        if !matches!(target, AnyTarget::Sqlite(_) | AnyTarget::SqlServer(_)) {
-            return Fate::Left("the target can't be asked what stands there");
-        }
-        let write = Write {
-            entry: last.entry.clone(),
-            target: last.target.clone(),
-            operation: last.operation.clone(),
-            intent: back.intent,
-            key: last.record.clone(),
-            payload: back.payload.clone(),
-        };
-        let key: IdempotencyKey = idempotency(&write, "undo", last.idempotency.0);
-        let delivery = Delivery {
-            id: DeliveryId(0),
-            entry: write.entry.clone(),
-            target: write.target.clone(),
-            operation: write.operation.clone(),
-            intent: write.intent,
-            record: write.key.clone(),
-            idempotency: key,
-            payload: write.payload.clone(),
-            attempt: 1,
-        };
-        match target.preview(&[delivery]).await.pop() {
-            None | Some(Err(_)) => Fate::Left("the target does not answer, or would refuse it"),
-            Some(Ok(receipt)) => {
-                let there = match back.intent {
-                    WriteIntent::Remove => receipt.effect == WriteEffect::Removed,
-                    WriteIntent::Write | WriteIntent::Blank | WriteIntent::Keep => receipt.effect != WriteEffect::Inserted,
-                };
-                let same = there == back.there && as_expected(&receipt.changes, &back);
-                if !same {
-                    return Fate::Left("somebody edited it since");
-                }
-                Fate::PutBack(Box::new(PlannedDelivery {
-                    entry: write.entry,
-                    target: write.target,
-                    operation: write.operation,
-                    intent: write.intent,
-                    record: write.key,
-                    idempotency: key,
-                    payload: write.payload,
-                    object: last.object.clone(),
-                    priority: Priority::Urgent,
-                }))
+/// What becomes of a record: the CRM is asked what the write that puts it back would change, and that must be exactly what was changed before.
+async fn fate(targets: &Targets<'_>, chain: &Chain, last: &Arrived) -> Fate {
+    let Some((target, file)) = targets.get(&last.target.0) else {
+        return Fate::Left("the configuration has no such target any more");
+    };
+    if chain.writes.iter().any(|write| write.changes.is_none()) {
+        return Fate::Left("what the write changed is not known any more");
+    }
+    let Some(operation) = file.operation(&last.operation.0) else {
+        return Fate::Left("the target has no such operation any more");
+    };
+    let Some(back) = chain.back(&operation.record_key) else { return Fate::Left("together they changed nothing") };
+    if !matches!(target, AnyTarget::Sqlite(_) | AnyTarget::SqlServer(_)) {
+        return Fate::Left("the target can't be asked what stands there");
+    }
+    let write = Write {
+        entry: last.entry.clone(),
+        target: last.target.clone(),
+        operation: last.operation.clone(),
+        intent: back.intent,
+        key: last.record.clone(),
+        payload: back.payload.clone(),
+    };
+    let key: IdempotencyKey = idempotency(&write, "undo", last.idempotency.0);
+    let delivery = Delivery {
+        id: DeliveryId(0),
+        entry: write.entry.clone(),
+        target: write.target.clone(),
+        operation: write.operation.clone(),
+        intent: write.intent,
+        record: write.key.clone(),
+        idempotency: key,
+        payload: write.payload.clone(),
+        attempt: 1,
+    };
+    match target.preview(&[delivery]).await.pop() {
+        None | Some(Err(_)) => Fate::Left("the target does not answer, or would refuse it"),
+        Some(Ok(receipt)) => {
+            let there = match back.intent {
+                WriteIntent::Remove => receipt.effect == WriteEffect::Removed,
+                WriteIntent::Write | WriteIntent::Blank | WriteIntent::Keep => receipt.effect != WriteEffect::Inserted,
+            };
+            let same = there == back.there && as_expected(&receipt.changes, &back);
+            if !same {
+                return Fate::Left("somebody edited it since");
             }
+            Fate::PutBack(Box::new(PlannedDelivery {
+                entry: write.entry,
+                target: write.target,
+                operation: write.operation,
+                intent: write.intent,
+                record: write.key,
+                idempotency: key,
+                payload: write.payload,
+                object: last.object.clone(),
+                priority: Priority::Urgent,
+            }))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a backup says of itself: its first member, a note signed by the log's key, which names every other member with its length and SHA-256.
 
-use crate::audit::{KeyId, LogKey, NoteError, Statement, VerifierKey};
+use crate::audit::{KeyId, LogKey, NoteError, Statement, VerifierKey, by_any};
 use crate::model::{Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -87,18 +87,9 @@ impl Manifest {
     /// # Errors
     /// [`NoteError`]: not signed by one of them, or no manifest.
     pub fn open(note: &[u8], keys: &[VerifierKey]) -> Result<Self, NoteError> {
-        let mut said = NoteError::Unsigned;
-        for key in keys {
-            match Statement::open(note, WHAT, key) {
-                Ok(json) => {
-                    let manifest = Self::parse(&json).ok_or(NoteError::Note("no manifest of a backup"))?;
-                    return if manifest.origin == key.name() { Ok(manifest) } else { Err(NoteError::OtherOrigin) };
-                }
-                Err(error) if said == NoteError::Unsigned => said = error,
-                Err(_) => {}
-            }
-        }
-        Err(said)
+        let (json, key) = by_any(keys, NoteError::Unsigned, |key| Statement::open(note, WHAT, key).map(|json| (json, key)))?;
+        let manifest = Self::parse(&json).ok_or(NoteError::Note("no manifest of a backup"))?;
+        if manifest.origin == key.name() { Ok(manifest) } else { Err(NoteError::OtherOrigin) }
     }
 
     fn parse(json: &str) -> Option<Self> {

@@ -4,7 +4,7 @@ use super::manifest::{MAX_MEMBERS, Manifest, Named};
 use super::{BackupError, ENDING, MANIFEST, MAX_SMALL, Recipients, is_member};
 use crate::audit::{KeyId, LogKey};
 use crate::model::{Digest, Timestamp};
-use crate::store::log::{CHECKPOINT_FILE, replace_in};
+use crate::store::log::{file_name_of, replace_in};
 use crate::store::sqlite::{DATABASE_FILE, Snapshot, snapshot};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -79,10 +79,8 @@ impl Making {
         let copy = work.join(DATABASE_FILE);
         // The checkpoint first: the database that is copied after it has all that it covers.
         let mut small = Vec::new();
-        for (folder, wanted) in
-            [("log", Some(CHECKPOINT_FILE)), ("log/rotations", None), ("log/cosigned", None), ("log/epochs", None), ("keys", None)]
-        {
-            collect(state, folder, wanted, &mut small)?;
+        for folder in ["log", "log/rotations", "log/cosigned", "log/epochs", "keys"] {
+            collect(state, folder, &mut small)?;
         }
         let taken = snapshot(state, &copy)?;
         let made = Self::pack(to, recipients, key, (&copy, &taken), &small, master, now);
@@ -150,20 +148,15 @@ impl Making {
     }
 }
 
-fn plain(origin: &str) -> String {
-    let name: String = origin.chars().map(|c| if c.is_ascii_alphanumeric() || "-.".contains(c) { c } else { '_' }).collect();
-    name.trim_start_matches('.').to_owned()
-}
-
 /// The log's name, when, and how many entries it has: no two backups of one log are of one name, and names stand in the order of time.
 fn stem(manifest: &Manifest) -> String {
     let second = manifest.made.strftime("%Y%m%dT%H%M%SZ");
-    format!("{}-{second}-{}", plain(&manifest.origin), manifest.entries)
+    format!("{}-{second}-{}", file_name_of(&manifest.origin), manifest.entries)
 }
 
 /// What a backup that was killed left there.
 fn forget_partials(to: &Path, origin: &str) {
-    let start = format!(".{}-", plain(origin));
+    let start = format!(".{}-", file_name_of(origin));
     for name in fs::read_dir(to).into_iter().flatten().flatten().map(|entry| entry.file_name()) {
         if name.to_str().is_some_and(|name| name.starts_with(&start) && name.ends_with(PARTIAL)) {
             drop(fs::remove_file(to.join(&name)));
@@ -172,7 +165,7 @@ fn forget_partials(to: &Path, origin: &str) {
 }
 
 /// Small members of a folder of the state; what has another name than a member's is none.
-fn collect(state: &Path, folder: &str, wanted: Option<&str>, into: &mut Vec<(String, Vec<u8>)>) -> Result<(), BackupError> {
+fn collect(state: &Path, folder: &str, into: &mut Vec<(String, Vec<u8>)>) -> Result<(), BackupError> {
     let path = state.join(folder);
     let entries = match fs::read_dir(&path) {
         Ok(entries) => entries,
@@ -183,7 +176,7 @@ fn collect(state: &Path, folder: &str, wanted: Option<&str>, into: &mut Vec<(Str
     names.sort();
     for name in names {
         let member = format!("{folder}/{name}");
-        if !is_member(&member) || wanted.is_some_and(|wanted| wanted != name) {
+        if !is_member(&member) {
             continue;
         }
         let path = state.join(&member);

@@ -1,13 +1,13 @@
 //! Beginnings of epochs in a log's folder: `epochs/<n>` says that the log was put back from a backup of its first `n` entries.
 
 use super::{Followed, LogError, files};
-use crate::audit::{Epoch, LogKey, MAX_NOTE_BYTES, NoteError};
+use crate::audit::{Epoch, LogKey, MAX_NOTE_BYTES, NoteError, by_any};
 use std::fs;
 use std::io;
 use std::path::Path;
 
 /// The folder below the log's.
-pub const EPOCHS: &str = "epochs";
+const EPOCHS: &str = "epochs";
 
 /// Restores of one log: one a month for thirty years.
 const MAX_EPOCHS: usize = 400;
@@ -43,17 +43,8 @@ pub fn epochs(root: &Path, keys: &[Followed]) -> Result<Vec<Epoch>, LogError> {
             return Err(strange("there are too many"));
         }
         let note = files::read(&path, MAX_NOTE_BYTES)?.ok_or_else(|| strange("it is gone"))?;
-        let mut said = NoteError::Unsigned;
-        let opened = keys.iter().find_map(|key| match Epoch::open(&note, &key.key) {
-            Ok(epoch) => Some(epoch),
-            Err(error) => {
-                if said == NoteError::Unsigned {
-                    said = error;
-                }
-                None
-            }
-        });
-        found.push(opened.ok_or_else(|| LogError::Checkpoint { path: path.clone(), source: said })?);
+        let opened = by_any(keys.iter().map(|followed| &followed.key), NoteError::Unsigned, |key| Epoch::open(&note, key));
+        found.push(opened.map_err(|source| LogError::Checkpoint { path: path.clone(), source })?);
     }
     found.sort_by_key(|epoch: &Epoch| (epoch.begins, epoch.at));
     Ok(found)

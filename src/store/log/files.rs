@@ -70,6 +70,32 @@ pub(super) fn own_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
+/// What of a log's or witness's name can stand in the name of a file.
+pub fn file_name_of(name: &str) -> String {
+    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || "-.".contains(c) { c } else { '_' }).collect();
+    name.trim_start_matches('.').to_owned()
+}
+
+/// Adds to the file of a log and a day (`2026-11-21`), made with its folder where it is not there; durable when it returns.
+///
+/// # Errors
+/// Where it can't be written.
+pub fn add_to_day<P: AsRef<[u8]>>(
+    folder: &Path,
+    origin: &str,
+    day: &str,
+    ending: &str,
+    parts: impl IntoIterator<Item = P>,
+) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let path = folder.join(format!("{}-{day}{ending}", file_name_of(origin)));
+    let mut file = fs::OpenOptions::new().append(true).create(true).open(path)?;
+    for part in parts {
+        file.write_all(part.as_ref())?;
+    }
+    file.sync_all()
+}
+
 /// Replaces a file of any folder, durably: a new file beside it, then its name.
 ///
 /// # Errors

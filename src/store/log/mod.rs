@@ -16,9 +16,9 @@ mod terms;
 mod verify;
 mod witness;
 
-pub use epochs::{EPOCHS, begin_epoch, epochs};
+pub use epochs::{begin_epoch, epochs};
 pub use error::LogError;
-pub use files::replace_in;
+pub use files::{add_to_day, file_name_of, replace_in};
 pub use keys::{
     HASH_KEY_FILE, InstallationKeys, KeysError, LOG_KEY_FILE, MASTER_KEY_FILE, NEXT_MASTER_FILE, NextMaster, SigningChange, VERIFIER_FILE,
 };

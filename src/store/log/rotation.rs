@@ -5,7 +5,7 @@
 
 use super::{CHECKPOINT_FILE, LogError, files};
 use crate::audit::tile::{self, Content, TILE_WIDTH, Tile};
-use crate::audit::{Checkpoint, Entry, MAX_NOTE_BYTES, Note, NoteError, VerifierKey, next_key};
+use crate::audit::{Checkpoint, Entry, MAX_NOTE_BYTES, Note, NoteError, VerifierKey, by_any, next_key};
 use std::path::Path;
 
 /// The folder of last checkpoints.
@@ -111,15 +111,7 @@ pub fn follow(root: &Path, key: &VerifierKey) -> Result<Vec<Followed>, (String, 
 /// # Errors
 /// [`NoteError`] of the newest key that says more than "not signed by me".
 pub fn open_by_any(note: &[u8], keys: &[Followed]) -> Result<Checkpoint, NoteError> {
-    let mut said = NoteError::Unsigned;
-    for followed in keys.iter().rev() {
-        match Checkpoint::open(note, &followed.key) {
-            Ok(checkpoint) => return Ok(checkpoint),
-            Err(error) if said == NoteError::Unsigned => said = error,
-            Err(_) => {}
-        }
-    }
-    Err(said)
+    by_any(keys.iter().rev().map(|followed| &followed.key), NoteError::Unsigned, |key| Checkpoint::open(note, key))
 }
 
 /// The newest checkpoint of a log's folder, by the given key or one after it.

@@ -157,18 +157,17 @@ impl Witness {
             None => None,
             Some(bytes) => Some(seen_before(bytes, &about, log, key, &keys)?),
         };
-        let fork = |what: String| {
+        let evidence = || {
             let shown = [("seen", seen_note.as_deref().unwrap_or_default()), ("shown", note.as_bytes())];
-            keep_evidence(&about, seconds, &shown).map_or_else(WitnessError::Log, |evidence| WitnessError::Fork { what, evidence })
+            keep_evidence(&about, seconds, &shown).map_err(WitnessError::Log)
         };
+        let fork = |what: String| evidence().map_or_else(|error| error, |evidence| WitnessError::Fork { what, evidence });
         let mut restored = None;
         if let Some(before) = seen.clone()
             && let Some(epoch) = Self::put_back(log, (key, &keys), &about, &checkpoint, &before)?
         {
             if accept != Some(epoch.begins) {
-                let shown = [("seen", seen_note.as_deref().unwrap_or_default()), ("shown", note.as_bytes())];
-                let evidence = keep_evidence(&about, seconds, &shown).map_err(WitnessError::Log)?;
-                return Err(WitnessError::Restored { epoch: Box::new(epoch), seen: before.size, evidence });
+                return Err(WitnessError::Restored { epoch: Box::new(epoch), seen: before.size, evidence: evidence()? });
             }
             restored = Some(epoch.begins);
             seen = None;
@@ -202,16 +201,14 @@ impl Witness {
             .map_err(|source| WitnessError::Log(LogError::Checkpoint { path: log.join(CHECKPOINT_FILE), source }))?;
         files::own_folder(&about).map_err(failed(&about))?;
         if let Some(begins) = restored {
-            let shown = [("seen", seen_note.as_deref().unwrap_or_default()), ("shown", note.as_bytes())];
-            keep_evidence(&about, seconds, &shown).map_err(WitnessError::Log)?;
+            evidence()?;
             looks::forget_after(&about, begins).map_err(WitnessError::Log)?;
         }
         if seen.as_ref() != Some(&checkpoint) {
             looks::add(&about, &checkpoint).map_err(WitnessError::Log)?;
         }
         files::replace_in(&about, "seen", note.as_bytes(), 0o600).map_err(failed(&about))?;
-        let name: String = self.key.name().chars().map(|c| if c.is_ascii_alphanumeric() || "-.".contains(c) { c } else { '_' }).collect();
-        let name = format!("{}{COSIGNED_ENDING}", name.trim_start_matches('.'));
+        let name = format!("{}{COSIGNED_ENDING}", files::file_name_of(self.key.name()));
         let mut file = about.join(&name);
         files::replace_in(&about, &name, cosigned.as_bytes(), 0o644).map_err(failed(&file))?;
         if let Some(to) = to {

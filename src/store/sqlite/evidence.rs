@@ -7,8 +7,8 @@ use super::error::{InDatabase, damaged};
 use super::sequence;
 use crate::audit::{Entry, Part, SealedEvidence};
 use crate::model::Evidence;
-use crate::store::StoreError;
 use crate::store::ring::KeyRing;
+use crate::store::{IdentityRow, StoreError};
 use rusqlite::{Connection, OptionalExtension};
 
 /// What the table holds of a decision whose entry has this number.
@@ -34,6 +34,17 @@ pub(super) fn read(conn: &Connection, place: &[u8]) -> Result<Option<SealedEvide
             SealedEvidence::from_bytes(&bytes).map(Some).map_err(|_not_evidence| damaged("evidence can't be read"))
         }
     }
+}
+
+/// The evidence of the decision in force about an account; `None` where there is none.
+pub(super) fn of_current(conn: &Connection, identity: IdentityRow) -> Result<Option<SealedEvidence>, StoreError> {
+    let place: Option<Vec<u8>> = conn
+        .prepare_cached("SELECT e.sealed FROM decision d JOIN evidence e ON e.decision = d.id WHERE d.identity = ?1 AND d.current = 1")
+        .said()?
+        .query_row([identity.0], |row| row.get(0))
+        .optional()
+        .said()?;
+    place.map_or(Ok(None), |place| read(conn, &place))
 }
 
 /// Opens evidence; `None` where the identity's key was destroyed.

@@ -7,6 +7,11 @@ use crate::model::{
 use crate::store::StoreError;
 use std::sync::Arc;
 
+/// A count or number of an entry; never negative.
+pub(super) fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}
+
 /// Waits for a decision.
 pub(super) const WAITING_DECISION: i64 = 0;
 /// Waits for a person.

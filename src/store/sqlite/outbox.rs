@@ -395,6 +395,18 @@ pub(super) fn settle_activity(tx: &Tx<'_>, activity: i64) -> Result<(), StoreErr
     Ok(())
 }
 
+/// After deliveries were dropped, given as number and activity: what stands written and the activities' states follow. Returns how many.
+pub(super) fn settle_dropped(tx: &Tx<'_>, dropped: Vec<(i64, Option<i64>)>) -> Result<u64, StoreError> {
+    let count = dropped.len() as u64;
+    let mut activities = BTreeSet::new();
+    for (delivery, activity) in dropped {
+        settle_written(tx, delivery)?;
+        activities.extend(activity);
+    }
+    activities.into_iter().try_for_each(|activity| settle_activity(tx, activity))?;
+    Ok(count)
+}
+
 /// Brings what stands written about a record to what is true after this delivery was dropped: what the newest of the others about it, as
 /// the same account said it, wrote or took back. Where nobody knows whether the dropped one arrived, it stands: a later withdrawal of
 /// nothing does no harm, a record that nobody withdraws does.

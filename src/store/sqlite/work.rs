@@ -44,6 +44,13 @@ pub(super) fn identity_id(network: &str, account: &str) -> Result<IdentityId, St
     Ok(IdentityId { network, id: account.into() })
 }
 
+/// Customers that a column lists as JSON; none where it is null.
+pub(super) fn customers_listed(json: Option<&str>) -> Result<Vec<CustomerId>, StoreError> {
+    let Some(json) = json else { return Ok(Vec::new()) };
+    let ids: Vec<String> = serde_json::from_str(json).map_err(|_unreadable| damaged("a list of candidates can't be read"))?;
+    Ok(ids.into_iter().map(|id| CustomerId(id.into())).collect())
+}
+
 /// A sealed profile as read.
 pub(super) struct SealedProfile {
     hash: Vec<u8>,
@@ -439,15 +446,11 @@ pub(super) fn open_profiles(ring: &KeyRing, page: Vec<RawProfile>) -> Result<Vec
     page.into_iter()
         .map(|raw| {
             let profile = raw.profile.open(ring)?.unwrap_or_else(|| raw.profile.showing_nothing());
-            let candidates: Vec<String> = match raw.candidates {
-                None => Vec::new(),
-                Some(json) => serde_json::from_str(&json).map_err(|_unreadable| damaged("a list of candidates can't be read"))?,
-            };
             Ok(StoredProfile {
                 row: IdentityRow(raw.row),
                 id: identity_id(&raw.network, &raw.account)?,
                 profile,
-                candidates: candidates.into_iter().map(|id| CustomerId(id.into())).collect(),
+                candidates: customers_listed(raw.candidates.as_deref())?,
                 linked: raw.linked.map(|id| CustomerId(id.into())),
                 decided: match raw.decided {
                     Some((decision, mapping)) => Some((decision.decision()?, digest(&mapping)?)),

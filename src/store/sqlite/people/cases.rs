@@ -3,9 +3,9 @@
 use super::verdicts;
 use crate::audit::SubjectHash;
 use crate::model::{CustomerId, Network, Outcome};
-use crate::store::sqlite::error::{InDatabase, damaged};
+use crate::store::sqlite::error::InDatabase;
 use crate::store::sqlite::names::{Numbered, by_from, timestamp};
-use crate::store::sqlite::work::identity_id;
+use crate::store::sqlite::work::{customers_listed, identity_id};
 use crate::store::{CaseFilter, CaseRow, IdentityRow, Opinion, StoreError};
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::sync::Arc;
@@ -30,17 +30,10 @@ fn row(row: &Row<'_>) -> Result<CaseRow, StoreError> {
     let (network, account): (String, String) = (row.get(1).said()?, row.get(2).said()?);
     let evidence: Vec<u8> = row.get(3).said()?;
     let candidates: Option<String> = row.get(8).said()?;
-    let mut named: Vec<CustomerId> = match candidates {
-        None => Vec::new(),
-        Some(json) => {
-            let ids: Vec<String> = serde_json::from_str(&json).map_err(|_unreadable| damaged("a list of candidates can't be read"))?;
-            ids.into_iter().map(|id| CustomerId(id.into())).collect()
-        }
-    };
-    let candidates = named.len() as u64;
+    let listed = customers_listed(candidates.as_deref())?;
+    let candidates = listed.len() as u64;
     let customer = row.get::<_, Option<Arc<str>>>(5).said()?.map(CustomerId);
-    // A person's earlier link need not be among them.
-    named.extend(customer.iter().filter(|customer| !named.contains(customer)).cloned().collect::<Vec<_>>());
+    let named = verdicts::named(listed, customer.as_ref());
     let count = |at: usize| Ok::<_, StoreError>(u64::try_from(row.get::<_, i64>(at).said()?).unwrap_or_default());
     Ok(CaseRow {
         row: IdentityRow(row.get(0).said()?),
@@ -104,8 +97,8 @@ pub(super) fn list(conn: &Connection, filter: &CaseFilter, from: usize, limit: i
     Ok((found, u64::try_from(total).unwrap_or_default()))
 }
 
-/// One case, and what people said last about it.
-pub(super) fn one(conn: &Connection, person: SubjectHash) -> Result<Option<(CaseRow, Vec<Opinion>)>, StoreError> {
+/// One case.
+pub(super) fn one(conn: &Connection, person: SubjectHash) -> Result<Option<CaseRow>, StoreError> {
     let sql = format!(
         "SELECT {} FROM identity i JOIN decision d ON d.identity = i.id AND d.current = 1
          LEFT JOIN (SELECT identity, count(*) AS people, count(DISTINCT CASE said WHEN 0 THEN 'c' || customer WHEN 1 THEN 'n' END) AS answers
@@ -116,11 +109,15 @@ pub(super) fn one(conn: &Connection, person: SubjectHash) -> Result<Option<(Case
         columns()
     );
     let found = conn.prepare_cached(&sql).said()?.query_row([person.0.as_slice()], |found| Ok(row(found))).optional().said()?;
-    let Some(case) = found.transpose()? else { return Ok(None) };
+    found.transpose()
+}
+
+/// What people said last about a case, each once, oldest first.
+pub(super) fn opinions(conn: &Connection, case: IdentityRow) -> Result<Vec<Opinion>, StoreError> {
     let mut statement = conn
         .prepare_cached("SELECT said, customer, author, at, entry, in_force FROM verdict WHERE identity = ?1 AND latest = 1 ORDER BY id")
         .said()?;
-    let mut rows = statement.query([case.row.0]).said()?;
+    let mut rows = statement.query([case.0]).said()?;
     let mut opinions = Vec::new();
     while let Some(row) = rows.next().said()? {
         let entry: i64 = row.get(4).said()?;
@@ -132,5 +129,5 @@ pub(super) fn one(conn: &Connection, person: SubjectHash) -> Result<Option<(Case
             in_force: row.get(5).said()?,
         });
     }
-    Ok(Some((case, opinions)))
+    Ok(opinions)
 }

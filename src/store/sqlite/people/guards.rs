@@ -2,15 +2,14 @@
 
 use crate::model::{ActivityState, DropRule};
 use crate::store::sqlite::error::{InDatabase, damaged};
-use crate::store::sqlite::names::{Numbered, nanoseconds, timestamp};
-use crate::store::sqlite::outbox::{settle_activity, settle_written};
+use crate::store::sqlite::names::{Numbered, nanoseconds, timestamp, unsigned};
+use crate::store::sqlite::outbox::settle_dropped;
 use crate::store::sqlite::writer::Tx;
 use crate::store::sqlite::{SqliteReader, SqliteStore};
 use crate::store::{
     Deletions, GuardMatter, GuardRow, GuardState, GuardedPass, Guards, Pause, PauseStep, PausedPart, SettleStep, Settlement, StoreError,
 };
 use rusqlite::{Connection, OptionalExtension, Row};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 impl Numbered for PausedPart {
@@ -64,10 +63,6 @@ fn pause(tx: &mut Tx<'_>, step: &PauseStep) -> Result<Vec<bool>, StoreError> {
 }
 
 const COLUMNS: &str = "id, matter, place, subject, found, whole, allowed, examples, last, state, at, author";
-
-fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or_default()
-}
 
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
@@ -205,29 +200,18 @@ fn drop_deletions(tx: &Tx<'_>, last: i64) -> Result<u64, StoreError> {
 
 /// What was planned and never sent is given up.
 fn drop_planned(tx: &Tx<'_>) -> Result<u64, StoreError> {
-    let rows: Vec<(i64, Option<i64>)> = tx
+    let dropped: Vec<(i64, Option<i64>)> = tx
         .conn
-        .prepare_cached("SELECT id, activity FROM delivery WHERE state = 0 AND attempt = 0")
+        .prepare_cached(
+            "UPDATE delivery SET state = 5, open = 0, dropped_by = ?1, reason = 'a person rejected the first writes'
+             WHERE state = 0 AND attempt = 0 RETURNING id, activity",
+        )
         .said()?
-        .query_map((), |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_map([ActivityState::Dropped(DropRule::DroppedByPerson).number()], |row| Ok((row.get(0)?, row.get(1)?)))
         .said()?
         .collect::<Result<_, _>>()
         .said()?;
-    let dropped = ActivityState::Dropped(DropRule::DroppedByPerson).number();
-    let mut activities = BTreeSet::new();
-    for (delivery, activity) in &rows {
-        tx.conn
-            .prepare_cached(
-                "UPDATE delivery SET state = 5, open = 0, dropped_by = ?2, reason = 'a person rejected the first writes' WHERE id = ?1",
-            )
-            .said()?
-            .execute((delivery, dropped))
-            .said()?;
-        settle_written(tx, *delivery)?;
-        activities.extend(*activity);
-    }
-    activities.into_iter().try_for_each(|activity| settle_activity(tx, activity))?;
-    Ok(rows.len() as u64)
+    settle_dropped(tx, dropped)
 }
 
 /// A deletion that waits, and a record about its post that stands.
@@ -235,14 +219,14 @@ const WITHDRAWN_BY: &str = "FROM activity a CROSS JOIN activity b ON b.object = 
      CROSS JOIN delivery d INDEXED BY delivery_activity ON d.activity = b.id CROSS JOIN written w ON w.identity = d.identity AND w.record = d.record
      WHERE a.state IN (0, 1) AND a.state = 0 AND a.version_verb = 2 AND w.delivery = d.id";
 
-fn deletions(conn: &Connection) -> Result<Deletions, StoreError> {
+fn deletions(conn: &Connection, few: u64) -> Result<Option<Deletions>, StoreError> {
     let (waiting, last): (i64, i64) = conn
         .prepare_cached(&format!("SELECT count(DISTINCT w.delivery), coalesce(max(a.id), 0) {WITHDRAWN_BY}"))
         .said()?
         .query_row((), |row| Ok((row.get(0)?, row.get(1)?)))
         .said()?;
-    if waiting == 0 {
-        return Ok(Deletions::default());
+    if unsigned(waiting) <= few {
+        return Ok(None);
     }
     let written: i64 = conn.prepare_cached("SELECT count(*) FROM written").said()?.query_row((), |row| row.get(0)).said()?;
     let examples = conn
@@ -252,7 +236,7 @@ fn deletions(conn: &Connection) -> Result<Deletions, StoreError> {
         .said()?
         .collect::<Result<_, _>>()
         .said()?;
-    Ok(Deletions { waiting: unsigned(waiting), written: unsigned(written), last, examples })
+    Ok(Some(Deletions { waiting: unsigned(waiting), written: unsigned(written), last, examples }))
 }
 
 fn first_writes(conn: &Connection) -> Result<Option<u64>, StoreError> {
@@ -296,8 +280,8 @@ impl Guards for SqliteStore {
         self.inner.writer.run(move |tx| settle(tx, &step)).await
     }
 
-    async fn deletions(&self) -> Result<Deletions, StoreError> {
-        self.inner.readers.read(deletions, Ok).await
+    async fn deletions(&self, few: u64) -> Result<Option<Deletions>, StoreError> {
+        self.inner.readers.read(move |conn| deletions(conn, few), Ok).await
     }
 
     async fn first_writes(&self) -> Result<Option<u64>, StoreError> {

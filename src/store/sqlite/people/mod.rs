@@ -6,7 +6,7 @@ mod lost;
 mod undo;
 pub(super) mod verdicts;
 
-use super::{SqliteStore, reader};
+use super::{SqliteStore, evidence};
 use crate::model::IdentityId;
 use crate::store::{CaseFilter, CaseRow, CaseShown, JudgeStep, Judged, People, StoreError};
 
@@ -19,16 +19,21 @@ impl People for SqliteStore {
         let (readers, ring) = (self.inner.readers.clone(), self.inner.ring.clone());
         let read = move || {
             let hash = ring.hashes().identity(&id);
-            let Some((row, opinions)) = readers.read_here(|conn| cases::one(conn, hash))? else { return Ok(None) };
-            let Some(shown) = reader::decision(&readers, &ring, &id)? else { return Ok(None) };
-            Ok(Some(CaseShown { row, profile: shown.profile, evidence: shown.evidence, opinions }))
+            let found = readers.read_here(|conn| {
+                let Some(row) = cases::one(conn, hash)? else { return Ok(None) };
+                let opinions = cases::opinions(conn, row.row)?;
+                Ok(Some((evidence::of_current(conn, row.row)?, row, opinions)))
+            })?;
+            let Some((sealed, row, opinions)) = found else { return Ok(None) };
+            let evidence = sealed.map(|sealed| evidence::open(&ring, &sealed)).transpose()?.flatten();
+            Ok(Some(CaseShown { row, evidence, opinions }))
         };
         self.inner.readers.off_thread(read).await
     }
 
     async fn case_row(&self, id: IdentityId) -> Result<Option<CaseRow>, StoreError> {
         let hash = self.inner.ring.hashes().identity(&id);
-        self.inner.readers.read(move |conn| Ok(cases::one(conn, hash)?.map(|(row, _)| row)), Ok).await
+        self.inner.readers.read(move |conn| cases::one(conn, hash), Ok).await
     }
 
     async fn judge(&self, steps: Vec<JudgeStep>) -> Result<Vec<Judged>, StoreError> {

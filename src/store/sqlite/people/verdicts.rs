@@ -5,6 +5,7 @@ use crate::store::ring::KeyRing;
 use crate::store::sqlite::error::{InDatabase, damaged};
 use crate::store::sqlite::names::nanoseconds;
 use crate::store::sqlite::rights::suppressed;
+use crate::store::sqlite::work::customers_listed;
 use crate::store::sqlite::writer::Tx;
 use crate::store::{CaseToken, JudgeStep, Judged, Names, StoreError};
 use rusqlite::{Connection, OptionalExtension};
@@ -45,14 +46,16 @@ pub(in crate::store::sqlite) fn in_force(conn: &Connection, identity: i64) -> Re
     Ok(match said(number, customer)? {
         Said::Customer(customer) => Some(Word::Customer(customer)),
         Said::Unsure => None,
-        Said::Nobody => {
-            let ids: Vec<String> = match rejected {
-                None => Vec::new(),
-                Some(json) => serde_json::from_str(&json).map_err(|_unreadable| damaged("a list of candidates can't be read"))?,
-            };
-            Some(Word::Nobody { rejected: ids.into_iter().map(|id| CustomerId(id.into())).collect() })
-        }
+        Said::Nobody => Some(Word::Nobody { rejected: customers_listed(rejected.as_deref())?.into() }),
     })
+}
+
+/// Whom a word about a case may name: its candidates, and whom a person linked earlier, who need not be among them.
+pub(super) fn named(mut candidates: Vec<CustomerId>, linked: Option<&CustomerId>) -> Vec<CustomerId> {
+    if let Some(linked) = linked.filter(|linked| !candidates.contains(linked)) {
+        candidates.push(linked.clone());
+    }
+    candidates
 }
 
 /// The state of a case.
@@ -96,17 +99,10 @@ pub(super) fn judge(tx: &mut Tx<'_>, ring: &KeyRing, step: &JudgeStep) -> Result
     if step.case.is_some_and(|seen| seen != token(&case.evidence, case.verdict)) {
         return Ok(Judged::Stale);
     }
-    let mut candidates: Vec<String> = match &case.candidates {
-        None => Vec::new(),
-        Some(json) => serde_json::from_str(json).map_err(|_unreadable| damaged("a list of candidates can't be read"))?,
-    };
-    // A person's earlier link need not be among them.
-    if let Some(customer) = case.customer.as_deref().filter(|customer| !candidates.iter().any(|id| id == customer)) {
-        candidates.push(customer.to_owned());
-    }
+    let candidates = named(customers_listed(case.candidates.as_deref())?, case.customer.clone().map(CustomerId).as_ref());
     if let Said::Customer(customer) = &step.said {
         match step.names {
-            Names::Candidates if !candidates.iter().any(|id| id == customer.as_str()) => return Ok(Judged::NoCandidate),
+            Names::Candidates if !candidates.contains(customer) => return Ok(Judged::NoCandidate),
             Names::AnyCustomer if !customer_in_force(tx, customer)? => return Ok(Judged::NoCustomer),
             Names::Candidates | Names::AnyCustomer => {}
         }
@@ -119,7 +115,10 @@ pub(super) fn judge(tx: &mut Tx<'_>, ring: &KeyRing, step: &JudgeStep) -> Result
         .said()?;
     let (customer, rejected) = match &step.said {
         Said::Customer(customer) => (Some(customer.as_str()), None),
-        Said::Nobody => (None, Some(serde_json::Value::from(candidates).to_string())),
+        Said::Nobody => {
+            let ids: Vec<&str> = candidates.iter().map(CustomerId::as_str).collect();
+            (None, Some(serde_json::Value::from(ids).to_string()))
+        }
         Said::Unsure => (None, None),
     };
     tx.conn

@@ -1,11 +1,11 @@
 //! *Finish*: what was withdrawn has arrived; the last keys are destroyed and the certificate is told.
 
-use super::{DONE, WITHDRAWING, destroy, hash, request, unsigned, withdraw};
+use super::{DONE, WITHDRAWING, destroy, hash, request, withdraw};
 use crate::audit::{RetentionClass, SubjectHash};
 use crate::model::WriteEffect;
 use crate::store::ring::RequestId;
 use crate::store::sqlite::error::InDatabase;
-use crate::store::sqlite::names::{Numbered, nanoseconds, timestamp};
+use crate::store::sqlite::names::{Numbered, nanoseconds, timestamp, unsigned};
 use crate::store::sqlite::writer::Tx;
 use crate::store::{FinishStep, Finished, RemovalId, RemovalReason, RemovalRow, StoreError, Withdrawn};
 use rusqlite::{Connection, OptionalExtension};

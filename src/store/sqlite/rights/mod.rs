@@ -42,10 +42,6 @@ fn request(bytes: &[u8]) -> Result<RequestId, StoreError> {
     bytes.try_into().map(RequestId).map_err(|_wrong_length| damaged("a request's id of the wrong length"))
 }
 
-fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or_default()
-}
-
 impl Rights for SqliteStore {
     async fn stop(&self, step: StopStep) -> Result<Vec<StopOutcome>, StoreError> {
         let ring = self.inner.ring.clone();

@@ -1,6 +1,6 @@
 //! The retention clocks: what is older than its clock allows goes, batch by batch, and keys that seal nothing any more with it. A hold stops them.
 
-use super::{destroy, stop, unsigned};
+use super::{destroy, stop};
 use crate::audit::{Binding, RetentionClass, SubjectHash};
 use crate::model::{Outcome, Personal};
 use crate::store::ring::{ForgottenKey, KeyRing, Person};
@@ -8,7 +8,7 @@ use crate::store::sqlite::content::{DeliveryContent, decode_delivery, encode_del
 use crate::store::sqlite::decide::forget;
 use crate::store::sqlite::error::InDatabase;
 use crate::store::sqlite::intake::hex;
-use crate::store::sqlite::names::{Numbered, nanoseconds};
+use crate::store::sqlite::names::{Numbered, nanoseconds, unsigned};
 use crate::store::sqlite::outbox::DELIVERY_BINDING;
 use crate::store::sqlite::work::{digest, unseal};
 use crate::store::sqlite::writer::Tx;

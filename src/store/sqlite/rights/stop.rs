@@ -6,11 +6,11 @@ use crate::model::{ActivityState, CustomerId, DropRule, SubjectId, Timestamp};
 use crate::store::ring::{KeyRing, RequestId};
 use crate::store::sqlite::error::InDatabase;
 use crate::store::sqlite::names::{Numbered, nanoseconds};
-use crate::store::sqlite::outbox::{settle_activity, settle_written};
+use crate::store::sqlite::outbox::settle_dropped;
 use crate::store::sqlite::writer::Tx;
 use crate::store::{RemovalReason, StopOutcome, StopStep, StoreError};
 use rusqlite::{Connection, OptionalExtension};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Accounts linked to one customer at most: whoever has more is no person.
@@ -203,12 +203,7 @@ fn give_up(tx: &Tx<'_>, identity: i64, at: i64) -> Result<(), StoreError> {
         .said()?
         .collect::<Result<_, _>>()
         .said()?;
-    let mut activities = BTreeSet::new();
-    for (delivery, activity) in dropped {
-        settle_written(tx, delivery)?;
-        activities.extend(activity);
-    }
-    activities.into_iter().try_for_each(|activity| settle_activity(tx, activity))
+    settle_dropped(tx, dropped).map(|_count| ())
 }
 
 /// Stops persons who are known by their keyed hash alone: a later history of this state erased them, or heard their objection. Whether a hold stood
