@@ -1,12 +1,13 @@
 //! An entry, v1: who did what to whom, when, why, and what came of it, as one canonical JSON text of at most 65,535 bytes.
 
 use super::canonical::{NotCanonical, Writer};
+use super::cursor::Cursor;
 use super::event::{Event, Kind, Text};
 use super::evidence::SealedEvidence;
 use super::fields::Fields;
 use super::hash::{CorrelationId, SubjectHash};
 use super::member::{Item, Member, Part, PartDigest};
-use super::tape::{Json, Members, Tape};
+use super::tape::{Json, Tape};
 use crate::model::{Digest, Network, Outcome, Timestamp, WriteEffect};
 use std::sync::Arc;
 
@@ -41,8 +42,8 @@ macro_rules! closed_list {
             fn write(&self, out: &mut Writer) {
                 out.plain(self.name().as_bytes());
             }
-            fn read(json: Json<'_>) -> Option<Self> {
-                Self::from_name(json.as_str()?)
+            fn read(from: &mut Cursor<'_>) -> Option<Self> {
+                Self::from_name(from.plain()?)
             }
             fn schema() -> serde_json::Value {
                 serde_json::json!({ "enum": Self::ALL.iter().map(|it| it.name()).collect::<Vec<_>>() })
@@ -164,10 +165,11 @@ macro_rules! record {
                 self.write_members(out);
                 out.end_object();
             }
-            fn read(json: Json<'_>) -> Option<Self> {
-                let mut members = json.members()?;
-                let read = Self { $($member: Member::read(stringify!($member), &mut members)?,)+ };
-                members.all_taken().then_some(read)
+            fn read(from: &mut Cursor<'_>) -> Option<Self> {
+                from.begin_object()?;
+                let read = Self { $($member: Member::read(stringify!($member), from)?,)+ };
+                from.end_object()?;
+                Some(read)
             }
             fn schema() -> serde_json::Value {
                 let mut properties = serde_json::Map::new();
@@ -436,48 +438,66 @@ impl Entry {
         if bytes.len() > MAX_ENTRY_BYTES {
             return Err(NotAnEntry::TooLong(bytes.len()));
         }
-        let tape = Tape::read(bytes)?;
-        let json = tape.json();
-        if json.get("v").and_then(Json::as_u64) != Some(VERSION) {
-            return Err(NotAnEntry::Version);
-        }
-        let kind = json.get("kind").and_then(|kind| Kind::from_name(kind.as_str()?)).ok_or(NotAnEntry::Kind)?;
-        let mut members = json.members().ok_or(NotAnEntry::Version)?;
-        let actor = read_member("actor", &mut members)?;
-        let correlation = read_or_default("correlation", &mut members)?;
-        let evidence: Option<_> = read_member("evidence", &mut members)?;
-        let fields = read_member("fields", &mut members)?;
-        members.take("kind");
-        let network = match members.take("network") {
-            None => None,
-            Some(name) => Some(name.as_str().and_then(read_network).ok_or(NotAnEntry::Member("network"))?),
-        };
-        let outcome = read_member("outcome", &mut members)?;
-        let subject = read_or_default("subject", &mut members)?;
-        let time = members.take("time").and_then(|time| read_time(time.as_str()?)).ok_or(NotAnEntry::Member("time"))?;
-        members.take("v");
-        let mut what = members.take("what").and_then(Json::members).ok_or(NotAnEntry::Member("what"))?;
-        let event = Event::read(kind, &mut what).ok_or(NotAnEntry::Member("what"))?;
-        if !what.all_taken() {
-            return Err(NotAnEntry::Surplus("what"));
-        }
-        let why = read_or_default("why", &mut members)?;
-        if !members.all_taken() || (evidence.is_some() && kind != Kind::Decision) {
-            return Err(NotAnEntry::Surplus("the entry"));
-        }
-        let entry = Self { time, actor, subject, network, event, why, fields, evidence, outcome, correlation };
+        let text = std::str::from_utf8(bytes).map_err(|e| NotCanonical { at: e.valid_up_to(), reason: "not UTF-8" })?;
+        let entry = Self::read(&mut Cursor::new(text)).map_err(|stumbled| first_fault(bytes, stumbled))?;
         debug_assert!(entry.write() == bytes, "what is read has one spelling");
         Ok(entry)
     }
+
+    fn read(from: &mut Cursor<'_>) -> Result<Self, NotAnEntry> {
+        from.begin_object().ok_or(NotAnEntry::Version)?;
+        let actor = read_member("actor", from)?;
+        let correlation = read_or_default("correlation", from)?;
+        let evidence: Option<_> = read_member("evidence", from)?;
+        let fields = read_member("fields", from)?;
+        let kind = if from.key("kind") { from.plain().and_then(Kind::from_name) } else { None }.ok_or(NotAnEntry::Kind)?;
+        let network =
+            if from.key("network") { Some(from.plain().and_then(read_network).ok_or(NotAnEntry::Member("network"))?) } else { None };
+        let outcome = read_member("outcome", from)?;
+        let subject = read_or_default("subject", from)?;
+        let time = if from.key("time") { from.plain().and_then(read_time) } else { None }.ok_or(NotAnEntry::Member("time"))?;
+        if read_member::<u64>("v", from)? != VERSION {
+            return Err(NotAnEntry::Version);
+        }
+        let event = if from.key("what") { from.begin_object().and_then(|()| Event::read(kind, from)) } else { None };
+        let event = event.ok_or(NotAnEntry::Member("what"))?;
+        from.end_object().ok_or(NotAnEntry::Surplus("what"))?;
+        let why = read_or_default("why", from)?;
+        if from.end_object().is_none() || !from.ended() || (evidence.is_some() && kind != Kind::Decision) {
+            return Err(NotAnEntry::Surplus("the entry"));
+        }
+        Ok(Self { time, actor, subject, network, event, why, fields, evidence, outcome, correlation })
+    }
 }
 
-fn read_member<T: Member>(name: &'static str, members: &mut Members<'_>) -> Result<T, NotAnEntry> {
-    Member::read(name, members).ok_or(NotAnEntry::Member(name))
+/// What is wrong with bytes that are no entry: the form first, then version, kind and members that version 1 does not have, and else what the
+/// reader stumbled over.
+#[cold]
+fn first_fault(bytes: &[u8], stumbled: NotAnEntry) -> NotAnEntry {
+    const MEMBERS: [&str; 12] =
+        ["actor", "correlation", "evidence", "fields", "kind", "network", "outcome", "subject", "time", "v", "what", "why"];
+    let tape = match Tape::read(bytes) {
+        Ok(tape) => tape,
+        Err(wrong) => return wrong.into(),
+    };
+    let json = tape.json();
+    if json.get("v").and_then(Json::as_u64) != Some(VERSION) {
+        return NotAnEntry::Version;
+    }
+    if json.get("kind").and_then(|kind| Kind::from_name(kind.as_str()?)).is_none() {
+        return NotAnEntry::Kind;
+    }
+    let surplus = json.names().any(|name| !MEMBERS.contains(&name));
+    if surplus { NotAnEntry::Surplus("the entry") } else { stumbled }
+}
+
+fn read_member<T: Member>(name: &'static str, from: &mut Cursor<'_>) -> Result<T, NotAnEntry> {
+    Member::read(name, from).ok_or(NotAnEntry::Member(name))
 }
 
 /// A member that is left out where it says nothing, so that an empty one is another spelling.
-fn read_or_default<T: Item + Default + PartialEq>(name: &'static str, members: &mut Members<'_>) -> Result<T, NotAnEntry> {
-    match read_member::<Option<T>>(name, members)? {
+fn read_or_default<T: Item + Default + PartialEq>(name: &'static str, from: &mut Cursor<'_>) -> Result<T, NotAnEntry> {
+    match read_member::<Option<T>>(name, from)? {
         None => Ok(T::default()),
         Some(read) if read == T::default() => Err(NotAnEntry::Member(name)),
         Some(read) => Ok(read),
@@ -508,11 +528,19 @@ fn time_text(time: Timestamp) -> String {
 
 /// Reads exactly what [`time_text`] writes: other spellings of the same moment are none.
 fn read_time(text: &str) -> Option<Timestamp> {
-    let fits = |byte: u8, form: u8| if form == b'0' { byte.is_ascii_digit() } else { byte == form };
-    let form = b"0000-00-00T00:00:00.000000Z";
-    let spelled = text.len() == form.len() && text.bytes().zip(*form).all(|(byte, form)| fits(byte, form));
-    // A sixtieth second is read as the fifty-ninth.
-    (spelled && text.get(17..19) != Some("60")).then(|| text.parse().ok())?
+    const FORM: &[u8; 27] = b"0000-00-00T00:00:00.000000Z";
+    let bytes: &[u8; 27] = text.as_bytes().try_into().ok()?;
+    let fits = |(byte, form): (&u8, &u8)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form };
+    if !bytes.iter().zip(FORM).all(fits) {
+        return None;
+    }
+    let number = |digits: &[u8]| digits.iter().fold(0_i32, |number, digit| number * 10 + i32::from(digit - b'0'));
+    let [y0, y1, y2, y3, _, o0, o1, _, d0, d1, _, h0, h1, _, m0, m1, _, s0, s1, _, fraction @ .., _] = bytes;
+    let two = |tens: &u8, ones: &u8| i8::try_from(number(&[*tens, *ones])).ok();
+    let year = i16::try_from(number(&[*y0, *y1, *y2, *y3])).ok()?;
+    let nanosecond = number(fraction) * 1_000;
+    let civil = jiff::civil::DateTime::new(year, two(o0, o1)?, two(d0, d1)?, two(h0, h1)?, two(m0, m1)?, two(s0, s1)?, nanosecond).ok()?;
+    jiff::tz::Offset::UTC.to_timestamp(civil).ok()
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! The closed list of what can happen, v1: one table gives the types, the canonical text, the strict reader and the JSON Schema.
 
 use super::canonical::Writer;
+use super::cursor::Cursor;
 use super::hash::SubjectHash;
 use super::member::{LongText, Member, Part};
-use super::tape::Members;
 use crate::model::Digest;
 use serde_json::Value;
 use std::sync::Arc;
@@ -53,8 +53,8 @@ macro_rules! events {
                 }
             }
 
-            /// Takes the members out of `what`; what is left over does not belong.
-            pub(super) fn read(kind: Kind, what: &mut Members<'_>) -> Option<Self> {
+            /// Reads the members of `what`, up to its end.
+            pub(super) fn read(kind: Kind, what: &mut Cursor<'_>) -> Option<Self> {
                 Some(match kind {
                     $(Kind::$variant => Self::$variant { $($member: Member::read(stringify!($member), what)?,)* },)+
                 })

@@ -4,6 +4,7 @@
 //! from them. Each comparison level stands once, in `levels`; candidates name levels by their index.
 
 use super::canonical::Writer;
+use super::cursor::Cursor;
 use super::hash::{HashKey, SubjectHash};
 use super::member::Item;
 use super::seal::{Binding, KeyId, PersonKey, SealError, Sealed, SealingKey, Unpredictable};
@@ -95,6 +96,10 @@ impl SealedEvidence {
         .map(Self)
     }
 
+    fn of(json: Json<'_>) -> Option<Self> {
+        (json.get("v")?.as_u64() == Some(VERSION)).then(|| Self(json.raw().as_bytes().to_vec()))
+    }
+
     /// The canonical JSON.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
@@ -106,7 +111,7 @@ impl SealedEvidence {
     /// [`NotEvidence::Form`] where it is not canonical JSON of version 1. The rest is checked by [`SealedEvidence::open`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, NotEvidence> {
         let tape = Tape::read(bytes).map_err(|_place_is_of_no_use| NotEvidence::Form("evidence"))?;
-        Self::read(tape.json()).ok_or(NotEvidence::Form("v"))
+        Self::of(tape.json()).ok_or(NotEvidence::Form("v"))
     }
 
     /// The evidence again, given a way to find persons' keys.
@@ -118,7 +123,7 @@ impl SealedEvidence {
         let members = tape.json();
         let mut unseal = |binding: Binding<'_>, from: Json<'_>| -> Result<Option<Vec<Value>>, NotEvidence> {
             let Some(sealed) = from.get("sealed") else { return Ok(None) };
-            let sealed = Sealed::read(sealed).ok_or(NotEvidence::Form("sealed"))?;
+            let sealed = sealed.read::<Sealed>().ok_or(NotEvidence::Form("sealed"))?;
             let Some(key) = SealingKey::find(sealed.key_id, &mut keys) else { return Ok(None) };
             let plain = key.open(binding, &sealed)?;
             let tape = Tape::read(&plain).map_err(|_not_json| NotEvidence::Form("sealed"))?;
@@ -141,15 +146,15 @@ impl SealedEvidence {
             candidates.push(read_candidate(candidate, values.as_deref(), &names, &levels).ok_or(NotEvidence::Form("candidates"))?);
         }
         let member = |name: &'static str| members.get(name).ok_or(NotEvidence::Form(name));
-        let number = |name: &'static str| member(name).and_then(|j| Item::read(j).ok_or(NotEvidence::Form(name)));
-        let digest = |name: &'static str| member(name).and_then(|j| Item::read(j).ok_or(NotEvidence::Form(name)));
+        let number = |name: &'static str| member(name).and_then(|j| j.read().ok_or(NotEvidence::Form(name)));
+        let digest = |name: &'static str| member(name).and_then(|j| j.read().ok_or(NotEvidence::Form(name)));
         let evidence = Evidence {
             identity: Personal::new(match &identity_values {
                 None => Vec::new(),
                 Some(values) => zip(&identity_names, values).ok_or(NotEvidence::Form("identity"))?,
             }),
             candidates,
-            rest_count: member("rest_count").and_then(|j| Item::read(j).ok_or(NotEvidence::Form("rest_count")))?,
+            rest_count: member("rest_count").and_then(|j| j.read().ok_or(NotEvidence::Form("rest_count")))?,
             rest_odds: number("rest_odds")?,
             prior_bits: number("prior_bits")?,
             rules: list(members, "rules", read_rule)?,
@@ -170,8 +175,8 @@ impl Item for SealedEvidence {
     fn write(&self, out: &mut Writer) {
         out.raw(&self.0);
     }
-    fn read(json: Json<'_>) -> Option<Self> {
-        (json.get("v")?.as_u64() == Some(VERSION)).then(|| Self(json.raw().as_bytes().to_vec()))
+    fn read(from: &mut Cursor<'_>) -> Option<Self> {
+        Self::of(Tape::at(from, 1)?.json())
     }
     fn schema() -> serde_json::Value {
         json!({ "$ref": "#/$defs/evidence" })
@@ -375,8 +380,8 @@ fn read_level(json: &[Json<'_>]) -> Option<ComparisonOutcome> {
     Some(ComparisonOutcome {
         comparison: comparison.as_str()?.into(),
         level: level.as_str()?.into(),
-        gamma: gamma.as_i64()?.try_into().ok()?,
-        bits: Item::read(*bits)?,
+        gamma: gamma.read::<i64>()?.try_into().ok()?,
+        bits: bits.read()?,
         term_frequency: None,
         term_frequency_bits: 0.0,
     })
@@ -387,8 +392,8 @@ fn read_outcome(json: Json<'_>, levels: &[ComparisonOutcome]) -> Option<Comparis
     match array(json).as_deref() {
         None => level(json),
         Some([index, frequency, bits]) => Some(ComparisonOutcome {
-            term_frequency: if frequency.is_null() { None } else { Some(Item::read(*frequency)?) },
-            term_frequency_bits: Item::read(*bits)?,
+            term_frequency: if frequency.is_null() { None } else { Some(frequency.read()?) },
+            term_frequency_bits: bits.read()?,
             ..level(*index)?
         }),
         Some(_) => None,
@@ -396,7 +401,7 @@ fn read_outcome(json: Json<'_>, levels: &[ComparisonOutcome]) -> Option<Comparis
 }
 
 fn read_candidate(json: Json<'_>, values: Option<&[Value]>, names: &[Arc<str>], levels: &[ComparisonOutcome]) -> Option<Candidate> {
-    let hash: SubjectHash = Item::read(json.get("customer")?)?;
+    let hash: SubjectHash = json.get("customer")?.read()?;
     let (customer, values) = match values {
         None => (CustomerId(format!("erased:{hash}").into()), Vec::new()),
         Some([id, values @ ..]) => (CustomerId(id.as_text()?.into()), zip(names, values)?),
@@ -404,8 +409,8 @@ fn read_candidate(json: Json<'_>, values: Option<&[Value]>, names: &[Arc<str>], 
     };
     Some(Candidate {
         customer,
-        posterior: Item::read(json.get("posterior")?)?,
-        match_weight: Item::read(json.get("weight")?)?,
+        posterior: json.get("posterior")?.read()?,
+        match_weight: json.get("weight")?.read()?,
         comparisons: json.get("outcomes")?.elements()?.map(|o| read_outcome(o, levels)).collect::<Option<_>>()?,
         rules: match json.get("rules") {
             None => Vec::new(),
@@ -421,12 +426,12 @@ fn read_rule(json: &[Json<'_>]) -> Option<RuleHit> {
         [rule, customers, reason] => (rule, customers, Some(reason.as_str()?.into())),
         _ => return None,
     };
-    Some(RuleHit { rule: rule.as_str()?.into(), customers: Item::read(*customers)?, set_aside })
+    Some(RuleHit { rule: rule.as_str()?.into(), customers: customers.read()?, set_aside })
 }
 
 fn read_cut(json: &[Json<'_>]) -> Option<BlockCut> {
     let [rule, size] = json else { return None };
-    Some(BlockCut { rule: rule.as_str()?.into(), size: Item::read(*size)? })
+    Some(BlockCut { rule: rule.as_str()?.into(), size: size.read()? })
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! Before and after by field: names in clear, values in one box.
 
 use super::canonical::Writer;
+use super::cursor::Cursor;
 use super::event::{Kind, Text};
 use super::member::{Item, Member, Part};
 use super::seal::{Binding, SealError, Sealed, SealingKey, Unpredictable};
-use super::tape::{Json, Tape};
+use super::tape::Tape;
 use super::values;
 use crate::model::{FieldChange, Personal, Value};
 use serde_json::json;
@@ -142,11 +143,12 @@ impl Item for Fields {
         }
         out.end_object();
     }
-    fn read(json: Json<'_>) -> Option<Self> {
-        let mut members = json.members()?;
-        let names = members.take("names")?.elements()?.map(Item::read).collect::<Option<Vec<Text>>>()?;
-        let sealed = Member::read("sealed", &mut members)?;
-        members.all_taken().then_some(Self { names, sealed })
+    fn read(from: &mut Cursor<'_>) -> Option<Self> {
+        from.begin_object()?;
+        let names = if from.key("names") { from.elements(Item::read)? } else { return None };
+        let sealed = Member::read("sealed", from)?;
+        from.end_object()?;
+        Some(Self { names, sealed })
     }
     fn schema() -> serde_json::Value {
         json!({

@@ -1,9 +1,9 @@
 //! The types of an event's members: how each is written, read back strictly, and described to a JSON Schema.
 
 use super::canonical::{MAX_SAFE_INTEGER, Writer};
+use super::cursor::Cursor;
 use super::hash::{CorrelationId, SubjectHash};
 use super::seal::Sealed;
-use super::tape::{Json, Members};
 use crate::model::Digest;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -54,7 +54,8 @@ impl PartDigest {
 /// A single value.
 pub(super) trait Item: Sized {
     fn write(&self, out: &mut Writer);
-    fn read(json: Json<'_>) -> Option<Self>;
+    /// Reads it where it stands; `None` where that is anything else.
+    fn read(from: &mut Cursor<'_>) -> Option<Self>;
     fn schema() -> Value;
 }
 
@@ -62,7 +63,7 @@ pub(super) trait Item: Sized {
 pub(super) trait Member: Sized {
     const REQUIRED: bool;
     fn write(&self, name: &str, out: &mut Writer);
-    fn read(name: &str, from: &mut Members<'_>) -> Option<Self>;
+    fn read(name: &str, from: &mut Cursor<'_>) -> Option<Self>;
     fn schema() -> Value;
 }
 
@@ -72,8 +73,9 @@ impl<T: Item> Member for T {
         out.key(name);
         Item::write(self, out);
     }
-    fn read(name: &str, from: &mut Members<'_>) -> Option<Self> {
-        <T as Item>::read(from.take(name)?)
+    #[inline]
+    fn read(name: &str, from: &mut Cursor<'_>) -> Option<Self> {
+        if from.key(name) { <T as Item>::read(from) } else { None }
     }
     fn schema() -> Value {
         <T as Item>::schema()
@@ -87,11 +89,9 @@ impl<T: Item> Member for Option<T> {
             Member::write(value, name, out);
         }
     }
-    fn read(name: &str, from: &mut Members<'_>) -> Option<Self> {
-        match from.take(name) {
-            None => Some(None),
-            Some(json) => <T as Item>::read(json).map(Some),
-        }
+    #[inline]
+    fn read(name: &str, from: &mut Cursor<'_>) -> Option<Self> {
+        if from.key(name) { <T as Item>::read(from).map(Some) } else { Some(None) }
     }
     fn schema() -> Value {
         <T as Item>::schema()
@@ -111,8 +111,8 @@ impl Item for Arc<str> {
     fn write(&self, out: &mut Writer) {
         out.string(&cut(self));
     }
-    fn read(json: Json<'_>) -> Option<Self> {
-        json.as_str().filter(|s| s.len() <= MAX_TEXT_BYTES).map(Into::into)
+    fn read(from: &mut Cursor<'_>) -> Option<Self> {
+        from.string().ok().filter(|text| text.len() <= MAX_TEXT_BYTES).map(|text| (*text).into())
     }
     fn schema() -> Value {
         json!({ "type": "string", "maxLength": MAX_TEXT_BYTES })
@@ -123,8 +123,8 @@ impl Item for u64 {
     fn write(&self, out: &mut Writer) {
         out.count(*self);
     }
-    fn read(json: Json<'_>) -> Option<Self> {
-        json.as_u64()
+    fn read(from: &mut Cursor<'_>) -> Option<Self> {
+        from.count()
     }
     fn schema() -> Value {
         json!({ "type": "integer", "minimum": 0, "maximum": MAX_SAFE_INTEGER })
@@ -136,8 +136,8 @@ impl Item for i64 {
         let limit = MAX_SAFE_INTEGER.cast_signed();
         out.raw((*self).clamp(-limit, limit).to_string().as_bytes());
     }
-    fn read(json: Json<'_>) -> Option<Self> {
-        json.as_i64()
+    fn read(from: &mut Cursor<'_>) -> Option<Self> {
+        from.whole()
     }
     fn schema() -> Value {
         json!({ "type": "integer", "minimum": -MAX_SAFE_INTEGER.cast_signed(), "maximum": MAX_SAFE_INTEGER })
@@ -148,8 +148,8 @@ impl Item for bool {
     fn write(&self, out: &mut Writer) {
         out.boolean(*self);
     }
-    fn read(json: Json<'_>) -> Option<Self> {
-        json.as_bool()
+    fn read(from: &mut Cursor<'_>) -> Option<Self> {
+        from.boolean()
     }
     fn schema() -> Value {
         json!({ "type": "boolean" })
@@ -169,14 +169,16 @@ impl Item for f64 {
             out.number(*self);
         }
     }
-    fn read(json: Json<'_>) -> Option<Self> {
-        match json.as_str() {
-            None => json.as_f64(),
-            Some("NaN") => Some(Self::NAN),
-            Some("Infinity") => Some(Self::INFINITY),
-            Some("-Infinity") => Some(Self::NEG_INFINITY),
-            Some("-0") => Some(-0.0),
-            Some(_) => None,
+    fn read(from: &mut Cursor<'_>) -> Option<Self> {
+        if from.peek() != Some(b'"') {
+            return from.number().ok();
+        }
+        match from.plain()? {
+            "NaN" => Some(Self::NAN),
+            "Infinity" => Some(Self::INFINITY),
+            "-Infinity" => Some(Self::NEG_INFINITY),
+            "-0" => Some(-0.0),
+            _ => None,
         }
     }
     fn schema() -> Value {
@@ -188,8 +190,8 @@ impl Item for Digest {
     fn write(&self, out: &mut Writer) {
         out.hex(&self.0);
     }
-    fn read(json: Json<'_>) -> Option<Self> {
-        super::hex::decode(json.as_str()?).map(Self)
+    fn read(from: &mut Cursor<'_>) -> Option<Self> {
+        super::hex::decode(from.plain()?).map(Self)
     }
     fn schema() -> Value {
         json!({ "type": "string", "pattern": "^[0-9a-f]{64}$" })
@@ -200,8 +202,8 @@ impl Item for SubjectHash {
     fn write(&self, out: &mut Writer) {
         out.hex(&self.0);
     }
-    fn read(json: Json<'_>) -> Option<Self> {
-        Self::from_hex(json.as_str()?)
+    fn read(from: &mut Cursor<'_>) -> Option<Self> {
+        Self::from_hex(from.plain()?)
     }
     fn schema() -> Value {
         json!({ "type": "string", "pattern": "^[0-9a-f]{32}$" })
@@ -212,8 +214,8 @@ impl Item for CorrelationId {
     fn write(&self, out: &mut Writer) {
         out.hex(&self.0);
     }
-    fn read(json: Json<'_>) -> Option<Self> {
-        Self::from_hex(json.as_str()?)
+    fn read(from: &mut Cursor<'_>) -> Option<Self> {
+        Self::from_hex(from.plain()?)
     }
     fn schema() -> Value {
         json!({ "type": "string", "pattern": "^[0-9a-f]{32}$" })
@@ -224,8 +226,8 @@ impl Item for LongText {
     fn write(&self, out: &mut Writer) {
         out.string(&self.0);
     }
-    fn read(json: Json<'_>) -> Option<Self> {
-        json.as_str().map(|text| Self(text.into()))
+    fn read(from: &mut Cursor<'_>) -> Option<Self> {
+        from.string().ok().map(|text| Self((*text).into()))
     }
     fn schema() -> Value {
         json!({ "type": "string" })
@@ -236,8 +238,8 @@ impl Item for Sealed {
     fn write(&self, out: &mut Writer) {
         Self::write(self, out);
     }
-    fn read(json: Json<'_>) -> Option<Self> {
-        Self::read(json)
+    fn read(from: &mut Cursor<'_>) -> Option<Self> {
+        Self::read(from)
     }
     fn schema() -> Value {
         json!({ "$ref": "#/$defs/box" })
@@ -256,14 +258,15 @@ impl<T: Item> Item for Part<T> {
             }
         }
     }
-    fn read(json: Json<'_>) -> Option<Self> {
+    fn read(from: &mut Cursor<'_>) -> Option<Self> {
         // No part has a member of this name itself.
-        if json.get("bytes").is_none() {
-            return T::read(json).map(Self::Here);
+        if !from.begins(r#"{"bytes":"#) {
+            return T::read(from).map(Self::Here);
         }
-        let mut members = json.members()?;
-        let digest = PartDigest { bytes: Member::read("bytes", &mut members)?, digest: Member::read("digest", &mut members)? };
-        members.all_taken().then_some(Self::ByDigest(digest))
+        from.begin_object()?;
+        let digest = PartDigest { bytes: Member::read("bytes", from)?, digest: Member::read("digest", from)? };
+        from.end_object()?;
+        Some(Self::ByDigest(digest))
     }
     fn schema() -> Value {
         json!({ "anyOf": [T::schema(), { "$ref": "#/$defs/part" }] })

@@ -5,6 +5,7 @@
 pub mod canonical;
 mod checkpoint;
 mod cosignature;
+mod cursor;
 mod entry;
 mod epoch;
 mod event;

@@ -2,7 +2,7 @@
 //!
 //! Destroying a key ends what it sealed; the bytes of the log, and every proof over them, stay as they are.
 
-use super::tape::Json;
+use super::cursor::Cursor;
 use super::{canonical::Writer, hash::hmac_under, hex};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -349,16 +349,17 @@ impl Sealed {
     }
 
     /// Reads the JSON form.
-    pub(super) fn read(json: Json<'_>) -> Option<Self> {
-        let mut members = json.members()?;
-        let mut text = |name: &str| members.take(name)?.as_str();
+    pub(super) fn read(from: &mut Cursor<'_>) -> Option<Self> {
+        from.begin_object()?;
+        let mut text = |name: &str| if from.key(name) { from.plain() } else { None };
         let (ciphertext, key_id, nonce) = (text("ciphertext")?, text("key_id")?, text("nonce")?);
+        from.end_object()?;
         let sealed = Self {
             key_id: KeyIds::parse(key_id)?,
             nonce: STANDARD.decode(nonce).ok()?.try_into().ok()?,
             ciphertext: STANDARD.decode(ciphertext).ok()?,
         };
-        (members.all_taken() && sealed.ciphertext.len() >= 16).then_some(sealed)
+        (sealed.ciphertext.len() >= 16).then_some(sealed)
     }
 
     /// The compact form for a database column: number of keys, key ids, nonce, ciphertext.
@@ -487,7 +488,7 @@ mod tests {
             let json = out.into_bytes();
             prop_assert_eq!(super::super::canonical::check(&json), Ok(()));
             let tape = crate::audit::tape::Tape::read(&json).unwrap();
-            prop_assert_eq!(Sealed::read(tape.json()), Some(sealed.clone()));
+            prop_assert_eq!(tape.json().read::<Sealed>(), Some(sealed.clone()));
             let mut bytes = sealed.to_bytes();
             prop_assert_eq!(Sealed::from_bytes(&bytes), Some(sealed));
             let bit = bit.index(bytes.len() * 8);

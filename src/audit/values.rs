@@ -70,7 +70,7 @@ pub(super) fn read(json: Json<'_>) -> Option<Value> {
     let value = if let Some(content) = members.take("int") {
         Value::Integer(content.as_str()?.parse().ok()?)
     } else if let Some(content) = members.take("number") {
-        Value::Number(Item::read(content)?)
+        Value::Number(content.read()?)
     } else if let Some(content) = members.take("record") {
         Value::Record(content.elements()?.map(pair).collect::<Option<_>>()?)
     } else {
