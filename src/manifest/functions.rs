@@ -79,6 +79,7 @@ const FILTERS: &[&str] = &[
     "trim",
     "unique",
     "upper",
+    "urlencode",
     "hash",
     "base64encode",
     "base64decode",
@@ -115,6 +116,7 @@ pub fn install(environment: &mut Environment<'static>, ambient: &Arc<Ambient>) {
     environment.add_function("str_to_datetime", |text: &str| Ok(Value::from_object(MomentObject(str_to_datetime(Some(text))?))));
     environment.add_function("sanitize_url", |text: &str| quote_plus(text));
     environment.add_function("camel_case_to_snake_case", |text: &str| snake_case(text));
+    environment.add_filter("urlencode", urlencode);
     environment.add_filter("hash", hash);
     environment.add_filter("hmac", hmac_filter);
     environment.add_filter("base64encode", |text: &str| STANDARD.encode(text));
@@ -230,13 +232,35 @@ fn format_datetime(at: Value, format: Option<String>, input: Option<String>, nam
     Ok(moment.ok_or_else(|| value_error("a date that its format does not fit"))?.format(&format))
 }
 
+/// As Jinja's filter does: a text by `urllib.parse.quote`, a mapping or a list of pairs as a query.
+fn urlencode(value: Value) -> Result<String, Error> {
+    let part = |value: &Value| quote_plus(&value.to_string());
+    match value.kind() {
+        ValueKind::Map => {
+            let pair = |name: Value| Ok(format!("{}={}", part(&name), part(&value.get_item(&name)?)));
+            Ok(value.try_iter()?.map(pair).collect::<Result<Vec<_>, Error>>()?.join("&"))
+        }
+        ValueKind::Seq => {
+            let pair = |pair: Value| Ok(format!("{}={}", part(&pair.get_item_by_index(0)?), part(&pair.get_item_by_index(1)?)));
+            Ok(value.try_iter()?.map(pair).collect::<Result<Vec<_>, Error>>()?.join("&"))
+        }
+        _ => Ok(quote(&value.to_string(), "/", "%20")),
+    }
+}
+
 /// As `urllib.parse.quote_plus` does.
 pub fn quote_plus(text: &str) -> String {
+    quote(text, "", "+")
+}
+
+/// Everything but letters, digits, `_.-~` and what is safe by its bytes.
+fn quote(text: &str, safe: &str, space: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'~' => out.push(char::from(byte)),
-            b' ' => out.push('+'),
+            b' ' => out.push_str(space),
+            other if safe.as_bytes().contains(&other) => out.push(char::from(other)),
             // A string takes every write.
             other => _ = write!(out, "%{other:02X}"),
         }

@@ -47,6 +47,8 @@ networks! {
     Threads = "threads";
     /// `TikTok`.
     TikTok = "tiktok" | "tik-tok";
+    /// A blog or another page of the open web, told by a feed.
+    Web = "web" | "blog" | "rss" | "atom";
     /// X, formerly Twitter.
     X = "x" | "twitter";
     /// `YouTube`.

@@ -11,7 +11,7 @@ use crate::diagnose::{Code, Diagnostic, Place};
 use crate::manifest::source::Login;
 use crate::model::{Digest, Personal};
 use crate::normalize::activity_streams;
-use crate::source::manifest::{Batch, Item, ReadError, Reader};
+use crate::source::manifest::{Batch, ReadError, Reader};
 use crate::source::{Access, Source, SourceLine};
 use crate::store::Store;
 use crate::wire::http::{Connection, Proxy};
@@ -137,7 +137,10 @@ impl<S: Store> Networks<'_, S> {
             certificate: None,
             longest_body: 0,
         };
+        let beside = connector.projections.iter().filter(|projection| projection.looks_beside());
+        let beside = beside.map(|projection| projection.stream.clone()).collect();
         Reader::new(connector.source.clone(), settings, &connection, micros, Some(PATIENCE))
+            .map(|reader| reader.with_pages(beside))
             .map_err(|error| error.diagnostic(&format!("[sources.{}]", spec.name)))
     }
 
@@ -176,7 +179,12 @@ impl<S: Store> Networks<'_, S> {
         let storing = async {
             while let Some(batch) = receiver.recv().await {
                 match batch {
-                    Batch::Records(items) => self.page(&intake, spec, projection, &lines, &items, &standing, read).await?,
+                    Batch::Records { items, page } => {
+                        let page = page.and_then(|page| serde_json::to_value(page).ok()).unwrap_or_default();
+                        let around = projection.surroundings(&page);
+                        let found = items.iter().filter_map(|item| projection.line(item.value(), &around));
+                        self.page(&intake, spec, &projection.stream, &lines, found, &standing, read).await?;
+                    }
                     Batch::State(state) => {
                         standing.state = Some(state);
                         let bytes = standing.to_bytes();
@@ -213,17 +221,15 @@ impl<S: Store> Networks<'_, S> {
         &self,
         intake: &Intake<'_, S>,
         spec: &SourceSpec,
-        projection: &Projection,
+        stream: &str,
         reader: &activity_streams::Reader,
-        items: &[Item],
+        found: impl Iterator<Item = Vec<u8>>,
         standing: &Standing,
         read: &mut Read,
     ) -> Result<(), RunError> {
-        let mut good = Vec::with_capacity(items.len());
+        let mut good = Vec::new();
         let mut all = Sha256::new();
-        for item in items {
-            let record = serde_json::from_str::<Json>(&item.line()).unwrap_or_default();
-            let Some(line) = projection.line(&record) else { continue };
+        for line in found {
             let outcome = reader.parse(&line);
             let raw = Personal::new(line);
             if outcome.is_ok() {
@@ -234,12 +240,12 @@ impl<S: Store> Networks<'_, S> {
                 // Alone under its own digest: the same record again is a repeat.
                 let digest = Digest(Sha256::digest(raw.reveal()).into());
                 let line = vec![SourceLine { line: 1, outcome, raw }];
-                intake.taken(&spec.name, &projection.stream, digest, line, standing.to_bytes(), read).await?;
+                intake.taken(&spec.name, stream, digest, line, standing.to_bytes(), read).await?;
             }
         }
         if !good.is_empty() {
             let digest = Digest(all.finalize().into());
-            intake.taken(&spec.name, &projection.stream, digest, good, standing.to_bytes(), read).await?;
+            intake.taken(&spec.name, stream, digest, good, standing.to_bytes(), read).await?;
         }
         Ok(())
     }

@@ -344,6 +344,8 @@ fn interpolation_is_jinja2s() {
             "{% set y = config.n * 2 %}{{ y }}",
             "{{ sanitize_url('https://a b/ü?x=1') }}",
             "{{ 'x' | hmac('key') }}",
+            "{{ 'urn:li:share:1/a b&ü~' | urlencode }} {{ config.n | urlencode }}",
+            "{{ {'a b': 'c/d', 'e': 1} | urlencode }} {{ [['x', 'y z'], ['q', '&']] | urlencode }}",
             "{{ config.n | float }} {{ '3' | int }} {{ 'x' | int }}",
         ]
         .map(str::to_owned),

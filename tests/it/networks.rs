@@ -164,3 +164,96 @@ fn a_connector_with_a_mistake_stops_the_start() {
     project.write("connectors/items.yaml", ITEMS.split("metadata:").next().unwrap());
     project.kith(&["run", "--once"]).fails(2, "KITH-N030");
 }
+
+/// The interfaces of `network_server.py`; stopped when dropped.
+struct Interfaces {
+    child: Child,
+    base: String,
+}
+
+impl Interfaces {
+    fn start() -> Self {
+        let port = free_port();
+        let child = Command::new("python3")
+            .arg(crate::support::root().join("tests/support/network_server.py"))
+            .arg(port.to_string())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("python3");
+        let server = Self { child, base: format!("http://127.0.0.1:{port}") };
+        assert!(wait_for(port), "the server does not listen");
+        server
+    }
+
+    fn one_more(&self) {
+        assert!(Command::new("curl").args(["-sSf", "-X", "POST", &format!("{}/more", self.base)]).output().unwrap().status.success());
+    }
+}
+
+impl Drop for Interfaces {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+/// A shipped connector over the server: how much is received at first, how much nobody takes, and how much one more thing said brings.
+fn shipped(name: &str, settings: impl Fn(&str) -> Json, first: i64, more: i64) {
+    let server = Interfaces::start();
+    let connector = crate::support::root().join(format!("connectors/sources/{name}.yaml")).display().to_string();
+    let project = project(&connector, &settings(&server.base));
+    project.kith(&["check"]).ok();
+    let run = project.kith(&["run", "--once"]).ok();
+    assert_eq!(counted(&project), (first, 0, 0), "{name}: {}", run.stdout);
+    project.kith(&["run", "--once"]).ok();
+    assert_eq!(counted(&project).0, first, "{name}: nothing new is nothing received");
+    server.one_more();
+    let run = project.kith(&["run", "--once"]).ok();
+    assert_eq!(counted(&project), (first + more, 0, 0), "{name}: {}", run.stdout);
+}
+
+#[test]
+fn posts_on_x_come_with_their_authors_and_wait_as_long_as_x_says() {
+    let settings = |base: &str| json!({ "server": base, "bearer_token": "x-token", "user_id": "7", "queries": ["shop"], "start_date": "2020-01-01" });
+    // Mentions and search are the same seven posts.
+    shipped("x", settings, 7, 1);
+}
+
+#[test]
+fn comments_on_youtube_come_with_their_answers() {
+    let settings = |base: &str| json!({ "server": base, "api_key": "yt-key", "channel_id": "UCshop", "start_date": "2020-01-01" });
+    // Seven comments, and an answer to each but the one that is gone.
+    shipped("youtube", settings, 13, 2);
+}
+
+#[test]
+fn notifications_searches_and_feeds_on_bluesky_are_one_post_each() {
+    let settings = |base: &str| {
+        json!({ "server": base, "identifier": "shop.example", "app_password": "app-pass", "queries": ["shop"],
+            "accounts": ["ada.example", "gone.example"], "start_date": "2020-01-01" })
+    };
+    shipped("bluesky", settings, 7, 1);
+}
+
+#[test]
+fn comments_on_facebook_and_instagram_come_from_those_who_can_be_known() {
+    let graph = |base: &str| format!("{base}/graph");
+    // Comments and tags have the same ids there; one is from nobody.
+    shipped("facebook", |base| json!({ "server": graph(base), "page_token": "page-token", "page_id": "77", "start_date": "2020-01-01" }), 6, 1);
+    shipped("instagram", |base| json!({ "server": graph(base), "access_token": "page-token", "account_id": "88", "start_date": "2020-01-01" }), 14, 2);
+}
+
+#[test]
+fn comments_on_linkedin_come_from_persons() {
+    let settings = |base: &str| {
+        json!({ "server": format!("{base}/rest"), "access_token": "li-token", "organization": "urn:li:organization:5", "start_date": "2020-01-01" })
+    };
+    shipped("linkedin", settings, 6, 1);
+}
+
+#[test]
+fn entries_of_feeds_come_by_their_authors() {
+    shipped("rss", |base| json!({ "server": base, "feeds": ["/feed.xml"], "start_date": "2020-01-01" }), 7, 1);
+    shipped("atom", |base| json!({ "server": base, "feeds": ["/atom.xml"], "start_date": "2020-01-01" }), 7, 1);
+}

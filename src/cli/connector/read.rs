@@ -164,7 +164,7 @@ fn said(item: &Item) -> String {
 fn write(batch: Batch, stream: &str, session: &mut Session) -> u64 {
     let at = micros().div_euclid(1_000);
     match batch {
-        Batch::Records(items) => {
+        Batch::Records { items, .. } => {
             let name = serde_json::Value::from(stream).to_string();
             let mut line = String::new();
             for item in &items {

@@ -188,7 +188,7 @@ format = ["json"]
     KITH-C007 config/kith.toml:10:8: `kind` can't be `fil`; did you mean `file`? Possible are `file`, `folder`, `network`
     KITH-C004 config/kith.toml:12:10: [sources.b] lacks the key `done`; add `done = "/srv/kith/done"`
     KITH-C010 config/kith.toml:14:1: `path` belongs to kind `file`, and [sources.b] is of kind `folder`; remove it, or write `kind = "file"`
-    KITH-C007 config/kith.toml:16:11: `mastodn` is not a network that Kith knows; did you mean `mastodon`? Known are `bluesky`, `discourse`, `facebook`, `github`, `instagram`, `linkedin`, `mastodon`, `reddit`, `threads`, `tiktok`, `x`, `youtube`
+    KITH-C007 config/kith.toml:16:11: `mastodn` is not a network that Kith knows; did you mean `mastodon`? Known are `bluesky`, `discourse`, `facebook`, `github`, `instagram`, `linkedin`, `mastodon`, `reddit`, `threads`, `tiktok`, `web`, `x`, `youtube`
     KITH-C009 config/kith.toml:19:8: the path `path` holds `~` or `${…}`, which only a shell replaces; write the path in full or relative to the project folder: `path = "/srv/crm/customers.csv.gz"`
     KITH-C010 config/kith.toml:21:1: [customers.crm] has a `table` and a `query`; keep the one that is meant
     KITH-C009 config/kith.toml:24:8: the path `path` is an address, not a path; write the path in full or relative to the project folder: `path = "/srv/crm/customers.csv.gz"`

@@ -1,5 +1,6 @@
 //! Our block of a manifest, `metadata.kith`: how a stream's record becomes an activity. Each value is a CEL expression over `record`; what is
-//! missing is left out, and the outcome is read as a line of Activity Streams is.
+//! missing is left out, and the outcome is read as a line of Activity Streams is. What stands beside the records of a page, such as their
+//! authors, is put into them first.
 
 use super::compile::Compiler;
 use super::part::{Kind, Part};
@@ -8,6 +9,7 @@ use crate::expr::{Record, RecordCel};
 use crate::manifest::Source;
 use crate::model::Network;
 use serde_json::Value as Json;
+use std::collections::HashMap;
 
 const BAD_PROJECTION: Code = Code("KITH-N030");
 /// Objects inside of an activity: an object's attachment's name is the deepest that is read.
@@ -18,8 +20,35 @@ const DEEPEST: usize = 8;
 pub struct Projection {
     /// The stream.
     pub stream: String,
+    beside: Vec<Beside>,
     only: Option<RecordCel>,
     activity: Shape,
+}
+
+/// What stands beside the records of a page and belongs to one of them: an author among `includes.users`.
+#[derive(Debug)]
+struct Beside {
+    /// The record's member that it becomes.
+    name: String,
+    /// Where the list is, from the top of the answer.
+    at: Vec<String>,
+    /// The member that tells one from the other.
+    key: String,
+    /// What that member is for a record.
+    of: RecordCel,
+}
+
+/// What stands beside the records of one page, by its key.
+#[derive(Debug, Default)]
+pub struct Surroundings(Vec<HashMap<String, Json>>);
+
+/// A text or a whole number as a key.
+fn key(value: &Json) -> Option<String> {
+    match value {
+        Json::String(text) => Some(text.clone()),
+        Json::Number(number) => Some(number.to_string()),
+        Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
+    }
 }
 
 /// A part of an activity.
@@ -48,9 +77,30 @@ impl Shape {
 }
 
 impl Projection {
+    /// Whether it looks at what stands beside the records.
+    pub const fn looks_beside(&self) -> bool {
+        !self.beside.is_empty()
+    }
+
+    /// What stands beside the records of a page.
+    pub fn surroundings(&self, page: &Json) -> Surroundings {
+        let found = self.beside.iter().map(|beside| {
+            let list = beside.at.iter().try_fold(page, |at, name| at.get(name)).and_then(Json::as_array);
+            list.into_iter().flatten().filter_map(|item| Some((key(item.get(&beside.key)?)?, item.clone()))).collect()
+        });
+        Surroundings(found.collect())
+    }
+
     /// The record as a line of Activity Streams; `None` where it is none that is taken.
-    pub fn line(&self, record: &Json) -> Option<Vec<u8>> {
-        let record = Record::new(record);
+    pub fn line(&self, mut record: Json, around: &Surroundings) -> Option<Vec<u8>> {
+        for (beside, found) in self.beside.iter().zip(&around.0) {
+            let own = key(&beside.of.evaluate(&Record::new(&record)).to_json()).and_then(|key| found.get(&key));
+            if let Some(members) = record.as_object_mut() {
+                // What is not beside it is not there, whatever the record says under that name.
+                members.insert(beside.name.clone(), own.cloned().unwrap_or_default());
+            }
+        }
+        let record = Record::new(&record);
         if self.only.as_ref().is_some_and(|only| !only.holds(&record).holds()) {
             return None;
         }
@@ -92,10 +142,11 @@ pub(super) fn block(compiler: &mut Compiler<'_>, whole: &Part, source: &Source) 
             continue;
         }
         for known in field.value.fields() {
-            if !["only", "activity"].contains(&&*known.key) {
-                complain(known.key_span, format!("a projection does not know the key `{}`", known.key), "It has only and activity");
+            if !["beside", "only", "activity"].contains(&&*known.key) {
+                complain(known.key_span, format!("a projection does not know the key `{}`", known.key), "It has beside, only and activity");
             }
         }
+        let beside = field.value.get("beside").map(|part| beside(part, &mut complain)).unwrap_or_default();
         let only = field.value.get("only").and_then(|part| cel(part, &mut complain));
         let Some(activity) = field.value.get("activity") else {
             complain(field.key_span, "the projection has no `activity`".to_owned(), "Write `activity:` with type, id, actor and object");
@@ -113,10 +164,38 @@ pub(super) fn block(compiler: &mut Compiler<'_>, whole: &Part, source: &Source) 
             complain(actor.span, "an actor needs `id`".to_owned(), "Write the stable id of the account, never its handle");
         }
         if let Some(activity) = shape(activity, &mut complain, 0) {
-            projections.push(Projection { stream: field.key.to_string(), only, activity });
+            projections.push(Projection { stream: field.key.to_string(), beside, only, activity });
         }
     }
     (network, projections)
+}
+
+/// `author: { at: includes.users, key: id, of: record.author_id }`
+fn beside(part: &Part, complain: &mut impl FnMut(Span, String, &str)) -> Vec<Beside> {
+    const FORM: &str = "Write `author: { at: includes.users, key: id, of: record.author_id }`";
+    if part.fields().is_empty() {
+        complain(part.span, "`beside` names nothing".to_owned(), FORM);
+    }
+    let mut found = Vec::new();
+    for field in part.fields() {
+        for known in field.value.fields() {
+            if !["at", "key", "of"].contains(&&*known.key) {
+                complain(known.key_span, format!("what stands beside does not know the key `{}`", known.key), FORM);
+            }
+        }
+        let text = |name: &str| field.value.get(name).and_then(Part::text);
+        let of = field.value.get("of").and_then(|part| cel(part, complain));
+        match (text("at"), text("key"), of) {
+            (Some(at), Some(key), Some(of)) => found.push(Beside {
+                name: field.key.to_string(),
+                at: at.split('.').map(str::to_owned).collect(),
+                key: key.to_string(),
+                of,
+            }),
+            _ => complain(field.key_span, format!("`{}` needs at, key and of", field.key), FORM),
+        }
+    }
+    found
 }
 
 fn cel(part: &Part, complain: &mut impl FnMut(Span, String, &str)) -> Option<RecordCel> {

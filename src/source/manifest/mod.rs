@@ -52,6 +52,14 @@ impl Item {
         }
     }
 
+    /// As a value of the library that reads JSON.
+    pub fn value(&self) -> serde_json::Value {
+        match self {
+            Self::Json(json) => serde_json::to_value(json).unwrap_or_default(),
+            Self::Raw(raw) => serde_json::from_str(raw.get()).unwrap_or_default(),
+        }
+    }
+
     /// As a value.
     pub fn json(&self) -> Json {
         match self {
@@ -74,7 +82,12 @@ impl Item {
 #[derive(Debug)]
 pub enum Batch {
     /// Records of one page.
-    Records(Vec<Item>),
+    Records {
+        /// The records.
+        items: Vec<Item>,
+        /// What else the page has, where the caller asked for it.
+        page: Option<Json>,
+    },
     /// What to give the next time: everything before it need not be read again.
     State(Json),
     /// The configuration as a login changed it; to be kept.
@@ -91,6 +104,7 @@ pub struct Reader {
     clock: fn() -> i64,
     patience: Option<Duration>,
     changed: Mutex<Option<Json>>,
+    with_pages: Vec<String>,
 }
 
 impl fmt::Debug for Reader {
@@ -129,7 +143,14 @@ impl Reader {
             clock,
             patience,
             changed: Mutex::new(None),
+            with_pages: Vec::new(),
         })
+    }
+
+    /// The same reader, which tells with the records of these streams what else their pages have.
+    #[must_use]
+    pub fn with_pages(self, streams: Vec<String>) -> Self {
+        Self { with_pages: streams, ..self }
     }
 
     /// Reads a stream to its end and sends what it finds; the last batch is the final state.

@@ -17,8 +17,10 @@ pub struct Plan<'s> {
     pub at: Vec<String>,
     /// Records are passed on as text.
     raw: bool,
-    /// A page's templates look at the answer.
+    /// A page's templates look at the answer, or who reads it does.
     response: bool,
+    /// Who reads it is told what else a page has.
+    pub page: bool,
 }
 
 /// A page.
@@ -32,14 +34,14 @@ pub struct Taken {
 }
 
 impl<'s> Plan<'s> {
-    pub fn new(stream: &'s Stream, at: Vec<String>) -> Self {
+    pub fn new(stream: &'s Stream, at: Vec<String>, page: bool) -> Self {
         let pages = stream.paginator.as_ref();
-        let response = pages.is_some_and(|pages| pages.names("response"));
+        let templates = pages.is_some_and(|pages| pages.names("response"));
         let inside = at.first().is_some_and(|first| pages.is_some_and(|pages| pages.names(first)));
         let wild = at.iter().any(|segment| segment.contains(['*', '?']) || segment.parse::<usize>().is_ok());
         // A page's template that names the member with the records looks at them; without a path the answer is the records.
-        let raw = stream.decoder == Decoder::Json && !stream.looks_at_records() && !wild && !(response && (inside || at.is_empty()));
-        Self { stream, at, raw, response }
+        let raw = stream.decoder == Decoder::Json && !stream.looks_at_records() && !wild && !(templates && (inside || at.is_empty()));
+        Self { stream, at, raw, response: templates || page, page }
     }
 }
 

@@ -34,10 +34,10 @@ pub enum Out<'a> {
 }
 
 impl Out<'_> {
-    async fn records(&mut self, items: Vec<Item>, slice: &Slice) -> Result<(), ReadError> {
+    async fn records(&mut self, items: Vec<Item>, page: Option<Json>, slice: &Slice) -> Result<(), ReadError> {
         match self {
             Self::Send(_) if items.is_empty() => Ok(()),
-            Self::Send(to) => to.send(Batch::Records(items)).await.map_err(|_gone| ReadError::Abandoned),
+            Self::Send(to) => to.send(Batch::Records { items, page }).await.map_err(|_gone| ReadError::Abandoned),
             Self::Keep(kept) => {
                 if kept.len() + items.len() > MOST_PARTITIONS {
                     return Err(ReadError::Partitions(MOST_PARTITIONS));
@@ -130,7 +130,7 @@ impl Reader {
             }
         };
         let (partitions, parent_state) = self.partitions(stream, given, &config).await?;
-        let plan = Plan::new(stream, evaluated(&stream.records_at, engine, &Scope::new(&config))?);
+        let plan = Plan::new(stream, evaluated(&stream.records_at, engine, &Scope::new(&config))?, self.with_pages.contains(&stream.name));
         let mut seen = HashSet::new();
         let hasher = RandomState::new();
         for partition in partitions {
@@ -343,7 +343,8 @@ impl Reader {
                     }
                 }
             }
-            out.records(std::mem::take(&mut taken.items), slice).await?;
+            let page = if plan.page { taken.response.clone() } else { None };
+            out.records(std::mem::take(&mut taken.items), page, slice).await?;
             let Some(pages) = &stream.paginator else { return Ok(()) };
             if last_value.is_some_and(|value| !memory.is_new(slice, value.as_ref())) {
                 return Ok(());
