@@ -103,7 +103,9 @@ fn borrow_secrets(config: &mut Config, environment: &Environment) -> Result<(), 
 fn read_table_secrets(config: &mut Config, environment: &Environment) -> Result<(), Diagnostic> {
     for source in &mut config.sources {
         if let SourceKind::Network(network) = &mut source.kind {
-            network.settings.value = Some(environment.secret(&network.settings.source)?);
+            for secret in network.secrets_mut() {
+                secret.value = Some(environment.secret(&secret.source)?);
+            }
         }
     }
     let tables = config.customers.iter_mut().chain(&mut config.related);

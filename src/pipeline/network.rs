@@ -128,9 +128,11 @@ impl<S: Store> Networks<'_, S> {
             let remedy = "Use a login whose refresh token stays, or a token without an end";
             return Err(bad("the connector's login gives a new refresh token each time, and the service keeps no settings", remedy));
         }
+        let proxy = network.proxy.as_ref().map(Proxy::of).transpose();
+        let proxy = proxy.map_err(|_not_read| bad("the proxy's password was not read", "Check `proxy_password`"))?;
         let connection = Connection {
             ca_file: network.ca_file.clone(),
-            proxy: network.proxy.as_ref().map(|url| Proxy { url: url.clone(), login: None }),
+            proxy,
             connect: Duration::from_secs(10).min(network.timeout),
             whole: network.timeout,
             tls: connector.tls || settings.compact().contains("https:"),
@@ -140,7 +142,7 @@ impl<S: Store> Networks<'_, S> {
         let beside = connector.projections.iter().filter(|projection| projection.looks_beside());
         let beside = beside.map(|projection| projection.stream.clone()).collect();
         Reader::new(connector.source.clone(), settings, &connection, micros, Some(PATIENCE))
-            .map(|reader| reader.with_pages(beside))
+            .map(|reader| reader.with_pages(beside).only_hosts(network.hosts.clone()))
             .map_err(|error| error.diagnostic(&format!("[sources.{}]", spec.name)))
     }
 

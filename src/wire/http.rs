@@ -1,6 +1,6 @@
 //! HTTP as a client: one request, one bounded answer, and whether the request may have left. Never follows a redirect, never repeats.
 
-use crate::declare::config::{GivenSecret, Login, Secret, ServiceSpec};
+use crate::declare::config::{GivenSecret, Login, ProxySpec, Secret, ServiceSpec};
 pub use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use std::fmt;
@@ -39,16 +39,7 @@ impl Connection {
     /// # Errors
     /// Where a secret was not read.
     pub fn of(spec: &ServiceSpec) -> Result<Self, SetupError> {
-        let proxy = match &spec.proxy {
-            None => None,
-            Some(proxy) => {
-                let login = match &proxy.login {
-                    None => None,
-                    Some((user, password)) => Some((user.to_string(), secret(password)?)),
-                };
-                Some(Proxy { url: proxy.url.clone(), login })
-            }
-        };
+        let proxy = spec.proxy.as_ref().map(Proxy::of).transpose()?;
         let token_url = match &spec.login {
             Login::ClientCredentials { token_url, .. } => Some(token_url),
             Login::None | Login::Basic { .. } | Login::Bearer { .. } => None,
@@ -85,6 +76,20 @@ pub struct Proxy {
     pub url: String,
     /// User and password, where it wants a login.
     pub login: Option<(String, Secret)>,
+}
+
+impl Proxy {
+    /// A proxy as the configuration describes it.
+    ///
+    /// # Errors
+    /// Where its password was not read.
+    pub fn of(spec: &ProxySpec) -> Result<Self, SetupError> {
+        let login = match &spec.login {
+            None => None,
+            Some((user, password)) => Some((user.to_string(), secret(password)?)),
+        };
+        Ok(Self { url: spec.url.clone(), login })
+    }
 }
 
 /// Why there is no client.

@@ -59,11 +59,16 @@ impl Drop for Mastodon {
 
 /// The retail project with a network in place of the file.
 fn project(connector: &str, settings: &Json) -> Project {
+    project_with(connector, settings, "")
+}
+
+/// With more lines in the source's table.
+fn project_with(connector: &str, settings: &Json, more: &str) -> Project {
     let project = Project::with(&slice(20));
     project.edit(
         "config/kith.toml",
         "kind = \"file\"\npath = \"data/activities.ndjson\"",
-        &format!("kind = \"network\"\nconnector = \"{connector}\"\nsettings = {{ file = \"settings.json\" }}\nevery_seconds = 1"),
+        &format!("kind = \"network\"\nconnector = \"{connector}\"\nsettings = {{ file = \"settings.json\" }}\nevery_seconds = 1\n{more}"),
     );
     project.write("settings.json", settings.to_string());
     project
@@ -215,7 +220,8 @@ fn shipped(name: &str, settings: impl Fn(&str) -> Json, first: i64, more: i64) {
 
 #[test]
 fn posts_on_x_come_with_their_authors_and_wait_as_long_as_x_says() {
-    let settings = |base: &str| json!({ "server": base, "bearer_token": "x-token", "user_id": "7", "queries": ["shop"], "start_date": "2020-01-01" });
+    let settings =
+        |base: &str| json!({ "server": base, "bearer_token": "x-token", "user_id": "7", "queries": ["shop"], "start_date": "2020-01-01" });
     // Mentions and search are the same seven posts.
     shipped("x", settings, 7, 1);
 }
@@ -240,15 +246,23 @@ fn notifications_searches_and_feeds_on_bluesky_are_one_post_each() {
 fn comments_on_facebook_and_instagram_come_from_those_who_can_be_known() {
     let graph = |base: &str| format!("{base}/graph");
     // Comments and tags have the same ids there; one is from nobody.
-    shipped("facebook", |base| json!({ "server": graph(base), "page_token": "page-token", "page_id": "77", "start_date": "2020-01-01" }), 6, 1);
-    shipped("instagram", |base| json!({ "server": graph(base), "access_token": "page-token", "account_id": "88", "start_date": "2020-01-01" }), 14, 2);
+    shipped(
+        "facebook",
+        |base| json!({ "server": graph(base), "page_token": "page-token", "page_id": "77", "start_date": "2020-01-01" }),
+        6,
+        1,
+    );
+    shipped(
+        "instagram",
+        |base| json!({ "server": graph(base), "access_token": "page-token", "account_id": "88", "start_date": "2020-01-01" }),
+        14,
+        2,
+    );
 }
 
 #[test]
 fn comments_on_linkedin_come_from_persons() {
-    let settings = |base: &str| {
-        json!({ "server": format!("{base}/rest"), "access_token": "li-token", "organization": "urn:li:organization:5", "start_date": "2020-01-01" })
-    };
+    let settings = |base: &str| json!({ "server": format!("{base}/rest"), "access_token": "li-token", "organization": "urn:li:organization:5", "start_date": "2020-01-01" });
     shipped("linkedin", settings, 6, 1);
 }
 
@@ -256,4 +270,101 @@ fn comments_on_linkedin_come_from_persons() {
 fn entries_of_feeds_come_by_their_authors() {
     shipped("rss", |base| json!({ "server": base, "feeds": ["/feed.xml"], "start_date": "2020-01-01" }), 7, 1);
     shipped("atom", |base| json!({ "server": base, "feeds": ["/atom.xml"], "start_date": "2020-01-01" }), 7, 1);
+}
+
+/// Whether a program is there; where not, said loudly, and in CI refused.
+fn have(program: &str) -> bool {
+    let found = Command::new(program).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    if !found {
+        assert!(std::env::var_os("CI").is_none(), "{program} is not installed, and CI needs it");
+        eprintln!("SKIPPED: {program} is not installed");
+    }
+    found
+}
+
+const BLOG: &str = "connectors/sources/rss.yaml";
+
+fn blog(base: &str) -> Json {
+    json!({ "server": base, "feeds": ["/feed.xml"], "start_date": "2020-01-01" })
+}
+
+#[test]
+fn a_proxy_with_a_login_is_gone_through_and_nothing_without_it() {
+    if !have("tinyproxy") {
+        return;
+    }
+    let server = Interfaces::start();
+    let dir = tempfile::tempdir().unwrap();
+    let (port, log) = (free_port(), dir.path().join("log"));
+    let config = format!(
+        "Port {port}\nListen 127.0.0.1\nTimeout 30\nMaxClients 20\nAllow 127.0.0.1\nBasicAuth kith pr0xy\nLogFile \"{}\"\nLogLevel Connect\n",
+        log.display()
+    );
+    std::fs::write(dir.path().join("conf"), config).unwrap();
+    let mut command = Command::new("tinyproxy");
+    command.arg("-d").arg("-c").arg(dir.path().join("conf")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut tinyproxy = command.spawn().unwrap();
+    assert!(wait_for(port));
+    let connector = crate::support::root().join(BLOG).display().to_string();
+    let proxy = format!("proxy = \"http://127.0.0.1:{port}\"\nproxy_user = \"kith\"\nproxy_password = {{ file = \"proxy-password\" }}");
+    let project = project_with(&connector, &blog(&server.base), &proxy);
+    project.write("proxy-password", "wrong");
+    project.kith(&["run", "--once"]).fails(1, "KITH-N0");
+    assert_eq!(counted(&project).0, 0, "nothing is read around the proxy");
+    project.write("proxy-password", "pr0xy");
+    project.kith(&["run", "--once"]).ok();
+    assert_eq!(counted(&project), (7, 0, 0));
+    let seen = std::fs::read_to_string(log).unwrap();
+    _ = tinyproxy.kill();
+    _ = tinyproxy.wait();
+    assert!(seen.contains("GET http://127.0.0.1"), "{seen}");
+}
+
+#[test]
+fn a_host_that_is_not_listed_is_not_asked() {
+    let server = Interfaces::start();
+    let connector = crate::support::root().join(BLOG).display().to_string();
+    let project = project_with(&connector, &blog(&server.base), "hosts = \"blog.example, news.example\"");
+    project.kith(&["run", "--once"]).fails(1, "KITH-N026");
+    project.edit("config/kith.toml", "news.example", "127.0.0.1");
+    project.kith(&["run", "--once"]).ok();
+    assert_eq!(counted(&project), (7, 0, 0));
+}
+
+/// Every address that a process and its children try to reach, as the kernel is asked for it.
+#[test]
+fn nothing_leaves_but_what_the_configuration_names() {
+    if !have("strace") {
+        return;
+    }
+    let server = Interfaces::start();
+    let connector = crate::support::root().join(BLOG).display().to_string();
+    let project = project(&connector, &blog(&server.base));
+    let trace = project.path("trace");
+    let out = Command::new("strace")
+        .args(["-f", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o"])
+        .arg(&trace)
+        .arg(env!("CARGO_BIN_EXE_kith"))
+        .args(["run", "--once"])
+        .current_dir(project.path(""))
+        // A proxy of the environment would be one more place to reach: it is not read.
+        .env("HTTP_PROXY", "http://127.0.0.1:9")
+        .env("http_proxy", "http://127.0.0.1:9")
+        .output()
+        .unwrap();
+    if String::from_utf8_lossy(&out.stderr).contains("ptrace") {
+        eprintln!("SKIPPED: processes can't be traced here");
+        return;
+    }
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert_eq!(counted(&project), (7, 0, 0));
+    let seen = std::fs::read_to_string(&trace).unwrap();
+    let reached: std::collections::BTreeSet<&str> = seen
+        .lines()
+        .filter(|line| line.contains("sin_port") || line.contains("sin6_port"))
+        .filter_map(|line| Some(line.split_once("htons(")?.1.split_once(')')?.0))
+        .collect();
+    let port = server.base.rsplit(':').next().unwrap();
+    assert_eq!(reached.into_iter().collect::<Vec<_>>(), [port], "{seen}");
+    assert!(!seen.lines().any(|line| line.contains("sin_addr") && !line.contains("\"127.0.0.1\"")), "{seen}");
 }

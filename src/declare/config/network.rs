@@ -57,6 +57,28 @@ pub(super) const PROXY: Key = only(
         "\"http://proxy.corp.example:3128\"",
     ),
 );
+pub(super) const PROXY_USER: Key =
+    only("network", key("proxy_user", Form::Text(255), Need::Optional("The proxy wants no login."), "With `proxy`: the user.", "\"kith\""));
+pub(super) const PROXY_PASSWORD: Key = only(
+    "network",
+    key(
+        "proxy_password",
+        Form::Secret,
+        Need::Optional("The proxy wants no login."),
+        "With `proxy`: the password.",
+        "{ credential = \"proxy\" }",
+    ),
+);
+pub(super) const HOSTS: Key = only(
+    "network",
+    key(
+        "hosts",
+        Form::Text(4_096),
+        Need::Optional("The hosts that the connector's own addresses name."),
+        "The only hosts that are asked, with commas between, whatever the connector or its settings say.",
+        "\"api.x.com\"",
+    ),
+);
 pub(super) const CA_FILE: Key = only(
     "network",
     key(
@@ -72,6 +94,11 @@ pub(super) const TIMEOUT_SECONDS: Key = only(
     key("timeout_seconds", Form::Count(1, 3_600), Need::Default("60"), "The longest time for a request with its whole answer.", "30"),
 );
 
+/// Names with commas between.
+fn names(text: &str) -> Vec<Arc<str>> {
+    text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(Arc::from).collect()
+}
+
 impl<'a> Checker<'a> {
     /// A network's interface.
     pub(super) fn network_source(&mut self, table: &Table<'a>) -> Option<SourceKind> {
@@ -80,21 +107,17 @@ impl<'a> Checker<'a> {
         let streams = self.text(table, &STREAMS).map(|(text, _)| text.to_owned());
         let every = self.count(table, &EVERY_SECONDS);
         let has = |key: &Key| table.values.contains_key(key.name);
-        let proxy = if has(&PROXY) { self.url(table, &PROXY) } else { None };
+        let proxy = self.proxy(table, [&PROXY, &PROXY_USER, &PROXY_PASSWORD]);
+        let hosts = self.text(table, &HOSTS).map(|(text, _)| names(text));
         let ca_file = if has(&CA_FILE) { self.path(table, &CA_FILE) } else { None };
         let timeout = self.count(table, &TIMEOUT_SECONDS);
         Some(SourceKind::Network(Box::new(NetworkSource {
             connector: connector?,
             settings: GivenSecret { source: settings?, value: None },
-            streams: streams
-                .iter()
-                .flat_map(|text| text.split(','))
-                .map(str::trim)
-                .filter(|name| !name.is_empty())
-                .map(Arc::from)
-                .collect(),
+            streams: streams.as_deref().map(names).unwrap_or_default(),
             every: Duration::from_secs(every?.get().into()),
-            proxy,
+            proxy: proxy?,
+            hosts,
             ca_file,
             timeout: Duration::from_secs(timeout?.get().into()),
             loaded: None,

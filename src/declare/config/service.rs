@@ -5,7 +5,9 @@ use super::codes::{EXCLUDE_EACH_OTHER, MISSING, PLAIN_SECRET, WRONG_FORM};
 use super::keys::{self, Form, Key};
 use super::secret::{Secret, SecretSource};
 use super::server;
-use super::settings::{Auth, ClientCertificate, Login, ServiceSpec, SoapRows, TableKind, TableSpec, TargetPlace, TargetSpec, TokenTime};
+use super::settings::{
+    Auth, ClientCertificate, Login, NetworkSource, ServiceSpec, SoapRows, TableKind, TableSpec, TargetPlace, TargetSpec, TokenTime,
+};
 use crate::diagnose::Place;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,6 +42,14 @@ impl ServiceSpec {
         let proxy = self.proxy.as_mut().and_then(|p| p.login.as_mut()).map(|(_, password)| password);
         let key = self.certificate.as_mut().map(|certificate| &mut certificate.key);
         login.into_iter().chain(proxy).chain(key).collect()
+    }
+}
+
+impl NetworkSource {
+    /// The secrets that it needs, to be read.
+    pub fn secrets_mut(&mut self) -> impl Iterator<Item = &mut GivenSecret> {
+        let proxy = self.proxy.as_mut().and_then(|proxy| proxy.login.as_mut()).map(|(_, password)| password);
+        std::iter::once(&mut self.settings).chain(proxy)
     }
 }
 
@@ -165,7 +175,7 @@ impl<'a> Checker<'a> {
     fn service_spec(&mut self, table: &Table<'a>) -> Option<ServiceSpec> {
         let url = self.url(table, &keys::URL);
         let ca_file = self.path(table, &keys::CA_FILE);
-        let proxy = self.proxy(table);
+        let proxy = self.proxy(table, [&keys::PROXY, &keys::PROXY_USER, &keys::PROXY_PASSWORD]);
         let login = self.login(table);
         let auth = self.word(table, &keys::AUTH).and_then(|at| Auth::ALL.get(at).copied());
         if auth != Some(Auth::Negotiate) {
@@ -213,17 +223,17 @@ impl<'a> Checker<'a> {
     }
 
     #[expect(clippy::option_option, reason = "outside: whether all is right; inside: whether there is one")]
-    fn proxy(&mut self, table: &Table<'a>) -> Option<Option<super::ProxySpec>> {
-        let user = self.non_blank(table, &keys::PROXY_USER);
-        let password = self.given(table, &keys::PROXY_PASSWORD);
-        if !table.values.contains_key(keys::PROXY.name) {
-            for key in [&keys::PROXY_USER, &keys::PROXY_PASSWORD] {
-                self.only_with(table, key, &keys::PROXY);
+    pub(super) fn proxy(&mut self, table: &Table<'a>, [address, name, word]: [&'static Key; 3]) -> Option<Option<super::ProxySpec>> {
+        let user = self.non_blank(table, name);
+        let password = self.given(table, word);
+        if !table.values.contains_key(address.name) {
+            for key in [name, word] {
+                self.only_with(table, key, address);
             }
             return Some(None);
         }
-        let url = self.url(table, &keys::PROXY)?;
-        let login = self.pair(table, (&keys::PROXY_USER, user), (&keys::PROXY_PASSWORD, password))?;
+        let url = self.url(table, address)?;
+        let login = self.pair(table, (name, user), (word, password))?;
         Some(Some(super::ProxySpec { url, login }))
     }
 

@@ -116,7 +116,9 @@ pub struct NetworkSource {
     /// How long after a read the next one begins.
     pub every: Duration,
     /// The proxy that every request goes through.
-    pub proxy: Option<String>,
+    pub proxy: Option<ProxySpec>,
+    /// The only hosts that are asked; those of the connector's own addresses, where none is named.
+    pub hosts: Option<Vec<Arc<str>>>,
     /// PEM certificates that are trusted instead of the system's.
     pub ca_file: Option<PathBuf>,
     /// The longest time for a request with its whole answer.

@@ -186,12 +186,14 @@ fn beside(part: &Part, complain: &mut impl FnMut(Span, String, &str)) -> Vec<Bes
         let text = |name: &str| field.value.get(name).and_then(Part::text);
         let of = field.value.get("of").and_then(|part| cel(part, complain));
         match (text("at"), text("key"), of) {
-            (Some(at), Some(key), Some(of)) => found.push(Beside {
-                name: field.key.to_string(),
-                at: at.split('.').map(str::to_owned).collect(),
-                key: key.to_string(),
-                of,
-            }),
+            (Some(at), Some(key), Some(of)) => {
+                found.push(Beside {
+                    name: field.key.to_string(),
+                    at: at.split('.').map(str::to_owned).collect(),
+                    key: key.to_string(),
+                    of,
+                });
+            }
             _ => complain(field.key_span, format!("`{}` needs at, key and of", field.key), FORM),
         }
     }

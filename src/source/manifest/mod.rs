@@ -105,6 +105,7 @@ pub struct Reader {
     patience: Option<Duration>,
     changed: Mutex<Option<Json>>,
     with_pages: Vec<String>,
+    hosts: Option<Vec<Arc<str>>>,
 }
 
 impl fmt::Debug for Reader {
@@ -144,6 +145,7 @@ impl Reader {
             patience,
             changed: Mutex::new(None),
             with_pages: Vec::new(),
+            hosts: None,
         })
     }
 
@@ -151,6 +153,12 @@ impl Reader {
     #[must_use]
     pub fn with_pages(self, streams: Vec<String>) -> Self {
         Self { with_pages: streams, ..self }
+    }
+
+    /// The same reader, which asks no host but these, whatever the manifest says.
+    #[must_use]
+    pub fn only_hosts(self, hosts: Option<Vec<Arc<str>>>) -> Self {
+        Self { hosts, ..self }
     }
 
     /// Reads a stream to its end and sends what it finds; the last batch is the final state.

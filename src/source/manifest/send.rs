@@ -119,6 +119,11 @@ impl Reader {
     /// Sends once and follows redirects inside of the host.
     async fn exchange(&self, built: &Built, gate: &Gate) -> Result<Result<Reply, SendError>, ReadError> {
         let (mut method, mut url, mut body) = (built.method, built.url.clone(), built.body.clone());
+        let listed = |host: &str| self.hosts.as_ref().is_none_or(|hosts| hosts.iter().any(|listed| listed.eq_ignore_ascii_case(host)));
+        if !listed(&Gate::of(&url)?.host) {
+            return Err(ReadError::Elsewhere("a host that the configuration does not list"));
+        }
+        // Redirects stay on that host.
         for _ in 0..=MOST_REDIRECTS {
             let request = Request { method, url: url.clone(), headers: built.headers.clone(), authorization: None, body: body.clone() };
             let mut reply = match self.client.send(request).await {
