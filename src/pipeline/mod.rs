@@ -87,7 +87,7 @@ pub use plan::{PlannedWrite, Preview, plan};
 pub use progress::{Progress, Stage, Unseen};
 pub use publish::{PUBLISHED, syslog_of};
 pub use rehearse::{Differs, Rehearsed, Replay, Side, WriteDiffers, preview, replay};
-pub use releases::{IN_FORCE, ReleaseAsk, ask_release, find_release, release_here, rulebook_of, text_of};
+pub use releases::{IN_FORCE, MAX_NOTE, ReleaseAsk, ask_release, find_release, is_note, release_here, rulebook_of, text_of};
 pub use reload::{Loaded, Loader, Reloading};
 pub use restore::{RestoreAsked, RestoreReport, restore};
 pub use rights::{SubjectAct, SubjectAnswer, SubjectName, ask_subjects, export_told, finish_removals, notices_told};

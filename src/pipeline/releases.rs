@@ -42,6 +42,14 @@ pub(super) struct ReleaseOrder {
     pub account: Arc<str>,
 }
 
+/// A note is a sentence: it stands in lists and in the log.
+pub const MAX_NOTE: usize = 500;
+
+/// Whether a note is one line of 1 to [`MAX_NOTE`] bytes.
+pub fn is_note(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_NOTE && !text.chars().any(char::is_control)
+}
+
 /// What a release of this mapping keeps.
 pub fn text_of(rulebook: &Rulebook) -> MappingText {
     let named = rulebook.named.iter().map(|(written, file)| NamedText {
@@ -188,6 +196,9 @@ impl Service {
     pub(super) async fn ordered(&self, order: &ReleaseOrder, read: Option<&Rulebook>) -> Result<Rulebook, Problems> {
         let surroundings = Surroundings::of(&self.parts.config, self.parts.targets.iter().map(|(_, file)| file));
         let told = |error: RunError| Problems::from(error.diagnostic());
+        if order.note.as_deref().is_some_and(|note| !is_note(note)) {
+            return Err(told(refused(format!("a note is one line of 1 to {MAX_NOTE} bytes"), "say in a sentence why the mapping changes")));
+        }
         let checked = match read {
             Some(read) if read.hash().to_string() != order.hash => {
                 let message = "the service reads another text than the one that was checked";

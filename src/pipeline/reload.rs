@@ -74,7 +74,7 @@ pub(super) enum New {
     /// Everything.
     Set(Box<Loaded>),
     /// Another mapping: as it was read for a release, or one of the store's.
-    Mapping { order: ReleaseOrder, read: Option<Rulebook> },
+    Mapping { order: ReleaseOrder, read: Option<Box<Rulebook>> },
 }
 
 /// What may take over.
@@ -110,7 +110,7 @@ pub(super) async fn prepare(
     while let Some(Asked { release, answer: asked }) = asked.recv().await {
         let found = match release {
             Some(order) if order.rollback => Ok((New::Mapping { order, read: None }, Vec::new())),
-            Some(order) => read(loading.draft.clone()).await.map(|draft| (New::Mapping { order, read: Some(draft) }, Vec::new())),
+            Some(order) => read(loading.draft.clone()).await.map(|draft| (New::Mapping { order, read: Some(Box::new(draft)) }, Vec::new())),
             None => {
                 tracing::info!("reloading: configuration, connectors and mapping are loaded and checked");
                 read(loading.load.clone()).await.and_then(|loaded| may_take_over(&config, loaded))

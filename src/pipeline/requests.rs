@@ -52,16 +52,16 @@ pub(super) async fn keep_answering(answering: Answering, mut watched: Watched) {
 impl Answering {
     async fn take(&self, asked: Asked) {
         let Asked { request, uid, answer } = asked;
-        let release = match &request {
-            Request::Reload => None,
-            Request::Release { hash, rollback, note, .. } => {
-                let account = account_name(uid);
-                let role = role_of(&self.desk.borrow().parts.config.roles, &account);
-                let asker = WhoAsks { user: format!("{account} (uid {uid})").into(), role };
-                let note = note.as_deref().map(Into::into);
-                Some(ReleaseOrder { rollback: *rollback, hash: hash.clone(), note, asker: Some(asker), account })
-            }
-            _ => return self.answer(request, uid, answer).await,
+        let release = if let Request::Release { hash, rollback, note, .. } = &request {
+            let account = account_name(uid);
+            let role = role_of(&self.desk.borrow().parts.config.roles, &account);
+            let asker = WhoAsks { user: format!("{account} (uid {uid})").into(), role };
+            let note = note.as_deref().map(Into::into);
+            Some(ReleaseOrder { rollback: *rollback, hash: hash.clone(), note, asker: Some(asker), account })
+        } else if request == Request::Reload {
+            None
+        } else {
+            return self.answer(&request, uid, answer).await;
         };
         if let Err(error) = self.desk.borrow().may(&request, uid) {
             drop(answer.send(Answer::Refused { code: error.code().0.into(), reason: error.to_string() }));
@@ -82,12 +82,12 @@ impl Answering {
         }
     }
 
-    async fn answer(&self, request: Request, uid: u32, answer: oneshot::Sender<Answer>) {
-        let said = if request == Request::Standing {
+    async fn answer(&self, request: &Request, uid: u32, answer: oneshot::Sender<Answer>) {
+        let said = if *request == Request::Standing {
             Answer::Standing { standing: Box::new(self.board.standing(&self.meter)) }
         } else {
             let desk = self.desk.borrow().clone();
-            Box::pin(desk.answer(&request, uid)).await
+            Box::pin(desk.answer(request, uid)).await
         };
         if answer.send(said).is_err() {
             tracing::debug!("who asked is gone");

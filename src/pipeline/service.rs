@@ -423,7 +423,7 @@ impl Service {
                 let (config, rulebook, targets) = (loaded.config.clone(), loaded.rulebook.clone(), loaded.targets.clone());
                 (Parts { config, rulebook, targets, keys: self.parts.keys.clone() }, loaded.who.clone())
             }
-            New::Mapping { order, read } => match self.ordered(order, read.as_ref()).await {
+            New::Mapping { order, read } => match self.ordered(order, read.as_deref()).await {
                 Ok(rulebook) => {
                     prepared.notes.push(format!("{IN_FORCE}{}", rulebook.hash()));
                     (Parts { rulebook: Arc::new(rulebook), ..self.parts.clone() }, self.scribe.who().clone())
@@ -437,7 +437,7 @@ impl Service {
         };
         let scribe = Arc::new(Scribe::new(self.store.ring().clone(), who, parts.rulebook.clone()));
         let order = if let New::Mapping { order, .. } = &prepared.new { Some(order) } else { None };
-        if let Err(error) = self.enter(&scribe, &parts, order, Default::default()).await {
+        if let Err(error) = self.enter(&scribe, &parts, order, (Vec::new(), Vec::new())).await {
             beside.teller.refused(prepared.asked, &error.diagnostic().into());
         } else {
             if let Some(crew) = crew.take() {

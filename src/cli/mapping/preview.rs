@@ -161,5 +161,5 @@ fn account(out: &mut String, one: &Rehearsed) {
     if more > 0 {
         line(out, format_args!("           and {more} more writes"));
     }
-    line(out, format_args!(""));
+    out.push('\n');
 }

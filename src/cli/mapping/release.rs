@@ -5,16 +5,13 @@ use crate::cli::opened::{Keys, WhichMapping, configuration, parts_if_state, part
 use crate::cli::{Exit, Session};
 use crate::declare::mapping::run_tests;
 use crate::diagnose::{Code, Diagnostic, Place};
-use crate::pipeline::{IN_FORCE, ReleaseAsk, Reloaded, RunError, SystemClock, ask_release, release_here};
+use crate::pipeline::{IN_FORCE, MAX_NOTE, ReleaseAsk, Reloaded, RunError, SystemClock, ask_release, is_note, release_here};
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 const NOT_RELEASED: Code = Code("KITH-R066");
 const TESTS_FAIL: Code = Code("KITH-R067");
-
-/// A note is a sentence: it stands in lists and in the log.
-const MAX_NOTE: usize = 500;
 
 /// Arguments of `mapping release`.
 #[derive(clap::Args, Debug)]
@@ -38,7 +35,7 @@ pub struct RollbackArguments {
 
 fn note<'t>(session: &mut Session, text: &'t str) -> Result<&'t str, Exit> {
     let note = text.trim();
-    if note.is_empty() || note.len() > MAX_NOTE || note.chars().any(char::is_control) {
+    if !is_note(note) {
         let message = format!("a note is one line of 1 to {MAX_NOTE} bytes");
         return Err(wrong(session, "--note", message, "say in a sentence why the mapping changes"));
     }
