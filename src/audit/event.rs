@@ -378,7 +378,7 @@ events! {
         /// `link`, `no-link`, `unsure`.
         verdict: Text,
     }
-    /// A guarded pass was let on.
+    /// A person settled what waited for their word: a guarded pass, or a mapping that was a draft.
     ApprovalGiven = "approval.given" {
         /// What for.
         matter: Text,

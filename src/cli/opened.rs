@@ -1,8 +1,10 @@
 //! From a checked project to what a service or a reading command needs: keys, parts, a reader.
 
+use super::project::Draft;
 use super::{Environment, Exit, Global, Project, Session};
 use crate::declare::config::{Config, SourceKind};
 use crate::declare::connector::TargetFile;
+use crate::declare::mapping::Rulebook;
 use crate::diagnose::{Code, Diagnostic, Place, Problems};
 use crate::pipeline::{Loaded, Parts, SystemClock, WhoAsks, record_read, role_of};
 use crate::store::StoreError;
@@ -15,9 +17,26 @@ use std::sync::Arc;
 const SOME_KEYS: Code = Code("KITH-R008");
 const NO_RUNTIME: Code = Code("KITH-R001");
 
-/// Loads the project; every problem is told, and errors end the command.
+/// Which mapping a command works with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum WhichMapping {
+    /// The one that was released last.
+    InForce,
+    /// The file as it stands.
+    File,
+}
+
+/// Loads the project with the mapping in force; every problem is told, and errors end the command.
 pub(super) fn project(session: &mut Session) -> Result<Project, Exit> {
-    let checked = Project::load(&session.global, &session.environment);
+    project_with(session, WhichMapping::InForce)
+}
+
+/// Loads the project; every problem is told, and errors end the command.
+pub(super) fn project_with(session: &mut Session, which: WhichMapping) -> Result<Project, Exit> {
+    let checked = match which {
+        WhichMapping::InForce => Project::in_force(&session.global, &session.environment),
+        WhichMapping::File => Project::load(&session.global, &session.environment),
+    };
     match checked.into_result() {
         Ok((project, warnings)) => {
             session.terminal.problems(&warnings);
@@ -92,7 +111,7 @@ fn read_secrets(config: &mut Config, environment: &Environment) -> Result<(), Di
 }
 
 /// Whoever reads customers for a preview or a look needs their logins, and those of targets only where they are there.
-fn borrow_secrets(config: &mut Config, environment: &Environment) -> Result<(), Diagnostic> {
+pub(super) fn borrow_secrets(config: &mut Config, environment: &Environment) -> Result<(), Diagnostic> {
     read_table_secrets(config, environment)?;
     for secret in config.targets.iter_mut().flat_map(|target| target.place.secrets_mut()) {
         secret.value = environment.secret(&secret.source).ok();
@@ -121,7 +140,17 @@ pub(super) fn parts(session: &mut Session, how: Keys) -> Result<(Project, Parts)
     parts_of(project, session, how)
 }
 
-fn parts_of(project: Project, session: &mut Session, how: Keys) -> Result<(Project, Parts), Exit> {
+/// As [`parts`], for whoever acts by the mapping: a draft beside it is told.
+pub(super) fn acting_parts(session: &mut Session, how: Keys) -> Result<(Project, Parts), Exit> {
+    let project = project(session)?;
+    if let Some(draft) = &project.draft {
+        session.terminal.problem(&draft.warning());
+    }
+    parts_of(project, session, how)
+}
+
+/// A checked project with its keys and, where they are needed, its secrets.
+pub(super) fn parts_of(project: Project, session: &mut Session, how: Keys) -> Result<(Project, Parts), Exit> {
     let keys = match installation_keys(&project.config, &session.environment, how) {
         Ok(keys) => keys,
         Err(problem) => {
@@ -149,18 +178,22 @@ fn parts_of(project: Project, session: &mut Session, how: Keys) -> Result<(Proje
 /// A reader over the state folder that the configuration names.
 pub(super) fn reader(session: &mut Session) -> Result<(Parts, SqliteReader), Exit> {
     let (_, parts) = parts_for_reading(session)?;
-    match SqliteReader::open(&parts.config.service.state, parts.keys.master.clone(), parts.keys.hash.clone()) {
-        Ok(reader) => Ok((parts, reader)),
-        Err(error) => {
-            session.terminal.problem(&error.diagnostic());
-            Err(Exit::Failed)
-        }
-    }
+    let reader = reader_of(session, &parts)?;
+    Ok((parts, reader))
 }
 
-/// As [`reader`], for whoever reads the CRM's customers as well: with the logins of their servers.
-pub(super) fn reader_and_customers(session: &mut Session) -> Result<(Parts, SqliteReader), Exit> {
-    let (mut parts, reader) = reader(session)?;
+pub(super) fn reader_of(session: &mut Session, parts: &Parts) -> Result<SqliteReader, Exit> {
+    SqliteReader::open(&parts.config.service.state, parts.keys.master.clone(), parts.keys.hash.clone()).map_err(|error| {
+        session.terminal.problem(&error.diagnostic());
+        Exit::Failed
+    })
+}
+
+/// As [`reader`], with the mapping as its file stands, and with the logins of the servers that have the CRM's customers: for judging a draft.
+pub(super) fn draft_and_customers(session: &mut Session) -> Result<(Parts, SqliteReader), Exit> {
+    let project = project_with(session, WhichMapping::File)?;
+    let (_, mut parts) = parts_if_state(project, session)?;
+    let reader = reader_of(session, &parts)?;
     match borrow_secrets(&mut parts.config, &session.environment) {
         Ok(()) => Ok((parts, reader)),
         Err(problem) => {
@@ -200,15 +233,27 @@ pub(super) fn config_and_reader(session: &mut Session) -> Result<Looked, Exit> {
 
 /// Loads and checks everything anew, as at start, for a service that runs. The keys stay.
 pub(super) fn load_again(global: &Global, environment: &Environment) -> Result<Loaded, Problems> {
-    let (mut project, warnings) = Project::load(global, environment).into_result()?;
+    let (mut project, mut warnings) = Project::in_force(global, environment).into_result()?;
+    warnings.0.extend(project.draft.as_ref().map(Draft::warning));
     read_secrets(&mut project.config, environment)?;
     let targets = project.config.targets.iter().cloned().zip(project.targets).collect();
     let who = who_is(environment, &project.config);
     Ok(Loaded { config: project.config, rulebook: project.rulebook, targets, who, warnings })
 }
 
+/// Reads and checks the mapping's file as it stands, for a service that is to release it.
+pub(super) fn draft_again(global: &Global, environment: &Environment) -> Result<Rulebook, Problems> {
+    let (project, _warnings) = Project::load(global, environment).into_result()?;
+    Ok(Arc::unwrap_or_clone(project.rulebook))
+}
+
 pub(super) fn parts_for_reading(session: &mut Session) -> Result<(Project, Parts), Exit> {
     let project = project(session)?;
+    parts_if_state(project, session)
+}
+
+/// Where the state folder is there.
+pub(super) fn parts_if_state(project: Project, session: &mut Session) -> Result<(Project, Parts), Exit> {
     if !project.config.service.state.join(crate::store::sqlite::DATABASE_FILE).exists() {
         let error = crate::store::StoreError::Absent(project.config.service.state.display().to_string());
         session.terminal.problem(&error.diagnostic());

@@ -1,6 +1,6 @@
 //! `kith plan`: what a run would do, before and after by field. Writes nothing, anywhere.
 
-use super::opened::{parts, runtime, who};
+use super::opened::{acting_parts, runtime, who};
 use super::page::line;
 use super::run::grouped;
 use super::{Exit, Session};
@@ -25,7 +25,7 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
 }
 
 fn planned(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
-    let (_, parts) = parts(session, super::opened::Keys::Borrowed)?;
+    let (_, parts) = acting_parts(session, super::opened::Keys::Borrowed)?;
     let who = who(session, &parts.config);
     let runtime = runtime(session)?;
     let preview = runtime.block_on(plan(parts, who, Arc::new(SystemClock), arguments.show)).map_err(|error| {

@@ -2,16 +2,21 @@
 
 use super::files::{read_bytes, read_text};
 use super::{Environment, Global};
-use crate::declare::config::{self, Config, NamedFile, Outline, SourceKind};
+use crate::declare::config::{self, Config, NamedFile, Outline, ReleaseWhen, SourceKind};
 use crate::declare::connector::{self, TargetFile};
 use crate::declare::manifest;
 use crate::declare::mapping::{self, Rulebook, Surroundings};
 use crate::declare::yaml;
-use crate::diagnose::{Checked, Diagnostic, Place, Problems, SourceFile};
-use crate::pipeline::{Clock as _, SystemClock};
+use crate::diagnose::{Checked, Code, Diagnostic, Place, Problems, SourceFile};
+use crate::model::Digest;
+use crate::pipeline::{Clock as _, SystemClock, rulebook_of};
+use crate::store::Release;
+use crate::store::sqlite::releases;
 use crate::wire::{caller, wsdl};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+const DRAFT: Code = Code("KITH-R065");
 
 /// A project without errors.
 #[derive(Clone, Debug)]
@@ -26,11 +31,26 @@ pub struct Project {
     pub rulebook: Arc<Rulebook>,
     /// What mappings may refer to.
     pub surroundings: Surroundings,
+    /// The mapping's file, where it says something else than what is in force.
+    pub draft: Option<Draft>,
 }
 
 impl Project {
-    /// Loads the configuration that the flags name and all that belongs to it. Every problem of every file is told.
+    /// Loads the configuration that the flags name and all that belongs to it, the mapping as its file stands. Every problem of every file is told.
     pub fn load(global: &Global, environment: &Environment) -> Checked<Self> {
+        Self::with(global, environment, |_, _, file| (file, None))
+    }
+
+    /// As [`Project::load`], with the mapping that is in force: the one released last, else the file.
+    pub fn in_force(global: &Global, environment: &Environment) -> Checked<Self> {
+        Self::with(global, environment, in_force)
+    }
+
+    fn with(
+        global: &Global,
+        environment: &Environment,
+        choose: impl FnOnce(&Config, &Surroundings, Checked<Rulebook>) -> (Checked<Rulebook>, Option<Draft>),
+    ) -> Checked<Self> {
         let configured = configuration(&global.config, environment);
         let mut problems = configured.problems;
         let loaded = targets(&configured.outline, &mut problems);
@@ -39,20 +59,68 @@ impl Project {
         let folder = config::project_folder(&global.config);
         let targets: Vec<Arc<TargetFile>> = loaded.into_iter().flatten().collect();
         let config = configured.config.map(|config| with_connectors(config, &mut problems));
-        let rulebook = configured.outline.mapping.and_then(|mapping| match yaml_at(&mapping.path, Some(&mapping.place)) {
-            Ok(source) => {
-                let checked = rulebook(&mapping.path, &source, Some(&surroundings));
-                problems.0.extend(checked.problems.0);
-                checked.value.map(Arc::new)
-            }
-            Err(problem) => {
-                problems.push(problem);
-                None
-            }
+        let file = configured.outline.mapping.map(|mapping| match yaml_at(&mapping.path, Some(&mapping.place)) {
+            Ok(source) => rulebook(&mapping.path, &source, Some(&surroundings)),
+            Err(problem) => Checked { value: None, problems: problem.into() },
         });
-        let project = config.zip(rulebook).map(|(config, rulebook)| Self { folder, config, targets, rulebook, surroundings });
+        let (rulebook, draft) = match (&config, file) {
+            (Some(config), Some(file)) => choose(config, &surroundings, file),
+            (None, Some(file)) => (file, None),
+            (_, None) => (Checked { value: None, problems: Problems::default() }, None),
+        };
+        problems.0.extend(rulebook.problems.0);
+        let rulebook = rulebook.value.map(Arc::new);
+        let project = config.zip(rulebook).map(|(config, rulebook)| Self { folder, config, targets, rulebook, surroundings, draft });
         Checked::new(project, problems)
     }
+}
+
+/// A mapping's file that says something else than what is in force.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// The file.
+    pub path: String,
+    /// The hash of what it says; else what is wrong with it.
+    pub said: Result<Digest, Problems>,
+    /// What is in force.
+    pub in_force: Release,
+}
+
+impl Draft {
+    /// As a warning.
+    pub(super) fn warning(&self) -> Diagnostic {
+        let Release { hash, author, at, .. } = &self.in_force;
+        let state = match &self.said {
+            Ok(_) => "is a draft".to_owned(),
+            Err(problems) => format!("is a draft that does not check ({} errors)", problems.counts().0),
+        };
+        let message = format!("the file {state}: in force is {}, since {} by {author}", short(hash), at.strftime("%Y-%m-%d %H:%M:%SZ"));
+        let remedy = "`kith mapping preview` and `replay` show what it would do, `kith mapping release` puts it in force";
+        Diagnostic::warning(DRAFT, Place::Path(self.path.clone()), message, remedy)
+    }
+}
+
+/// A hash as people read it: twelve digits.
+pub(super) fn short(hash: &Digest) -> String {
+    hash.to_string().chars().take(12).collect()
+}
+
+/// What was released last, where the configuration wants releases and there is one; the file beside it is a draft where it says something else.
+fn in_force(config: &Config, surroundings: &Surroundings, file: Checked<Rulebook>) -> (Checked<Rulebook>, Option<Draft>) {
+    if config.service.release == ReleaseWhen::OnStart {
+        return (file, None);
+    }
+    let (release, text) = match releases::in_force(&config.service.state) {
+        Ok(Some(found)) => found,
+        // Who needs the state meets its error on opening it; the doctor must come to examine it. A start compares under the folder's lock.
+        Ok(None) | Err(_) => return (file, None),
+    };
+    if file.value.as_ref().is_some_and(|file| file.hash() == release.hash) {
+        return (file, None);
+    }
+    let said = file.into_result().map(|(rulebook, _warnings)| rulebook.hash());
+    let draft = Draft { path: config.service.mapping.display().to_string(), said, in_force: release };
+    (rulebook_of(&text, surroundings), Some(draft))
 }
 
 /// The configuration with the connectors of its networks.

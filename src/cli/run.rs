@@ -1,6 +1,6 @@
 //! `kith run`: the service, or one pass with `--once`; its summary says how everything stands and where to look next.
 
-use super::opened::{Keys, load_again, parts, runtime, who};
+use super::opened::{Keys, acting_parts, draft_again, load_again, runtime, who};
 use super::page::{line, text};
 use super::progress::Bars;
 use super::{Exit, Session, start_logging};
@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
 }
 
 fn running(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
-    let (project, parts) = parts(session, Keys::Made)?;
+    let (project, parts) = acting_parts(session, Keys::Made)?;
     start_logging(project.config.log, session);
     let runtime = runtime(session)?;
     let options = RunOptions { once: arguments.once, max_writes: arguments.max_writes, approve_customers: arguments.approve_customers };
@@ -53,7 +53,9 @@ fn running(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
     });
     let outcome = runtime.block_on(async {
         let Signals { stopped, again, hangups } = Signals::heard(options.once)?;
-        let reloading = Reloading { load: Arc::new(move || load_again(&global, &environment)), hangups };
+        let (global_too, environment_too) = (global.clone(), environment.clone());
+        let draft = Arc::new(move || draft_again(&global_too, &environment_too));
+        let reloading = Reloading { load: Arc::new(move || load_again(&global, &environment)), draft, hangups };
         let service = Service::open(parts, who, Arc::new(SystemClock), bars.clone())?.managed_by(manager).reloading(reloading);
         let running = Box::pin(service.run(&options, stopped));
         tokio::select! {

@@ -1,6 +1,7 @@
 //! `kith status`: what is in which state, how endpoints and the running service stand, and both sides of the conservation sum. Nothing
 //! personal is shown.
 
+use super::mapping::MappingStanding;
 use super::opened::{config_and_reader, runtime};
 use super::page::line;
 use super::run::{grouped, parts_of};
@@ -37,9 +38,10 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
     let found = reader.totals().and_then(|totals| {
         let endpoints = Endpoints::read(&reader, &config, &files, SystemClock.now())?;
         let held = Held { pauses: reader.pauses()?, guarded: reader.guarded()? };
-        Ok((totals, if arguments.parked { aside(&reader)? } else { Vec::new() }, endpoints, held))
+        let mapping = MappingStanding::read(&config, &files)?;
+        Ok((totals, if arguments.parked { aside(&reader)? } else { Vec::new() }, endpoints, held, mapping))
     });
-    let (totals, aside, endpoints, held) = match found {
+    let (totals, aside, endpoints, held, mapping) = match found {
         Ok(found) => found,
         Err(error) => {
             session.terminal.problem(&error.diagnostic());
@@ -52,7 +54,7 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
     };
     if session.terminal.is_json() {
         let mut json = json!({ "totals": totals, "endpoints": endpoints.json(), "service": service,
-            "paused": held.pauses_json(), "guarded": held.guarded_json() });
+            "paused": held.pauses_json(), "guarded": held.guarded_json(), "mapping": mapping.as_ref().map(MappingStanding::json) });
         if let Some(members) = json.as_object_mut() {
             for (name, term) in terms(&totals) {
                 members.insert(name.into(), term.into());
@@ -67,7 +69,7 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
         return Exit::Fine;
     }
     let state = config.service.state.display().to_string();
-    session.terminal.data(&page(&totals, &state, &endpoints, service.as_ref(), &held));
+    session.terminal.data(&page(&totals, &state, &endpoints, service.as_ref(), &held, mapping.as_ref()));
     for Aside { code, place, message } in &aside {
         session.terminal.data(&format!("  {code}  {place}  {message}"));
     }
@@ -120,7 +122,14 @@ fn aside(reader: &SqliteReader) -> Result<Vec<Aside>, StoreError> {
     Ok(aside)
 }
 
-fn page(totals: &Totals, state: &str, endpoints: &Endpoints, service: Option<&Standing>, held: &Held) -> String {
+fn page(
+    totals: &Totals,
+    state: &str,
+    endpoints: &Endpoints,
+    service: Option<&Standing>,
+    held: &Held,
+    mapping: Option<&MappingStanding>,
+) -> String {
     let mut out = format!("state in {state}\n\n");
     for sum in &totals.conservation {
         line(
@@ -158,6 +167,9 @@ fn page(totals: &Totals, state: &str, endpoints: &Endpoints, service: Option<&St
     }
     line(&mut out, format_args!("  {:<12}{} entries", "audit log", grouped(totals.leaves)));
     out.push('\n');
+    if let Some(mapping) = mapping {
+        mapping.page(&mut out);
+    }
     endpoints.page(&mut out);
     service_page(&mut out, service);
     held.page(&mut out);

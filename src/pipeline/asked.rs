@@ -49,7 +49,7 @@ impl Desk {
         }
         let done = match request {
             // How the service stands and reloads are answered before they come here.
-            Request::Ping | Request::Standing | Request::Reload => Ok(Answer::Done),
+            Request::Ping | Request::Standing | Request::Reload | Request::Release { .. } => Ok(Answer::Done),
             Request::Pass => {
                 self.wake.notify_one();
                 Ok(Answer::Done)

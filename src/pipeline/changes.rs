@@ -59,6 +59,15 @@ impl Change {
     }
 }
 
+/// Who would be decided otherwise, in short.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Otherwise {
+    /// Who.
+    pub identity: IdentityId,
+    /// The customer whose link would end or move.
+    pub relinked: Option<CustomerId>,
+}
+
 /// What looking at everybody showed.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Changes {
@@ -70,6 +79,8 @@ pub struct Changes {
     pub changes: Vec<Change>,
     /// How many there are in all.
     pub count: u64,
+    /// All of them, in short: some 200 bytes each.
+    pub all: Vec<Otherwise>,
 }
 
 /// Decides about everybody again and compares with the decision in force. At most `listed` are told.
@@ -113,6 +124,8 @@ pub fn changes(
                 continue;
             }
             all.count += 1;
+            let relinked = before.customer.clone().filter(|_| before.outcome == Outcome::Linked);
+            all.all.push(Otherwise { identity: stored.id.clone(), relinked });
             if all.changes.len() < listed {
                 // The evidence is opened only of those that are listed.
                 let evidence = reader.decision(&stored.id)?.and_then(|shown| shown.evidence);

@@ -42,6 +42,17 @@ pub enum Request {
     Standing,
     /// Load and check configuration, connectors and mapping, and put them in force.
     Reload,
+    /// Put the mapping's file in force as it stands, or an earlier release.
+    Release {
+        /// The whole hash of what the file says; for a rollback the first digits of a release's.
+        hash: String,
+        /// An earlier release.
+        rollback: bool,
+        /// Why, in a line.
+        note: Option<String>,
+        /// The asker's name.
+        user: String,
+    },
     /// A person read personal data with a reading command: the log must say so.
     RecordRead {
         /// Which command: `link show` for instance.
@@ -305,7 +316,7 @@ pub async fn ask(state: &Path, request: &Request) -> io::Result<Option<Answer>> 
     let mut line = String::new();
     let mut reading = BufReader::new(stream.take(MAX_ANSWER_BYTES));
     let patience = match request {
-        Request::Reload => PATIENCE_FOR_RELOADS,
+        Request::Reload | Request::Release { .. } => PATIENCE_FOR_RELOADS,
         Request::FinishRemovals { .. } | Request::Subjects { .. } | Request::People { ask: PeopleAsk::Undo { .. }, .. } => {
             PATIENCE_FOR_REMOVALS
         }

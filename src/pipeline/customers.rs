@@ -130,6 +130,18 @@ fn past(from: Timestamp, to: Timestamp, time: std::time::Duration) -> bool {
 /// # Errors
 /// [`RunError::Fault`] where the configuration lacks a section or a table can't be read whole.
 pub fn read_known(config: &Config, rulebook: &Rulebook) -> Result<KnownSide, RunError> {
+    known_without(config, rulebook, None)
+}
+
+/// As [`read_known`], without the customers who must not be matched.
+///
+/// # Errors
+/// As [`read_known`].
+pub fn read_permitted(config: &Config, rulebook: &Rulebook, suppressed: Vec<SubjectHash>, hashes: HashKey) -> Result<KnownSide, RunError> {
+    known_without(config, rulebook, Some(&Suppressed { hashes, customers: suppressed.into_iter().collect() }))
+}
+
+fn known_without(config: &Config, rulebook: &Rulebook, suppressed: Option<&Suppressed>) -> Result<KnownSide, RunError> {
     let spec = section(config.customers(&rulebook.customers_from), "customers", &rulebook.customers_from)?;
     let fault = |error: CustomersError| RunError::Fault(Fault::of(error.diagnostic()));
     let mut related = Vec::with_capacity(rulebook.related.len());
@@ -138,7 +150,8 @@ pub fn read_known(config: &Config, rulebook: &Rulebook) -> Result<KnownSide, Run
         related.push((set.name.clone(), read_related(table, &set.by, set.last).map_err(fault)?.0));
     }
     let relating = Relating::new(&rulebook.customers, &related)?;
-    let compared = compare(rulebook, spec, &relating, (&KnownCustomers::default(), &HashSet::new(), None), None, true).map_err(fault)?;
+    let compared =
+        compare(rulebook, spec, &relating, (&KnownCustomers::default(), &HashSet::new(), suppressed), None, true).map_err(fault)?;
     Ok(KnownSide { index: compared.fresh.unwrap_or_else(|| empty_index(rulebook)), related })
 }
 

@@ -2,13 +2,14 @@
 
 use super::leaves::Scribe;
 use super::posts;
+use super::rehearse::Rehearsed;
 use super::siblings::{Siblings, Stored};
 use crate::customers::Related;
 use crate::declare::mapping::Rulebook;
 use crate::enrich::{Decided, Due, Facts, OnDelete, Planned, Standing, Subject, Write, reconcile_link, reconcile_object};
 use crate::model::{
-    ActivityState, CustomerId, Decision, Digest, DropRule, IdempotencyKey, Identity, IdentityId, Outcome, Profile, Timestamp, Value, Verb,
-    Word, WriteIntent,
+    ActivityState, CustomerId, Decision, Digest, DropRule, IdempotencyKey, Identity, IdentityId, Outcome, Personal, Profile, Timestamp,
+    Value, Verb, Word, WriteIntent,
 };
 use crate::policy::Asked;
 use crate::resolve::{self, Digests, Index, Permit};
@@ -137,8 +138,52 @@ impl<'a> Deciding<'a> {
     }
 
     fn follow(&self, taken: Taken<'_>) -> Result<DecideStep, super::RunError> {
+        let work = taken.work;
+        let mut step = self.foresee(taken);
+        if work.profile.is_some() {
+            step.leaves = self.scribe.decide_step(work, &step, self.now)?;
+        }
+        Ok(step)
+    }
+
+    /// Decides about accounts and plans what follows, without a word to the log.
+    pub(super) fn rehearse(
+        &self,
+        works: &[IdentityWork],
+        threads: usize,
+        siblings: &mut Siblings,
+        stored: &Stored<'_>,
+    ) -> Result<Vec<Rehearsed>, super::RunError> {
+        let size = works.len().div_ceil(threads.max(1)).max(1);
+        let mut taken = over_threads(works.chunks(size), |chunk| chunk.iter().map(|work| self.take(work)).collect());
+        siblings.hold(self.rulebook, &mut taken, stored)?;
+        Ok(taken.into_iter().map(|taken| self.rehearsed(taken)).collect())
+    }
+
+    fn rehearsed(&self, taken: Taken<'_>) -> Rehearsed {
+        let work = taken.work;
+        let cleaned = Personal::new(self.named(&taken.cleaned));
+        let step = self.foresee(taken);
+        let waits = |row| work.activities.iter().find(|stored| stored.row == row && stored.state == ActivityState::WaitingDecision);
+        let mut writes = step.link;
+        let mut activities = 0;
+        for (row, disposition) in step.activities {
+            // What was said earlier is evidence, and not what is rehearsed.
+            if waits(row).is_some() {
+                activities += 1;
+                if let Disposition::Deliver(planned) = disposition {
+                    writes.extend(planned);
+                }
+            }
+        }
+        let raw = work.profile.as_ref().map(|profile| profile.fields.clone()).unwrap_or_default();
+        Rehearsed { id: work.id.clone(), raw, cleaned, decision: step.decision.map(|record| record.decision), writes, activities }
+    }
+
+    /// What follows, but for the leaves that tell it.
+    fn foresee(&self, taken: Taken<'_>) -> DecideStep {
         let Taken { work, cleaned, decision: taken } = taken;
-        let Some(profile) = work.profile.clone() else { return Ok(Self::without_profile(work)) };
+        let Some(profile) = work.profile.clone() else { return Self::without_profile(work) };
         let digest = taken.as_ref().map_or(Digest([0; 32]), |decision| self.scribe.evidence_digest(decision));
         let decided = match (&taken, &work.current) {
             (Some(decision), _) => Standpoint::from_new(decision, self.reference(work, decision, digest)),
@@ -171,7 +216,7 @@ impl<'a> Deciding<'a> {
             mapping: self.rulebook.digest,
             at: self.now,
         });
-        let mut step = DecideStep {
+        DecideStep {
             row: work.row,
             id: work.id.clone(),
             profile_as_of: Some(identity.profile.as_of),
@@ -180,9 +225,7 @@ impl<'a> Deciding<'a> {
             link,
             wrote,
             leaves: Vec::new(),
-        };
-        step.leaves = self.scribe.decide_step(work, &step, self.now)?;
-        Ok(step)
+        }
     }
 
     /// Nothing may be kept about this person: what they say is dropped, unseen.

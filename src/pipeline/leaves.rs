@@ -3,6 +3,7 @@
 mod backup;
 mod dead_letters;
 mod people;
+mod releases;
 mod rights;
 mod writes;
 
@@ -241,7 +242,7 @@ impl Scribe {
     ///
     /// # Errors
     /// When an entry can't be written.
-    pub fn mapping_changed(&self, before: Option<&str>, diff: String, now: Timestamp) -> Leaf {
+    pub fn mapping_changed(&self, before: Option<&str>, diff: String, asker: Option<&WhoAsks>, now: Timestamp) -> Leaf {
         let mut entry = Entry::new(
             now,
             Event::MappingChanged {
@@ -251,7 +252,7 @@ impl Scribe {
                 name: self.rulebook.name.clone(),
             },
         );
-        entry.actor = self.person();
+        entry.actor = self.asker(asker);
         entry.why.model = self.rulebook.matching.model.as_ref().map(|m| m.digest);
         self.encode(&entry)
     }
@@ -260,7 +261,14 @@ impl Scribe {
     ///
     /// # Errors
     /// When an entry can't be written.
-    pub fn model_changed(&self, after: Digest, before: Option<&str>, diff: Option<String>, now: Timestamp) -> Leaf {
+    pub fn model_changed(
+        &self,
+        after: Digest,
+        before: Option<&str>,
+        diff: Option<String>,
+        asker: Option<&WhoAsks>,
+        now: Timestamp,
+    ) -> Leaf {
         let event = Event::ModelChanged {
             after,
             before: before.and_then(Digest::from_hex),
@@ -268,7 +276,7 @@ impl Scribe {
             name: self.rulebook.name.clone(),
         };
         let mut entry = Entry::new(now, event);
-        entry.actor = self.person();
+        entry.actor = self.asker(asker);
         self.encode(&entry)
     }
 

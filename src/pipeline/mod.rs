@@ -36,7 +36,9 @@ mod plan;
 mod posts;
 mod progress;
 mod publish;
+mod rehearse;
 mod relating;
+mod releases;
 mod reload;
 mod requests;
 mod restore;
@@ -60,10 +62,10 @@ pub use accuracy::{Accuracy, Truth};
 pub use asked::{ExportTold, record_export, record_read};
 pub use backup::{BACKED_UP, KEYS_CONFIRMED, fingerprint, make_backup, record_keys};
 pub use called::{CallTold, record_call};
-pub use changes::{Change, Changes, Verdict, changes};
+pub use changes::{Change, Changes, Otherwise, Verdict, changes};
 pub use clock::{Clock, Stopwatch, SystemClock};
 pub use crew::endpoint_name;
-pub use customers::read_known;
+pub use customers::{read_known, read_permitted};
 pub use dead_letters::{Edit, LetterAnswer, drop_letters, readiness, replay_letters};
 pub use decide::{KnownSide, decision};
 pub use deliver::spent_quota;
@@ -78,12 +80,14 @@ pub use meter::{Counts, Durations, Meter, SEND_SECONDS};
 pub use metrics::breaker_state;
 pub use parts::Parts;
 pub use people::{
-    CASES_AT_ONCE, CandidateTold, CasePage, CaseTold, ComparisonTold, OpinionTold, PeopleAsk, PeopleHand, PeopleTold, SHEET_AT_ONCE,
-    WORDS_AT_ONCE, WhichCases, WordAnswer, WordAsked,
+    AGAIN_AT_ONCE, AgainAsk, CASES_AT_ONCE, CandidateTold, CasePage, CaseTold, ComparisonTold, OpinionTold, PeopleAsk, PeopleHand,
+    PeopleTold, SHEET_AT_ONCE, WORDS_AT_ONCE, WhichCases, WordAnswer, WordAsked,
 };
 pub use plan::{PlannedWrite, Preview, plan};
 pub use progress::{Progress, Stage, Unseen};
 pub use publish::{PUBLISHED, syslog_of};
+pub use rehearse::{Differs, Rehearsed, Replay, Side, WriteDiffers, preview, replay};
+pub use releases::{IN_FORCE, MAX_NOTE, ReleaseAsk, ask_release, find_release, is_note, release_here, rulebook_of, text_of};
 pub use reload::{Loaded, Loader, Reloading};
 pub use restore::{RestoreAsked, RestoreReport, restore};
 pub use rights::{SubjectAct, SubjectAnswer, SubjectName, ask_subjects, export_told, finish_removals, notices_told};

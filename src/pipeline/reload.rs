@@ -3,6 +3,7 @@
 
 use super::control::Answer;
 use super::leaves::WhoAsks;
+use super::releases::ReleaseOrder;
 use super::supervise::{Board, Reloaded};
 use super::{Clock, Parts};
 use crate::declare::config::{Config, TargetSpec};
@@ -38,59 +39,105 @@ pub struct Loaded {
 /// Loads and checks a new set as at start.
 pub type Loader = Arc<dyn Fn() -> Result<Loaded, Problems> + Send + Sync>;
 
+/// Reads and checks the mapping's file as it stands, to release it.
+pub type Drafts = Arc<dyn Fn() -> Result<Rulebook, Problems> + Send + Sync>;
+
 /// How a service reloads.
 pub struct Reloading {
     /// Loads and checks.
     pub load: Loader,
+    /// Reads a draft.
+    pub draft: Drafts,
     /// A word for each SIGHUP.
     pub hangups: mpsc::Receiver<()>,
 }
 
-/// Somebody asks for a reload; the answer goes to who asked through the control socket.
-pub(super) type Asked = Option<oneshot::Sender<Answer>>;
+/// Where the answer goes: to who asked through the control socket.
+pub(super) type AnswerTo = Option<oneshot::Sender<Answer>>;
 
-/// A new set that may take over.
+/// Somebody asks for a reload, or for a release.
+pub(super) struct Asked {
+    /// The mapping alone, as somebody released it; else everything.
+    pub release: Option<ReleaseOrder>,
+    pub answer: AnswerTo,
+}
+
+impl Asked {
+    /// By a signal: nobody waits for an answer.
+    pub const fn hangup() -> Self {
+        Self { release: None, answer: None }
+    }
+}
+
+/// What comes into force.
+pub(super) enum New {
+    /// Everything.
+    Set(Box<Loaded>),
+    /// Another mapping: as it was read for a release, or one of the store's.
+    Mapping { order: ReleaseOrder, read: Option<Box<Rulebook>> },
+}
+
+/// What may take over.
 pub(super) struct Prepared {
-    pub loaded: Loaded,
-    pub asked: Asked,
+    pub new: New,
+    pub asked: AnswerTo,
     pub notes: Vec<String>,
+}
+
+/// How new sets are read.
+pub(super) struct Loading {
+    pub load: Loader,
+    pub draft: Drafts,
+}
+
+/// On a thread of its own. A panic while reading refuses what is new; the old runs on.
+async fn read<T: Send + 'static>(load: Arc<dyn Fn() -> Result<T, Problems> + Send + Sync>) -> Result<T, Problems> {
+    tokio::task::spawn_blocking(move || load()).await.unwrap_or_else(|_panicked| {
+        let remedy = "report this with the files";
+        Err(Diagnostic::error(REFUSED, Place::Named("the new set".into()), "kith panicked while loading it", remedy).into())
+    })
 }
 
 /// Loads whenever somebody asks; what may take over goes to `prepared`, and `give_way` tells a long pass to pause for it.
 pub(super) async fn prepare(
-    load: Loader,
+    loading: Loading,
     config: Config,
     mut asked: mpsc::Receiver<Asked>,
     prepared: mpsc::Sender<Prepared>,
     give_way: Arc<watch::Sender<bool>>,
     told: Teller,
 ) {
-    while let Some(asked) = asked.recv().await {
-        tracing::info!("reloading: configuration, connectors and mapping are loaded and checked");
-        let load = load.clone();
-        // A panic while loading refuses the new set; the old one runs on.
-        let loaded = tokio::task::spawn_blocking(move || load()).await.unwrap_or_else(|_panicked| {
-            let remedy = "report this with the files";
-            Err(Diagnostic::error(REFUSED, Place::Named("the new set".into()), "kith panicked while loading it", remedy).into())
-        });
-        let found = loaded.and_then(|loaded| {
-            let fixed = fixed(&config, &loaded.config);
-            if fixed.0.is_empty() { Ok(loaded) } else { Err(fixed) }
-        });
+    while let Some(Asked { release, answer: asked }) = asked.recv().await {
+        let found = match release {
+            Some(order) if order.rollback => Ok((New::Mapping { order, read: None }, Vec::new())),
+            Some(order) => read(loading.draft.clone()).await.map(|draft| (New::Mapping { order, read: Some(Box::new(draft)) }, Vec::new())),
+            None => {
+                tracing::info!("reloading: configuration, connectors and mapping are loaded and checked");
+                read(loading.load.clone()).await.and_then(|loaded| may_take_over(&config, loaded))
+            }
+        };
         match found {
             Err(problems) => told.refused(asked, &problems),
-            Ok(loaded) => {
-                let mut notes: Vec<String> = loaded.warnings.0.iter().map(|problem| shortened(&problem.to_string())).collect();
-                if loaded.config.log != config.log {
-                    notes.push("[log] takes effect at the next start".into());
-                }
-                if prepared.send(Prepared { loaded, asked, notes }).await.is_err() {
+            Ok((new, notes)) => {
+                if prepared.send(Prepared { new, asked, notes }).await.is_err() {
                     return;
                 }
                 give_way.send_replace(true);
             }
         }
     }
+}
+
+fn may_take_over(config: &Config, loaded: Loaded) -> Result<(New, Vec<String>), Problems> {
+    let fixed = fixed(config, &loaded.config);
+    if !fixed.0.is_empty() {
+        return Err(fixed);
+    }
+    let mut notes: Vec<String> = loaded.warnings.0.iter().map(|problem| shortened(&problem.to_string())).collect();
+    if loaded.config.log != config.log {
+        notes.push("[log] takes effect at the next start".into());
+    }
+    Ok((New::Set(Box::new(loaded)), notes))
 }
 
 /// Settings that hold for a service's whole life and are other ones now.
@@ -122,7 +169,7 @@ pub(super) struct Teller {
 }
 
 impl Teller {
-    pub fn refused(&self, asked: Asked, problems: &Problems) {
+    pub fn refused(&self, asked: AnswerTo, problems: &Problems) {
         let errors: Vec<&Diagnostic> = problems.0.iter().filter(|problem| problem.severity == Severity::Error).collect();
         for problem in &errors {
             tracing::error!(code = REFUSED.0, cause = problem.code.0, place = %problem.place, "reload refused: {}; {}", problem.message, problem.remedy);
@@ -140,7 +187,7 @@ impl Teller {
         self.tell(prepared.asked, true, Vec::new(), prepared.notes);
     }
 
-    fn tell(&self, asked: Asked, accepted: bool, reasons: Vec<String>, mut notes: Vec<String>) {
+    fn tell(&self, asked: AnswerTo, accepted: bool, reasons: Vec<String>, mut notes: Vec<String>) {
         notes.truncate(MOST_REASONS);
         let now = self.clock.now();
         let reloaded = Reloaded { at: now.to_string(), accepted, reasons, notes };

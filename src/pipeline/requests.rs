@@ -2,12 +2,13 @@
 
 use super::asked::Desk;
 use super::control::{self, Answer, Asked, Request};
+use super::releases::ReleaseOrder;
 use super::supervise::{Board, Watched, survive};
-use super::{Meter, RunError, reload};
+use super::{Meter, RunError, WhoAsks, account_name, reload, role_of};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// What answering needs.
 pub(super) struct Answering {
@@ -51,30 +52,42 @@ pub(super) async fn keep_answering(answering: Answering, mut watched: Watched) {
 impl Answering {
     async fn take(&self, asked: Asked) {
         let Asked { request, uid, answer } = asked;
-        if request == Request::Reload {
-            if let Err(error) = self.desk.borrow().may(&request, uid) {
-                drop(answer.send(Answer::Refused { code: error.code().0.into(), reason: error.to_string() }));
-                return;
-            }
-            // Answered when it is done.
-            let Some(reloads) = &self.reloads else {
-                let reason = "`kith run --once` does not reload".into();
-                drop(answer.send(Answer::Refused { code: "KITH-R031".into(), reason }));
-                return;
-            };
-            if let Err(mpsc::error::TrySendError::Full(answer) | mpsc::error::TrySendError::Closed(answer)) = reloads.try_send(Some(answer))
-                && let Some(answer) = answer
-            {
-                let reason = "others asked for a reload and are not answered yet".into();
-                drop(answer.send(Answer::Refused { code: "KITH-R031".into(), reason }));
-            }
+        let release = if let Request::Release { hash, rollback, note, .. } = &request {
+            let account = account_name(uid);
+            let role = role_of(&self.desk.borrow().parts.config.roles, &account);
+            let asker = WhoAsks { user: format!("{account} (uid {uid})").into(), role };
+            let note = note.as_deref().map(Into::into);
+            Some(ReleaseOrder { rollback: *rollback, hash: hash.clone(), note, asker: Some(asker), account })
+        } else if request == Request::Reload {
+            None
+        } else {
+            return self.answer(&request, uid, answer).await;
+        };
+        if let Err(error) = self.desk.borrow().may(&request, uid) {
+            drop(answer.send(Answer::Refused { code: error.code().0.into(), reason: error.to_string() }));
             return;
         }
-        let said = if request == Request::Standing {
+        // Answered when it is done.
+        let Some(reloads) = &self.reloads else {
+            let reason = "`kith run --once` does not reload; what it does ends soon".into();
+            drop(answer.send(Answer::Refused { code: "KITH-R031".into(), reason }));
+            return;
+        };
+        let asked = reload::Asked { release, answer: Some(answer) };
+        if let Err(mpsc::error::TrySendError::Full(asked) | mpsc::error::TrySendError::Closed(asked)) = reloads.try_send(asked)
+            && let Some(answer) = asked.answer
+        {
+            let reason = "others asked for a reload and are not answered yet".into();
+            drop(answer.send(Answer::Refused { code: "KITH-R031".into(), reason }));
+        }
+    }
+
+    async fn answer(&self, request: &Request, uid: u32, answer: oneshot::Sender<Answer>) {
+        let said = if *request == Request::Standing {
             Answer::Standing { standing: Box::new(self.board.standing(&self.meter)) }
         } else {
             let desk = self.desk.borrow().clone();
-            Box::pin(desk.answer(&request, uid)).await
+            Box::pin(desk.answer(request, uid)).await
         };
         if answer.send(said).is_err() {
             tracing::debug!("who asked is gone");

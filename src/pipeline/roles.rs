@@ -17,6 +17,8 @@ pub enum Duty {
     Work,
     /// Runs the service: reloads, passes, calls by hand, pauses, approvals, undo.
     Operate,
+    /// Puts another mapping in force.
+    Release,
     /// Sees to what stands aside.
     Mend,
     /// Decides whose an account is.
@@ -36,7 +38,7 @@ impl Duty {
             Self::Look => &[Role::Operator, Role::Steward, Role::Reviewer, Role::None],
             Self::Work => &[Role::Operator, Role::Steward, Role::Reviewer],
             Self::Operate => &[Role::Operator],
-            Self::Mend => &[Role::Operator, Role::Steward],
+            Self::Release | Self::Mend => &[Role::Operator, Role::Steward],
             Self::Judge => &[Role::Steward],
             Self::Rights | Self::Read => &[Role::Steward, Role::Reviewer],
             Self::Unseal => &[Role::Reviewer],
@@ -51,6 +53,7 @@ impl Duty {
             Request::Pass | Request::Reload | Request::RecordCall { .. } | Request::RecordBackup { .. } | Request::RecordKeys { .. } => {
                 Self::Operate
             }
+            Request::Release { .. } => Self::Release,
             Request::ReplayLetters { .. } | Request::DropLetters { .. } => Self::Mend,
             Request::Subjects { .. }
             | Request::FinishRemovals { .. }
@@ -67,6 +70,7 @@ impl Duty {
         match ask {
             PeopleAsk::Cases { .. } | PeopleAsk::Sheet { .. } | PeopleAsk::Case { .. } => Self::Read,
             PeopleAsk::Judge { .. } => Self::Judge,
+            PeopleAsk::Again { .. } => Self::Release,
             PeopleAsk::Pause { .. } | PeopleAsk::Settle { .. } | PeopleAsk::Undo { .. } => Self::Operate,
         }
     }

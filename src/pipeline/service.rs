@@ -5,20 +5,18 @@ use super::crew::{Crew, CrewEnded, Shared};
 use super::customers::CustomersSide;
 use super::deliver::{Allowance, Bell, Ended, Gate, Order, WorkerReport};
 use super::integrate::LogFiles;
-use super::leaves::{Scribe, WhoAsks, config_digest};
-use super::line_diff::line_diff;
+use super::leaves::{Scribe, WhoAsks};
 use super::metrics::{self, Exporter};
 use super::network::Polled;
 use super::progress::{Progress, Stage};
 use super::publish::Publisher;
-use super::reload::{self, Prepared, Reloading, Teller};
+use super::releases::IN_FORCE;
+use super::reload::{self, New, Prepared, Reloading, Teller};
 use super::requests::{Answering, keep_answering};
 use super::rights::{Acting, Clocks};
 use super::stops::Stops;
 use super::supervise::{Board, TRIES_WHEN_DRAINING, Watched, survive};
 use super::{Clock, Fault, Manager, Meter, Parts, RunError, Stopwatch, Summary, ThisRun, Told, Wait, conservation, integrate, publish};
-use crate::declare::mapping::describe;
-use crate::declare::model;
 use crate::model::TargetId;
 use crate::store::log::{Terms, TileLog};
 use crate::store::sqlite::{Options, SqliteStore};
@@ -281,49 +279,8 @@ impl Service {
         let now = self.clock.now();
         let clean = self.store.setting("clean_stop").await?.is_none_or(|v| v == "true");
         let first = self.store.setting("mapping").await?.is_none();
-        let mut leaves = self.scribe.started(clean, &self.parts, first, now)?;
-        let (mut settings, changed) = self.changes(&self.scribe, &self.parts).await?;
-        settings.push(("clean_stop".into(), "false".into()));
-        leaves.extend(changed);
-        self.scribe.keep_parts(&*self.store).await?;
-        Ok(self.store.set(settings, leaves).await?)
-    }
-
-    /// What these parts change against what was last in force: settings to remember, entries to write.
-    async fn changes(&self, scribe: &Scribe, parts: &Parts) -> Result<(Vec<(String, String)>, Vec<Vec<u8>>), RunError> {
-        let now = self.clock.now();
-        let mapping = parts.rulebook.digest.to_string();
-        let config = config_digest(&parts.config).to_string();
-        let (mut settings, mut leaves) = (Vec::new(), Vec::new());
-        let before = self.store.setting("mapping").await?;
-        let text = describe(&parts.rulebook);
-        if before.as_ref() != Some(&mapping) {
-            let text_before = self.store.setting("mapping_text").await?.unwrap_or_default();
-            leaves.push(scribe.mapping_changed(before.as_deref(), line_diff(&text_before, &text, true), now)?);
-        }
-        settings.push(("mapping_text".into(), text));
-        settings.push(("mapping".into(), mapping));
-        let before = self.store.setting("config").await?;
-        // As Rust prints it: where secrets come from, and never one of them.
-        let text = format!("{:#?}", parts.config);
-        if before.as_ref() != Some(&config) {
-            let text_before = self.store.setting("config_text").await?;
-            let diff = text_before.map(|text_before| line_diff(&text_before, &text, false));
-            leaves.push(scribe.config_changed(&parts.config, before.as_deref(), diff, now)?);
-        }
-        settings.push(("config_text".into(), text));
-        settings.push(("config".into(), config));
-        if let Some(model) = &parts.rulebook.matching.model {
-            let (before, digest, text) = (self.store.setting("model").await?, model.digest.to_string(), model::text(model));
-            if before.as_ref() != Some(&digest) {
-                let text_before = self.store.setting("model_text").await?;
-                let diff = text_before.map(|text_before| line_diff(&text_before, &text, false));
-                leaves.push(scribe.model_changed(model.digest, before.as_deref(), diff, now)?);
-            }
-            settings.push(("model_text".into(), text));
-            settings.push(("model".into(), digest));
-        }
-        Ok((settings, leaves))
+        let leaves = self.scribe.started(clean, &self.parts, first, now)?;
+        self.enter(&self.scribe, &self.parts, None, (vec![("clean_stop".into(), "false".into())], leaves)).await
     }
 
     /// Starts what runs beside the passes: the control socket, reloads, metrics, the heartbeat.
@@ -344,16 +301,23 @@ impl Service {
             }
         }));
         let mut reloads = None;
-        if let Some(Reloading { load, mut hangups }) = self.reloading.take().filter(|_| !options.once) {
+        if let Some(Reloading { load, draft, mut hangups }) = self.reloading.take().filter(|_| !options.once) {
             let (ask, asked) = mpsc::channel(RELOADS_WAITING);
             reloads = Some(ask.clone());
             tasks.push(spawn(async move {
                 while hangups.recv().await.is_some() {
                     // Where reloads wait already, one of them reads the files as they are now.
-                    drop(ask.try_send(None));
+                    drop(ask.try_send(reload::Asked::hangup()));
                 }
             }));
-            tasks.push(spawn(reload::prepare(load, self.parts.config.clone(), asked, prepared, give_way.clone(), teller.clone())));
+            tasks.push(spawn(reload::prepare(
+                reload::Loading { load, draft },
+                self.parts.config.clone(),
+                asked,
+                prepared,
+                give_way.clone(),
+                teller.clone(),
+            )));
         }
         let answering = Answering {
             state: self.parts.config.service.state.clone(),
@@ -449,25 +413,31 @@ impl Service {
     /// new set. Where the entries can't be written it is refused, and nothing changed.
     async fn take_over(
         &mut self,
-        prepared: Prepared,
+        mut prepared: Prepared,
         beside: &mut Beside,
         crew: &mut Option<Crew>,
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), RunError> {
-        let loaded = &prepared.loaded;
-        let parts = Parts {
-            config: loaded.config.clone(),
-            rulebook: loaded.rulebook.clone(),
-            targets: loaded.targets.clone(),
-            keys: self.parts.keys.clone(),
+        let (parts, who) = match &prepared.new {
+            New::Set(loaded) => {
+                let (config, rulebook, targets) = (loaded.config.clone(), loaded.rulebook.clone(), loaded.targets.clone());
+                (Parts { config, rulebook, targets, keys: self.parts.keys.clone() }, loaded.who.clone())
+            }
+            New::Mapping { order, read } => match self.ordered(order, read.as_deref()).await {
+                Ok(rulebook) => {
+                    prepared.notes.push(format!("{IN_FORCE}{}", rulebook.hash()));
+                    (Parts { rulebook: Arc::new(rulebook), ..self.parts.clone() }, self.scribe.who().clone())
+                }
+                Err(problems) => {
+                    beside.teller.refused(prepared.asked, &problems);
+                    beside.give_way.send_modify(|way| *way = *stop.borrow());
+                    return Ok(());
+                }
+            },
         };
-        let scribe = Arc::new(Scribe::new(self.store.ring().clone(), loaded.who.clone(), parts.rulebook.clone()));
-        let told = async {
-            let (settings, leaves) = self.changes(&scribe, &parts).await?;
-            scribe.keep_parts(&*self.store).await?;
-            Ok::<_, RunError>(self.store.set(settings, leaves).await?)
-        };
-        if let Err(error) = told.await {
+        let scribe = Arc::new(Scribe::new(self.store.ring().clone(), who, parts.rulebook.clone()));
+        let order = if let New::Mapping { order, .. } = &prepared.new { Some(order) } else { None };
+        if let Err(error) = self.enter(&scribe, &parts, order, (Vec::new(), Vec::new())).await {
             beside.teller.refused(prepared.asked, &error.diagnostic().into());
         } else {
             if let Some(crew) = crew.take() {

@@ -40,6 +40,7 @@ fn every_decision_comes_out_again_to_the_bit_and_a_changed_one_does_not() {
     project.kith(&["audit", "verify"]).fails(3, "KITH-A008");
     // Under another mapping nothing is compared, and that is said.
     project.edit("mappings/retail.yaml", "link_from: 98 %", "link_from: 98.5 %");
+    project.kith(&["mapping", "release", "--note", "surer"]).ok();
     let said = project.kith(&["--format", "json", "audit", "recompute"]).ok().json();
     assert!(said["not_compared"].to_string().contains("another mapping"), "{said}");
 }
@@ -60,6 +61,7 @@ fn a_customers_story_has_each_rule_as_it_read_that_day() {
     let rule = told.iter().find_map(|t| t["rule_as_it_read"].as_array().filter(|r| !r.is_empty()).map(|r| r[0].to_string())).unwrap();
     // The mapping is changed afterwards: the story still has the words of that day.
     project.edit("mappings/retail.yaml", "link_from: 98 %", "link_from: 98.5 %");
+    project.kith(&["mapping", "release", "--note", "surer"]).ok();
     project.run_once();
     let again = project.kith(&["audit", "timeline", "--customer", customer]).ok().stdout;
     assert!(again.starts_with(&story) && again.contains(rule.trim_matches('"').split('"').next().unwrap()), "{again}");
@@ -68,6 +70,7 @@ fn a_customers_story_has_each_rule_as_it_read_that_day() {
     assert!(diff.lines().any(|l| l.starts_with('-')) && diff.lines().any(|l| l.starts_with('+')), "{diff}");
     // So is the model, and the log says what changed in it.
     project.edit("mappings/models/retail.yaml", "prior: { share: 60 %", "prior: { share: 59 %");
+    project.kith(&["mapping", "release", "--note", "fewer customers"]).ok();
     project.run_once();
     let changed = lines(&project.kith(&["--format", "json", "audit", "search", "--kind", "model.changed"]).ok().stdout);
     let diff = changed.last().unwrap()["entry"]["what"]["diff"].as_str().unwrap();

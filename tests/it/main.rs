@@ -28,6 +28,7 @@ mod connector;
 mod customers;
 mod dead_letters;
 mod doctor;
+mod drafts;
 mod fuzz;
 #[cfg(feature = "ntlm")]
 mod handshake;
@@ -43,6 +44,7 @@ mod master_key;
 mod matching;
 mod networks;
 mod posts;
+mod releases;
 mod retention;
 mod review;
 mod rights;

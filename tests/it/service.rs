@@ -34,13 +34,13 @@ fn say_more(project: &Project, name: &str, values: &[Value]) {
 }
 
 /// A running service that does not outlive the test.
-struct Running<'a> {
+pub struct Running<'a> {
     project: &'a Project,
     child: Option<Child>,
 }
 
 impl<'a> Running<'a> {
-    fn start(project: &'a Project) -> Self {
+    pub fn start(project: &'a Project) -> Self {
         Self::with(project, &[])
     }
 
@@ -55,14 +55,14 @@ impl<'a> Running<'a> {
         fs::read_to_string(self.project.path("service.log")).unwrap()
     }
 
-    fn status(&self) -> Value {
+    pub fn status(&self) -> Value {
         let ran = self.project.kith(&["--format", "json", "status"]);
         if ran.code == Some(0) { ran.json() } else { Value::Null }
     }
 
     /// Waits until the service stands so; the status that did.
     #[track_caller]
-    fn until(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    pub fn until(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
         let start = Instant::now();
         loop {
             let status = self.status();
@@ -80,7 +80,7 @@ impl<'a> Running<'a> {
     }
 
     /// Tells it to end and waits; its exit code.
-    fn end(self) -> Option<i32> {
+    pub fn end(self) -> Option<i32> {
         self.signal("TERM");
         self.ended()
     }
@@ -104,13 +104,15 @@ fn delivered(count: u64) -> impl Fn(&Value) -> bool {
     move |status| status["delivered"] == count && status["in_flight"] == 0
 }
 
-fn kinds(project: &Project, kind: &str) -> usize {
+pub fn kinds(project: &Project, kind: &str) -> usize {
     project.kith(&["--format", "json", "audit", "search", "--kind", kind]).ok().stdout.lines().count()
 }
 
 #[test]
 fn a_broken_mapping_is_refused_with_reasons_and_a_good_one_decides_from_then_on() {
     let project = project();
+    // Releases by name have their own tests.
+    project.edit("config/kith.toml", "mapping = ", "release = \"on-start\"\nmapping = ");
     let service = Running::start(&project);
     service.until("delivered", delivered(5));
 

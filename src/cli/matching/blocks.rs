@@ -1,6 +1,6 @@
 //! `kith match blocks`: what blocking costs in the CRM as it is, before anybody is compared. Shows nobody.
 
-use crate::cli::opened::{Keys, parts};
+use crate::cli::opened::{Keys, WhichMapping, parts_of, project_with};
 use crate::cli::page::line;
 use crate::cli::run::grouped;
 use crate::cli::{Exit, Session};
@@ -8,7 +8,7 @@ use crate::pipeline::read_known;
 use crate::resolve::{Blocks, blocks};
 
 pub(super) fn run(session: &mut Session) -> Exit {
-    let (_, parts) = match parts(session, Keys::Borrowed) {
+    let (_, parts) = match project_with(session, WhichMapping::File).and_then(|project| parts_of(project, session, Keys::Borrowed)) {
         Ok(found) => found,
         Err(exit) => return exit,
     };

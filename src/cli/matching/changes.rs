@@ -1,6 +1,7 @@
 //! `kith match changes`: the work-list of a changed mapping or model. Names people, and the log says so.
 
-use crate::cli::opened::{reader_and_customers, tell_read};
+use super::apply;
+use crate::cli::opened::{draft_and_customers, tell_read};
 use crate::cli::page::line;
 use crate::cli::progress::Bars;
 use crate::cli::run::grouped;
@@ -16,6 +17,9 @@ pub struct Arguments {
     /// How many to list; all are counted
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub limit: usize,
+    /// Have them decided again by the mapping in force; what would move too many links waits for `kith approve`
+    #[arg(long)]
+    pub apply: bool,
     /// End with code 3 where anybody would be decided otherwise
     #[arg(long)]
     pub exit_code: bool,
@@ -26,8 +30,11 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
 }
 
 fn listed(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
-    let (parts, reader) = reader_and_customers(session)?;
+    let (parts, reader) = draft_and_customers(session)?;
     let rulebook = parts.rulebook.clone();
+    if arguments.apply {
+        apply::in_force(session, &parts.config.service.state, &rulebook.hash())?;
+    }
     let told = |session: &mut Session, error: &RunError| {
         session.terminal.problem(&error.diagnostic());
         Exit::Failed
@@ -37,13 +44,29 @@ fn listed(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
     let found = changes(&rulebook, &known, &reader, arguments.limit, &bars);
     bars.clear();
     let found = found.map_err(|error| told(session, &error))?;
+    let links = reader.totals().map_err(|error| told(session, &error.into()))?.decisions.get("linked").copied().unwrap_or_default();
     let subjects: Vec<String> = found.changes.iter().map(|c| parts.keys.hash.identity(&c.identity).to_string()).collect();
     if !subjects.is_empty() {
         let count = subjects.len() as u64;
         tell_read(session, parts, "match changes", &subjects, count)?;
     }
+    // Listed first: whoever applies sees what.
+    let applied = if arguments.apply && !found.all.is_empty() {
+        if !session.terminal.is_json() {
+            session.terminal.data(&page(&found));
+        }
+        Some(apply::apply(session, &rulebook.hash(), &found.all, links)?)
+    } else {
+        None
+    };
     if session.terminal.is_json() {
-        session.terminal.json(&page_json(&found));
+        let mut json = page_json(&found);
+        if let (Some(members), true) = (json.as_object_mut(), arguments.apply) {
+            members.insert("applied".into(), applied.unwrap_or_default().into());
+        }
+        session.terminal.json(&json);
+    } else if let Some(applied) = applied {
+        session.terminal.data(&format!("{} accounts are decided again with the next pass", grouped(applied)));
     } else {
         session.terminal.data(&page(&found));
     }

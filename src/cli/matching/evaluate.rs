@@ -2,7 +2,7 @@
 
 use super::explain::{candidate_json, write};
 use super::{calibration_plot, waterfall};
-use crate::cli::opened::{reader_and_customers, tell_read};
+use crate::cli::opened::{draft_and_customers, tell_read};
 use crate::cli::page::line;
 use crate::cli::progress::Bars;
 use crate::cli::run::grouped;
@@ -70,7 +70,7 @@ fn evaluated(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit>
             Exit::Wrong
         })?),
     };
-    let (parts, reader) = reader_and_customers(session)?;
+    let (parts, reader) = draft_and_customers(session)?;
     let truth = match truth {
         Some(truth) => truth,
         None => Truth::reviewed(reader.labels().map_err(|error| {

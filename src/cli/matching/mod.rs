@@ -1,5 +1,6 @@
 //! `kith match`: scoring, explaining, and what tells whether matching is right.
 
+mod apply;
 mod blocks;
 mod calibration_plot;
 mod changes;

@@ -9,8 +9,8 @@ use super::keys::{self, Form, Key, Need, SECTIONS, Section, Tables};
 use super::layers::{self, Data, Layered, Node};
 use super::review::{REVIEW, REVIEWERS, Review};
 use super::{
-    Config, Evaluate, Keys, Log, LogFormat, LogLevel, Metrics, Role, RoleGrant, Service, SourceKind, SourceSpec, SqliteRows, TableKind,
-    TableSpec, TargetSpec,
+    Config, Evaluate, Keys, Log, LogFormat, LogLevel, Metrics, ReleaseWhen, Role, RoleGrant, Service, SourceKind, SourceSpec, SqliteRows,
+    TableKind, TableSpec, TargetSpec,
 };
 use crate::declare::connector::Quotas;
 use crate::diagnose::{Checked, Code, Diagnostic, Place, Problems, nearest};
@@ -268,6 +268,7 @@ impl<'a> Checker<'a> {
         let table = table?;
         let state = self.path(table, &keys::STATE);
         let mapping = self.path(table, &keys::MAPPING);
+        let release = self.word(table, &keys::RELEASE);
         let intake_batch = self.count(table, &keys::INTAKE_BATCH);
         let decide_batch = self.count(table, &keys::DECIDE_BATCH);
         let poll_seconds = self.count(table, &keys::POLL_SECONDS);
@@ -276,6 +277,7 @@ impl<'a> Checker<'a> {
         Some(Service {
             state: state?,
             mapping: mapping?,
+            release: if keys::RELEASES.get(release?) == Some(&"on-start") { ReleaseWhen::OnStart } else { ReleaseWhen::Named },
             intake_batch: intake_batch?,
             decide_batch: decide_batch?,
             poll_seconds: poll_seconds?,

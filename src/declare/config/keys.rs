@@ -108,6 +108,15 @@ pub(super) const MAPPING: Key = key(
     "The active mapping: who is matched, how, and what is delivered.",
     "\"mappings/retail.yaml\"",
 );
+pub(super) const RELEASES: &[&str] = &["named", "on-start"];
+pub(super) const RELEASE: Key = key(
+    "release",
+    Form::Words(RELEASES),
+    Need::Default("named"),
+    "When a changed mapping takes effect. `named`: when somebody releases it (`kith mapping release`); until then it is a draft that delivers nothing. \
+     `on-start`: whenever the service starts or reloads, in the name of its own user. The first mapping of a state folder always is released by starting.",
+    "\"on-start\"",
+);
 pub(super) const INTAKE_BATCH: Key = key(
     "intake_batch",
     Form::Count(1, 10_000),
@@ -596,7 +605,7 @@ pub(super) const SERVICE: Section = Section {
     tables: Tables::One,
     required: true,
     doc: "The service itself.",
-    keys: &[STATE, MAPPING, INTAKE_BATCH, DECIDE_BATCH, POLL_SECONDS, THREADS, DRAIN_SECONDS],
+    keys: &[STATE, MAPPING, RELEASE, INTAKE_BATCH, DECIDE_BATCH, POLL_SECONDS, THREADS, DRAIN_SECONDS],
 };
 pub(super) const SOURCES: Section = Section {
     name: "sources",

@@ -33,6 +33,6 @@ pub use server::{Encryption, ServerAddress, ServerAt, ServerLogin, ServerSpec};
 pub use service::GivenSecret;
 pub use settings::{
     Audit, Auth, Backup, Changes, ClientCertificate, Config, Evaluate, Keys, Log, LogFormat, LogLevel, Login, Metrics, NetworkSource,
-    ProxySpec, Role, RoleGrant, ServerRows, Service, ServiceSpec, SoapRows, SourceKind, SourceSpec, SqliteRows, SyslogSpec, TableKind,
-    TableSpec, TargetPlace, TargetSpec, TokenTime,
+    ProxySpec, ReleaseWhen, Role, RoleGrant, ServerRows, Service, ServiceSpec, SoapRows, SourceKind, SourceSpec, SqliteRows, SyslogSpec,
+    TableKind, TableSpec, TargetPlace, TargetSpec, TokenTime,
 };

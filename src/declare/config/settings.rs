@@ -73,6 +73,8 @@ pub struct Service {
     pub state: PathBuf,
     /// The active mapping.
     pub mapping: PathBuf,
+    /// When a change of it takes effect.
+    pub release: ReleaseWhen,
     /// Activities in one intake transaction, 1 to 10,000.
     pub intake_batch: NonZeroU32,
     /// Identities in one decide transaction, 1 to 10,000.
@@ -83,6 +85,15 @@ pub struct Service {
     pub threads: Option<NonZeroU32>,
     /// How long open sends may take after a stop was asked for, in seconds, 1 to 3,600.
     pub drain_seconds: NonZeroU32,
+}
+
+/// When a changed mapping takes effect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReleaseWhen {
+    /// When somebody releases it.
+    Named,
+    /// Whenever the service starts or reloads.
+    OnStart,
 }
 
 /// Where a source's records come from.

@@ -11,6 +11,7 @@ mod fields;
 mod format;
 mod read;
 mod reading;
+mod released;
 mod scope;
 mod sections;
 mod sensitive;
@@ -62,6 +63,8 @@ pub struct Rulebook {
     pub digest: Digest,
     /// The file that it was read from.
     pub source: Arc<SourceFile>,
+    /// The files that it names (its linkage model, networks' duties), by their paths as it writes them, sorted.
+    pub named: Vec<(Arc<str>, Arc<SourceFile>)>,
 }
 
 /// A set of related records.

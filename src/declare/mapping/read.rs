@@ -18,7 +18,8 @@ use crate::model::AudienceSet;
 use crate::normalize::{CustomerFields, IdentityFields};
 use crate::policy::{Basis, Policy};
 use crate::resolve::{Matching, Model, OnePerson, Rule};
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Reads a mapping and tells everything that is wrong with it.
@@ -34,7 +35,16 @@ pub fn read(file: &Arc<SourceFile>, models: &ModelText<'_>, surroundings: Option
     let mut reading = Reading { tree: &tree, problems: checked.problems, denied: Vec::new() };
     let broken = Broken::of(&structure, &tree);
     reading.problems.0.append(&mut structure.0);
-    let rulebook = rulebook(&mut reading, &tree, models, surroundings, broken);
+    let named = RefCell::new(BTreeMap::new());
+    let remembering = |path: &str| {
+        let text = models(path)?;
+        named.borrow_mut().insert(Arc::from(path), text.clone());
+        Ok(text)
+    };
+    let mut rulebook = rulebook(&mut reading, &tree, &remembering, surroundings, broken);
+    if let Some(rulebook) = &mut rulebook {
+        rulebook.named = named.take().into_iter().collect();
+    }
     let mut problems = reading.problems;
     in_file_order(&mut problems, file);
     Checked::new(rulebook, problems)
@@ -136,6 +146,7 @@ fn rulebook(
         tests,
         digest: digest::digest(root, duties.iter().map(|named| named.digest)),
         source: tree.file.clone(),
+        named: Vec::new(),
     })
 }
 

@@ -1,11 +1,15 @@
 //! What people ask and decide beside the flow, through the control socket or with the folder's lock: cases for review, and their words about them.
 
+mod again;
 mod review;
 mod stops;
 mod told;
 mod undo;
 
-pub use told::{CandidateTold, CasePage, CaseTold, ComparisonTold, OpinionTold, PeopleAsk, PeopleTold, WhichCases, WordAnswer, WordAsked};
+pub use again::AGAIN_AT_ONCE;
+pub use told::{
+    AgainAsk, CandidateTold, CasePage, CaseTold, ComparisonTold, OpinionTold, PeopleAsk, PeopleTold, WhichCases, WordAnswer, WordAsked,
+};
 
 use super::asked::Desk;
 use super::control::{self, Answer, Request};
@@ -29,6 +33,7 @@ impl Desk {
             PeopleAsk::Sheet { which, from, limit, blind } => self.sheet(which, (*from, *limit), *blind, asker.as_ref()).await,
             PeopleAsk::Case { network, identity, blind } => self.case(network, identity, *blind, asker.as_ref()).await,
             PeopleAsk::Judge { words } => self.judge(words, asker.as_ref(), account).await,
+            PeopleAsk::Again { list } => self.again(list, asker.as_ref()).await,
             PeopleAsk::Pause { name, stops } => self.pause(name, *stops, asker.as_ref(), account).await,
             PeopleAsk::Undo { since, mapping, account: whose, apply } => {
                 let whose = whose.as_ref().map(|(network, id)| (network.as_str(), id.as_str()));

@@ -60,6 +60,11 @@ pub enum PeopleAsk {
         /// Do it; else only say what would be done.
         apply: bool,
     },
+    /// Decide again whom a released mapping would decide otherwise.
+    Again {
+        /// Whom.
+        list: AgainAsk,
+    },
     /// Settle a guarded pass.
     Settle {
         /// Its number.
@@ -67,6 +72,24 @@ pub enum PeopleAsk {
         /// Let on, or refuse.
         approve: bool,
     },
+}
+
+/// Part of a work-list.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgainAsk {
+    /// The whole hash of the mapping that the list was made with.
+    pub mapping: String,
+    /// Networks and ids, at most [`super::AGAIN_AT_ONCE`].
+    pub accounts: Vec<(String, String)>,
+    /// Links that would end or move by the whole list.
+    pub relinked: u64,
+    /// Links in all.
+    pub links: u64,
+    /// Some of the customers whose links they are.
+    pub examples: Vec<String>,
+    /// Whether this is the last part.
+    pub last: bool,
 }
 
 /// Which cases.

@@ -305,6 +305,7 @@ impl Desk {
             | Request::RecordBackup { .. }
             | Request::RecordKeys { .. }
             | Request::DropLetters { .. }
+            | Request::Release { .. }
             | Request::People { .. } => Ok(Answer::Done),
         }
     }

@@ -19,6 +19,7 @@ mod people;
 mod posts;
 mod reader;
 mod readers;
+pub mod releases;
 mod restored;
 mod rights;
 mod sequence;

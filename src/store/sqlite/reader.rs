@@ -7,16 +7,16 @@ use super::intake::{ACTIVITY_BINDING, LINE_BINDING, hex, line_field};
 use super::names::{Numbered, by_from, timestamp};
 use super::readers::Readers;
 use super::work::{self, CURRENT_COLUMNS, RawDecision, SealedProfile, digest, unseal};
-use super::{Options, dead_letters, endpoint, keys, oldest, open, outbox, page, posts, sequence, totals};
-use crate::audit::{HashKey, KeyId, MasterKey, PersonKey};
+use super::{Options, dead_letters, endpoint, keys, oldest, open, outbox, page, posts, rights, sequence, totals};
+use crate::audit::{HashKey, KeyId, MasterKey, PersonKey, SubjectHash};
 use crate::model::{
     Activity, ActivityState, CustomerId, DeliveryId, Digest, Evidence, IdentityId, LinkedBy, Network, Outcome, Personal, Profile, TargetId,
     Timestamp,
 };
 use crate::store::ring::KeyRing;
 use crate::store::{
-    CurrentDecision, EndpointState, IdentityRow, Letter, LetterFilter, LetterId, LetterRow, LinkedAccount, OutboxRow, Post, Spent,
-    StoreError, StoredProfile, Totals,
+    CurrentDecision, EndpointState, IdentityRow, IdentityWork, Letter, LetterFilter, LetterId, LetterRow, LinkedAccount, OutboxRow, Post,
+    Spent, StoreError, StoredProfile, Totals,
 };
 use rusqlite::{OptionalExtension, Row};
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ use std::sync::Arc;
 /// A state folder, open for reading only. Each method reads one moment; a writer beside it is neither seen half-done nor held up.
 pub struct SqliteReader {
     pub(super) readers: Readers,
-    pub(super) ring: KeyRing,
+    pub(super) ring: Arc<KeyRing>,
 }
 
 impl std::fmt::Debug for SqliteReader {
@@ -162,7 +162,7 @@ impl SqliteReader {
         let keys = keys::Keys::Own(open::reader(&path)?);
         // Nothing is minted here; the seed is drawn all the same, so that no predictable key could come of a mistake.
         let ring = KeyRing::to_read(master, hashes, Options::from_system()?.seed, Box::new(keys));
-        Ok(Self { readers: Readers::of_file(path), ring })
+        Ok(Self { readers: Readers::of_file(path), ring: Arc::new(ring) })
     }
 
     /// The key of a person by its id, to open what entries of the log seal; `None` where it was destroyed.
@@ -171,6 +171,11 @@ impl SqliteReader {
     /// [`StoreError::Damaged`] where the master key does not open it.
     pub fn key(&self, id: KeyId) -> Result<Option<PersonKey>, StoreError> {
         Ok(self.ring.find(id)?.map(|key| (*key).clone()))
+    }
+
+    /// The keys of persons, to read with.
+    pub fn ring(&self) -> Arc<KeyRing> {
+        self.ring.clone()
     }
 
     /// The counts.
@@ -287,6 +292,49 @@ impl SqliteReader {
     pub fn profiles(&self, after: Option<IdentityRow>, limit: usize) -> Result<Vec<StoredProfile>, StoreError> {
         let raw = self.readers.read_here(|conn| work::read_profiles(conn, after, page(limit)))?;
         work::open_profiles(&self.ring, raw)
+    }
+
+    /// Customers who must not be matched, by keyed hash.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn suppressed_customers(&self) -> Result<Vec<SubjectHash>, StoreError> {
+        self.readers.read_here(rights::suppressed_customers)
+    }
+
+    /// Keyed hashes of what Kith wrote to customers about accounts.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn wrote(&self) -> Result<Vec<[u8; 16]>, StoreError> {
+        self.readers.read_here(rights::wrote)
+    }
+
+    /// Accounts whose profile is kept, with their network, by row.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn accounts(&self, after: Option<IdentityRow>, limit: usize) -> Result<Vec<(IdentityRow, Network)>, StoreError> {
+        self.readers.read_here(|conn| work::recorded::accounts(conn, after, page(limit)))
+    }
+
+    /// What accounts said at or after a time, as if it had just arrived: nothing is decided and nothing written, what was said waits. By row; a page ends
+    /// early where it holds much.
+    ///
+    /// # Errors
+    /// As [`Self::profiles`].
+    pub fn recorded(&self, since: Timestamp, after: Option<IdentityRow>, limit: usize) -> Result<Vec<IdentityWork>, StoreError> {
+        let raw = self.readers.read_here(|conn| work::recorded::since(conn, since, after, page(limit)))?;
+        work::open(&self.ring, raw)
+    }
+
+    /// The same of these accounts, with all that they said.
+    ///
+    /// # Errors
+    /// As [`Self::profiles`].
+    pub fn recorded_of(&self, accounts: &[IdentityRow]) -> Result<Vec<IdentityWork>, StoreError> {
+        let raw = self.readers.read_here(|conn| work::recorded::of(conn, accounts))?;
+        work::open(&self.ring, raw)
     }
 
     /// What these accounts say in their posts, as far as it is still kept: of each the newest, the newest first. Aligned with `of`.

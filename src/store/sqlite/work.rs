@@ -1,5 +1,7 @@
 //! Reading identities: work for the deciders, and profiles page by page.
 
+pub(super) mod recorded;
+
 use super::content::{RECTIFIED_BINDING, decode_activity, decode_delivery, decode_fields, decode_profile};
 use super::error::{InDatabase, damaged};
 use super::intake::{ACTIVITY_BINDING, PROFILE_BINDING, hex};

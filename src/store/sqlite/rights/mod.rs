@@ -14,7 +14,7 @@ mod withdraw;
 
 pub use person::{ActivityFile, DeliveryFile, LinkFile, PersonFile};
 pub use rotate::master_in_force;
-pub(super) use stop::stop_again;
+pub(super) use stop::{stop_again, suppressed_customers};
 
 use super::error::{InDatabase, damaged};
 use super::{SqliteStore, open};
@@ -25,6 +25,7 @@ use crate::store::{
     ClockEnded, ClockStep, FinishStep, Finished, HoldStep, IdentityRow, RectifyStep, RemovalId, RemovalReason, RemovalRow, Rights,
     StopOutcome, StopStep, StoppedAccount, StoreError, WithdrawStep,
 };
+use rusqlite::Connection;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -40,6 +41,13 @@ fn hash(bytes: &[u8]) -> Result<SubjectHash, StoreError> {
 
 fn request(bytes: &[u8]) -> Result<RequestId, StoreError> {
     bytes.try_into().map(RequestId).map_err(|_wrong_length| damaged("a request's id of the wrong length"))
+}
+
+/// Keyed hashes of what Kith wrote to customers about accounts.
+pub(super) fn wrote(conn: &Connection) -> Result<Vec<[u8; 16]>, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT hash FROM wrote").said()?;
+    let rows = statement.query_map((), |row| row.get(0)).said()?;
+    rows.collect::<Result<_, _>>().said()
 }
 
 impl Rights for SqliteStore {
@@ -138,17 +146,7 @@ impl Rights for SqliteStore {
     }
 
     async fn wrote(&self) -> Result<Vec<[u8; 16]>, StoreError> {
-        self.inner
-            .readers
-            .read(
-                |conn| {
-                    let mut statement = conn.prepare_cached("SELECT hash FROM wrote").said()?;
-                    let rows = statement.query_map((), |row| row.get(0)).said()?;
-                    rows.collect::<Result<_, _>>().said()
-                },
-                Ok,
-            )
-            .await
+        self.inner.readers.read(wrote, Ok).await
     }
 
     async fn fold(&self) -> Result<(), StoreError> {

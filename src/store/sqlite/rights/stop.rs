@@ -308,7 +308,7 @@ fn forget_customers(tx: &Tx<'_>, customers: &HashSet<CustomerId>) -> Result<(), 
 }
 
 /// Customers that must not be matched again.
-pub(super) fn suppressed_customers(conn: &Connection) -> Result<Vec<SubjectHash>, StoreError> {
+pub(in crate::store::sqlite) fn suppressed_customers(conn: &Connection) -> Result<Vec<SubjectHash>, StoreError> {
     let mut statement = conn.prepare_cached("SELECT person FROM suppressed WHERE kind = 1").said()?;
     let rows: Vec<Vec<u8>> = statement.query_map((), |row| row.get(0)).said()?.collect::<Result<_, _>>().said()?;
     rows.iter().map(|bytes| hash(bytes)).collect()
