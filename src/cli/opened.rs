@@ -104,7 +104,7 @@ fn installation_keys(config: &Config, environment: &Environment, how: Keys) -> R
 /// Reads the logins of targets and of the customers' servers, once: whoever starts a service needs all of them.
 fn read_secrets(config: &mut Config, environment: &Environment) -> Result<(), Diagnostic> {
     read_table_secrets(config, environment)?;
-    for secret in config.targets.iter_mut().flat_map(|target| target.place.secrets_mut()) {
+    for secret in config.targets.iter_mut().flat_map(crate::declare::config::TargetSpec::secrets_mut) {
         secret.value = Some(environment.secret(&secret.source)?);
     }
     Ok(())
@@ -113,7 +113,7 @@ fn read_secrets(config: &mut Config, environment: &Environment) -> Result<(), Di
 /// Whoever reads customers for a preview or a look needs their logins, and those of targets only where they are there.
 pub(super) fn borrow_secrets(config: &mut Config, environment: &Environment) -> Result<(), Diagnostic> {
     read_table_secrets(config, environment)?;
-    for secret in config.targets.iter_mut().flat_map(|target| target.place.secrets_mut()) {
+    for secret in config.targets.iter_mut().flat_map(crate::declare::config::TargetSpec::secrets_mut) {
         secret.value = environment.secret(&secret.source).ok();
     }
     Ok(())

@@ -213,6 +213,8 @@ pub(super) fn misplaced(config: Option<&Config>, outline: &Outline, loaded: &[Op
     for ((spec, (_, named)), file) in specs.iter().zip(&outline.targets).zip(loaded) {
         if let (Some(named), Some(file)) = (named, file) {
             problems.0.extend(file.misplaced(spec, &named.place));
+            let told = config.is_some_and(|config| config.alarms.to.contains(&spec.name));
+            problems.0.extend(told.then(|| file.tells_nobody(spec, &named.place)).flatten());
         }
     }
 }

@@ -247,6 +247,16 @@ pub(super) fn service_page(out: &mut String, service: Option<&Standing>) {
     if let Some(left) = &service.checkpoint {
         line(out, format_args!("  {:<12}over {} entries left at {}", "checkpoint", left.size, left.at));
     }
+    for told in &service.arrivals {
+        let within =
+            |seconds: Option<f64>| seconds.map_or_else(|| "more than an hour".to_owned(), |seconds| format!("at most {seconds} s"));
+        let (half, most) = (within(told.half_within), within(told.p99_within));
+        let name = format!("{} {}", told.target, told.priority);
+        line(
+            out,
+            format_args!("  {:<12}{name}: {} since the start; from publication half took {half}, 99 % {most}", "arrived", told.count),
+        );
+    }
     if let Some(why) = &service.checkpoint_kept {
         line(out, format_args!("  {:<12}KITH-A027: {why}", "checkpoint"));
     }

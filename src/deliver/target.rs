@@ -1,6 +1,6 @@
 //! What the pipeline asks of a target, and the kinds that there are.
 
-use super::{DeliveryError, HttpTarget, NdjsonTarget, SoapTarget, SqlServerTarget, SqliteTarget};
+use super::{DeliveryError, HttpTarget, NdjsonTarget, NotifyTarget, SoapTarget, SqlServerTarget, SqliteTarget};
 use crate::declare::config::{ServiceSpec, TargetPlace, TargetSpec};
 use crate::declare::connector::{TargetFile, TargetKind};
 use crate::diagnose::{Code, Problems};
@@ -122,6 +122,8 @@ pub enum AnyTarget {
     Soap(SoapTarget),
     /// Tables and procedures of a SQL Server.
     SqlServer(SqlServerTarget),
+    /// Webhooks or mails.
+    Notify(NotifyTarget),
 }
 
 impl AnyTarget {
@@ -139,6 +141,7 @@ impl AnyTarget {
             TargetKind::Ndjson => Self::Ndjson(NdjsonTarget::new(path(), file)),
             TargetKind::SqlServer => Self::SqlServer(SqlServerTarget::new(spec, file, entries)),
             TargetKind::Http => Self::Http(HttpTarget::new(service(), file)),
+            TargetKind::Notify => Self::Notify(NotifyTarget::new(service(), spec.notice.clone(), file)),
             // A checked file of this kind has its soap part.
             TargetKind::Soap => match SoapTarget::new(service(), file.clone()) {
                 Some(target) => Self::Soap(target),
@@ -155,6 +158,7 @@ impl AnyTarget {
         match self {
             Self::Sqlite(_) | Self::Ndjson(_) => None,
             Self::SqlServer(target) => Some(target.draft(delivery).await),
+            Self::Notify(target) => Some(target.draft(delivery).map(|message| vec![message])),
             Self::Http(target) => Some(target.draft(delivery).map(|request| vec![request])),
             Self::Soap(target) => Some(target.draft(delivery)),
         }
@@ -166,6 +170,7 @@ impl AnyTarget {
         match self {
             Self::Sqlite(_) | Self::Ndjson(_) => None,
             Self::SqlServer(target) => Some(target.by_hand(delivery).await),
+            Self::Notify(target) => Some(target.by_hand(delivery).await),
             Self::Http(target) => Some(target.by_hand(delivery).await),
             Self::Soap(target) => Some(target.by_hand(delivery).await),
         }
@@ -180,6 +185,7 @@ impl Target for AnyTarget {
             Self::Http(target) => target.write(batch).await,
             Self::Soap(target) => target.write(batch).await,
             Self::SqlServer(target) => target.write(batch).await,
+            Self::Notify(target) => target.write(batch).await,
         }
     }
 
@@ -190,6 +196,7 @@ impl Target for AnyTarget {
             Self::Http(target) => target.most_at_once(),
             Self::Soap(target) => target.most_at_once(),
             Self::SqlServer(target) => target.most_at_once(),
+            Self::Notify(target) => target.most_at_once(),
         }
     }
 
@@ -200,6 +207,7 @@ impl Target for AnyTarget {
             Self::Http(target) => target.travels_alone(delivery),
             Self::Soap(target) => target.travels_alone(delivery),
             Self::SqlServer(target) => target.travels_alone(delivery),
+            Self::Notify(target) => target.travels_alone(delivery),
         }
     }
 
@@ -210,6 +218,7 @@ impl Target for AnyTarget {
             Self::Http(target) => target.settle(unknown).await,
             Self::Soap(target) => target.settle(unknown).await,
             Self::SqlServer(target) => target.settle(unknown).await,
+            Self::Notify(target) => target.settle(unknown).await,
         }
     }
 
@@ -220,6 +229,7 @@ impl Target for AnyTarget {
             Self::Http(target) => target.login().await,
             Self::Soap(target) => target.login().await,
             Self::SqlServer(target) => target.login().await,
+            Self::Notify(target) => target.login().await,
         }
     }
 
@@ -230,6 +240,7 @@ impl Target for AnyTarget {
             Self::Http(target) => target.preview(batch).await,
             Self::Soap(target) => target.preview(batch).await,
             Self::SqlServer(target) => target.preview(batch).await,
+            Self::Notify(target) => target.preview(batch).await,
         }
     }
 
@@ -240,6 +251,7 @@ impl Target for AnyTarget {
             Self::Http(target) => target.check().await,
             Self::Soap(target) => target.check().await,
             Self::SqlServer(target) => target.check().await,
+            Self::Notify(target) => target.check().await,
         }
     }
 }

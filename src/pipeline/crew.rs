@@ -6,7 +6,7 @@ use super::progress::Progress;
 use super::stops::Stops;
 use super::supervise::{Board, STEADY, TRIES_WHEN_DRAINING, Watched, survive};
 use super::{Clock, Meter, Parts, RunError};
-use crate::declare::config::{ServiceHours, TargetSpec};
+use crate::declare::config::{Hold, ServiceHours, TargetSpec};
 use crate::deliver::{AnyTarget, Scope, Target};
 use crate::model::TargetId;
 use crate::store::{EndpointState, Store};
@@ -63,6 +63,7 @@ pub(super) struct Pace {
     pub batch: NonZeroU32,
     pub concurrency: NonZeroU32,
     pub hours: Option<ServiceHours>,
+    pub hold: Hold,
 }
 
 impl Crew {
@@ -89,7 +90,7 @@ impl Crew {
                 progress: shared.progress.clone(),
                 stops: shared.stops.clone(),
             };
-            let pace = Pace { batch: spec.batch, concurrency: spec.concurrency, hours: spec.hours.clone() };
+            let pace = Pace { batch: spec.batch, concurrency: spec.concurrency, hours: spec.hours.clone(), hold: spec.notice.hold.clone() };
             let work = keep_working(
                 Arc::new(lane),
                 pace,
@@ -206,6 +207,7 @@ pub(super) async fn keep_working<S: Store + 'static, T: Target + 'static>(
             batch: pace.batch,
             concurrency: pace.concurrency,
             hours: pace.hours.clone(),
+            hold: pace.hold.clone(),
             allowance: allowance.clone(),
             planned: planned.ear(),
             order: order.clone(),

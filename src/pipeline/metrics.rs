@@ -2,9 +2,9 @@
 //! the program, never of people.
 
 use super::crew::endpoint_name;
-use super::exposition::Exposition;
+use super::exposition::{Exposition, Family};
 use super::supervise::{Board, Watched, survive};
-use super::{BACKED_UP, Clock, Counts, Meter, Parts, RunError, SEND_SECONDS, Stopwatch};
+use super::{ARRIVAL_SECONDS, BACKED_UP, Clock, Counts, Durations, Meter, Parts, RunError, SEND_SECONDS, Stopwatch};
 use crate::declare::config::ServiceHours;
 use crate::model::{TargetId, Timestamp};
 use crate::store::sqlite::SqliteStore;
@@ -46,12 +46,13 @@ pub fn labelled(parts: &Parts) -> Vec<Labelled> {
 
 /// What the store says, at one time.
 #[derive(Clone, Debug, Default)]
-struct Figures {
-    totals: Totals,
+pub(super) struct Figures {
+    pub(super) totals: Totals,
     backed_up: Option<Timestamp>,
-    free: Option<u64>,
+    /// Bytes that are free on the disk of the state folder.
+    pub(super) free: Option<u64>,
     oldest: Vec<(TargetId, Timestamp)>,
-    endpoints: Vec<EndpointState>,
+    pub(super) endpoints: Vec<EndpointState>,
 }
 
 struct Cached {
@@ -130,7 +131,8 @@ impl Exporter {
         page.finish()
     }
 
-    async fn figures(&self) -> Arc<Result<Figures, StoreError>> {
+    /// What the store says, a few seconds old at most.
+    pub(super) async fn figures(&self) -> Arc<Result<Figures, StoreError>> {
         // Whoever comes meanwhile waits for the same count.
         let mut cached = self.cached.lock().await;
         if let Some(found) = cached.as_ref().filter(|c| c.watch.seconds() < c.lasts) {
@@ -251,15 +253,29 @@ fn counted(page: &mut Exposition, counts: &Counts) {
     }
     let mut sends = page.histogram("kith_send_duration_seconds", "How long sends took.");
     for (target, durations) in &counts.sends {
-        let mut so_far = 0;
-        for (bound, count) in SEND_SECONDS.iter().zip(durations.buckets) {
-            so_far += count;
-            sends.part("_bucket", &[("target", target), ("le", &bound.to_string())], &so_far.to_string());
-        }
-        sends.part("_bucket", &[("target", target), ("le", "+Inf")], &durations.count.to_string());
-        sends.part("_sum", &[("target", target)], &durations.sum.to_string());
-        sends.part("_count", &[("target", target)], &durations.count.to_string());
+        buckets(&mut sends, &[("target", target)], durations, SEND_SECONDS);
     }
+    let mut arrivals =
+        page.histogram("kith_arrival_seconds", "From the publication of an activity to the target's receipt, since the service started.");
+    for ((target, priority), durations) in &counts.arrivals {
+        buckets(&mut arrivals, &[("target", target), ("priority", priority.name())], durations, ARRIVAL_SECONDS);
+    }
+}
+
+fn buckets(family: &mut Family<'_>, labels: &[(&str, &str)], durations: &Durations, bounds: [f64; SEND_SECONDS.len()]) {
+    let mut line = |bound: &str, so_far: u64| {
+        let mut labels = labels.to_vec();
+        labels.push(("le", bound));
+        family.part("_bucket", &labels, &so_far.to_string());
+    };
+    let mut so_far = 0;
+    for (bound, count) in bounds.iter().zip(durations.buckets) {
+        so_far += count;
+        line(&bound.to_string(), so_far);
+    }
+    line("+Inf", durations.count);
+    family.part("_sum", labels, &durations.sum.to_string());
+    family.part("_count", labels, &durations.count.to_string());
 }
 
 fn stored(page: &mut Exposition, figures: &Figures, now: Timestamp) {

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod accuracy;
+mod alarms;
 mod asked;
 mod backup;
 mod called;
@@ -53,6 +54,7 @@ mod summary;
 mod supervise;
 mod systemd;
 pub mod training;
+mod wakes;
 
 #[cfg(test)]
 mod tests;
@@ -76,7 +78,7 @@ pub use flow::FLOW;
 pub use leaves::{Scribe, WhoAsks};
 pub use line_diff::{after_of, line_diff};
 pub use master_key::{Rotated, rotate_master};
-pub use meter::{Counts, Durations, Meter, SEND_SECONDS};
+pub use meter::{ARRIVAL_SECONDS, Counts, Durations, Meter, SEND_SECONDS};
 pub use metrics::breaker_state;
 pub use parts::Parts;
 pub use people::{
@@ -95,5 +97,5 @@ pub use roles::role_of;
 pub use service::{RunOptions, Service};
 pub use signing_key::rotate_signing_key;
 pub use summary::{Decisions, Fault, Summary, ThisRun, Told, Wait};
-pub use supervise::{Board, Down, Published, Reloaded, Standing, TRIES_WHEN_DRAINING, Watched, survive};
+pub use supervise::{Arrivals, Board, Down, Published, Reloaded, Standing, TRIES_WHEN_DRAINING, Watched, survive};
 pub use systemd::Manager;

@@ -16,7 +16,7 @@ use crate::source::{Access, FileCursor, Source};
 use crate::store::backup::{self, Identities, Manifest};
 use crate::store::erasures::{self, Ledger, LedgerError};
 use crate::store::lock::FolderLock;
-use crate::store::log::{CHECKPOINT_FILE, begin_epoch, bundle, cosigned_notes, newest_checkpoint};
+use crate::store::log::{CHECKPOINT_FILE, begin_epoch, bundle, cosigned_notes, durable_names, newest_checkpoint};
 use crate::store::ring::RequestId;
 use crate::store::sqlite::{DATABASE_FILE, Forgotten, RestoredStep};
 use crate::store::{Spent, Store, StoreError, TellOf};
@@ -331,6 +331,8 @@ fn take_place(ready: &Path, state: &Path, now: Timestamp) -> Result<Option<PathB
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     let parent = state.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let durable = || fs::File::open(parent).and_then(|folder| folder.sync_all()).map_err(failed(parent));
+    // Its files are durable; their names must be before the folder has its place.
+    durable_names(ready).map_err(failed(ready))?;
     if !state.exists() {
         fs::rename(ready, state).map_err(failed(state))?;
         durable()?;

@@ -1,5 +1,6 @@
 //! A service over one state folder: opened once, then run until drained or told to stop.
 
+use super::alarms::Alarms;
 use super::asked::Desk;
 use super::crew::{Crew, CrewEnded, Shared};
 use super::customers::CustomersSide;
@@ -16,8 +17,11 @@ use super::requests::{Answering, keep_answering};
 use super::rights::{Acting, Clocks};
 use super::stops::Stops;
 use super::supervise::{Board, TRIES_WHEN_DRAINING, Watched, survive};
-use super::{Clock, Fault, Manager, Meter, Parts, RunError, Stopwatch, Summary, ThisRun, Told, Wait, conservation, integrate, publish};
+use super::{
+    Clock, Fault, Manager, Meter, Parts, RunError, Stopwatch, Summary, ThisRun, Told, Wait, conservation, integrate, publish, wakes,
+};
 use crate::model::TargetId;
+use crate::source::Watch;
 use crate::store::log::{Terms, TileLog};
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{EndpointState, Guards, Rights, Store};
@@ -86,6 +90,10 @@ struct Beside {
     listen: watch::Sender<Option<std::net::SocketAddr>>,
     teller: Teller,
     allowance: Arc<Allowance>,
+    watching: Option<AbortOnDrop>,
+    /// What alarms are made from, where anybody is to be told.
+    exporter: Option<Arc<Exporter>>,
+    telling: Option<AbortOnDrop>,
     _tasks: Vec<AbortOnDrop>,
 }
 
@@ -336,7 +344,8 @@ impl Service {
             label,
         );
         let watched = self.watched("metrics listener", &service);
-        tasks.push(spawn(metrics::keep_serving(Arc::new(exporter), listens, self.board.clone(), watched)));
+        let exporter = Arc::new(exporter);
+        tasks.push(spawn(metrics::keep_serving(exporter.clone(), listens, self.board.clone(), watched)));
         if let Some(pause) = self.manager.heartbeat() {
             let manager = self.manager.clone();
             tasks.push(spawn(async move {
@@ -347,7 +356,36 @@ impl Service {
             }));
         }
         let allowance = Arc::new(Allowance::new(options.max_writes));
-        Beside { wake, give_way, prepared: prepared_sets, desks, labels, listen, teller, allowance, _tasks: tasks }
+        let watching = if options.once { None } else { self.watching(&wake) };
+        let exporter = (!options.once).then_some(exporter);
+        let telling = self.telling(exporter.as_ref());
+        Beside {
+            wake,
+            give_way,
+            prepared: prepared_sets,
+            desks,
+            labels,
+            listen,
+            teller,
+            allowance,
+            watching,
+            exporter,
+            telling,
+            _tasks: tasks,
+        }
+    }
+
+    /// Sources that are heard begin a pass.
+    fn watching(&self, wake: &Arc<Notify>) -> Option<AbortOnDrop> {
+        let watch = Watch::of(&self.parts.config.sources)?;
+        Some(spawn(wakes::wake(watch, wake.clone())))
+    }
+
+    /// People are told what is wrong with the service.
+    fn telling(&self, exporter: Option<&Arc<Exporter>>) -> Option<AbortOnDrop> {
+        let seen = (exporter?.clone(), self.board.clone());
+        let alarms = Alarms::new(&self.parts, seen, self.store.clone(), self.scribe.clone(), self.clock.clone())?;
+        Some(spawn(alarms.keep_telling()))
     }
 
     /// One turn: the workers are there, the day's sums are told, one pass.
@@ -452,6 +490,8 @@ impl Service {
             self.scribe = scribe;
             // Another mapping cleans and indexes otherwise.
             self.customers = CustomersSide::new();
+            beside.watching = self.watching(&beside.wake);
+            beside.telling = self.telling(beside.exporter.as_ref());
             beside.desks.send_replace(Arc::new(self.desk(&beside.wake)));
             beside.labels.send_replace(metrics::labelled(&self.parts));
             let listen = self.parts.config.metrics.listen;

@@ -1,8 +1,8 @@
 //! What keeps the service going although a part of it fails: faults are told, counted, shown while they last, and the part starts again.
 
-use super::{Clock, Meter, RunError};
+use super::{ARRIVAL_SECONDS, Clock, Durations, Meter, RunError};
 use crate::deliver::rest;
-use crate::model::Timestamp;
+use crate::model::{Priority, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -64,8 +64,23 @@ pub struct Published {
     pub at: String,
 }
 
+/// How long deliveries took from the publication of their activity to the receipt.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Arrivals {
+    /// Where to.
+    pub target: String,
+    /// `urgent`, `normal`, `low`.
+    pub priority: String,
+    /// Deliveries since the service started.
+    pub count: u64,
+    /// Half of them took at most so many seconds; `None`: more than an hour.
+    pub half_within: Option<f64>,
+    /// 99 of 100 did.
+    pub p99_within: Option<f64>,
+}
+
 /// How the running service stands: what only the process knows. Nothing personal.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Standing {
     /// The process.
     pub process: u32,
@@ -89,6 +104,9 @@ pub struct Standing {
     /// Why the last one did not leave.
     #[serde(default)]
     pub checkpoint_kept: Option<String>,
+    /// How long deliveries took.
+    #[serde(default)]
+    pub arrivals: Vec<Arrivals>,
 }
 
 #[derive(Debug, Default)]
@@ -176,6 +194,11 @@ impl Board {
         inner.published = left.or_else(|| inner.published.take());
     }
 
+    /// Whether the newest checkpoint did not leave.
+    pub fn is_kept(&self) -> bool {
+        self.inner().kept.is_some()
+    }
+
     /// How many entries the newest checkpoint covers that left, and how often one did not since the service started.
     pub fn checkpoints(&self) -> (u64, u64) {
         let inner = self.inner();
@@ -201,8 +224,20 @@ impl Board {
             metrics: inner.metrics.map(|at| format!("http://{at}/metrics")),
             checkpoint: inner.published.clone(),
             checkpoint_kept: inner.kept.clone(),
+            arrivals: arrivals(meter),
         }
     }
+}
+
+fn arrivals(meter: &Meter) -> Vec<Arrivals> {
+    let told = |((target, priority), durations): ((Arc<str>, Priority), Durations)| Arrivals {
+        target: target.to_string(),
+        priority: priority.name().to_owned(),
+        count: durations.count,
+        half_within: durations.within(50, ARRIVAL_SECONDS),
+        p99_within: durations.within(99, ARRIVAL_SECONDS),
+    };
+    meter.read().arrivals.into_iter().map(told).collect()
 }
 
 /// The failures in a row of one part.

@@ -7,12 +7,14 @@ mod error;
 mod file;
 mod folder;
 pub mod manifest;
+mod watch;
 
 pub use batch::{BatchLimits, Chunk, RawLine, SourceBatch, SourceLine, parse_chunk};
 pub use cursor::FileCursor;
 pub use error::SourceError;
 pub use file::{FileReader, Opened};
 pub use folder::{Found, Source};
+pub use watch::Watch;
 
 /// Whether a source may be changed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -4,7 +4,7 @@
 //! A proof is believed by the log's signature alone: whoever may write to the folder can leave entries out, and can't make any up.
 
 use super::RemovalReason;
-use super::log::{add_to_day, file_name_of};
+use super::log::{add_to_day, is_day, is_of_log};
 use crate::audit::{Event, Kind, NoteError, Proof, ProofError, Proven, SubjectHash, VerifierKey, by_any};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -106,7 +106,8 @@ pub enum LedgerError {
     },
 }
 
-/// Reads a file of a ledger, or every file of the log's ledger in a folder, into what is known. `keys` are those of the log, old ones with it.
+/// Reads a file of a ledger, or every file of the log's ledger in a folder, into what is known. `keys` are those of the log, old ones with it. A folder
+/// may hold ledgers of other logs: what they say is passed over; a file that somebody names is this log's.
 /// Returns how many files there were.
 ///
 /// # Errors
@@ -114,22 +115,24 @@ pub enum LedgerError {
 pub fn read(place: &Path, origin: &str, keys: &[VerifierKey], into: &mut Ledger) -> Result<usize, LedgerError> {
     let said = |source| LedgerError::Io { path: place.to_owned(), source };
     if !place.is_dir() {
-        read_file(place, keys, into)?;
+        read_file(place, None, keys, into)?;
         return Ok(1);
     }
-    let start = format!("{}-", file_name_of(origin));
     let mut files: Vec<PathBuf> = fs::read_dir(place).map_err(said)?.flatten().map(|entry| entry.path()).collect();
-    files.retain(|path| {
-        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&start) && name.ends_with(ENDING))
-    });
+    files.retain(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| is_of_log(name, origin, ENDING, is_day)));
     files.sort();
+    let mut ours = 0;
     for file in &files {
-        read_file(file, keys, into)?;
+        let others = read_file(file, Some(origin), keys, into)?;
+        ours += usize::from(!others);
     }
-    Ok(files.len())
+    Ok(ours)
 }
 
-fn read_file(path: &Path, keys: &[VerifierKey], into: &mut Ledger) -> Result<(), LedgerError> {
+/// Reads a file; with an origin, proofs of other logs are passed over: `x/retail` and `x_retail` have files of one name. Returns whether there were
+/// others' alone.
+fn read_file(path: &Path, only: Option<&str>, keys: &[VerifierKey], into: &mut Ledger) -> Result<bool, LedgerError> {
+    let (mut others, before) = (0_u64, into.proofs);
     let said = |source| LedgerError::Io { path: path.to_owned(), source };
     let mut lines = BufReader::new(File::open(path).map_err(said)?);
     let (mut proof, mut line, mut number) = (Vec::new(), Vec::new(), 0);
@@ -143,10 +146,11 @@ fn read_file(path: &Path, keys: &[VerifierKey], into: &mut Ledger) -> Result<(),
             proof.extend_from_slice(line.get(..header.unwrap_or(0)).unwrap_or_default());
             if !proof.is_empty() {
                 number += 1;
-                one(&proof, keys, into).map_err(|source| LedgerError::Proof { path: path.to_owned(), number, source })?;
+                let taken = one(&proof, only, keys, into);
+                others += u64::from(!taken.map_err(|source| LedgerError::Proof { path: path.to_owned(), number, source })?);
             }
             if read == 0 {
-                return Ok(());
+                return Ok(others > 0 && into.proofs == before);
             }
             proof.clear();
         }
@@ -158,17 +162,22 @@ fn read_file(path: &Path, keys: &[VerifierKey], into: &mut Ledger) -> Result<(),
     }
 }
 
-fn one(bytes: &[u8], keys: &[VerifierKey], into: &mut Ledger) -> Result<(), ProofError> {
+/// Whether it is of the log that is asked for; one that was cut off is anybody's.
+fn one(bytes: &[u8], only: Option<&str>, keys: &[VerifierKey], into: &mut Ledger) -> Result<bool, ProofError> {
     // Cut off inside the dash of a signature line, it is no UTF-8 any more.
     let Some(proof) = std::str::from_utf8(bytes).ok().and_then(|text| Proof::parse(text).ok()) else {
         into.torn += 1;
-        return Ok(());
+        return Ok(true);
     };
+    // A checkpoint's first line. Who could write another name here could leave the proof out as well.
+    if only.is_some_and(|origin| proof.note.lines().next().is_some_and(|name| name != origin) && proof.note.lines().nth(1).is_some()) {
+        return Ok(false);
+    }
     let Proven { entry, checkpoint, .. } = match proven(&proof, keys) {
         // The note was cut off: it has no signature yet, or half of one.
         Err(ProofError::Checkpoint(NoteError::Note(_))) => {
             into.torn += 1;
-            return Ok(());
+            return Ok(true);
         }
         proven => proven?,
     };
@@ -177,7 +186,7 @@ fn one(bytes: &[u8], keys: &[VerifierKey], into: &mut Ledger) -> Result<(), Proo
     if into.newest.is_none_or(|(size, _)| size < checkpoint.size) {
         into.newest = Some((checkpoint.size, checkpoint.root));
     }
-    Ok(())
+    Ok(true)
 }
 
 fn proven(proof: &Proof, keys: &[VerifierKey]) -> Result<Proven, ProofError> {
@@ -220,6 +229,28 @@ mod tests {
         }
         let mut other = Ledger::default();
         assert_eq!(read(dir.path(), "kith.test/another", &keys, &mut other).unwrap(), 0, "another log's ledger is none of ours");
+    }
+
+    #[test]
+    fn ledgers_of_other_logs_in_the_folder_are_none_of_ours_whatever_their_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = [key().verifier()];
+        add(dir.path(), "kith.test/retail", "2026-01-01", &[proof(1, "erasure")]).unwrap();
+        for other in ["kith.test/retail-eu", "kith.test/retail-2026-01-01", "kith.test_retail"] {
+            let theirs = LogKey::new(other, &[9; 32]).unwrap();
+            let mut proof = proof(9, "erasure");
+            let checkpoint = Checkpoint { origin: other.into(), size: 1, root: merkle::leaf_hash(&proof.entry) };
+            proof.note = theirs.sign(&checkpoint).unwrap();
+            add(dir.path(), other, "2026-01-01", &[proof.clone()]).unwrap();
+            add(dir.path(), other, "2026-01-02", &[proof]).unwrap();
+        }
+        let mut ledger = Ledger::default();
+        assert_eq!(read(dir.path(), "kith.test/retail", &keys, &mut ledger).unwrap(), 1, "a file of others alone is no ledger of ours");
+        assert_eq!((ledger.people.len(), ledger.proofs), (1, 1));
+        assert!(ledger.people.contains_key(&SubjectHash([1; 16])));
+        let theirs = dir.path().join("kith.test_retail-eu-2026-01-01.erasures");
+        let refused = read(&theirs, "kith.test/retail", &keys, &mut Ledger::default());
+        assert!(refused.is_err(), "a file that somebody names is ours, or refused");
     }
 
     #[test]

@@ -67,6 +67,9 @@ pub trait Store: Send + Sync {
     /// Makes durable what requests without a delivery spend (look-ups, logins), before they leave.
     fn spend(&self, spent: Vec<Spent>) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Since when the oldest delivery of each of these targets waits that has not arrived; nothing for a target where none does.
+    fn oldest(&self, targets: Vec<TargetId>) -> impl Future<Output = Result<Vec<(TargetId, Timestamp)>, StoreError>> + Send;
+
     /// When the next delivery of a target that waits for its own time may be sent.
     fn next_due(&self, target: &TargetId) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
 

@@ -23,6 +23,8 @@ pub struct OutboxRow {
     pub failures: u32,
     /// It travels with at most so many others; `None`: any number.
     pub part: Option<u32>,
+    /// Its urgency.
+    pub priority: Priority,
 }
 
 /// What may be sent now.

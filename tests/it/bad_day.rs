@@ -194,6 +194,10 @@ fn first_writes_that_are_refused_never_leave() {
         "{run}"
     );
     assert_eq!(interactions(&project), 0);
+    let state = rusqlite::Connection::open(project.path("state/kith.db")).unwrap();
+    let undated: i64 =
+        state.query_row("SELECT count(*) FROM delivery WHERE state = 5 AND changed_at IS NULL", (), |row| row.get(0)).unwrap();
+    assert_eq!(undated, 0, "when a person said so stands with each delivery");
 }
 
 fn wait_for(what: &str, mut is: impl FnMut() -> bool) {

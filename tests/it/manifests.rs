@@ -4,6 +4,7 @@
 //! What the reference said is kept in `tests/data/manifests/expected.json`, so that equality is held where it is not installed; where it is
 //! (`KITH_TEST_AIRBYTE` names its `python`, else `kith-airbyte/bin/python` in the folder for temporary files), it is asked anew.
 
+use crate::support::scripted::{Scripted, answer};
 use crate::support::{free_port, root, wait_for};
 use serde_json::{Value as Json, json};
 use std::fs;
@@ -241,6 +242,28 @@ fn every_dialect_of_a_wait_is_honoured_in_full() {
     assert_eq!(messages(&out).0.len(), 2, "{}", String::from_utf8_lossy(&out.stderr));
     // Four answers asked for one second each.
     assert!(began.elapsed() >= Duration::from_secs(4), "{:?}", began.elapsed());
+}
+
+#[test]
+fn after_the_last_refused_login_nothing_is_waited_and_what_was_asked_for_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let manifest = data().join("14-logins.yaml");
+    let busy = |seconds: u32| answer(503, &format!("retry-after: {seconds}\r\n"), "");
+    for (last, code, says) in [(busy(3_600), "KITH-N023", "3600 s"), (answer(500, "", ""), "KITH-N027", "answered 500")] {
+        let provider = Scripted::start(vec![busy(0), busy(0), last]);
+        let base = format!("http://127.0.0.1:{}", provider.port);
+        let config = json!({ "base_url": base, "client_id": "c", "client_secret": "s", "refresh_token": "r0" });
+        let began = Instant::now();
+        let out = read(dir.path(), &manifest, "oauth", &config, None, &["--format", "json"]);
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(said.contains(code) && said.contains(says), "{said}");
+        assert_eq!(provider.requests().len(), 3);
+        assert!(
+            began.elapsed() < Duration::from_secs(5),
+            "one and two seconds are waited between attempts, and not three after them: {:?}",
+            began.elapsed()
+        );
+    }
 }
 
 #[test]

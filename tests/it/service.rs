@@ -490,8 +490,23 @@ fn the_alert_rules_are_rules_and_fire_when_they_must() {
         let (fine, said) = promtool(&["test", "rules", "ops/prometheus/kith.rules.test.yml"], "").unwrap();
         assert!(fine, "{said}");
     }
-    // Every metric that a rule names is one that the service serves.
+    // Every metric that a rule names is one that the service serves, and every alert, from outside or from within, has its page.
     let text = fs::read_to_string(root().join(rules)).unwrap();
+    let runbook = fs::read_to_string(root().join("ops/runbook.md")).unwrap();
+    let headings: Vec<&str> = runbook.lines().filter(|line| line.starts_with("## ")).collect();
+    for alert in text.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+        assert!(headings.iter().any(|heading| heading.contains(alert)), "{alert} has no page");
+    }
+    let alarms = fs::read_to_string(root().join("src/pipeline/alarms.rs")).unwrap();
+    let told = runbook
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+        .filter(|(name, _)| alarms.contains(&format!("\"{name}\"")));
+    let pages: Vec<&str> = told.filter_map(|(_, row)| row.rsplit(" | ").next()?.strip_suffix(" |")).collect();
+    assert_eq!(pages.len(), 11, "{pages:?}");
+    for page in pages {
+        assert!(headings.iter().any(|heading| heading.contains(page)), "no page `{page}`");
+    }
     let served = fs::read_to_string(root().join("src/pipeline/metrics.rs")).unwrap();
     let names: std::collections::BTreeSet<&str> = text
         .lines()

@@ -1,6 +1,6 @@
 //! Promise: a target writes each delivery once, says exactly what changed, refuses a bad record alone, and never guesses an outcome.
 
-use kith::declare::config::{TargetPlace, TargetSpec};
+use kith::declare::config::{NoticeSpec, TargetPlace, TargetSpec};
 use kith::declare::connector::{DeliveryRules, FieldKind, Operation, Quotas, TargetField, TargetFile, TargetKind, WriteMode};
 use kith::deliver::{Answer, AnyTarget, DeliveryError, Settled, Target};
 use kith::diagnose::SourceFile;
@@ -86,6 +86,7 @@ impl Fixture {
             concurrency: std::num::NonZeroU32::MIN,
             hours: None,
             endpoint: None,
+            notice: NoticeSpec::default(),
             batch: std::num::NonZeroU32::MIN,
         };
         AnyTarget::new(&spec, target_file(kind), &[])

@@ -6,7 +6,7 @@
 use super::sqlserver;
 use super::tds::TdsPeer;
 use kith::declare::config::{Encryption, GivenSecret, Secret, SecretSource, ServerAddress, ServerAt, ServerLogin, ServerSpec};
-use kith::declare::config::{TargetPlace, TargetSpec};
+use kith::declare::config::{NoticeSpec, TargetPlace, TargetSpec};
 use kith::declare::connector::{Quotas, TargetFile, read};
 use kith::deliver::{Answer, SqlServerTarget, Target};
 use kith::diagnose::SourceFile;
@@ -177,6 +177,7 @@ impl Server {
             concurrency: NonZeroU32::MIN,
             hours: None,
             endpoint: None,
+            notice: NoticeSpec::default(),
         };
         SqlServerTarget::new(&spec, self.file(operations), &[])
     }

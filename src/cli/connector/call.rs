@@ -81,7 +81,7 @@ fn called(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
         let Some((spec, file)) = found else { return Err(no_target(session, arguments, project.config.targets.iter().map(|t| &*t.name))) };
         let mut spec = spec.clone();
         let is_server = matches!(spec.place, TargetPlace::Server(_));
-        for secret in spec.place.secrets_mut() {
+        for secret in spec.secrets_mut() {
             // A SQL Server is asked for its catalogue, and what is printed holds no login; of the others no secret is read: none can be shown.
             secret.value = if is_server {
                 Some(session.environment.secret(&secret.source).map_err(|problem| {
@@ -220,7 +220,10 @@ fn dry_run(arguments: &Arguments, spec: &TargetSpec, file: &Arc<TargetFile>, ses
         (Wanted::Plain(values), AnyTarget::Soap(target)) => {
             Some(target.draft_call(&arguments.operation, &values).map(|request| vec![request]))
         }
-        (Wanted::Plain(_), AnyTarget::Sqlite(_) | AnyTarget::Ndjson(_) | AnyTarget::Http(_) | AnyTarget::SqlServer(_)) => None,
+        (
+            Wanted::Plain(_),
+            AnyTarget::Sqlite(_) | AnyTarget::Ndjson(_) | AnyTarget::Http(_) | AnyTarget::SqlServer(_) | AnyTarget::Notify(_),
+        ) => None,
     };
     let drafts = match drafts {
         None => return Err(no_requests(session, file)),
@@ -234,7 +237,7 @@ fn dry_run(arguments: &Arguments, spec: &TargetSpec, file: &Arc<TargetFile>, ses
     }
     session.terminal.note(match &target {
         AnyTarget::SqlServer(_) => "nothing was written: the server was asked for its catalogue and for what stands",
-        AnyTarget::Sqlite(_) | AnyTarget::Ndjson(_) | AnyTarget::Http(_) | AnyTarget::Soap(_) => {
+        AnyTarget::Sqlite(_) | AnyTarget::Ndjson(_) | AnyTarget::Http(_) | AnyTarget::Soap(_) | AnyTarget::Notify(_) => {
             "nothing was sent; ‹…› stands for what only a login or a look-up gives"
         }
     });

@@ -7,6 +7,7 @@ use super::guard::{DELETES_PERCENT, FIRST_WRITES, GUARD, PassGuard};
 use super::hours::{HoursError, ServiceHours};
 use super::keys::{self, Form, Key, Need, SECTIONS, Section, Tables};
 use super::layers::{self, Data, Layered, Node};
+use super::notice::ALARMS;
 use super::review::{REVIEW, REVIEWERS, Review};
 use super::{
     Config, Evaluate, Keys, Log, LogFormat, LogLevel, Metrics, ReleaseWhen, Role, RoleGrant, Service, SourceKind, SourceSpec, SqliteRows,
@@ -102,6 +103,7 @@ impl<'a> Checker<'a> {
             deletes_percent: self.count(&t, &DELETES_PERCENT).unwrap_or(PassGuard::default().deletes_percent),
             first_writes: self.count(&t, &FIRST_WRITES),
         });
+        let alarms = self.one(layered, &ALARMS).and_then(|t| self.alarms(&t, &targets));
         self.writers(&sources, &targets);
         let pick = |specs: Vec<(TableSpec, Place)>| specs.into_iter().map(|(spec, _)| spec).collect();
         Some(Config {
@@ -119,6 +121,7 @@ impl<'a> Checker<'a> {
             evaluate,
             review,
             guard,
+            alarms: alarms?,
         })
     }
 
@@ -394,14 +397,27 @@ impl<'a> Checker<'a> {
         let batch = self.count(table, &keys::BATCH);
         let concurrency = self.count(table, &keys::CONCURRENCY);
         let hours = self.hours(table);
+        let notice = self.notice(table);
         let endpoint = table.values.contains_key("endpoint").then(|| self.non_blank(table, &keys::ENDPOINT)).flatten();
-        Some(TargetSpec { name, connector: connector?, place: place?, quotas, batch: batch?, concurrency: concurrency?, hours, endpoint })
+        Some(TargetSpec {
+            name,
+            connector: connector?,
+            place: place?,
+            quotas,
+            batch: batch?,
+            concurrency: concurrency?,
+            hours,
+            endpoint,
+            notice: notice?,
+        })
     }
 
     fn hours(&mut self, table: &Table<'a>) -> Option<ServiceHours> {
         let zone = self.non_blank(table, &keys::TIME_ZONE);
         let Some(node) = table.values.get("hours") else {
-            if let Some(zone) = table.values.get("time_zone") {
+            if let Some(zone) = table.values.get("time_zone")
+                && !table.values.contains_key("quiet_hours")
+            {
                 let place = zone.key.clone();
                 self.error(
                     MISSING,

@@ -69,6 +69,27 @@ impl ServiceHours {
         &self.text
     }
 
+    /// `None` while it is closed; else when the shifts end that hold now, one after the other.
+    pub fn open_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let mut until = None;
+        // Shifts that follow each other without a gap; a week that is open throughout has no end, and is asked again after it.
+        for _ in 0..MAX_SPANS * 7 {
+            let at = until.unwrap_or(now);
+            let today = at.to_zoned(self.zone.clone()).date();
+            let ends = (-1_i64..=0).filter_map(|offset| today.checked_add(offset.days()).ok()).flat_map(|date| {
+                self.shifts.iter().filter(move |shift| shift.day == date.weekday()).filter_map(move |shift| {
+                    let local = date.to_datetime(shift.from);
+                    let start = local.to_zoned(self.zone.clone()).ok()?.timestamp();
+                    let end = local.checked_add(shift.minutes.minutes()).ok()?.to_zoned(self.zone.clone()).ok()?.timestamp();
+                    (start <= at && at < end).then_some(end)
+                })
+            });
+            let Some(end) = ends.max() else { break };
+            until = Some(end);
+        }
+        until
+    }
+
     /// `None` while it is open; else when it opens next.
     pub fn closed_until(&self, now: Timestamp) -> Option<Timestamp> {
         let today = now.to_zoned(self.zone.clone()).date();
@@ -168,6 +189,15 @@ mod tests {
     }
 
     #[test]
+    fn quiet_hours_end_on_the_clock_of_the_place_over_shifts_that_follow_each_other() {
+        let quiet = berlin("daily 19:00-07:00, Sat-Sun 07:00-19:00");
+        assert_eq!(quiet.open_until(at("2026-11-25T12:00:00Z")), None, "a Wednesday's noon");
+        assert_eq!(quiet.open_until(at("2026-11-25T18:00:00Z")), Some(at("2026-11-26T06:00:00Z")));
+        assert_eq!(quiet.open_until(at("2026-11-27T20:00:00Z")), Some(at("2026-11-30T06:00:00Z")), "over the week-end");
+        assert!(berlin("daily 00:00-24:00").open_until(at("2026-11-25T12:00:00Z")).is_some());
+    }
+
+    #[test]
     fn what_is_no_hours_is_refused() {
         for wrong in [
             "",
@@ -198,6 +228,8 @@ mod tests {
             if let Some(opens) = hours.closed_until(now) {
                 prop_assert!(opens > now);
                 prop_assert_eq!(hours.closed_until(opens), None);
+                prop_assert_eq!(hours.open_until(now), None);
+                prop_assert!(hours.open_until(opens).is_some_and(|closes| hours.closed_until(closes).is_some()));
                 let before = opens.checked_sub(jiff::SignedDuration::from_secs(1)).unwrap();
                 prop_assert_eq!(hours.closed_until(before), Some(opens));
             }

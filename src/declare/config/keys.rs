@@ -4,6 +4,7 @@ use super::audit::AUDIT;
 use super::backup::BACKUP;
 use super::guard::GUARD;
 use super::network;
+use super::notice::{ALARMS, DIGEST, DIGEST_MINUTES, MAIL_FROM, MAIL_TO, QUIET_HOURS, SIGNING_KEY};
 use super::review::REVIEW;
 use super::settings::{LogLevel, Role};
 
@@ -330,7 +331,7 @@ pub(super) const TARGET_PATH: Key = key(
 /// Far above what any CRM takes, and far below what arithmetic in nanoseconds holds.
 const MOST_IN_A_WINDOW: u32 = 100_000_000;
 /// A week of shifts in words.
-const LONGEST_HOURS: usize = 400;
+pub(super) const LONGEST_HOURS: usize = 400;
 
 pub(super) const PER_SECOND: Key = key(
     "per_second",
@@ -365,7 +366,7 @@ pub(super) const TIME_ZONE: Key = key(
     "time_zone",
     Form::Text(LONGEST_WORD),
     Need::Default("UTC"),
-    "Whose clock `hours` are on: a name of the IANA time zone database.",
+    "Whose clock `hours` and `quiet_hours` are on: a name of the IANA time zone database.",
     "\"Europe/Berlin\"",
 );
 pub(super) const ENDPOINT: Key = key(
@@ -383,7 +384,8 @@ pub(super) const URL: Key = key(
     "url",
     Form::Url(LONGEST_URL),
     Need::Optional("`path` or `server` says where the target is."),
-    "The service's address (kinds `http` and `soap`); the paths of the target file come behind it.",
+    "The service's address (kinds `http` and `soap`); the paths of the target file come behind it. Kind `notify`: where a webhook goes, or a mail \
+     server: `smtp://HOST:PORT` (STARTTLS) or `smtps://HOST:PORT`.",
     "\"https://helpdesk.example/api/v2\"",
 );
 pub(super) const CA_FILE: Key = key(
@@ -689,6 +691,12 @@ pub(super) const TARGETS: Section = Section {
         TRUST_ANY_CERTIFICATE,
         CERTIFICATE_HOST,
         APPLICATION,
+        SIGNING_KEY,
+        MAIL_FROM,
+        MAIL_TO,
+        DIGEST,
+        DIGEST_MINUTES,
+        QUIET_HOURS,
     ],
 };
 pub(super) const KEYS: Section = Section {
@@ -717,4 +725,4 @@ pub(super) const EVALUATE: Section =
 
 /// Every section, in the order of the reference.
 pub(super) const SECTIONS: &[Section] =
-    &[SERVICE, SOURCES, CUSTOMERS, RELATED, TARGETS, AUDIT, BACKUP, KEYS, ROLES, LOG, METRICS, EVALUATE, REVIEW, GUARD];
+    &[SERVICE, SOURCES, CUSTOMERS, RELATED, TARGETS, AUDIT, BACKUP, KEYS, ROLES, LOG, METRICS, EVALUATE, REVIEW, GUARD, ALARMS];

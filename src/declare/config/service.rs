@@ -305,7 +305,8 @@ impl<'a> Checker<'a> {
         let Form::Url(longest) = key.form else { return None };
         let (text, place) = self.text(table, key)?;
         let text = text.trim();
-        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let mail = || text.strip_prefix("smtps://").or_else(|| text.strip_prefix("smtp://")).filter(|_| key.name == keys::URL.name);
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).or_else(mail);
         let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
         if host.is_some_and(|host| host.contains('@')) {
             let message = format!("`{}` holds a login", key.name);

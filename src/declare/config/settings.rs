@@ -42,6 +42,8 @@ pub struct Config {
     pub review: super::Review,
     /// `[guard]`
     pub guard: super::PassGuard,
+    /// Whom the service tells about itself.
+    pub alarms: super::Alarms,
 }
 
 impl Config {
@@ -252,6 +254,8 @@ pub struct TargetSpec {
     pub hours: Option<ServiceHours>,
     /// What it shares limits, waits and breaker under, where the operator says.
     pub endpoint: Option<Arc<str>>,
+    /// What a target of kind `notify` has besides.
+    pub notice: super::NoticeSpec,
 }
 
 /// Where a target is.
@@ -289,6 +293,11 @@ pub struct ServiceSpec {
 }
 
 impl ServiceSpec {
+    /// Whether it is a mail server.
+    pub fn is_mail(&self) -> bool {
+        self.url.starts_with("smtp://") || self.url.starts_with("smtps://")
+    }
+
     /// A service without proxy and login, with the usual times.
     pub fn plain(url: impl Into<String>) -> Self {
         let (timeout, connect) = (Duration::from_mins(1), Duration::from_secs(10));

@@ -25,6 +25,7 @@ pub(super) const BAD_NAME: Code = Code("KITH-T006");
 pub(super) const OTHER_KIND: Code = Code("KITH-T007");
 const BAD_FAULT: Code = Code("KITH-T008");
 const BAD_WAIT: Code = Code("KITH-T009");
+const NOT_TAKEN_BACK: Code = Code("KITH-T046");
 
 /// A CRM's widest tables have some hundred columns; SQLite's own limit is 2,000.
 const MAX_FIELDS: usize = 500;
@@ -359,7 +360,7 @@ impl Reader<'_> {
         let node = &entry.value;
         let table = match kind {
             // What it is called there is found with the rest of it.
-            Some(TargetKind::Http | TargetKind::Soap | TargetKind::SqlServer) => Some(entry.key.clone()),
+            Some(TargetKind::Http | TargetKind::Soap | TargetKind::SqlServer | TargetKind::Notify) => Some(entry.key.clone()),
             Some(kind) => self.table(kind, entry),
             None => None,
         };
@@ -381,6 +382,16 @@ impl Reader<'_> {
                 at.key_span,
                 format!("`update_only` belongs to kind `sqlserver`, and this is kind `{}`", kind.name()),
                 "write `upsert` or `insert_only`",
+            );
+        }
+        if let (Some(TargetKind::Notify), Some(found), Some(at)) = (kind, &on_delete, node.entry("on_delete"))
+            && *found != OnDelete::Keep
+        {
+            self.error(
+                NOT_TAKEN_BACK,
+                at.key_span,
+                "what was told can't be taken back: a target of kind `notify` withdraws nothing",
+                "write `on_delete: keep`, and tell no more than who reads it may keep",
             );
         }
         let (sql, table) = match kind {
@@ -430,7 +441,7 @@ impl Reader<'_> {
         let (wanted, other) = match kind {
             TargetKind::Sqlite => ("table", "type"),
             // The others have neither, which is told elsewhere.
-            TargetKind::Ndjson | TargetKind::Http | TargetKind::Soap | TargetKind::SqlServer => ("type", "table"),
+            TargetKind::Ndjson | TargetKind::Http | TargetKind::Soap | TargetKind::SqlServer | TargetKind::Notify => ("type", "table"),
         };
         if let Some(stray) = entry.value.entry(other) {
             let message = format!("`{other}` belongs to another kind of target than `{}`", kind.name());

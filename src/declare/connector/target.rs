@@ -5,7 +5,7 @@ use super::http::{HttpOperation, HttpService};
 use super::rules::{Counted, DeliveryRules, Quotas};
 use super::soap::{SoapOperation, SoapService};
 use super::sqlserver::{SqlOperation, SqlServerObjects};
-use crate::declare::config::{Auth, Login, ServiceSpec, TargetPlace, TargetSpec};
+use crate::declare::config::{Auth, Login, NoticeSpec, ServiceSpec, TargetPlace, TargetSpec};
 use crate::diagnose::{Code, Diagnostic, Place, SourceFile};
 use crate::enrich::OnDelete;
 use crate::model::{Digest, OperationId};
@@ -24,11 +24,13 @@ pub enum TargetKind {
     Soap,
     /// Tables and procedures of a SQL Server.
     SqlServer,
+    /// Webhooks or mails that tell people.
+    Notify,
 }
 
 impl TargetKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Sqlite, Self::Ndjson, Self::Http, Self::SqlServer, Self::Soap];
+    pub const ALL: [Self; 6] = [Self::Sqlite, Self::Ndjson, Self::Http, Self::SqlServer, Self::Soap, Self::Notify];
 
     /// The word that files use.
     pub const fn name(self) -> &'static str {
@@ -38,6 +40,7 @@ impl TargetKind {
             Self::Http => "http",
             Self::Soap => "soap",
             Self::SqlServer => "sqlserver",
+            Self::Notify => "notify",
         }
     }
 
@@ -45,7 +48,7 @@ impl TargetKind {
     pub const fn counts(self) -> Counted {
         match self {
             Self::Sqlite | Self::Ndjson | Self::SqlServer => Counted::Records,
-            Self::Http | Self::Soap => Counted::Requests,
+            Self::Http | Self::Soap | Self::Notify => Counted::Requests,
         }
     }
 }
@@ -155,16 +158,45 @@ impl TargetFile {
         {
             return Some(told);
         }
+        if let Some(told) = self.bad_notice(spec, named) {
+            return Some(told);
+        }
         let (has, wants, example) = match (self.kind, &spec.place) {
-            (TargetKind::Http | TargetKind::Soap, TargetPlace::Service(_))
+            (TargetKind::Http | TargetKind::Soap | TargetKind::Notify, TargetPlace::Service(_))
             | (TargetKind::Sqlite | TargetKind::Ndjson, TargetPlace::File(_))
             | (TargetKind::SqlServer, TargetPlace::Server(_)) => return None,
-            (TargetKind::Http | TargetKind::Soap, place) => (place.key(), "url", "\"https://helpdesk.example/api\""),
+            (TargetKind::Http | TargetKind::Soap | TargetKind::Notify, place) => (place.key(), "url", "\"https://helpdesk.example/api\""),
             (TargetKind::Sqlite | TargetKind::Ndjson, place) => (place.key(), "path", "\"/srv/crm/crm.db\""),
             (TargetKind::SqlServer, place) => (place.key(), "server", "\"crm-sql.example:1433\""),
         };
         let message = format!("[targets.{}] has a `{has}`, and its target file is of kind `{}`", spec.name, self.kind.name());
         Some(Diagnostic::error(MISPLACED, named.clone(), message, format!("write `{wants} = {example}`, or name another target file")))
+    }
+
+    /// The complaint where `[alarms]` names a target that tells nobody anything.
+    pub fn tells_nobody(&self, spec: &TargetSpec, named: &Place) -> Option<Diagnostic> {
+        let message = format!("[alarms] names [targets.{}], and its target file is of kind `{}`", spec.name, self.kind.name());
+        let remedy = "name a target whose file is of kind `notify`, such as `connectors/targets/notify.yaml`";
+        (self.kind != TargetKind::Notify).then(|| Diagnostic::error(MISPLACED, named.clone(), message, remedy))
+    }
+
+    /// The complaint where what the configuration says about notices does not fit the file or the address.
+    fn bad_notice(&self, spec: &TargetSpec, named: &Place) -> Option<Diagnostic> {
+        let by_mail = matches!(&spec.place, TargetPlace::Service(service) if service.is_mail());
+        let (what, remedy) = match (self.kind, by_mail, &spec.notice.mail) {
+            (TargetKind::Notify, true, None) => ("a mail server is its address, and nobody gets the mails", "add `from` and `to`"),
+            (TargetKind::Notify, false, Some(_)) => {
+                ("`from` and `to` belong to mails, and its address is a web address", "remove them, or write `url = \"smtp://HOST:587\"`")
+            }
+            (TargetKind::Notify, ..) => return None,
+            (_, true, _) => ("a mail server is its address, and only kind `notify` sends mails", "write the service's address"),
+            _ if spec.notice != NoticeSpec::default() => (
+                "`signing_key`, `from`, `to`, `digest`, `digest_minutes` and `quiet_hours` belong to kind `notify`",
+                "remove them, or name a target file of kind `notify`",
+            ),
+            _ => return None,
+        };
+        Some(Diagnostic::error(MISPLACED, named.clone(), format!("[targets.{}]: {what}", spec.name), remedy))
     }
 
     /// The complaint where the login of the configuration is none that this file can use.
@@ -175,6 +207,12 @@ impl TargetFile {
                 format!("`auth = \"{}\"` belongs to kind `soap`", auth.name()),
                 "remove `auth`, or write `basic`, `ntlm` or `negotiate`".to_owned(),
             ),
+            (TargetKind::Notify, Some(auth)) if auth != Auth::Basic => {
+                (format!("`auth = \"{}\"` is no login of a notice", auth.name()), "remove `auth`".to_owned())
+            }
+            (TargetKind::Notify, None) if service.is_mail() && !matches!(service.login, Login::None | Login::Basic { .. }) => {
+                ("a mail server takes a user and a password".to_owned(), "write `user` and `password`".to_owned())
+            }
             (TargetKind::Soap, Some(Auth::Session)) if session.is_none() => (
                 "the target file has no login operation".to_owned(),
                 "add `soap: session` to the target file, or write another `auth`".to_owned(),

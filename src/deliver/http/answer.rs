@@ -33,12 +33,12 @@ pub(in crate::deliver) struct Said<'a> {
 }
 
 /// The content as JSON, where all of it came and it is such.
-pub(super) fn json(reply: &Reply) -> Option<Json> {
+pub(in crate::deliver) fn json(reply: &Reply) -> Option<Json> {
     (reply.extent == Extent::Whole).then(|| serde_json::from_slice(&reply.body).ok()).flatten()
 }
 
 /// What came of it.
-pub(super) fn outcome(rules: [&[AnswerRule]; 2], said: Said<'_>, about: About) -> Result<WriteEffect, DeliveryError> {
+pub(in crate::deliver) fn outcome(rules: [&[AnswerRule]; 2], said: Said<'_>, about: About) -> Result<WriteEffect, DeliveryError> {
     let ruled = rules.into_iter().flatten().find(|rule| fits(rule, &said)).map(|rule| rule.is);
     let unclear = |what: &str| {
         let message = format!("{}: {what}", label(said.status));

@@ -146,7 +146,12 @@ impl<S: Store, T: Target> Lane<S, T> {
                 Err(error) => self.judge(&row, &error, exchange.as_ref(), refused, now),
             };
             match &outcome {
-                SendOutcome::Delivered(_) => report.delivered += 1,
+                SendOutcome::Delivered(_) => {
+                    report.delivered += 1;
+                    if let Some((_, version)) = &row.version {
+                        self.meter.arrived(&self.id, row.priority, now.duration_since(version.at).as_secs_f64());
+                    }
+                }
                 SendOutcome::Parked(_) | SendOutcome::Dropped(..) => report.parked += 1,
                 SendOutcome::Unknown { .. } => unknown.push(row.clone()),
                 SendOutcome::Retry { .. } | SendOutcome::Split { .. } | SendOutcome::NotThere => {}

@@ -64,12 +64,13 @@ impl Picker {
         }
     }
 
-    /// Picks at most `limit` deliveries. `door` is open or a probe.
+    /// Picks at most `limit` deliveries, `urgent_alone` none but those. `door` is open or a probe.
     pub(super) async fn pick<S: Store, T: Target>(
         &mut self,
         lane: &Lane<S, T>,
         door: &Door,
         limit: usize,
+        urgent_alone: bool,
         allowance: &Allowance,
         now: Timestamp,
     ) -> Result<Picked, RunError> {
@@ -78,7 +79,7 @@ impl Picker {
         self.spent.retain(|_, until| *until > now);
         let retries = lane.endpoint.allows_retry(now);
         let mut rows = Vec::new();
-        for priority in self.order() {
+        for priority in self.order().into_iter().filter(|priority| !urgent_alone || *priority == Priority::Urgent) {
             let which = match (probe, retries) {
                 (true, _) => DueWhich::LeastFailed,
                 (false, true) => DueWhich::All,

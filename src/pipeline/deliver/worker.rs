@@ -4,7 +4,7 @@ use super::endpoint::Door;
 use super::lane::Lane;
 use super::pick::{Picked, Picker};
 use super::report::{Allowance, Ear, Ended, Order, WorkerReport};
-use crate::declare::config::ServiceHours;
+use crate::declare::config::{Hold, ServiceHours};
 use crate::deliver::Target;
 use crate::model::{Priority, Timestamp};
 use crate::pipeline::RunError;
@@ -40,6 +40,8 @@ pub struct Worker<S, T> {
     pub concurrency: NonZeroU32,
     /// When the target may be written to.
     pub hours: Option<ServiceHours>,
+    /// How what is not urgent is held back.
+    pub hold: Hold,
     /// How many more writes.
     pub allowance: Arc<Allowance>,
     /// Hears when something was planned.
@@ -182,7 +184,8 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
             return Ok(Err(Idle::Until(until, Reason::Endpoint(why))));
         }
         let limit = usize::try_from(self.batch.get()).unwrap_or(1);
-        let picked = picker.pick(&self.lane, &door, limit, &self.allowance, now).await;
+        let held = self.held(now).await?;
+        let picked = picker.pick(&self.lane, &door, limit, held.is_some(), &self.allowance, now).await;
         if door == Door::Probe && !matches!(picked, Ok(Picked::Batch(..))) {
             self.lane.endpoint.no_probe();
         }
@@ -193,8 +196,29 @@ impl<S: Store + 'static, T: Target + 'static> Worker<S, T> {
                 report.ended = Some(Ended::AllowanceUsedUp);
                 Err(Idle::Nothing)
             }
-            Picked::Nothing => Err(Idle::Nothing),
+            Picked::Nothing => Err(held.map_or(Idle::Nothing, |(until, why)| Idle::Until(until, Reason::Ours(why)))),
         })
+    }
+
+    /// Until when only urgent deliveries leave, and why: quiet hours, or a digest that is not full yet.
+    async fn held(&self, now: Timestamp) -> Result<Option<(Timestamp, Arc<str>)>, RunError> {
+        if let Some(until) = self.hold.quiet_until(now) {
+            return Ok(Some((until, "quiet hours".into())));
+        }
+        let Some((count, wait)) = self.hold.digest else { return Ok(None) };
+        let full = usize::try_from(count.get()).unwrap_or(usize::MAX);
+        let mut collected = 0;
+        for priority in [Priority::Normal, Priority::Low] {
+            let limit = full.saturating_sub(collected);
+            let due = Due { target: self.lane.id.clone(), now, limit, priority, except: Vec::new(), which: DueWhich::All };
+            collected += if limit > 0 { self.lane.store.due(&due).await?.len() } else { 0 };
+        }
+        if collected == 0 || collected >= full {
+            return Ok(None);
+        }
+        let oldest = self.lane.store.oldest(vec![self.lane.id.clone()]).await?;
+        let until = oldest.first().and_then(|(_, since)| since.checked_add(wait).ok()).unwrap_or(now);
+        Ok((until > now).then(|| (until, format!("collecting a digest: {collected} of {full}").into())))
     }
 
     async fn anything_due(&self, now: Timestamp) -> Result<bool, RunError> {

@@ -1,4 +1,4 @@
-//! What the log says about backups, restores, and keys that are kept elsewhere.
+//! What the log says about backups, restores, keys that are kept elsewhere, and alarms.
 
 use super::{Leaf, Scribe, WhoAsks};
 use crate::audit::{Entry, Event, Subject};
@@ -44,6 +44,16 @@ impl Scribe {
     pub fn keys_escrowed(&self, file: Digest, asker: Option<&WhoAsks>, now: Timestamp) -> Leaf {
         let event = Event::ExportMade { count: 3, file: Some(file), format: "age".into(), what: "keys".into() };
         self.by(event, asker, now)
+    }
+
+    /// People were told that an alarm began or ended.
+    ///
+    /// # Errors
+    /// When an entry can't be written.
+    pub fn alarm_told(&self, alarm: &str, ended: bool, target: &str, how: &str, now: Timestamp) -> Leaf {
+        let state = if ended { "ended" } else { "began" };
+        let event = Event::AlarmTold { alarm: alarm.into(), how: how.into(), state: state.into(), target: target.into() };
+        self.by(event, None, now)
     }
 
     fn by(&self, event: Event, asker: Option<&WhoAsks>, now: Timestamp) -> Leaf {

@@ -15,6 +15,8 @@ use tokio::time::Instant;
 
 /// Redirects inside of one host; browsers stop at 20, interfaces need one.
 const MOST_REDIRECTS: usize = 5;
+/// Attempts to get a token.
+const LOGIN_ATTEMPTS: u64 = 3;
 /// Waits that nobody told: 1, 2, 4, … s, as in the reference.
 const LONGEST_OWN_WAIT: f64 = 300.0;
 /// A year: beyond it a wait is a number of another unit.
@@ -237,26 +239,27 @@ impl Reader {
         Ok(())
     }
 
-    /// Sends a token request: three attempts where the provider fails.
+    /// Sends a token request: three attempts where the provider fails. Nothing is waited after the last: what the provider asks for then is handed
+    /// to whoever stores it.
     pub(super) async fn send_login(&self, built: Built) -> Result<Reply, ReadError> {
         let gate = Gate::of(&built.url)?;
-        let mut words = String::new();
-        for attempt in 1..=3 {
-            match self.exchange(&built, &gate).await? {
+        let mut attempt = 1;
+        loop {
+            let (asked, words) = match self.exchange(&built, &gate).await? {
                 Ok(reply) if (200..300).contains(&reply.status) && reply.extent == Extent::Whole => return Ok(reply),
-                Ok(reply) if reply.status == 429 || reply.status >= 500 => {
-                    words = format!("the provider answered {}", reply.status);
-                    let asked = pace::throttled(&reply.headers, self.stamp()).map(|asked| asked.wait);
-                    self.pause(asked.unwrap_or(Duration::from_secs(attempt))).await?;
-                }
+                Ok(reply) if reply.status == 429 || reply.status >= 500 => (
+                    pace::throttled(&reply.headers, self.stamp()).map(|asked| asked.wait),
+                    format!("the provider answered {}", reply.status),
+                ),
                 Ok(reply) => return Err(ReadError::Login(format!("the provider answered {}", reply.status))),
-                Err(error) => {
-                    words = error.to_string();
-                    self.pause(Duration::from_secs(attempt)).await?;
-                }
+                Err(error) => (None, error.to_string()),
+            };
+            if attempt == LOGIN_ATTEMPTS {
+                return Err(asked.map_or(ReadError::Login(words), ReadError::Wait));
             }
+            self.pause(asked.unwrap_or(Duration::from_secs(attempt))).await?;
+            attempt += 1;
         }
-        Err(ReadError::Login(words))
     }
 }
 

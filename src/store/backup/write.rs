@@ -4,7 +4,7 @@ use super::manifest::{MAX_MEMBERS, Manifest, Named};
 use super::{BackupError, ENDING, MANIFEST, MAX_SMALL, Recipients, is_member};
 use crate::audit::{KeyId, LogKey};
 use crate::model::{Digest, Timestamp};
-use crate::store::log::{file_name_of, replace_in};
+use crate::store::log::{durable_folder, file_name_of, is_of_log, replace_in};
 use crate::store::sqlite::{DATABASE_FILE, Snapshot, snapshot};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -119,7 +119,7 @@ impl Making {
         let stem = stem(&manifest);
         let file = to.join(format!("{stem}{ENDING}"));
         let note = manifest.sign(key).map_err(|source| BackupError::Manifest { path: file.clone(), source })?;
-        fs::create_dir_all(to).map_err(said(to))?;
+        durable_folder(to).map_err(said(to))?;
         forget_partials(to, key.origin());
         let partial = to.join(format!(".{stem}{PARTIAL}"));
         let written = write(&partial, recipients, &note, (copy, bytes), small, now);
@@ -154,11 +154,19 @@ fn stem(manifest: &Manifest) -> String {
     format!("{}-{second}-{}", file_name_of(&manifest.origin), manifest.entries)
 }
 
+/// Whether this stands between a log's name and the ending of its backup's: `20261121T101500Z-97655`.
+fn is_when(text: &str) -> bool {
+    let numbers = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let Some((second, entries)) = text.split_once('-') else { return false };
+    let Some((day, time)) = second.strip_suffix('Z').and_then(|second| second.split_once('T')) else { return false };
+    day.len() == 8 && time.len() == 6 && numbers(day) && numbers(time) && numbers(entries)
+}
+
 /// What a backup that was killed left there.
 fn forget_partials(to: &Path, origin: &str) {
-    let start = format!(".{}-", file_name_of(origin));
     for name in fs::read_dir(to).into_iter().flatten().flatten().map(|entry| entry.file_name()) {
-        if name.to_str().is_some_and(|name| name.starts_with(&start) && name.ends_with(PARTIAL)) {
+        let hidden = name.to_str().and_then(|name| name.strip_prefix('.'));
+        if hidden.is_some_and(|name| is_of_log(name, origin, PARTIAL, is_when)) {
             drop(fs::remove_file(to.join(&name)));
         }
     }
@@ -241,4 +249,28 @@ pub fn seal_small(path: &Path, text: &str, recipients: &Recipients) -> Result<()
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| said(path)(io::Error::new(io::ErrorKind::InvalidInput, "its name is no text")))?;
     replace_in(folder, name, &bytes, 0o600).map_err(said(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_log_is_making_is_left_alone_also_where_its_name_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let ours = ".x_retail-20261121T101500Z-12.partial";
+        let others = [
+            ".x_retail-eu-20261121T101500Z-12.partial",
+            ".x_retail-20261121T101500Z-20261121T101500Z-12.partial",
+            ".x_retailer-20261121T101500Z-12.partial",
+            "x_retail-20261121T101500Z-12.tar.gz.age",
+        ];
+        for name in others.into_iter().chain([ours]) {
+            fs::write(dir.path().join(name), "half").unwrap();
+        }
+        forget_partials(dir.path(), "x/retail");
+        let left = |name: &str| dir.path().join(name).exists();
+        assert!(!left(ours));
+        assert!(others.into_iter().all(left), "{:?}", fs::read_dir(dir.path()).unwrap().collect::<Vec<_>>());
+    }
 }

@@ -76,7 +76,52 @@ pub fn file_name_of(name: &str) -> String {
     name.trim_start_matches('.').to_owned()
 }
 
-/// Adds to the file of a log and a day (`2026-11-21`), made with its folder where it is not there; durable when it returns.
+/// Whether a file's name is one of a log's, which begin with it and say when, and not of another log whose name goes on: `x/retail-eu` beside
+/// `x/retail`. `is_when` judges what stands between the log's name and the ending.
+pub fn is_of_log(name: &str, origin: &str, ending: &str, is_when: impl Fn(&str) -> bool) -> bool {
+    let rest = name.strip_prefix(&file_name_of(origin)).and_then(|rest| rest.strip_prefix('-'));
+    rest.and_then(|rest| rest.strip_suffix(ending)).is_some_and(is_when)
+}
+
+/// Whether a text is a day as it stands in names of files: `2026-11-21`.
+pub fn is_day(text: &str) -> bool {
+    text.len() == 10 && text.bytes().enumerate().all(|(at, byte)| if matches!(at, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() })
+}
+
+/// Makes a folder with those above it that are missing, their names durable.
+///
+/// # Errors
+/// Where it can't be made.
+pub fn durable_folder(folder: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()).collect();
+    fs::create_dir_all(folder)?;
+    // The innermost last: each name stands in the folder above.
+    missing.iter().rev().try_for_each(|made| {
+        let above = made.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(above)?.sync_all()
+    })
+}
+
+/// Makes the names in a folder and in all folders below it durable.
+///
+/// # Errors
+/// Where one can't be opened.
+pub fn durable_names(folder: &Path) -> io::Result<()> {
+    let mut folders = vec![folder.to_owned()];
+    // A log has a folder for each 256 tiles of a level, one deep for each thousandfold.
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+        File::open(&folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Adds to the file of a log and a day (`2026-11-21`), made with its folder where it is not there; durable when it returns, with its name.
 ///
 /// # Errors
 /// Where it can't be written.
@@ -87,13 +132,16 @@ pub fn add_to_day<P: AsRef<[u8]>>(
     ending: &str,
     parts: impl IntoIterator<Item = P>,
 ) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
+    durable_folder(folder)?;
     let path = folder.join(format!("{}-{day}{ending}", file_name_of(origin)));
     let mut file = fs::OpenOptions::new().append(true).create(true).open(path)?;
+    // Its name may not be durable yet: it is new, or who made it died before that.
+    let named = file.metadata()?.len() > 0;
     for part in parts {
         file.write_all(part.as_ref())?;
     }
-    file.sync_all()
+    file.sync_all()?;
+    if named { Ok(()) } else { File::open(folder)?.sync_all() }
 }
 
 /// Replaces a file of any folder, durably: a new file beside it, then its name.

@@ -18,7 +18,7 @@ mod witness;
 
 pub use epochs::{begin_epoch, epochs};
 pub use error::LogError;
-pub use files::{add_to_day, file_name_of, replace_in};
+pub use files::{add_to_day, durable_folder, durable_names, file_name_of, is_day, is_of_log, replace_in};
 pub use keys::{
     HASH_KEY_FILE, InstallationKeys, KeysError, LOG_KEY_FILE, MASTER_KEY_FILE, NEXT_MASTER_FILE, NextMaster, SigningChange, VERIFIER_FILE,
 };

@@ -146,14 +146,6 @@ impl SqliteStore {
         Ok(Self { inner: Arc::new(Inner { writer, readers: Readers::Shared(conn), ring, _lock: None }) })
     }
 
-    /// Since when the oldest delivery of each of these targets waits that has not arrived; nothing for a target where none does.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub async fn oldest(&self, targets: Vec<TargetId>) -> Result<Vec<(TargetId, Timestamp)>, StoreError> {
-        self.inner.readers.read(move |conn| oldest::oldest(conn, &targets), Ok).await
-    }
-
     /// The keys of persons. What is sealed with them before a step is durable with that step.
     pub fn ring(&self) -> &Arc<KeyRing> {
         &self.inner.ring
@@ -261,6 +253,10 @@ impl Store for SqliteStore {
 
     async fn spend(&self, spent: Vec<Spent>) -> Result<(), StoreError> {
         self.inner.writer.run(move |tx| endpoint::spend(tx, &spent)).await
+    }
+
+    async fn oldest(&self, targets: Vec<TargetId>) -> Result<Vec<(TargetId, Timestamp)>, StoreError> {
+        self.inner.readers.read(move |conn| oldest::oldest(conn, &targets), Ok).await
     }
 
     async fn next_due(&self, target: &TargetId) -> Result<Option<Timestamp>, StoreError> {

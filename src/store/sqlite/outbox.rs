@@ -10,8 +10,8 @@ use super::work::{digest, unseal};
 use super::writer::Tx;
 use crate::audit::{Binding, RetentionClass};
 use crate::model::{
-    ActivityState, CustomerId, Delivery, DeliveryId, DeliveryState, Digest, IdempotencyKey, OperationId, TargetId, Timestamp, Verb,
-    Version, WriteIntent,
+    ActivityState, CustomerId, Delivery, DeliveryId, DeliveryState, Digest, IdempotencyKey, OperationId, Priority, TargetId, Timestamp,
+    Verb, Version, WriteIntent,
 };
 use crate::store::ring::{KeyRing, Person};
 use crate::store::{
@@ -25,7 +25,7 @@ use std::sync::Arc;
 pub(super) const DELIVERY_BINDING: &str = "kith/v1/store/delivery";
 
 const COLUMNS: &str = "d.id, d.entry, d.target, d.operation, d.intent, d.idempotency, d.attempt, d.customer, d.sealed,
-                       a.version_at, a.version_verb, a.version_id, c.reference, d.failures, d.part";
+                       a.version_at, a.version_verb, a.version_id, c.reference, d.failures, d.part, d.priority";
 
 const FROM: &str = "delivery d LEFT JOIN activity a ON a.id = d.activity LEFT JOIN decision c ON c.id = d.decision";
 
@@ -44,6 +44,7 @@ pub(super) struct RawRow {
     decision: Option<Vec<u8>>,
     failures: u32,
     part: Option<u32>,
+    priority: i64,
 }
 
 impl RawRow {
@@ -63,6 +64,7 @@ impl RawRow {
             decision: row.get(12)?,
             failures: row.get(13)?,
             part: row.get(14)?,
+            priority: row.get(15)?,
         })
     }
 
@@ -112,6 +114,7 @@ impl RawRow {
             decision: self.decision.map_or(Ok(Digest([0; 32])), |reference| digest(&reference))?,
             failures: self.failures,
             part: self.part,
+            priority: Priority::from_number(self.priority)?,
         })
     }
 }

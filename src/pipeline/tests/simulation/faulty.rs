@@ -116,6 +116,10 @@ impl Store for FaultyStore {
         self.step(self.inner.spend(spent)).await
     }
 
+    async fn oldest(&self, targets: Vec<TargetId>) -> Result<Vec<(TargetId, Timestamp)>, StoreError> {
+        self.inner.oldest(targets).await
+    }
+
     async fn next_due(&self, target: &TargetId) -> Result<Option<Timestamp>, StoreError> {
         self.inner.next_due(target).await
     }

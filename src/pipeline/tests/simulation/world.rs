@@ -5,7 +5,7 @@ use super::crm::{Crm, Promised, Settling};
 use super::faulty::{Bug, FaultyStore};
 use super::story::{CUSTOMERS, Story};
 use crate::audit::{HashKey, MasterKey};
-use crate::declare::config;
+use crate::declare::config::{self, Hold};
 use crate::declare::connector;
 use crate::declare::mapping::{self, Surroundings};
 use crate::deliver::Scope;
@@ -237,7 +237,7 @@ impl World {
             let (planned, orders) = (planned.clone(), orders.clone());
             let [batch, concurrency] =
                 [self.chance.between(1, 6), self.chance.between(1, 3)].map(|n| u32::try_from(n).unwrap().try_into().unwrap());
-            let pace = Pace { batch, concurrency, hours: None };
+            let pace = Pace { batch, concurrency, hours: None, hold: Hold::default() };
             let (allowance, board) = (Arc::new(Allowance::new(None)), Arc::new(Board::new(now)));
             life.spawn(async move {
                 // The supervisor of the service itself: errors of the store, and panics of the target, are outlived.

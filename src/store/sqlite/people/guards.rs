@@ -1,6 +1,6 @@
 //! Pauses and guarded passes over SQLite.
 
-use crate::model::{ActivityState, DropRule};
+use crate::model::{ActivityState, DropRule, Timestamp};
 use crate::store::sqlite::error::{InDatabase, damaged};
 use crate::store::sqlite::names::{Numbered, nanoseconds, timestamp, unsigned};
 use crate::store::sqlite::outbox::settle_dropped;
@@ -180,7 +180,7 @@ fn settle(tx: &mut Tx<'_>, step: &SettleStep) -> Result<Settlement, StoreError> 
     tx.append(&step.leaf)?;
     let dropped = match (step.approve, matter) {
         (false, GuardMatter::Delete) => drop_deletions(tx, last)?,
-        (false, GuardMatter::FirstWrites) => drop_planned(tx)?,
+        (false, GuardMatter::FirstWrites) => drop_planned(tx, step.at)?,
         (true, _) | (false, GuardMatter::Retire | GuardMatter::Relink) => 0,
     };
     Ok(Settlement::Done(dropped))
@@ -199,15 +199,15 @@ fn drop_deletions(tx: &Tx<'_>, last: i64) -> Result<u64, StoreError> {
 }
 
 /// What was planned and never sent is given up.
-fn drop_planned(tx: &Tx<'_>) -> Result<u64, StoreError> {
+fn drop_planned(tx: &Tx<'_>, at: Timestamp) -> Result<u64, StoreError> {
     let dropped: Vec<(i64, Option<i64>)> = tx
         .conn
         .prepare_cached(
-            "UPDATE delivery SET state = 5, open = 0, dropped_by = ?1, reason = 'a person rejected the first writes'
+            "UPDATE delivery SET state = 5, open = 0, dropped_by = ?1, reason = 'a person rejected the first writes', changed_at = ?2
              WHERE state = 0 AND attempt = 0 RETURNING id, activity",
         )
         .said()?
-        .query_map([ActivityState::Dropped(DropRule::DroppedByPerson).number()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_map((ActivityState::Dropped(DropRule::DroppedByPerson).number(), nanoseconds(at)), |row| Ok((row.get(0)?, row.get(1)?)))
         .said()?
         .collect::<Result<_, _>>()
         .said()?;

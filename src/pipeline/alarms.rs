@@ -1,0 +1,337 @@
+//! The service tells people that something is wrong with itself: what `ops/prometheus/kith.rules.yml` finds from outside, as far as the service knows it.
+//!
+//! Each alarm is told once to each place, and once more when it has ended; what was told is kept, so that a restart repeats nothing. An alarm has the
+//! quotas, waits and retries of its target's file again, of its own: a flood of escalations can't drown it. Where the store can't be written, it is told
+//! all the same, and the log lacks its entry: a full disk must not silence its own alarm.
+
+use super::leaves::Scribe;
+use super::metrics::{Exporter, LOG_TASK, breaker_state};
+use super::supervise::{Board, survive};
+use super::{Clock, Parts, RunError};
+use crate::declare::config::{Alarms as Spec, Hold, TargetPlace};
+use crate::declare::connector::{Retry, TargetKind};
+use crate::deliver::{DeliveryError, Limits, Notice, NotifyTarget, Scope, rest};
+use crate::model::{Digest, Timestamp};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{GuardState, Guards as _, Store as _};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Between two looks. What is counted for metrics is counted at most every five seconds as well.
+const LOOK: Duration = Duration::from_secs(5);
+/// What the store remembers.
+const TOLD: &str = "alarms_told";
+/// Room on the disk below which it is an alarm, as in the rules of Prometheus.
+const LITTLE_ROOM: u64 = 5_000_000_000;
+/// Alarms that stand at once: each part, endpoint, source and guard has a few. More are not told one by one.
+const MOST: usize = 200;
+/// Alarms of one message: a person reads it.
+const IN_ONE: usize = 50;
+/// Codes that say that our login is not taken.
+const LOGIN_CODES: [&str; 3] = ["KITH-D016", "KITH-D040", "KITH-D063"];
+
+/// What is wrong: the alarm's name, and with what. Words of the configuration and of the program.
+type Key = (String, String);
+
+/// What a look found.
+struct Found {
+    critical: bool,
+    /// Told without waiting.
+    at_once: bool,
+    what: String,
+    action: &'static str,
+}
+
+/// How an alarm stands.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+struct Stand {
+    /// Since when it is wrong, in seconds since 1970.
+    since: i64,
+    critical: bool,
+    /// Told without waiting.
+    at_once: bool,
+    what: String,
+    action: String,
+    /// It is well again.
+    ended: bool,
+    /// Targets that were told that it began.
+    began_told: BTreeSet<String>,
+    /// Targets that were told that it ended.
+    end_told: BTreeSet<String>,
+}
+
+/// One who is told.
+struct Teller {
+    name: Arc<str>,
+    target: NotifyTarget,
+    hold: Hold,
+    retry: Retry,
+    limits: Limits,
+    failures: u32,
+    not_before: Option<Timestamp>,
+    /// Since when something waits for a digest.
+    collecting: Option<Timestamp>,
+}
+
+/// What looks, and tells.
+pub(super) struct Alarms {
+    spec: Spec,
+    tellers: Vec<Teller>,
+    exporter: Arc<Exporter>,
+    board: Arc<Board>,
+    store: Arc<SqliteStore>,
+    scribe: Arc<Scribe>,
+    clock: Arc<dyn Clock>,
+    standing: BTreeMap<String, Stand>,
+}
+
+impl Alarms {
+    /// As configured; `None` where nobody is to be told.
+    pub(super) fn new(
+        parts: &Parts,
+        (exporter, board): (Arc<Exporter>, Arc<Board>),
+        store: Arc<SqliteStore>,
+        scribe: Arc<Scribe>,
+        clock: Arc<dyn Clock>,
+    ) -> Option<Self> {
+        let spec = parts.config.alarms.clone();
+        let now = clock.now();
+        let told = parts.targets.iter().filter(|(target, file)| spec.to.contains(&target.name) && file.kind == TargetKind::Notify);
+        let teller = |(target, file): &(crate::declare::config::TargetSpec, Arc<crate::declare::connector::TargetFile>)| {
+            let TargetPlace::Service(service) = &target.place else { return None };
+            Some(Teller {
+                name: target.name.clone(),
+                target: NotifyTarget::new(crate::declare::config::ServiceSpec::clone(service), target.notice.clone(), file.clone()),
+                hold: target.notice.hold.clone(),
+                retry: file.rules.retry,
+                limits: Limits::new([(Scope::Endpoint, &target.quotas), (Scope::Endpoint, &file.rules.quotas)], &[], now),
+                failures: 0,
+                not_before: None,
+                collecting: None,
+            })
+        };
+        let tellers: Vec<Teller> = told.filter_map(teller).collect();
+        if tellers.is_empty() {
+            return None;
+        }
+        Some(Self { spec, tellers, exporter, board, store, scribe, clock, standing: BTreeMap::new() })
+    }
+
+    /// Looks and tells until dropped.
+    pub(super) async fn keep_telling(mut self) {
+        match self.store.setting(TOLD).await {
+            Ok(kept) => self.standing = kept.and_then(|kept| serde_json::from_str(&kept).ok()).unwrap_or_default(),
+            Err(error) => tracing::warn!(code = error.diagnostic().code.0, "which alarms were told is not known: {error}"),
+        }
+        loop {
+            if let Err(error) = survive(Box::pin(self.turn())).await {
+                tracing::warn!(code = error.diagnostic().code.0, "alarms could not be looked at: {error}");
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn turn(&mut self) -> Result<(), RunError> {
+        let now = self.clock.now();
+        let found = self.found(now).await;
+        self.compare(found, now);
+        for at in 0..self.tellers.len() {
+            self.tell(at, now).await?;
+        }
+        self.standing.retain(|_, stand| !stand.ended || !stand.began_told.is_subset(&stand.end_told));
+        Ok(())
+    }
+
+    /// What is wrong now.
+    async fn found(&self, now: Timestamp) -> BTreeMap<Key, Found> {
+        let mut all = BTreeMap::new();
+        let mut add = |name: &str, about: &str, critical: bool, at_once: bool, what: String, action: &'static str| {
+            if all.len() < MOST {
+                all.insert((name.to_owned(), about.to_owned()), Found { critical, at_once, what, action });
+            }
+        };
+        for down in self.board.down() {
+            let (name, action) = match (&*down.code, &*down.task) {
+                ("KITH-S002" | "KITH-S003" | "KITH-A003", _) => ("DiskIsFull", "make room; the service goes on by itself within a minute"),
+                (_, LOG_TASK) => ("LogStopped", "nothing is sent without the log: `kith status` says why"),
+                _ => ("PartFails", "`kith status` says what to do"),
+            };
+            add(name, &down.task, true, false, format!("{} fails: {}", down.task, down.code), action);
+        }
+        if self.board.is_kept() {
+            add("LogDoesNotLeave", "checkpoint", true, false, "no checkpoint leaves the machine".to_owned(), "`kith status` says why");
+        }
+        let figures = self.exporter.figures().await;
+        let figures = match &*figures {
+            Ok(figures) => figures,
+            Err(error) => {
+                let what = format!("the store can't be read: {}", error.diagnostic().code.0);
+                add("StoreUnreadable", "store", true, false, what, "look at the disk");
+                return all;
+            }
+        };
+        for state in &figures.endpoints {
+            let Some((_, why)) = state.rests.as_ref().filter(|_| breaker_state(state, now).1 > 0.0) else { continue };
+            if LOGIN_CODES.contains(&&*why.code) {
+                let what = format!("{} does not take our login: {}", state.name, why.code);
+                add("LoginRefused", &state.name, true, false, what, "renew the login: runbook, A login expired");
+            } else {
+                let what = format!("{} does not answer: {}, {} sends failed in a row", state.name, why.code, state.failures);
+                add("BreakerOpen", &state.name, true, false, what, "deliveries wait in order; `kith status` shows the last answer");
+            }
+        }
+        for day in figures.totals.conservation.iter().filter(|day| day.gap() != 0) {
+            let what = format!("{}: received is not what became of it", day.source);
+            add(
+                "ConservationGap",
+                &day.source,
+                true,
+                true,
+                what,
+                "keep the state folder as it is and report it: runbook, Conservation gap",
+            );
+        }
+        if let Some(free) = figures.free.filter(|free| *free < LITTLE_ROOM) {
+            let what = format!("the state folder's disk has {} MB left", free / 1_000_000);
+            add("DiskIsFillingUp", "disk", false, false, what, "make room: runbook, The disk is full");
+        }
+        let waiting = figures.totals.decisions.get("review").copied().unwrap_or(0);
+        if waiting > u64::from(self.spec.review_backlog.get()) {
+            let what = format!("{waiting} accounts wait for a person");
+            add("ReviewBacklog", "review", false, false, what, "runbook, People wait for review");
+        }
+        for row in self.store.guarded().await.unwrap_or_default().iter().filter(|row| row.state == GuardState::Waits) {
+            let (found, whole, id) = (row.pass.found, row.pass.whole, row.id);
+            let what = format!("pass {id} waits at the guard `{}`: {found} of {whole}", row.pass.matter.name());
+            add("PassWaits", &format!("{id}"), false, true, what, "`kith status`, then `kith approve` or `kith reject`");
+        }
+        all
+    }
+
+    /// What began and what ended since the last look.
+    fn compare(&mut self, found: BTreeMap<Key, Found>, now: Timestamp) {
+        let found: BTreeMap<String, Found> = found.into_iter().map(|((name, about), found)| (format!("{name} {about}"), found)).collect();
+        for (key, stand) in &mut self.standing {
+            stand.ended |= !found.contains_key(key);
+        }
+        // What nobody heard of needs no end.
+        self.standing.retain(|_, stand| !stand.ended || !stand.began_told.is_empty());
+        for (key, found) in found {
+            let stand = self.standing.entry(key).or_insert_with(|| Stand {
+                since: now.as_second(),
+                critical: found.critical,
+                at_once: found.at_once,
+                what: String::new(),
+                action: found.action.to_owned(),
+                ended: false,
+                began_told: BTreeSet::new(),
+                end_told: BTreeSet::new(),
+            });
+            if std::mem::take(&mut stand.ended) && !stand.end_told.is_empty() {
+                // It begins anew for those who heard of its end.
+                stand.began_told = stand.began_told.difference(&stand.end_told).cloned().collect();
+                stand.end_told.clear();
+                stand.since = now.as_second();
+            }
+            stand.what = found.what;
+        }
+    }
+
+    /// What a place has not heard yet: the key, whether it ended, and whether it may wait.
+    fn unheard(&self, name: &str, now: Timestamp) -> Vec<(String, bool, bool)> {
+        let after = i64::try_from(self.spec.after.as_secs()).unwrap_or(i64::MAX);
+        let due = |(key, stand): (&String, &Stand)| {
+            let began = stand.began_told.contains(name);
+            match stand.ended {
+                true if began && !stand.end_told.contains(name) => Some((key.clone(), true, true)),
+                false if !began && (stand.at_once || now.as_second() - stand.since >= after) => Some((key.clone(), false, !stand.critical)),
+                true | false => None,
+            }
+        };
+        self.standing.iter().filter_map(due).collect()
+    }
+
+    async fn tell(&mut self, at: usize, now: Timestamp) -> Result<(), RunError> {
+        let Some(name) = self.tellers.get(at).map(|teller| teller.name.clone()) else { return Ok(()) };
+        let mut unheard = self.unheard(&name, now);
+        let Some(teller) = self.tellers.get_mut(at) else { return Ok(()) };
+        if teller.hold.quiet_until(now).is_some() {
+            unheard.retain(|(_, _, may_wait)| !may_wait);
+        } else if let Some((count, wait)) = teller.hold.digest {
+            let waiting = unheard.iter().filter(|(_, _, may_wait)| *may_wait).count();
+            let since = *teller.collecting.get_or_insert(now);
+            let full = waiting >= usize::try_from(count.get()).unwrap_or(usize::MAX);
+            if waiting == 0 || full || now.duration_since(since).unsigned_abs() >= wait {
+                teller.collecting = None;
+            } else {
+                unheard.retain(|(_, _, may_wait)| !may_wait);
+            }
+        }
+        if unheard.is_empty() || teller.not_before.is_some_and(|at| now < at) {
+            return Ok(());
+        }
+        if let Err(not_yet) = teller.limits.take(None, now) {
+            teller.not_before = Some(not_yet.until);
+            return Ok(());
+        }
+        // Without a digest each travels alone; the others with the next look.
+        unheard.truncate(if teller.hold.digest.is_some() { IN_ONE } else { 1 });
+        let notices: Vec<Notice> =
+            unheard.iter().filter_map(|(key, ended, _)| self.standing.get(key).map(|s| notice(key, *ended, s))).collect();
+        teller.limits.departs(now);
+        let told = teller.target.tell(&notices).await;
+        let outcome = match &told {
+            Ok(()) => {
+                (teller.failures, teller.not_before) = (0, None);
+                "delivered"
+            }
+            Err(error) => {
+                teller.failures = teller.failures.saturating_add(1);
+                let asked = match error {
+                    DeliveryError::Failed { retry_after, .. } | DeliveryError::Unavailable { retry_after, .. } => *retry_after,
+                    DeliveryError::Throttled { wait, .. } => *wait,
+                    DeliveryError::Refused { .. }
+                    | DeliveryError::BatchRefused { .. }
+                    | DeliveryError::LoginExpired { .. }
+                    | DeliveryError::OutcomeUnknown { .. } => None,
+                };
+                let wait = rest(teller.retry.first, teller.retry.longest, teller.failures, now.subsec_nanosecond().unsigned_abs().into());
+                teller.not_before = now.checked_add(wait.max(asked.unwrap_or_default())).ok();
+                tracing::warn!(code = error.code().0, target_name = %name, failures = teller.failures, "an alarm was not told: {error}");
+                if matches!(error, DeliveryError::OutcomeUnknown { .. }) { "unknown" } else { return Ok(()) }
+            }
+        };
+        let mut leaves = Vec::new();
+        for (key, ended, _) in &unheard {
+            leaves.push(self.scribe.alarm_told(key, *ended, &name, outcome, now)?);
+            if let Some(stand) = self.standing.get_mut(key).filter(|_| told.is_ok()) {
+                if *ended { &mut stand.end_told } else { &mut stand.began_told }.insert(name.to_string());
+            }
+        }
+        let kept = serde_json::to_string(&self.standing).unwrap_or_default();
+        if let Err(error) = self.store.set(vec![(TOLD.into(), kept)], leaves).await {
+            tracing::warn!(code = error.diagnostic().code.0, "an alarm was told, and the log could not take it: {error}");
+        }
+        Ok(())
+    }
+}
+
+/// What people read.
+fn notice(key: &str, ended: bool, stand: &Stand) -> Notice {
+    let state = if ended { "ended" } else { "began" };
+    let id = Digest(Sha256::digest(format!("{key}\n{state}\n{}", stand.since)).into()).to_string();
+    let title = if ended { format!("ended: {key}") } else { key.to_owned() };
+    let fields = [
+        ("Title", json!(title)),
+        ("State", json!(state)),
+        ("Severity", json!(if stand.critical { "critical" } else { "warning" })),
+        ("Since", json!(Timestamp::from_second(stand.since).unwrap_or_default().to_string())),
+        ("What", json!(stand.what)),
+        ("Do", json!(if ended { "nothing" } else { &*stand.action })),
+    ];
+    Notice { id, kind: "alarm".into(), fields: fields.into_iter().map(|(name, value)| (name.into(), value)).collect() }
+}
