@@ -63,7 +63,7 @@ struct Texts<'f> {
 
 impl Texts<'_> {
     /// The texts of two classes, where both are texts.
-    fn both<'t>(&'t self, left: u32, right: u32) -> Option<(&'t [u8], &'t [u8])> {
+    fn both(&self, left: u32, right: u32) -> Option<(&[u8], &[u8])> {
         let [of_left, of_right] = &self.of;
         match (of_left.get(at(left))?, of_right.get(at(right))?) {
             (Val::Text(a), Val::Text(b)) => Some((a.as_bytes(), b.as_bytes())),
