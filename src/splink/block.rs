@@ -6,7 +6,10 @@ use super::linker::{Compiled, Shared};
 use super::sql::Side;
 use super::value::Val;
 use super::{BlockingRule, LinkType};
-use crate::model::stable_hash::{ByHash, mix};
+use crate::model::stable_hash::mix;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Most keys that one record has for a rule that takes arrays apart; more are cut.
@@ -14,6 +17,9 @@ const MOST_KEYS: usize = 1_024;
 
 /// Candidates that are looked at together before they are read.
 const AHEAD: usize = 64;
+
+/// Records of a block that stay in the first caches while they are met: 1,024 times half a line are 32 KiB.
+const NEAR: usize = 1_024;
 
 /// A record's keys for a rule: records with a key in common meet.
 #[derive(Clone, Debug)]
@@ -45,10 +51,13 @@ pub(super) struct Rule<'f> {
     /// Rows of the right side by key, each list in the order of ranks.
     grouped: Vec<u32>,
     group_starts: Vec<usize>,
-    /// Left rows with a key, in the order of ranks.
+    /// Left rows with a key that somebody on the right has, key by key, so that a block's right records are still near when the next left one
+    /// meets them; those of a key in the order of ranks.
     entries: Vec<(u32, u32)>,
     /// How many candidates come before each entry.
     before: Vec<u64>,
+    /// The keys of records that have several.
+    none: Arc<Vec<u32>>,
 }
 
 /// The order of records in which the left one is the lesser.
@@ -58,6 +67,8 @@ pub(super) struct Ranks {
     pub(super) of: Vec<u32>,
     left: Vec<u32>,
     right: Vec<u32>,
+    /// Which rows stand on either side.
+    sides: [Range<usize>; 2],
 }
 
 fn at(row: u32) -> usize {
@@ -69,7 +80,12 @@ impl Ranks {
         let count = u32::try_from(frame.rows).unwrap_or(u32::MAX);
         let first = u32::try_from(frame.of_first).unwrap_or(u32::MAX);
         if link_type == LinkType::LinkOnly {
-            return Self { of: Vec::new(), left: (0..first).collect(), right: (first..count).collect() };
+            return Self {
+                of: Vec::new(),
+                left: (0..first).collect(),
+                right: (first..count).collect(),
+                sides: [0..at(first), at(first)..frame.rows],
+            };
         }
         let mut rows: Vec<u32> = (0..count).collect();
         if link_type == LinkType::LinkAndDedupe {
@@ -95,7 +111,7 @@ impl Ranks {
             }
             last = Some(*row);
         }
-        Self { of, left: rows.clone(), right: rows }
+        Self { of, left: rows.clone(), right: rows, sides: [0..frame.rows, 0..frame.rows] }
     }
 
     fn rank(&self, row: u32) -> u32 {
@@ -128,31 +144,50 @@ pub(super) fn of_row<'n>(node: &'n Node, frame: &'n Frame, row: usize) -> Val<'n
     evaluate(node, &mut OneRow { frame, row, members: &[] }, &[])
 }
 
+/// Mixes the number that it is given.
+#[derive(Clone, Copy, Default)]
+struct Mixed(u64);
+
+impl Hasher for Mixed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(self.0 ^ u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = mix(value);
+    }
+}
+
 /// Joins the numbers of two parts to one number, each pair its own.
+#[derive(Default)]
 struct Joined {
-    numbers: ByHash<(u64, u32)>,
-    count: u32,
+    numbers: HashMap<u64, u32, BuildHasherDefault<Mixed>>,
 }
 
 impl Joined {
-    fn new() -> Self {
-        Self { numbers: ByHash::default(), count: 0 }
+    fn with_room(count: usize) -> Self {
+        Self { numbers: HashMap::with_capacity_and_hasher(count, BuildHasherDefault::default()) }
+    }
+
+    fn both(a: u32, b: u32) -> u64 {
+        u64::from(a) << 32 | u64::from(b)
     }
 
     fn number(&mut self, a: u32, b: u32) -> u32 {
-        let both = u64::from(a) << 32 | u64::from(b);
-        let mut key = mix(both);
-        loop {
-            match self.numbers.get(&key) {
-                Some((known, number)) if *known == both => return *number,
-                Some(_) => key = key.wrapping_add(1),
-                None => {
-                    self.count += 1;
-                    self.numbers.insert(key, (both, self.count));
-                    return self.count;
-                }
-            }
-        }
+        // Rows are fewer than 2³¹.
+        let next = u32::try_from(self.numbers.len() + 1).unwrap_or(u32::MAX);
+        *self.numbers.entry(Self::both(a, b)).or_insert(next)
+    }
+
+    /// 0 where nobody has asked for the number.
+    fn known(&self, a: u32, b: u32) -> u32 {
+        self.numbers.get(&Self::both(a, b)).copied().unwrap_or(0)
     }
 }
 
@@ -165,7 +200,7 @@ pub(super) fn classes(columns: &[usize], frame: &Frame) -> (Arc<Vec<u32>>, usize
         [first, rest @ ..] => {
             let mut of = ids(*first).map(|ids| ids.to_vec()).unwrap_or_default();
             for column in rest {
-                let mut joined = Joined::new();
+                let mut joined = Joined::default();
                 of = of.iter().zip(ids(*column).map(|ids| ids.iter()).into_iter().flatten()).map(|(a, b)| joined.number(*a, *b)).collect();
             }
             Arc::new(of)
@@ -215,19 +250,34 @@ fn part(left: &Node, right: &Node, frame: &Frame) -> [Arc<Vec<u32>>; 2] {
     [of_left, of_right]
 }
 
-fn single_keys(rule: &BlockingRule, frame: &Frame) -> [Keys; 2] {
+fn single_keys(rule: &BlockingRule, frame: &Frame, ranks: &Ranks) -> [Keys; 2] {
+    let [lefts, rights] = &ranks.sides;
     let mut keys: Option<[Arc<Vec<u32>>; 2]> = None;
     for equality in &rule.equalities {
         let [left, right] = part(&equality.left, &equality.right, frame);
         keys = Some(match keys {
             None => [left, right],
             Some([l, r]) => {
-                let mut joined = Joined::new();
-                let mut join = |a: &[u32], b: &[u32]| -> Vec<u32> {
-                    a.iter().zip(b).map(|(a, b)| if *a == 0 || *b == 0 { 0 } else { joined.number(*a, *b) }).collect()
+                let mut joined = Joined::with_room(rights.len());
+                let mut of_right = vec![0; frame.rows];
+                let parts = |rows: &Range<usize>, a: &[u32], b: &[u32]| -> Vec<(u32, u32)> {
+                    let both = a.get(rows.clone()).into_iter().flatten().zip(b.get(rows.clone()).into_iter().flatten());
+                    both.map(|(a, b)| if *a == 0 || *b == 0 { (0, 0) } else { (*a, *b) }).collect()
                 };
-                let of_left = Arc::new(join(&l, &left));
-                let of_right = if Arc::ptr_eq(&l, &r) && Arc::ptr_eq(&left, &right) { of_left.clone() } else { Arc::new(join(&r, &right)) };
+                for (slot, (a, b)) in of_right.iter_mut().skip(rights.start).zip(parts(rights, &r, &right)) {
+                    *slot = if a == 0 { 0 } else { joined.number(a, b) };
+                }
+                let of_right = Arc::new(of_right);
+                let of_left = if lefts == rights && Arc::ptr_eq(&l, &r) && Arc::ptr_eq(&left, &right) {
+                    of_right.clone()
+                } else {
+                    // Who is alone with a key meets nobody by it.
+                    let mut of_left = vec![0; frame.rows];
+                    for (slot, (a, b)) in of_left.iter_mut().skip(lefts.start).zip(parts(lefts, &l, &left)) {
+                        *slot = joined.known(a, b);
+                    }
+                    Arc::new(of_left)
+                };
                 [of_left, of_right]
             }
         });
@@ -278,9 +328,46 @@ fn many_keys(rule: &BlockingRule, frame: &Frame) -> [Keys; 2] {
     [keys(Side::Left), keys(Side::Right)]
 }
 
+/// Who stands under a left record's key on the right.
+fn candidates<'g>(group_starts: &[usize], grouped: &'g [u32], ranks: &Ranks, row: u32, key: u32) -> &'g [u32] {
+    let bounds = group_starts.get(at(key)).copied().zip(group_starts.get(at(key) + 1).copied());
+    let group = bounds.and_then(|(from, to)| grouped.get(from..to)).unwrap_or_default();
+    if ranks.of.is_empty() {
+        return group;
+    }
+    let rank = ranks.rank(row);
+    let from = group.partition_point(|other| ranks.rank(*other) <= rank);
+    group.get(from..).unwrap_or_default()
+}
+
+/// Rows with their keys, key by key; those of one key as they were.
+fn by_key(entries: &[(u32, u32)], keys: usize) -> Vec<(u32, u32)> {
+    let mut places = vec![0_usize; keys + 1];
+    for (_, key) in entries {
+        if let Some(count) = places.get_mut(at(*key) + 1) {
+            *count += 1;
+        }
+    }
+    let mut sum = 0;
+    for place in &mut places {
+        sum += *place;
+        *place = sum;
+    }
+    let mut sorted = vec![(0, 0); entries.len()];
+    for entry in entries {
+        if let Some(place) = places.get_mut(at(entry.1)) {
+            if let Some(slot) = sorted.get_mut(*place) {
+                *slot = *entry;
+            }
+            *place += 1;
+        }
+    }
+    sorted
+}
+
 impl<'f> Rule<'f> {
     pub(super) fn new(rule: &BlockingRule, frame: &'f Frame, ranks: &Ranks) -> Self {
-        let [left, right] = if rule.exploded.is_empty() { single_keys(rule, frame) } else { many_keys(rule, frame) };
+        let [left, right] = if rule.exploded.is_empty() { single_keys(rule, frame, ranks) } else { many_keys(rule, frame) };
         let rest = rule.rest.iter().map(|node| Compiled::new(std::slice::from_ref(node), frame)).collect();
         let most = ranks.right.iter().flat_map(|row| right.of(at(*row))).copied().max().unwrap_or(0);
         let mut group_starts = vec![0_usize; at(most) + 2];
@@ -308,31 +395,20 @@ impl<'f> Rule<'f> {
                 }
             }
         }
-        let mut made = Self { left, right, rest, grouped, group_starts, entries: Vec::new(), before: vec![0] };
-        let mut total = 0_u64;
+        let mut entries = Vec::new();
         for row in &ranks.left {
-            for key in made.left.of(at(*row)).to_vec() {
-                let count = made.candidates(*row, key, ranks).len();
-                if count > 0 {
-                    total += u64::try_from(count).unwrap_or(0);
-                    made.entries.push((*row, key));
-                    made.before.push(total);
-                }
-            }
+            let keys = left.of(at(*row)).iter().filter(|key| !candidates(&group_starts, &grouped, ranks, *row, **key).is_empty());
+            entries.extend(keys.map(|key| (*row, *key)));
         }
-        made
-    }
-
-    /// Who stands under a left record's key on the right.
-    fn candidates(&self, row: u32, key: u32, ranks: &Ranks) -> &[u32] {
-        let bounds = self.group_starts.get(at(key)).copied().zip(self.group_starts.get(at(key) + 1).copied());
-        let group = bounds.and_then(|(from, to)| self.grouped.get(from..to)).unwrap_or_default();
-        if ranks.of.is_empty() {
-            return group;
+        let entries = by_key(&entries, group_starts.len());
+        let mut before = Vec::with_capacity(entries.len() + 1);
+        before.push(0);
+        let mut total = 0_u64;
+        for (row, key) in &entries {
+            total += u64::try_from(candidates(&group_starts, &grouped, ranks, *row, *key).len()).unwrap_or(0);
+            before.push(total);
         }
-        let rank = ranks.rank(row);
-        let from = group.partition_point(|other| ranks.rank(*other) <= rank);
-        group.get(from..).unwrap_or_default()
+        Self { left, right, rest, grouped, group_starts, entries, before, none: Arc::default() }
     }
 
     /// How many candidates the rule has, those of earlier rules included.
@@ -345,44 +421,49 @@ impl<'f> Rule<'f> {
         self.group_starts.windows(2).map(|w| if let [a, b] = w { b - a } else { 0 }).max().unwrap_or(0)
     }
 
-    /// Gives the candidates with these numbers, those of `earlier` rules left out. `right_keys` tells a right record's keys by rule.
+    /// Gives the candidates with these numbers, those of `earlier` rules left out. `keys` tells a record's keys by rule.
     pub(super) fn each<'k>(
         &self,
-        numbers: std::ops::Range<u64>,
+        numbers: Range<u64>,
         ranks: &Ranks,
         earlier: &[Self],
-        right_keys: &dyn Fn(u32) -> &'k [u32],
+        keys: impl Fn(Side, u32) -> &'k [u32],
         shared: &mut Vec<Shared>,
-        give: &mut dyn FnMut(u32, u32),
+        mut give: impl FnMut(u32, u32),
     ) {
-        let std::ops::Range { start: from, end: to } = numbers;
-        let mut of_left = Vec::with_capacity(earlier.len());
+        let Range { start: from, end: to } = numbers;
         let mut entry = self.before.partition_point(|before| *before <= from).saturating_sub(1);
-        let mut number = from;
+        let (mut number, mut last_key, mut looked) = (from, 0, entry);
+        let single = matches!(self.left, Keys::One(_));
+        // Looks at what the next ones will read, which do not wait for each other.
+        let look = |side: Side, row: u32| keys(side, row).first().copied().unwrap_or(0);
         while number < to {
             let (Some((row, key)), Some(before)) = (self.entries.get(entry).copied(), self.before.get(entry).copied()) else { return };
-            let candidates = self.candidates(row, key, ranks);
-            of_left.clear();
-            of_left.extend(earlier.iter().map(|rule| rule.left_key(row)));
+            if entry >= looked {
+                let next = self.entries.iter().skip(entry).take(AHEAD);
+                std::hint::black_box(next.fold(0, |seen, (row, _)| seen ^ look(Side::Left, *row)));
+                looked = entry + AHEAD;
+            }
+            let candidates = candidates(&self.group_starts, &self.grouped, ranks, row, key);
+            let of_left = keys(Side::Left, row);
             let skip = usize::try_from(number - before).unwrap_or(usize::MAX);
             let take = usize::try_from(to - number).unwrap_or(usize::MAX);
             for (place, other) in candidates.iter().skip(skip).take(take).enumerate() {
                 number += 1;
-                if place % AHEAD == 0 {
-                    // Looks at what the next ones will read, which do not wait for each other.
+                if place % AHEAD == 0 && (key != last_key || candidates.len() > NEAR) {
                     let next = candidates.iter().skip(skip + place).take(AHEAD);
-                    std::hint::black_box(next.fold(0, |seen, row| seen ^ right_keys(*row).first().copied().unwrap_or(0)));
+                    std::hint::black_box(next.fold(0, |seen, row| seen ^ look(Side::Right, *row)));
                 }
-                let first_key = matches!(self.left, Keys::One(_)) || self.common(row, *other) == Some(key);
-                let of_right = right_keys(*other);
+                let of_right = keys(Side::Right, *other);
                 let mut before = earlier.iter().zip(of_left.iter().zip(of_right));
-                if first_key
+                if (single || self.common(row, *other) == Some(key))
                     && self.rest_holds(row, *other, shared)
                     && !before.any(|(rule, (ours, theirs))| rule.holds(row, *other, *ours, *theirs, shared))
                 {
                     give(row, *other);
                 }
             }
+            last_key = key;
             entry += 1;
         }
     }
@@ -406,13 +487,11 @@ impl<'f> Rule<'f> {
         common && self.rest_holds(left, right, shared)
     }
 
-    /// A left record's key, where it has one at most.
-    fn left_key(&self, row: u32) -> u32 {
-        if let Keys::One(keys) = &self.left { keys.get(at(row)).copied().unwrap_or(0) } else { 0 }
-    }
-
-    /// The right records' keys, where each has one at most.
-    pub(super) fn right_keys(&self) -> &[u32] {
-        if let Keys::One(keys) = &self.right { keys } else { &[] }
+    /// The records' keys on a side, where each has one at most.
+    pub(super) fn keys(&self, side: Side) -> &Arc<Vec<u32>> {
+        match if side == Side::Left { &self.left } else { &self.right } {
+            Keys::One(keys) => keys,
+            Keys::Many { .. } => &self.none,
+        }
     }
 }

@@ -114,11 +114,20 @@ pub fn jaro(a: &[u8], b: &[u8]) -> f64 {
 }
 
 /// Bytes that stand side by side in the number of a [`Short`].
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
+
+/// The first sixteen bytes of a text as one number, the first lowest, 0 behind the end.
+pub(super) fn lanes(text: &[u8]) -> u128 {
+    let mut first = [0; LANES];
+    for (slot, byte) in first.iter_mut().zip(text) {
+        *slot = *byte;
+    }
+    u128::from_le_bytes(first)
+}
 
 /// A text of at most sixteen bytes as one number, so that all its bytes are looked at together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Short {
+pub(super) struct Short {
     /// The first byte lowest, 0 behind the end.
     lanes: u128,
     length: u8,
@@ -128,7 +137,18 @@ impl Short {
     /// `None` for a longer text.
     fn new(text: &[u8]) -> Option<Self> {
         let length = u8::try_from(text.len()).ok().filter(|length| usize::from(*length) <= LANES)?;
-        Some(Self { lanes: text.iter().rev().fold(0, |lanes, byte| lanes << 8 | u128::from(*byte)), length })
+        Some(Self { lanes: lanes(text), length })
+    }
+
+    /// A text of so many bytes, which are at most sixteen, by its lanes.
+    pub(super) fn of_lanes(lanes: u128, length: u8) -> Self {
+        Self { lanes, length }
+    }
+
+    /// Its bytes.
+    pub(super) fn bytes(self, into: &mut [u8; LANES]) -> &[u8] {
+        *into = self.lanes.to_le_bytes();
+        into.get(..self.len()).unwrap_or_default()
     }
 
     fn len(self) -> usize {
@@ -136,7 +156,7 @@ impl Short {
     }
 
     /// As [`jaro`].
-    fn jaro(self, other: Self) -> f64 {
+    pub(super) fn jaro(self, other: Self) -> f64 {
         if self.length == 0 || other.length == 0 {
             return 0.0;
         }
@@ -244,12 +264,13 @@ fn jaro_lists(a: &[u8], b: &[u8]) -> f64 {
 
 /// Jaro similarity, raised by a common start of up to four bytes where it is at least 0.7 (Winkler 1990).
 pub fn jaro_winkler(a: &[u8], b: &[u8]) -> f64 {
-    let jaro = jaro(a, b);
-    if jaro < 0.7 {
-        return jaro;
-    }
-    let start = a.iter().zip(b).take(4).take_while(|(x, y)| x == y).count();
-    jaro + number(start) * 0.1 * (1.0 - jaro)
+    raised(jaro(a, b), a.iter().zip(b).take(4).take_while(|(x, y)| x == y).count())
+}
+
+/// A Jaro similarity, raised by a common start of so many bytes, at most four.
+#[inline]
+pub(super) fn raised(jaro: f64, start: usize) -> f64 {
+    if jaro < 0.7 { jaro } else { jaro + number(start) * 0.1 * (1.0 - jaro) }
 }
 
 /// Shared distinct bytes ÷ all distinct bytes; `None` where either is empty.

@@ -2,7 +2,7 @@
 
 use super::Settings;
 use crate::diagnose::{Code, Diagnostic, Problems};
-use crate::model::stable_hash::{ByHash, hash};
+use crate::model::stable_hash::{ByHash, mix};
 use std::sync::Arc;
 
 const NO_COLUMN: Code = Code("KITH-L023");
@@ -12,6 +12,19 @@ const MOST_CELL: usize = 1 << 15;
 
 /// Most records: a row is a number of 32 bits.
 const MOST_ROWS: usize = 1 << 31;
+
+/// A hash of bytes, eight at a time. Only for the tables of one run: nothing that it decides is kept.
+fn spread(bytes: &[u8]) -> u64 {
+    let words = bytes.chunks(8).map(|chunk| {
+        let mut word = [0; 8];
+        for (slot, byte) in word.iter_mut().zip(chunk) {
+            *slot = *byte;
+        }
+        u64::from_le_bytes(word)
+    });
+    let length = u64::try_from(bytes.len()).unwrap_or(0);
+    mix(words.fold(length, |state, word| (state.rotate_left(29) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+}
 
 /// Distinct byte strings by number, from 1 on.
 #[derive(Default, Debug)]
@@ -42,7 +55,7 @@ impl Distinct {
 
     /// The number of a string, added where it is not there.
     pub(super) fn number(&mut self, bytes: &[u8]) -> u32 {
-        let mut key = hash(0, bytes);
+        let mut key = spread(bytes);
         loop {
             match self.by_hash.get(&key) {
                 Some(number) if self.get(*number) == bytes => return *number,
@@ -51,12 +64,17 @@ impl Distinct {
                 None => break,
             }
         }
+        let number = self.add(bytes);
+        self.by_hash.insert(key, number);
+        number
+    }
+
+    /// A number for a string that is not looked for.
+    fn add(&mut self, bytes: &[u8]) -> u32 {
         self.buffer.extend_from_slice(bytes);
         self.ends.push(self.buffer.len());
         // Rows are fewer than 2³¹, and so are distinct texts.
-        let number = u32::try_from(self.ends.len()).unwrap_or(u32::MAX);
-        self.by_hash.insert(key, number);
-        number
+        u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
     }
 }
 
@@ -171,12 +189,18 @@ impl FrameBuilder {
         if row > MOST_ROWS {
             return Err(FrameError::TooMany);
         }
-        for ((column, name), pick) in self.columns.iter_mut().zip(&self.names).zip(&self.picks) {
+        let id = self.columns.len().saturating_sub(1);
+        for (number, ((column, name), pick)) in self.columns.iter_mut().zip(&self.names).zip(&self.picks).enumerate() {
             let text = cell(*pick).unwrap_or_default();
             if text.len() > MOST_CELL {
                 return Err(FrameError::LongCell { row, column: name.clone() });
             }
-            let number = if text.is_empty() { 0 } else { column.texts.number(text.as_bytes()) };
+            // Ids are each their own, and nobody asks which are equal by number.
+            let number = match text {
+                "" => 0,
+                text if number == id => column.texts.add(text.as_bytes()),
+                text => column.texts.number(text.as_bytes()),
+            };
             // Nobody else has it yet.
             Arc::make_mut(&mut column.ids).push(number);
         }

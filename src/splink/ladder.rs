@@ -1,7 +1,7 @@
 //! The common forms of comparison levels as steps that evaluate no expression: missing on either side, equal, a distance or a difference
 //! within a limit. What has another form is evaluated (`condition`); both ways give the same levels.
 
-use super::bytes;
+use super::bytes::{self, LANES};
 use super::condition::{Node, bit};
 use super::frame::Distinct;
 use super::sign::{Bounds, Ruler, Sign};
@@ -33,6 +33,8 @@ enum Step<'f> {
     SameClass,
     /// Equal numbers by class, 0 for null.
     Equal([Arc<Vec<u32>>; 2]),
+    /// Equal texts.
+    Same(Texts<'f>),
     /// The difference of two numbers, NaN for null, stands so to the limit.
     Apart {
         values: [Vec<f64>; 2],
@@ -42,9 +44,7 @@ enum Step<'f> {
     /// The distance of two texts stands so to the limit.
     Alike {
         distance: Distance,
-        texts: [Computed<'f>; 2],
-        /// Which of the ladder's signs are those of the texts.
-        signs: usize,
+        texts: Texts<'f>,
         reach: Reach,
         how: u8,
         limit: f64,
@@ -52,6 +52,24 @@ enum Step<'f> {
     All(Vec<Step<'f>>),
     Any(Vec<Step<'f>>),
     Always,
+}
+
+/// Texts of both sides by class, and which of the ladder's signs are theirs.
+#[derive(Debug)]
+struct Texts<'f> {
+    of: [Computed<'f>; 2],
+    signs: usize,
+}
+
+impl Texts<'_> {
+    /// The texts of two classes, where both are texts.
+    fn both(&self, left: u32, right: u32) -> Option<(&[u8], &[u8])> {
+        let [of_left, of_right] = &self.of;
+        match (of_left.get(at(left))?, of_right.get(at(right))?) {
+            (Val::Text(a), Val::Text(b)) => Some((a.as_bytes(), b.as_bytes())),
+            _ => None,
+        }
+    }
 }
 
 /// When bounds alone tell that a distance does not stand so to its limit.
@@ -68,11 +86,18 @@ enum Reach {
 /// Signs of both sides' texts, by class.
 type Signs = [Arc<Vec<Sign>>; 2];
 
+/// Signs of a side that the second-level cache does not hold: 2¹² × 64 bytes are 256 KiB.
+const MANY_SIGNS: usize = 1 << 12;
+
 /// The conditions of a comparison, in order.
 #[derive(Debug)]
 pub(super) struct Ladder<'f> {
     steps: Vec<Step<'f>>,
     signs: Vec<Signs>,
+    /// How many of the first steps read no signs.
+    plain: usize,
+    /// The signs that the next one reads, where they are many.
+    first_signs: Option<usize>,
 }
 
 /// Signs that some step of a ladder needs, those of one column once.
@@ -102,27 +127,20 @@ impl<'f> Signed<'f> {
 /// No condition holds.
 const NONE: u8 = u8::MAX;
 
-/// A pair of which no condition is known to hold yet: its place, and its classes.
-#[derive(Clone, Copy, Debug)]
-struct Open {
-    pair: u32,
-    left: u32,
-    right: u32,
-}
-
-/// What a worker notes about the pairs at hand, by their place.
+/// What a worker notes about the pairs at hand.
 #[derive(Default, Debug)]
 pub(super) struct Notes {
-    /// Pairs of which no condition is known to hold yet, ascending.
-    open: Vec<Open>,
-    /// The first condition that holds.
+    /// The first condition that holds, by place.
     first: Vec<u8>,
-    /// Bounds of those that were open when they were asked for, and of which signs they are.
-    bounds: Vec<Bounds>,
-    bounds_of: Option<usize>,
-    /// Similarities that were reckoned, NaN for the others, and of which signs and by which distance they are.
-    similarities: Vec<f64>,
-    similarities_of: Option<(usize, Distance)>,
+    /// Places of pairs of which no condition is known to hold yet, ascending.
+    open: Vec<u32>,
+}
+
+/// What is known of a pair while its conditions are gone through, and of which signs and by which distance it is.
+#[derive(Default)]
+struct Seen {
+    bounds: Option<(usize, Bounds)>,
+    similarity: Option<(usize, Distance, f64)>,
 }
 
 /// What conditions are compiled to, as far as steps are made of it.
@@ -147,106 +165,163 @@ impl<'f> Ladder<'f> {
         }
         let mut signed = Signed::default();
         let steps: Vec<Step<'f>> = conditions.iter().map(|node| parts.step(node, &mut signed)).collect::<Option<_>>()?;
-        Some(Self { steps, signs: signed.of.into_iter().map(|(_, signs)| signs).collect() })
+        let signs: Vec<Signs> = signed.of.into_iter().map(|(_, signs)| signs).collect();
+        let plain = steps.iter().position(Step::reads_signs).unwrap_or(steps.len());
+        let first_signs = match steps.get(plain) {
+            Some(Step::Same(texts) | Step::Alike { texts, .. }) => Some(texts.signs),
+            _ => None,
+        };
+        let many = |number: &usize| signs.get(*number).is_some_and(|signs| signs.iter().any(|side| side.len() > MANY_SIGNS));
+        let first_signs = first_signs.filter(many);
+        Some(Self { steps, signs, plain, first_signs })
     }
 
     /// The first condition that holds.
     pub(super) fn first(&self, left: u32, right: u32) -> Option<usize> {
-        self.steps.iter().position(|step| step.holds(left, right))
+        Some(usize::from(self.climb(&self.steps, 0, left, right))).filter(|first| *first < self.steps.len())
     }
 
-    /// The first condition that holds, for each pair of classes; out of range where none does. Step by step over the pairs that are still open, so that
-    /// what each reads of memory need not wait for what the others decide.
-    pub(super) fn firsts<'n>(&self, left: &[u32], right: &[u32], notes: &'n mut Notes) -> &'n [u8] {
-        let count = left.len().min(right.len());
-        notes.open.clear();
-        notes.open.extend((0..).zip(left.iter().zip(right)).map(|(pair, (left, right))| Open { pair, left: *left, right: *right }));
-        notes.first.clear();
-        notes.first.resize(count, NONE);
-        (notes.bounds_of, notes.similarities_of) = (None, None);
-        for (position, step) in (0_u8..).zip(&self.steps) {
-            if notes.open.is_empty() {
-                break;
+    /// The first of some steps that holds, [`NONE`] where none does; `from` is the number of the first of them.
+    #[inline]
+    fn climb(&self, steps: &[Step<'f>], from: u8, left: u32, right: u32) -> u8 {
+        let mut seen = Seen::default();
+        for (position, step) in (from..).zip(steps) {
+            if self.holds(step, left, right, &mut seen) {
+                return position;
             }
-            if let Step::Alike { signs, .. } = step {
-                self.note_bounds(*signs, count, notes);
+        }
+        NONE
+    }
+
+    /// The first condition that holds, for each pair of classes; out of range where none does. First the steps that read next to nothing, then the
+    /// signs of all pairs that are still open are looked at, so that looks at memory do not wait for each other, then the other steps.
+    pub(super) fn firsts<'n>(&self, [left, right]: [&[u32]; 2], notes: &'n mut Notes) -> &'n [u8] {
+        let Some((plain, signed)) = self.steps.split_at_checked(self.plain) else { return &[] };
+        let Notes { first, open } = notes;
+        first.clear();
+        if let [Step::Nothing, Step::SameClass] = plain {
+            // The same as the steps say, without going through them.
+            let plainly = |l: u32, r: u32| match (l == 0 || r == 0, l == r) {
+                (true, _) => 0,
+                (false, true) => 1,
+                (false, false) => NONE,
+            };
+            first.extend(left.iter().zip(right).map(|(l, r)| plainly(*l, *r)));
+        } else {
+            first.extend(left.iter().zip(right).map(|(l, r)| self.climb(plain, 0, *l, *r)));
+        }
+        if signed.is_empty() {
+            return first;
+        }
+        open.clear();
+        open.extend((0..).zip(first.iter()).filter(|(_, first)| **first == NONE).map(|(place, _): (u32, _)| place));
+        let classes = |place: u32| (left.get(at(place)).copied().unwrap_or(0), right.get(at(place)).copied().unwrap_or(0));
+        if let Some([of_left, of_right]) = self.first_signs.and_then(|signs| self.signs.get(signs)) {
+            let looks = open.iter().map(|place| classes(*place));
+            let looks = looks.map(|(l, r)| of_left.get(at(l)).map_or(0, Sign::look) ^ of_right.get(at(r)).map_or(0, Sign::look));
+            std::hint::black_box(looks.fold(0, |seen, look| seen ^ look));
+        }
+        // Conditions are fewer than 255.
+        let from = u8::try_from(plain.len()).unwrap_or(NONE);
+        for place in open.iter() {
+            let (l, r) = classes(*place);
+            if let Some(slot) = first.get_mut(at(*place)) {
+                *slot = self.climb(signed, from, l, r);
             }
-            let Notes { open, first, bounds, similarities, similarities_of, .. } = &mut *notes;
-            let bounds = |pair: u32| bounds.get(at(pair)).copied().unwrap_or(Bounds::NONE);
-            match step {
-                Step::Nothing => settle(open, first, position, |one| one.left == 0 || one.right == 0),
-                Step::SameClass => settle(open, first, position, |one| one.left == one.right && one.left != 0),
-                Step::Equal(numbers) => settle(open, first, position, |one| equal(numbers, one.left, one.right)),
-                Step::Alike { reach: Reach::Edits(most), .. } => {
-                    settle(open, first, position, |one| bounds(one.pair).edits() <= *most && step.holds(one.left, one.right));
-                }
-                Step::Alike { distance, texts, reach: Reach::Similarity(ruler), signs, how, limit } => {
-                    if *similarities_of != Some((*signs, *distance)) {
-                        *similarities_of = Some((*signs, *distance));
-                        similarities.clear();
-                        similarities.resize(count, f64::NAN);
+        }
+        first
+    }
+
+    /// The signs of two classes, where both are texts.
+    #[inline]
+    fn signs(&self, texts: &Texts<'f>, left: u32, right: u32) -> Option<(&Sign, &Sign)> {
+        let [of_left, of_right] = self.signs.get(texts.signs)?;
+        of_left.get(at(left)).zip(of_right.get(at(right))).filter(|(a, b)| a.is_text() && b.is_text())
+    }
+
+    /// Whether a step holds.
+    #[inline]
+    fn holds(&self, step: &Step<'f>, left: u32, right: u32, seen: &mut Seen) -> bool {
+        match step {
+            Step::Nothing => left == 0 || right == 0,
+            Step::OneSided([of_left, of_right]) => {
+                of_left.get(at(left)).copied().unwrap_or(false) || of_right.get(at(right)).copied().unwrap_or(false)
+            }
+            Step::SameClass => left == right && left != 0,
+            Step::Equal(numbers) => equal(numbers, left, right),
+            Step::Same(texts) => self
+                .signs(texts, left, right)
+                .is_some_and(|(a, b)| a.same(b) && (a.short().is_some() || texts.both(left, right).is_some_and(|(a, b)| a == b))),
+            Step::Apart { values, how, limit } => stands(apart(values, left, right), *how, *limit),
+            Step::Alike { distance, texts, reach, how, limit } => {
+                let Some((a, b)) = self.signs(texts, left, right) else { return false };
+                match reach {
+                    Reach::Edits(most) => {
+                        !a.longer_by_more(b, *most)
+                            && seen.bounds(texts.signs, a, b).edits() <= *most
+                            && with_bytes((a, b), texts, (left, right), |a, b| distance.stands(a, b, *how, *limit))
                     }
-                    settle(open, first, position, |one| {
-                        if bounds(one.pair).misses(ruler) {
+                    Reach::Similarity(ruler) => {
+                        let bounds = seen.bounds(texts.signs, a, b);
+                        if bounds.misses(ruler) {
                             return false;
                         }
-                        let Some(known) = similarities.get_mut(at(one.pair)) else { return false };
-                        if known.is_nan() {
-                            let Some((a, b)) = both(texts, one.left, one.right) else { return false };
-                            *known = distance.similarity(a, b);
-                        }
-                        stands(*known, *how, *limit)
-                    });
+                        let known = seen.similarity.filter(|(signs, by, _)| *signs == texts.signs && by == distance);
+                        let similarity = known.map_or_else(
+                            || {
+                                let reckoned = similarity(*distance, (a, b), &bounds, texts, (left, right));
+                                seen.similarity = Some((texts.signs, *distance, reckoned));
+                                reckoned
+                            },
+                            |(_, _, known)| known,
+                        );
+                        stands(similarity, *how, *limit)
+                    }
+                    Reach::Open => with_bytes((a, b), texts, (left, right), |a, b| distance.stands(a, b, *how, *limit)),
                 }
-                Step::Apart { values, how, limit } => {
-                    settle(open, first, position, |one| stands(apart(values, one.left, one.right), *how, *limit));
-                }
-                Step::Alike { reach: Reach::Open, .. } | Step::OneSided(_) | Step::All(_) | Step::Any(_) => {
-                    settle(open, first, position, |one| step.holds(one.left, one.right));
-                }
-                Step::Always => settle(open, first, position, |_| true),
             }
+            Step::All(steps) => self.hold(steps, true, left, right, seen),
+            Step::Any(steps) => !self.hold(steps, false, left, right, seen),
+            Step::Always => true,
         }
-        &notes.first
     }
 
-    /// Notes the bounds of the pairs that are open.
-    fn note_bounds(&self, signs: usize, count: usize, notes: &mut Notes) {
-        if notes.bounds_of == Some(signs) {
-            return;
-        }
-        notes.bounds_of = Some(signs);
-        notes.bounds.resize(count, Bounds::NONE);
-        let Some([of_left, of_right]) = self.signs.get(signs) else { return };
-        // First a look at each: looks do not wait for each other, as reckoning waits for memory.
-        let looks = notes.open.iter().filter_map(|one| of_right.get(at(one.right)));
-        std::hint::black_box(looks.fold(0, |seen, sign| seen ^ sign.look()));
-        for one in &notes.open {
-            let both = (of_left.get(at(one.left)), of_right.get(at(one.right)), notes.bounds.get_mut(at(one.pair)));
-            if let (Some(a), Some(b), Some(slot)) = both {
-                *slot = a.bounds(b);
+    /// Whether all steps hold, or all do not. Apart from [`Ladder::holds`], which so calls itself nowhere and can stand where it is called.
+    #[inline(never)]
+    fn hold(&self, steps: &[Step<'f>], wanted: bool, left: u32, right: u32, seen: &mut Seen) -> bool {
+        steps.iter().all(|step| self.holds(step, left, right, seen) == wanted)
+    }
+}
+
+impl Seen {
+    #[inline]
+    fn bounds(&mut self, signs: usize, a: &Sign, b: &Sign) -> Bounds {
+        match self.bounds {
+            Some((of, bounds)) if of == signs => bounds,
+            _ => {
+                let bounds = a.bounds(b);
+                self.bounds = Some((signs, bounds));
+                bounds
             }
         }
     }
 }
 
-/// Notes of which open pairs a condition holds; the others stay open.
-#[inline]
-fn settle(open: &mut Vec<Open>, first: &mut [u8], position: u8, mut holds: impl FnMut(&Open) -> bool) {
-    open.retain(|one| {
-        let holds = holds(one);
-        if holds && let Some(slot) = first.get_mut(at(one.pair)) {
-            *slot = position;
-        }
-        !holds
-    });
+/// What a closure tells of two texts, out of their signs where they are short.
+fn with_bytes((a, b): (&Sign, &Sign), texts: &Texts<'_>, (left, right): (u32, u32), tell: impl Fn(&[u8], &[u8]) -> bool) -> bool {
+    if let (Some(a), Some(b)) = (a.short(), b.short()) {
+        let mut buffers = ([0; LANES], [0; LANES]);
+        return tell(a.bytes(&mut buffers.0), b.bytes(&mut buffers.1));
+    }
+    texts.both(left, right).is_some_and(|(a, b)| tell(a, b))
 }
 
-/// The texts of two classes, where both are texts.
-fn both<'t>([of_left, of_right]: &'t [Computed<'_>; 2], left: u32, right: u32) -> Option<(&'t [u8], &'t [u8])> {
-    match (of_left.get(at(left))?, of_right.get(at(right))?) {
-        (Val::Text(a), Val::Text(b)) => Some((a.as_bytes(), b.as_bytes())),
-        _ => None,
+/// How like two texts are; NaN where one is none.
+fn similarity(distance: Distance, (a, b): (&Sign, &Sign), bounds: &Bounds, texts: &Texts<'_>, (left, right): (u32, u32)) -> f64 {
+    match (distance, a.short(), b.short()) {
+        (Distance::Jaro, Some(a), Some(b)) => a.jaro(b),
+        (Distance::JaroWinkler, Some(a), Some(b)) => bytes::raised(a.jaro(b), bounds.start()),
+        _ => texts.both(left, right).map_or(f64::NAN, |(a, b)| distance.similarity(a, b)),
     }
 }
 
@@ -276,7 +351,7 @@ impl<'f> Parts<'_, 'f> {
                 one_sided.or_else(|| Some(Step::Any(nodes.iter().map(|node| self.step(node, signed)).collect::<Option<_>>()?)))
             }
             Node::Compare(how, a, b) => match (&**a, &**b) {
-                (Node::Column(..), Node::Column(..)) if *how == bit(std::cmp::Ordering::Equal) => self.equal(sides(a, b)?),
+                (Node::Column(..), Node::Column(..)) if *how == bit(std::cmp::Ordering::Equal) => self.equal(sides(a, b)?, signed),
                 (Node::Shared(number), Node::Literal(Val::Number(limit))) => self.alike(*number, *how, *limit, signed),
                 (Node::Call(abs, inner), Node::Literal(Val::Number(limit))) if abs.name == "abs" => {
                     let [Node::Call(minus, ends)] = &**inner else { return None };
@@ -321,7 +396,7 @@ impl<'f> Parts<'_, 'f> {
         Some(if nothing { Step::Nothing } else { Step::OneSided(holds) })
     }
 
-    fn equal(&self, sides: [usize; 2]) -> Option<Step<'f>> {
+    fn equal(&self, sides: [usize; 2], signed: &mut Signed<'f>) -> Option<Step<'f>> {
         let [l, r] = sides;
         let raw = |of_side: &Vec<Option<usize>>, at: usize| of_side.get(at).copied().flatten();
         let [raw_left, raw_right] = self.raw;
@@ -333,6 +408,11 @@ impl<'f> Parts<'_, 'f> {
         let kinds = (kind(left)?, kind(right)?);
         if !(kinds.0 == kinds.1 || kinds.0 == Some(Kind::Null) || kinds.1 == Some(Kind::Null)) {
             return None;
+        }
+        if [kinds.0, kinds.1].iter().all(|kind| matches!(kind, Some(Kind::Text | Kind::Null))) {
+            let of = [left.clone(), right.clone()];
+            let signs = signed.place(&of);
+            return Some(Step::Same(Texts { of, signs }));
         }
         let mut distinct = Distinct::with_room(left.len());
         let mut bytes = Vec::new();
@@ -377,7 +457,7 @@ impl<'f> Parts<'_, 'f> {
             return None;
         }
         let signs = signed.place(&texts);
-        Some(Step::Alike { distance, texts, signs, reach: distance.reach(how, limit), how, limit })
+        Some(Step::Alike { distance, texts: Texts { of: texts, signs }, reach: distance.reach(how, limit), how, limit })
     }
 }
 
@@ -413,21 +493,11 @@ fn kind(values: &[Val<'_>]) -> Option<Option<Kind>> {
 }
 
 impl Step<'_> {
-    fn holds(&self, left: u32, right: u32) -> bool {
+    fn reads_signs(&self) -> bool {
         match self {
-            Self::Nothing => left == 0 || right == 0,
-            Self::OneSided([of_left, of_right]) => {
-                of_left.get(at(left)).copied().unwrap_or(false) || of_right.get(at(right)).copied().unwrap_or(false)
-            }
-            Self::SameClass => left == right && left != 0,
-            Self::Equal(numbers) => equal(numbers, left, right),
-            Self::Apart { values, how, limit } => stands(apart(values, left, right), *how, *limit),
-            Self::Alike { distance, texts, how, limit, .. } => {
-                both(texts, left, right).is_some_and(|(a, b)| distance.stands(a, b, *how, *limit))
-            }
-            Self::All(steps) => steps.iter().all(|step| step.holds(left, right)),
-            Self::Any(steps) => steps.iter().any(|step| step.holds(left, right)),
-            Self::Always => true,
+            Self::Same(_) | Self::Alike { .. } => true,
+            Self::All(steps) | Self::Any(steps) => steps.iter().any(Self::reads_signs),
+            Self::Nothing | Self::OneSided(_) | Self::SameClass | Self::Equal(_) | Self::Apart { .. } | Self::Always => false,
         }
     }
 }

@@ -115,6 +115,10 @@ impl<'f> Compiled<'f> {
         Self { left, right, computed, shared, conditions, ladder, single }
     }
 
+    fn classes(&self, side: Side) -> &Classes {
+        if side == Side::Left { &self.left } else { &self.right }
+    }
+
     /// The first condition that holds for two records, every expression evaluated: what the steps must agree with. Says too whether there are steps.
     #[cfg(test)]
     pub(super) fn first_evaluated(&self, left: u32, right: u32) -> (Option<usize>, bool) {
@@ -240,13 +244,19 @@ pub struct Linker<'f> {
     comparisons: Vec<Ready<'f>>,
     frequencies: Vec<Frequencies>,
     prior_bits: f64,
-    /// Of each record, side by side what comparing it on the right reads first: its key of each rule, its class of each comparison. A record that
-    /// is compared stands anywhere in memory, and so costs one wait and not one for each number.
-    right: Vec<u32>,
+    /// Of each record, side by side what comparing it on the left and on the right reads first: its key of each rule, its class of each
+    /// comparison. A record that is compared stands anywhere in memory, and so costs one wait and not one for each number.
+    packed: [Arc<Vec<u32>>; 2],
+    /// Numbers of a record in it.
+    width: usize,
 }
 
-/// Pairs whose classes are looked up together, so that the looks do not wait for each other: 1,024 signs are 32 KiB.
-const TOGETHER: usize = 1_024;
+/// Numbers of 32 bits in a line of cache.
+const LINE: usize = 16;
+
+/// Pairs that are compared together, so that looks at memory do not wait for each other, and what was looked at is still near: 2 × 256 lines of
+/// numbers are 32 KiB.
+const TOGETHER: usize = 256;
 
 /// Candidates of one rule that are scored together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -277,10 +287,8 @@ pub struct Scores {
 pub struct Worker {
     seen: Vec<Vec<(u64, i8)>>,
     shared: Vec<Shared>,
-    /// By comparison, the right records' classes of the pairs at hand.
-    classes: Vec<Vec<u32>>,
-    /// The left records' classes by one comparison.
-    of_left: Vec<u32>,
+    /// The classes of the pairs at hand by one comparison.
+    classes: [Vec<u32>; 2],
     notes: Notes,
 }
 
@@ -337,19 +345,46 @@ impl<'f> Linker<'f> {
             comparisons.push(Ready { compiled, gammas, weights });
         }
         let prior_bits = libm::log2(settings.prior / (1.0 - settings.prior));
-        let columns: Vec<&[u32]> = rules.iter().map(Rule::right_keys).chain(comparisons.iter().map(|c| &**c.compiled.right.of)).collect();
-        let mut right = Vec::with_capacity(columns.len() * frame.rows);
-        for row in 0..frame.rows {
-            right.extend(columns.iter().map(|column| column.get(row).copied().unwrap_or(0)));
-        }
-        Self { settings, frame, ranks, rules, comparisons, frequencies, prior_bits, right }
+        let numbers = |side: Side| -> Vec<&Arc<Vec<u32>>> {
+            let keys = rules.iter().map(|rule| rule.keys(side));
+            keys.chain(comparisons.iter().map(|ready| &ready.compiled.classes(side).of)).collect()
+        };
+        let (of_left, of_right) = (numbers(Side::Left), numbers(Side::Right));
+        let width = rules.len() + comparisons.len();
+        // Whole lines of sixteen numbers where there is more than half of one.
+        let width = if width > LINE / 2 { width.next_multiple_of(LINE) } else { width };
+        let pack = |columns: &[&Arc<Vec<u32>>]| {
+            let mut packed = Vec::with_capacity(width * frame.rows);
+            for row in 0..frame.rows {
+                packed.extend(columns.iter().map(|column| column.get(row).copied().unwrap_or(0)));
+                packed.resize(width * (row + 1), 0);
+            }
+            Arc::new(packed)
+        };
+        let left = pack(&of_left);
+        let twins = of_left.iter().zip(&of_right).all(|(left, right)| Arc::ptr_eq(left, right));
+        let right = if twins { left.clone() } else { pack(&of_right) };
+        Self { settings, frame, ranks, rules, comparisons, frequencies, prior_bits, packed: [left, right], width }
     }
 
-    /// What [`Linker::right`] says about a record: keys, then classes.
-    fn of_right(&self, row: u32) -> (&[u32], &[u32]) {
-        let width = self.rules.len() + self.comparisons.len();
-        let start = at(row).saturating_mul(width);
-        self.right.get(start..start + width).and_then(|numbers| numbers.split_at_checked(self.rules.len())).unwrap_or_default()
+    /// A record's keys, as it stands on a side.
+    #[inline]
+    fn keys(&self, side: Side, row: u32) -> &[u32] {
+        let start = at(row).saturating_mul(self.width);
+        self.packed(side).get(start..start + self.rules.len()).unwrap_or_default()
+    }
+
+    fn packed(&self, side: Side) -> &[u32] {
+        let [left, right] = &self.packed;
+        if side == Side::Left { left } else { right }
+    }
+
+    /// The classes of records by one comparison.
+    fn classes(&self, side: Side, comparison: usize, rows: &[u32], into: &mut Vec<u32>) {
+        let (packed, width) = (self.packed(side), self.width);
+        let within = self.rules.len() + comparison;
+        into.clear();
+        into.extend(rows.iter().map(|row| packed.get(at(*row).wrapping_mul(width).wrapping_add(within)).copied().unwrap_or(0)));
     }
 
     /// The model.
@@ -383,7 +418,6 @@ impl<'f> Linker<'f> {
 
     /// A worker without memories.
     pub fn worker(&self) -> Worker {
-        let of_each = |_: &Ready<'_>| Vec::with_capacity(TOGETHER);
         Worker {
             // Steps are quicker than remembering.
             seen: self
@@ -392,22 +426,31 @@ impl<'f> Linker<'f> {
                 .map(|c| if c.compiled.ladder.is_some() { Vec::new() } else { vec![(u64::MAX, 0); MEMORY] })
                 .collect(),
             shared: Vec::new(),
-            classes: self.comparisons.iter().map(of_each).collect(),
-            of_left: Vec::with_capacity(TOGETHER),
+            classes: [Vec::with_capacity(TOGETHER), Vec::with_capacity(TOGETHER)],
             notes: Notes::default(),
         }
     }
 
     /// Scores the pairs of a task into `scores`, which is emptied first. The same on any thread and after any other task.
     pub fn score(&self, task: Task, worker: &mut Worker, scores: &mut Scores) {
-        let Worker { seen, shared, classes, of_left, notes } = worker;
+        let Worker { seen, shared, classes: [of_left, of_right], notes } = worker;
         scores.left.clear();
         scores.right.clear();
         let Some((rule, earlier)) = self.rules.get(..=task.rule).and_then(|rules| rules.split_last()) else { return };
-        rule.each(task.from..task.to, &self.ranks, earlier, &|row| self.of_right(row).0, shared, &mut |left, right| {
-            scores.left.push(left);
-            scores.right.push(right);
-        });
+        let most = usize::try_from(task.to.saturating_sub(task.from)).unwrap_or(0);
+        scores.left.reserve(most);
+        scores.right.reserve(most);
+        rule.each(
+            task.from..task.to,
+            &self.ranks,
+            earlier,
+            |side, row| self.keys(side, row),
+            shared,
+            |left, right| {
+                scores.left.push(left);
+                scores.right.push(right);
+            },
+        );
         let count = scores.left.len();
         scores.weights.clear();
         scores.weights.resize(count, self.prior_bits);
@@ -418,19 +461,14 @@ impl<'f> Linker<'f> {
         }
         let pairs = scores.left.chunks(TOGETHER).zip(scores.right.chunks(TOGETHER)).zip(scores.weights.chunks_mut(TOGETHER));
         for ((lefts, rights), weights) in pairs {
-            for right in rights {
-                for (classes, class) in classes.iter_mut().zip(self.of_right(*right).1) {
-                    classes.push(*class);
-                }
-            }
-            let comparisons = self.comparisons.iter().zip(seen.iter_mut()).zip(classes.iter_mut()).zip(&mut scores.gammas);
-            for (((ready, seen), of_right), gammas) in comparisons {
-                of_left.clear();
-                of_left.extend(lefts.iter().map(|left| ready.compiled.left.class(*left)));
+            let comparisons = self.comparisons.iter().zip(seen.iter_mut()).zip(&mut scores.gammas);
+            for (number, ((ready, seen), gammas)) in comparisons.enumerate() {
+                self.classes(Side::Left, number, lefts, of_left);
+                self.classes(Side::Right, number, rights, of_right);
                 let of_these = gammas.len();
                 match &ready.compiled.ladder {
                     Some(ladder) => {
-                        let firsts = ladder.firsts(of_left, of_right, notes);
+                        let firsts = ladder.firsts([of_left, of_right], notes);
                         gammas.extend(firsts.iter().map(|first| ready.gamma(Some(usize::from(*first)))));
                     }
                     None => gammas.extend(of_left.iter().zip(&*of_right).map(|(l, r)| ready.remembered(*l, *r, seen, shared))),
@@ -440,14 +478,13 @@ impl<'f> Linker<'f> {
                 for (((rows, classes), gamma), weight) in pairs.zip(of_these).zip(weights.iter_mut()) {
                     if let Some(level) = usize::try_from(*gamma).ok().and_then(|gamma| ready.weights.get(gamma)) {
                         *weight += level.bits;
-                        if let Some(term) = level.term {
+                        if let Some(term) = &level.term {
                             let ((row, class), (other, of_other)) = ((*rows.0, *classes.0), (*rows.1, *classes.1));
                             *weight +=
                                 if term.by_class { self.bits_of_numbers(term, class, of_other) } else { self.term_bits(term, row, other) };
                         }
                     }
                 }
-                of_right.clear();
             }
         }
         scores.probabilities.clear();
@@ -463,13 +500,13 @@ impl<'f> Linker<'f> {
         }));
     }
 
-    fn term_bits(&self, term: Term, left: u32, right: u32) -> f64 {
+    fn term_bits(&self, term: &Term, left: u32, right: u32) -> f64 {
         let Some(table) = self.frequencies.get(term.table) else { return 0.0 };
         self.bits_of_numbers(term, self.id(table.column, left), self.id(table.column, right))
     }
 
     /// Of the numbers of the two texts.
-    fn bits_of_numbers(&self, term: Term, left: u32, right: u32) -> f64 {
+    fn bits_of_numbers(&self, term: &Term, left: u32, right: u32) -> f64 {
         let Some(table) = self.frequencies.get(term.table) else { return 0.0 };
         let bits = |number: u32| table.bits.get(at(number)).copied().unwrap_or(f64::NAN);
         // The more common of the two; where one is missing the other. `max` passes over a NaN.
@@ -491,7 +528,7 @@ impl<'f> Linker<'f> {
     pub fn adjustment(&self, comparison: usize, gamma: i8, left: u32, right: u32) -> f64 {
         let ready = self.comparisons.get(comparison);
         let weight = ready.zip(usize::try_from(gamma).ok()).and_then(|(ready, gamma)| ready.weights.get(gamma));
-        weight.and_then(|weight| weight.term).map_or(0.0, |term| self.term_bits(term, left, right))
+        weight.and_then(|weight| weight.term.as_ref()).map_or(0.0, |term| self.term_bits(term, left, right))
     }
 
     /// The term frequencies of records' values in a column that some level counts; `None` for null.

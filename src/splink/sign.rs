@@ -1,5 +1,7 @@
 //! What of a text bounds its distance to another: its length, its first bytes, and how often each kind of byte stands in it. Most pairs of a
-//! block are far apart, and this tells it without looking at them.
+//! block are far apart, and this tells it without looking at them; a text of up to sixteen bytes stands in its sign as a whole.
+
+use super::bytes::{self, LANES, Short};
 
 /// Kinds of bytes that are told apart: by their low five bits, so that no two letters of one case and no two digits are of one kind.
 const KINDS: usize = 32;
@@ -7,29 +9,30 @@ const KINDS: usize = 32;
 /// Where no text is: longer than any.
 const NO_TEXT: u16 = u16::MAX;
 
-/// The sign of a text, or of none. Less than a line of cache: comparing reads one at random.
+/// The sign of a text, or of none. A line of cache: comparing reads one at random, and nothing else where the text is short.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(align(64))]
 pub(super) struct Sign {
     /// How often each kind stands in it.
     kinds: [u8; KINDS],
-    /// The first four bytes, 0 behind the end.
-    start: u32,
+    /// The first sixteen bytes, the first lowest, 0 behind the end.
+    lanes: u128,
     /// In bytes; [`NO_TEXT`] where there is none.
     length: u16,
-    /// Whether a kind stands in it more often than is counted, so that nothing is known but the length.
+    /// Whether it is longer than is counted, so that nothing is known but the length.
     crowded: bool,
 }
 
 impl Sign {
     /// Of a text; a cell has 2¹⁵ bytes at most.
     pub(super) fn new(text: Option<&[u8]>) -> Self {
-        let mut sign = Self { kinds: [0; KINDS], start: 0, length: NO_TEXT, crowded: false };
+        let mut sign = Self { kinds: [0; KINDS], lanes: 0, length: NO_TEXT, crowded: false };
         let Some(text) = text else { return sign };
         // What an expression made longer than that is compared as it is.
         sign.length = u16::try_from(text.len()).unwrap_or(NO_TEXT - 1).min(NO_TEXT - 1);
+        sign.lanes = bytes::lanes(text);
         // A sum of 255 is not beyond a byte.
         sign.crowded = text.len() > usize::from(u8::MAX);
-        sign.start = text.iter().take(4).rev().fold(0, |start, byte| start << 8 | u32::from(*byte));
         for byte in text.iter().take(usize::from(u8::MAX)) {
             if let Some(kind) = sign.kinds.get_mut(usize::from(byte & 31)) {
                 *kind += 1;
@@ -44,25 +47,53 @@ impl Sign {
         self.length
     }
 
+    /// Whether there is a text.
+    #[inline]
+    pub(super) fn is_text(&self) -> bool {
+        self.length != NO_TEXT
+    }
+
+    /// The text, where it is short.
+    #[inline]
+    pub(super) fn short(&self) -> Option<Short> {
+        u8::try_from(self.length).ok().filter(|length| usize::from(*length) <= LANES).map(|length| Short::of_lanes(self.lanes, length))
+    }
+
+    /// Whether both are texts, and the same as far as signs tell: to the end where they are short.
+    #[inline]
+    pub(super) fn same(&self, other: &Self) -> bool {
+        self.length == other.length && self.lanes == other.lanes && self.is_text()
+    }
+
+    /// How many of the first four bytes two texts have in common.
+    #[inline]
+    fn start(&self, other: &Self) -> u32 {
+        ((self.lanes ^ other.lanes).trailing_zeros() / 8).min(4).min(u32::from(self.length.min(other.length)))
+    }
+
+    /// Whether their lengths alone ask for more edits than these.
+    #[inline]
+    pub(super) fn longer_by_more(&self, other: &Self, edits: u32) -> bool {
+        u32::from(self.length.abs_diff(other.length)) > edits
+    }
+
     /// Bounds of the distance to another text; [`Bounds::NONE`] where one of them is no text.
     #[inline]
     pub(super) fn bounds(&self, other: &Self) -> Bounds {
         if self.length == NO_TEXT || other.length == NO_TEXT {
             return Bounds::NONE;
         }
-        let (a, b) = (u32::from(self.length), u32::from(other.length));
-        let shorter = a.min(b);
+        let shorter = u32::from(self.length.min(other.length));
         let common = if self.crowded || other.crowded { shorter } else { common(&self.kinds, &other.kinds) };
-        let start = ((self.start ^ other.start).trailing_zeros() / 8).min(4).min(shorter);
-        let (sum, product) = (f64::from(common) * f64::from(a + b), f64::from(a) * f64::from(b));
-        Bounds { longer: a.max(b), common, start: usize::try_from(start).unwrap_or(0), sum, product }
+        Bounds::new(self.length, other.length, common, self.start(other))
     }
 }
 
-/// How many bytes two texts have in common at most, whatever the order: 255 for the longest that are counted. A loop that processors do at once.
+/// How many bytes two texts have in common at most, whatever the order: 255 for the longest that are counted, so that the sum is a byte too.
+/// A loop that processors do at once.
 #[inline]
 fn common(x: &[u8; KINDS], y: &[u8; KINDS]) -> u32 {
-    x.iter().zip(y).map(|(x, y)| u32::from(*x.min(y))).fold(0, u32::wrapping_add)
+    u32::from(x.iter().zip(y).map(|(x, y)| *x.min(y)).fold(0, u8::wrapping_add))
 }
 
 /// What two signs tell.
@@ -107,6 +138,19 @@ fn share(similarity: f64) -> f64 {
 }
 
 impl Bounds {
+    #[inline]
+    fn new(a: u16, b: u16, common: u32, start: u32) -> Self {
+        let (a, b) = (u32::from(a), u32::from(b));
+        let (sum, product) = (f64::from(common) * f64::from(a + b), f64::from(a) * f64::from(b));
+        Self { longer: a.max(b), common, start: usize::try_from(start).unwrap_or(0), sum, product }
+    }
+
+    /// How many of the first four bytes are common.
+    #[inline]
+    pub(super) fn start(&self) -> usize {
+        self.start
+    }
+
     /// Of what is no text: nothing is near it. What they do not rule out is looked at.
     pub(super) const NONE: Self = Self { longer: u32::MAX, common: 0, start: 0, sum: 0.0, product: f64::MAX };
 
@@ -137,7 +181,11 @@ mod tests {
             // Half of the pairs are near each other.
             let b = if c < 2 { a.chars().rev().skip(c).chain(b.chars().take(1)).collect() } else { b };
             let (a, b) = (a.as_bytes(), b.as_bytes());
-            let bounds = Sign::new(Some(a)).bounds(&Sign::new(Some(b)));
+            let (one, other) = (Sign::new(Some(a)), Sign::new(Some(b)));
+            prop_assert!(a != b || one.same(&other));
+            prop_assert!(!one.same(&other) || a == b || a.len() > 16);
+            prop_assert!(!one.longer_by_more(&other, u32::try_from(bytes::levenshtein(a, b)).unwrap()));
+            let bounds = one.bounds(&other);
             let fewest = usize::try_from(bounds.edits()).unwrap();
             prop_assert!(bytes::levenshtein(a, b) >= fewest && bytes::damerau_levenshtein(a, b) >= fewest);
             // What a bound says can't be reached is not reached; the similarity itself, and those a hair around it, are.
