@@ -59,7 +59,9 @@ impl<'a> Message<'a> {
             one.id.clone()
         } else {
             let mut hash = Sha256::new();
-            notices.iter().for_each(|notice| hash.update(notice.id.as_bytes()));
+            for notice in notices {
+                hash.update(notice.id.as_bytes());
+            }
             Digest(hash.finalize().into()).to_string()
         };
         Self { id, notices }
@@ -139,7 +141,7 @@ impl NotifyTarget {
         let notices = [notice];
         let message = Message::of(&notices);
         Ok(match &self.inner.mailer {
-            Some(mailer) => mailer.draft(&message),
+            Some(_) => Mailer::draft(&message),
             None => exchange::sent(
                 &Request {
                     method: "POST",

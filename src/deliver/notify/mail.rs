@@ -175,7 +175,7 @@ impl Mailer {
     }
 
     /// As it would be sent.
-    pub(super) fn draft(&self, message: &Message<'_>) -> String {
+    pub(super) fn draft(message: &Message<'_>) -> String {
         format!("Message-ID: {}\nSubject: {}\n\n{}", message.id, one_line(&message.subject()), message.text())
     }
 }
