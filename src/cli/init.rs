@@ -69,6 +69,7 @@ shipped! {
     "connectors/targets/dynamics-onpremises.yaml"
     "connectors/targets/http.yaml"
     "connectors/targets/ndjson.yaml"
+    "connectors/targets/notify.yaml"
     "connectors/targets/oracle-crm-on-demand-media.yaml"
     "connectors/targets/oracle-crm-on-demand-profile.yaml"
     "connectors/targets/salesforce.yaml"
