@@ -110,11 +110,8 @@ fn in_force(config: &Config, surroundings: &Surroundings, file: Checked<Rulebook
     if config.service.release == ReleaseWhen::OnStart {
         return (file, None);
     }
-    let (release, text) = match releases::in_force(&config.service.state) {
-        Ok(Some(found)) => found,
-        // Who needs the state meets its error on opening it; the doctor must come to examine it. A start compares under the folder's lock.
-        Ok(None) | Err(_) => return (file, None),
-    };
+    // Who needs the state meets its error on opening it; the doctor must come to examine it. A start compares under the folder's lock.
+    let Ok(Some((release, text))) = releases::in_force(&config.service.state) else { return (file, None) };
     if file.value.as_ref().is_some_and(|file| file.hash() == release.hash) {
         return (file, None);
     }

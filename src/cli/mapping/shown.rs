@@ -139,14 +139,14 @@ pub(super) fn show(arguments: &Arguments, session: &mut Session) -> Result<Exit,
             }
             session.terminal.data(text.text.trim_end());
         }
-        Some(wanted) => match text.named.iter().find(|named| named.written == *wanted) {
-            Some(named) => session.terminal.data(named.text.trim_end()),
-            None => {
+        Some(wanted) => {
+            let Some(named) = text.named.iter().find(|named| named.written == *wanted) else {
                 let names: Vec<&str> = text.named.iter().map(|named| named.written.as_str()).collect();
                 let remedy = if names.is_empty() { "it names no file".to_owned() } else { format!("it names {}", names.join(", ")) };
                 return Err(wrong(session, "--named", "the release names no such file", &remedy));
-            }
-        },
+            };
+            session.terminal.data(named.text.trim_end());
+        }
     }
     Ok(Exit::Fine)
 }
