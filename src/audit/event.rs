@@ -517,17 +517,6 @@ events! {
         /// How many entries the log had.
         size: u64,
     }
-    /// People were told about an alarm of the service.
-    AlarmTold = "alarm.told" {
-        /// What was wrong, and with what part.
-        alarm: Text,
-        /// `delivered`, or `unknown`: no answer came, and it is told again.
-        how: Text,
-        /// `began` or `ended`.
-        state: Text,
-        /// The target that told them.
-        target: Text,
-    }
     /// A backup was restored: the log goes on from it.
     BackupRestored = "backup.restored" {
         /// SHA-256 of it.

@@ -8,10 +8,11 @@ use super::leaves::Scribe;
 use super::metrics::{Exporter, LOG_TASK, breaker_state};
 use super::supervise::{Board, survive};
 use super::{Clock, Parts, RunError};
+use crate::audit::EntryOutcome;
 use crate::declare::config::{Alarms as Spec, Hold, TargetPlace};
 use crate::declare::connector::{Retry, TargetKind};
 use crate::deliver::{DeliveryError, Limits, Notice, NotifyTarget, Scope, rest};
-use crate::model::{Digest, Timestamp};
+use crate::model::{Digest, TargetId, Timestamp};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{GuardState, Guards as _, Store as _};
 use serde::{Deserialize, Serialize};
@@ -283,11 +284,11 @@ impl Alarms {
         let notices: Vec<Notice> =
             unheard.iter().filter_map(|(key, ended, _)| self.standing.get(key).map(|s| notice(key, *ended, s))).collect();
         teller.limits.departs(now);
-        let told = teller.target.tell(&notices).await;
+        let (told, attempt) = (teller.target.tell(&notices).await, teller.failures.saturating_add(1));
         let outcome = match &told {
             Ok(()) => {
                 (teller.failures, teller.not_before) = (0, None);
-                "delivered"
+                EntryOutcome::Inserted
             }
             Err(error) => {
                 teller.failures = teller.failures.saturating_add(1);
@@ -302,12 +303,15 @@ impl Alarms {
                 let wait = rest(teller.retry.first, teller.retry.longest, teller.failures, now.subsec_nanosecond().unsigned_abs().into());
                 teller.not_before = now.checked_add(wait.max(asked.unwrap_or_default())).ok();
                 tracing::warn!(code = error.code().0, target_name = %name, failures = teller.failures, "an alarm was not told: {error}");
-                if matches!(error, DeliveryError::OutcomeUnknown { .. }) { "unknown" } else { return Ok(()) }
+                if !matches!(error, DeliveryError::OutcomeUnknown { .. }) {
+                    return Ok(());
+                }
+                EntryOutcome::Failed
             }
         };
-        let mut leaves = Vec::new();
+        let (mut leaves, target) = (Vec::new(), TargetId(name.clone()));
         for (key, ended, _) in &unheard {
-            leaves.push(self.scribe.alarm_told(key, *ended, &name, outcome, now)?);
+            leaves.push(self.scribe.alarm_told(key, *ended, &target, attempt, outcome, now)?);
             if let Some(stand) = self.standing.get_mut(key).filter(|_| told.is_ok()) {
                 if *ended { &mut stand.end_told } else { &mut stand.began_told }.insert(name.to_string());
             }

@@ -13,7 +13,7 @@
 //! sequenced truth), while tiles, checkpoint and index of the batches before are written, as the service does it; the time ends when the last
 //! checkpoint is durable. After it, fsyncs of a file of as many bytes, batch by batch. *Verified*: `verify` over
 //! the folder alone, which reads, hashes and decodes every entry; beside it one SHA-256 over the same bytes, and one a leaf. *Search*: a keyed
-//! hash with 20 entries among all, by the index, the median of 50. `KITH_BENCH_ENTRIES` (1,000,000) is the size; 10,000,000 need 15 GB under
+//! hash with 20 entries among all, by the index, the median of 50. `KITH_BENCH_ENTRIES` (1,000,000) is the size; 10,000,000 need 21 GB under
 //! `target/`. Prints a table and writes `target/bench/audit.json`. Run: `cargo bench --bench audit`.
 
 #[path = "project/files.rs"]

@@ -93,7 +93,9 @@ fn targets_of_one_endpoint_share_its_limits() {
     );
     let run = project.run_once();
     let rows = ["SocialProfile", "SocialInteraction", "SocialLead"].map(|table| project.crm(&format!("SELECT 1 FROM {table}")).len());
-    let written: usize = rows.iter().sum();
+    // Whoever comes first takes the burst.
+    let tickets = std::fs::read_to_string(project.path("crm/service-desk.ndjson")).unwrap_or_default().lines().count();
+    let written = rows.iter().sum::<usize>() + tickets;
     assert!((1..=3).contains(&written), "a burst of 2 % of 60 for both: {written}");
     assert!(run["waits"].as_array().unwrap().iter().any(|wait| wait["why"].as_str().unwrap().contains("quota")), "{run}");
 }

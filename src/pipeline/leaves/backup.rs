@@ -1,8 +1,8 @@
 //! What the log says about backups, restores, keys that are kept elsewhere, and alarms.
 
 use super::{Leaf, Scribe, WhoAsks};
-use crate::audit::{Entry, Event, Subject};
-use crate::model::{Digest, Timestamp};
+use crate::audit::{Entry, EntryOutcome, Event, Subject};
+use crate::model::{Digest, RecordKey, TargetId, Timestamp};
 use crate::store::sqlite::Forgotten;
 
 impl Scribe {
@@ -46,14 +46,22 @@ impl Scribe {
         self.by(event, asker, now)
     }
 
-    /// People were told that an alarm began or ended.
+    /// People were told that an alarm of the service began or ended, or nobody knows whether they were: a write like others, by the alarm's name.
     ///
     /// # Errors
     /// When an entry can't be written.
-    pub fn alarm_told(&self, alarm: &str, ended: bool, target: &str, how: &str, now: Timestamp) -> Leaf {
-        let state = if ended { "ended" } else { "began" };
-        let event = Event::AlarmTold { alarm: alarm.into(), how: how.into(), state: state.into(), target: target.into() };
-        self.by(event, None, now)
+    pub fn alarm_told(&self, alarm: &str, ended: bool, target: &TargetId, attempt: u32, outcome: EntryOutcome, now: Timestamp) -> Leaf {
+        let event = Event::WriteReceipt {
+            attempt: attempt.into(),
+            entry: "alarm".into(),
+            operation: if ended { "ended" } else { "began" }.into(),
+            record: self.ring.hashes().record(target, &RecordKey(alarm.into())),
+            target: target.0.clone(),
+        };
+        let mut entry = Entry::new(now, event);
+        entry.why.rule = Some(alarm.into());
+        entry.outcome = Some(outcome);
+        self.encode(&entry)
     }
 
     fn by(&self, event: Event, asker: Option<&WhoAsks>, now: Timestamp) -> Leaf {
