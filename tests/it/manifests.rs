@@ -16,17 +16,23 @@ fn data() -> PathBuf {
     root().join("tests/data/manifests")
 }
 
-/// The server of `manifest_server.py`; stopped when dropped.
+/// A server in Python; stopped when dropped.
 pub struct Server {
     child: Child,
     pub base: String,
 }
 
 impl Server {
+    /// The server of `manifest_server.py`.
     pub fn start() -> Self {
+        Self::of("manifest_server.py")
+    }
+
+    /// The one of this script in `tests/support/`, which takes its port as argument.
+    pub fn of(script: &str) -> Self {
         let port = free_port();
         let child = Command::new("python3")
-            .arg(root().join("tests/support/manifest_server.py"))
+            .arg(root().join("tests/support").join(script))
             .arg(port.to_string())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -2,7 +2,7 @@
 //! is no activity parks; what a network asks for is kept over a restart.
 
 use crate::manifests::Server;
-use crate::support::{Project, free_port, slice, wait_for};
+use crate::support::{Project, free_port, have, slice, wait_for};
 use serde_json::{Value as Json, json};
 use std::process::{Child, Command, Stdio};
 
@@ -170,42 +170,18 @@ fn a_connector_with_a_mistake_stops_the_start() {
     project.kith(&["run", "--once"]).fails(2, "KITH-N030");
 }
 
-/// The interfaces of `network_server.py`; stopped when dropped.
-struct Interfaces {
-    child: Child,
-    base: String,
+/// The interfaces of `network_server.py`.
+fn interfaces() -> Server {
+    Server::of("network_server.py")
 }
 
-impl Interfaces {
-    fn start() -> Self {
-        let port = free_port();
-        let child = Command::new("python3")
-            .arg(crate::support::root().join("tests/support/network_server.py"))
-            .arg(port.to_string())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("python3");
-        let server = Self { child, base: format!("http://127.0.0.1:{port}") };
-        assert!(wait_for(port), "the server does not listen");
-        server
-    }
-
-    fn one_more(&self) {
-        assert!(Command::new("curl").args(["-sSf", "-X", "POST", &format!("{}/more", self.base)]).output().unwrap().status.success());
-    }
-}
-
-impl Drop for Interfaces {
-    fn drop(&mut self) {
-        _ = self.child.kill();
-        _ = self.child.wait();
-    }
+fn one_more_is_said(server: &Server) {
+    assert!(Command::new("curl").args(["-sSf", "-X", "POST", &format!("{}/more", server.base)]).output().unwrap().status.success());
 }
 
 /// A shipped connector over the server: how much is received at first, how much nobody takes, and how much one more thing said brings.
 fn shipped(name: &str, settings: impl Fn(&str) -> Json, first: i64, more: i64) {
-    let server = Interfaces::start();
+    let server = interfaces();
     let connector = crate::support::root().join(format!("connectors/sources/{name}.yaml")).display().to_string();
     let project = project(&connector, &settings(&server.base));
     project.kith(&["check"]).ok();
@@ -213,7 +189,7 @@ fn shipped(name: &str, settings: impl Fn(&str) -> Json, first: i64, more: i64) {
     assert_eq!(counted(&project), (first, 0, 0), "{name}: {}", run.stdout);
     project.kith(&["run", "--once"]).ok();
     assert_eq!(counted(&project).0, first, "{name}: nothing new is nothing received");
-    server.one_more();
+    one_more_is_said(&server);
     let run = project.kith(&["run", "--once"]).ok();
     assert_eq!(counted(&project), (first + more, 0, 0), "{name}: {}", run.stdout);
 }
@@ -272,16 +248,6 @@ fn entries_of_feeds_come_by_their_authors() {
     shipped("atom", |base| json!({ "server": base, "feeds": ["/atom.xml"], "start_date": "2020-01-01" }), 7, 1);
 }
 
-/// Whether a program is there; where not, said loudly, and in CI refused.
-fn have(program: &str) -> bool {
-    let found = Command::new(program).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
-    if !found {
-        assert!(std::env::var_os("CI").is_none(), "{program} is not installed, and CI needs it");
-        eprintln!("SKIPPED: {program} is not installed");
-    }
-    found
-}
-
 const BLOG: &str = "connectors/sources/rss.yaml";
 
 fn blog(base: &str) -> Json {
@@ -293,7 +259,7 @@ fn a_proxy_with_a_login_is_gone_through_and_nothing_without_it() {
     if !have("tinyproxy") {
         return;
     }
-    let server = Interfaces::start();
+    let server = interfaces();
     let dir = tempfile::tempdir().unwrap();
     let (port, log) = (free_port(), dir.path().join("log"));
     let config = format!(
@@ -322,7 +288,7 @@ fn a_proxy_with_a_login_is_gone_through_and_nothing_without_it() {
 
 #[test]
 fn a_host_that_is_not_listed_is_not_asked() {
-    let server = Interfaces::start();
+    let server = interfaces();
     let connector = crate::support::root().join(BLOG).display().to_string();
     let project = project_with(&connector, &blog(&server.base), "hosts = \"blog.example, news.example\"");
     project.kith(&["run", "--once"]).fails(1, "KITH-N026");
@@ -337,7 +303,7 @@ fn nothing_leaves_but_what_the_configuration_names() {
     if !have("strace") {
         return;
     }
-    let server = Interfaces::start();
+    let server = interfaces();
     let connector = crate::support::root().join(BLOG).display().to_string();
     let project = project(&connector, &blog(&server.base));
     let trace = project.path("trace");

@@ -4,7 +4,7 @@ use super::check::{Checker, Table};
 use super::keys::{Form, Key, Need, key, only};
 use super::service::GivenSecret;
 use super::settings::{NetworkSource, SourceKind};
-use std::sync::Arc;
+use super::values::names;
 use std::time::Duration;
 
 pub(super) const CONNECTOR: Key = only(
@@ -93,11 +93,6 @@ pub(super) const TIMEOUT_SECONDS: Key = only(
     "network",
     key("timeout_seconds", Form::Count(1, 3_600), Need::Default("60"), "The longest time for a request with its whole answer.", "30"),
 );
-
-/// Names with commas between.
-fn names(text: &str) -> Vec<Arc<str>> {
-    text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(Arc::from).collect()
-}
 
 impl<'a> Checker<'a> {
     /// A network's interface.

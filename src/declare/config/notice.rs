@@ -7,6 +7,7 @@ use super::hours::ServiceHours;
 use super::keys::{self, Form, Key, LONGEST_HOURS, Need, Section, Tables, key};
 use super::service::GivenSecret;
 use super::settings::TargetSpec;
+use super::values::names;
 use crate::diagnose::Place;
 use crate::model::Timestamp;
 use std::num::NonZeroU32;
@@ -207,8 +208,7 @@ impl<'a> Checker<'a> {
     /// `[alarms]`; its targets are there.
     pub(super) fn alarms(&mut self, table: &Table<'a>, targets: &[(TargetSpec, Place)]) -> Option<Alarms> {
         let text = if table.values.contains_key(ALARMS_TO.name) { Some(self.non_blank(table, &ALARMS_TO)?) } else { None };
-        let names = text.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|name| !name.is_empty());
-        let to: Vec<Arc<str>> = names.map(Arc::from).collect();
+        let to = text.as_deref().map(names).unwrap_or_default();
         if let Some(unknown) = to.iter().find(|name| !targets.iter().any(|(target, _)| target.name == **name)) {
             let place = table.values.get(ALARMS_TO.name).map_or_else(|| table.place.clone(), |node| node.place.clone());
             let message = format!("`to` of [alarms] names `{}`, and there is no such target", shown(unknown));

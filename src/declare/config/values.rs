@@ -11,11 +11,17 @@ use crate::model::Network;
 use core::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Linux refuses longer paths (`PATH_MAX`).
 const LONGEST_PATH: usize = 4096;
 /// A checkpoint is a few hundred bytes; its first line should not be most of it.
 const LONGEST_ORIGIN: usize = 200;
+
+/// Names with commas between.
+pub(super) fn names(text: &str) -> Vec<Arc<str>> {
+    text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(Arc::from).collect()
+}
 
 impl<'a> Checker<'a> {
     /// The text of a key's value, or its default; told where it is missing or no text.
