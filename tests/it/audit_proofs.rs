@@ -262,11 +262,14 @@ fn killed_while_the_key_changes_the_log_still_leads_from_the_first_key_to_the_on
     let project = Project::with(&slice(60));
     project.run_once();
     fs::copy(project.path("state/keys/log.pub"), project.path("first.pub")).unwrap();
+    let took = std::time::Instant::now();
+    project.kith(&["audit", "rotate-key", "--yes"]).ok();
+    let whole = u64::try_from(took.elapsed().as_micros()).unwrap();
     let mut moments = crate::kills::Moments(5);
     let mut killed = 0;
     for _ in 0..10 {
         let mut change = project.spawn(&["audit", "rotate-key", "--yes"]);
-        std::thread::sleep(std::time::Duration::from_millis(20 + moments.below(400)));
+        std::thread::sleep(std::time::Duration::from_micros(moments.below(whole)));
         killed += u32::from(change.try_wait().unwrap().is_none());
         change.kill().unwrap();
         change.wait().unwrap();
