@@ -36,6 +36,10 @@ impl<'a> Prepared<'a> {
         let Some(operation) = file.operation(&delivery.operation.0) else {
             return Err(DeliveryError::refused("KITH-D008", format!("the target has no operation `{}`", delivery.operation.0)));
         };
+        if delivery.expects.is_some() && !operation.compares(file.kind) {
+            let message = format!("the operation `{}` can't compare what stands there with what is expected", operation.id.0);
+            return Err(DeliveryError::refused("KITH-D057", message));
+        }
         let mut values = vec![None; operation.fields.len()];
         for (name, value) in delivery.payload.reveal() {
             let found = operation.fields.iter().zip(&mut values).find(|(field, _)| field.name == *name);
@@ -62,6 +66,20 @@ impl<'a> Prepared<'a> {
 
     fn value(&self, name: &str) -> Option<&Value> {
         self.operation.fields.iter().zip(&self.values).find(|(field, _)| *field.name == *name).and_then(|(_, value)| value.as_ref())
+    }
+
+    /// What becomes of the record, where it holds what the delivery expects.
+    ///
+    /// # Errors
+    /// [`DeliveryError::Refused`] where it holds something else.
+    pub(super) fn plan_expected(&self, delivery: &Delivery, existing: Option<&[Value]>) -> Result<Planned, DeliveryError> {
+        let planned = self.plan(delivery.intent, existing);
+        let Some(expects) = &delivery.expects else { return Ok(planned) };
+        if expects.holds(planned.effect, &planned.changes) {
+            return Ok(planned);
+        }
+        let message = format!("somebody edited the record of `{}` since it was to be put back", self.operation.id.0);
+        Err(DeliveryError::refused("KITH-D057", message))
     }
 
     /// What becomes of the record; `existing` is aligned with the operation's fields.

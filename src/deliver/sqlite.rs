@@ -144,7 +144,13 @@ impl Inner {
                     },
                 },
             };
-            let planned = prepared.plan(delivery.intent, existing.as_deref());
+            let planned = match prepared.plan_expected(delivery, existing.as_deref()) {
+                Ok(planned) => planned,
+                Err(error) => {
+                    answers.push(Err(error));
+                    continue;
+                }
+            };
             let after = match planned.effect {
                 WriteEffect::Removed => None,
                 WriteEffect::Inserted => Some(BTreeMap::new()),

@@ -114,6 +114,7 @@ pages! {
     "KITH-D054" "a procedure's answer that is no success"
     "KITH-D055" "Kith's tables are missing in the CRM's database"
     "KITH-D056" "a record key without a unique index"
+    "KITH-D057" "a record that somebody edited before it was put back"
     "KITH-D060" "a SOAP fault"
     "KITH-D061" "a service that speaks another SOAP"
     "KITH-D062" "a value that can't stand in the request"

@@ -96,6 +96,26 @@ impl Priority {
     }
 }
 
+/// What must stand in the record for a write to be made; compared in the write's own transaction (compare and set).
+#[derive(Clone, PartialEq, Debug)]
+pub struct Expects {
+    /// Whether the record is there.
+    pub there: bool,
+    /// The fields that the write changes, no others, with what they hold now. Says nothing where the record is not there.
+    pub fields: Payload,
+}
+
+impl Expects {
+    /// Whether a write that would have this effect and change these fields finds what is expected.
+    pub fn holds(&self, effect: WriteEffect, changes: &[FieldChange]) -> bool {
+        let there = !matches!(effect, WriteEffect::Inserted);
+        let fields = self.fields.reveal();
+        let same = |change: &FieldChange| fields.iter().any(|(name, now)| *name == change.field && now == change.before.reveal());
+        // A record that is made anew finds nothing: what stood in its place would have shown.
+        there == self.there && (!there || (changes.len() == fields.len() && changes.iter().all(same)))
+    }
+}
+
 /// One write to one target, ready to be sent.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Delivery {
@@ -115,6 +135,8 @@ pub struct Delivery {
     pub idempotency: IdempotencyKey,
     /// The fields, key fields included.
     pub payload: Payload,
+    /// What must stand there; `None`: whatever stands there.
+    pub expects: Option<Arc<Expects>>,
     /// 1 for the first attempt.
     pub attempt: u32,
 }

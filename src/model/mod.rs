@@ -21,8 +21,8 @@ pub use decision::{
     BlockCut, Candidate, ComparisonOutcome, Decision, DecisionId, Evidence, Link, LinkedBy, NotLinkedReason, Outcome, RuleHit, Undetermined,
 };
 pub use delivery::{
-    ActivityState, Delivery, DeliveryId, DeliveryState, DropRule, FieldChange, IdempotencyKey, Intended, OperationId, ParkReason, Payload,
-    Priority, Receipt, RecordKey, TargetId, WriteEffect, WriteIntent,
+    ActivityState, Delivery, DeliveryId, DeliveryState, DropRule, Expects, FieldChange, IdempotencyKey, Intended, OperationId, ParkReason,
+    Payload, Priority, Receipt, RecordKey, TargetId, WriteEffect, WriteIntent,
 };
 pub use digest::Digest;
 pub use identity::{Identity, IdentityId, Profile};

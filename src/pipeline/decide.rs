@@ -545,6 +545,7 @@ impl View<'_> {
             record: write.key,
             idempotency,
             payload: write.payload,
+            expects: None,
             object,
         }
     }

@@ -1,8 +1,8 @@
 //! What goes into a step and what comes out of it.
 
 use crate::model::{
-    Activity, Audience, CustomerId, Decision, Digest, DropRule, IdempotencyKey, IdentityId, LinkedBy, OperationId, Outcome, ParkReason,
-    Payload, Personal, Priority, Profile, RecordKey, TargetId, Timestamp, Word, WriteIntent,
+    Activity, Audience, CustomerId, Decision, Digest, DropRule, Expects, IdempotencyKey, IdentityId, LinkedBy, OperationId, Outcome,
+    ParkReason, Payload, Personal, Priority, Profile, RecordKey, TargetId, Timestamp, Word, WriteIntent,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -235,6 +235,8 @@ pub struct PlannedDelivery {
     pub idempotency: IdempotencyKey,
     /// The fields.
     pub payload: Payload,
+    /// What must stand there, where that matters.
+    pub expects: Option<Expects>,
     /// The object it is about; `None` for a link.
     pub object: Option<Arc<str>>,
     /// How urgent it is.

@@ -111,6 +111,7 @@ fn delivery(n: u32) -> Intended {
         record: RecordKey("[]".into()),
         idempotency: IdempotencyKey(Digest(key)),
         payload: Personal::new(fields.into_iter().map(|(name, value)| (name.into(), value.as_str().into())).collect()),
+        expects: None,
         attempt: 1,
     };
     Intended::mint(delivery, 1)

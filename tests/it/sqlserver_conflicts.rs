@@ -6,7 +6,7 @@ use crate::support::contract::{OPERATIONS, Server, answers, delivery, interactio
 use crate::support::tds_cutter::TdsCutter;
 use kith::declare::config::{ServerAddress, ServerAt};
 use kith::deliver::{DeliveryError, Settled, SqlServerTarget, Target};
-use kith::model::{Delivery, Value, WriteEffect, WriteIntent};
+use kith::model::{Delivery, Expects, Personal, Value, WriteEffect, WriteIntent};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ on_every_server! {
     an_edit_between_read_and_write_survives
     writers_that_race_lose_nothing
     a_cut_connection_writes_nothing_twice
+    of_a_write_that_expects_and_an_edit_beside_it_exactly_one_wins
 }
 
 fn text(text: &str) -> Value {
@@ -257,4 +258,48 @@ async fn a_cut_connection_writes_nothing_twice(server: &Server) {
     let ledger = server.count("SELECT COUNT(*) FROM dbo.{Ledger}").await;
     assert_eq!(ledger, i64::try_from(rounds * 10).unwrap(), "each delivery once");
     assert_eq!(server.count("SELECT COUNT(*) FROM dbo.{Small}").await, 30);
+}
+
+/// An undo that leaves the outbox while somebody edits the record: never both, never neither.
+async fn of_a_write_that_expects_and_an_edit_beside_it_exactly_one_wins(server: &Server) {
+    server.tables().await;
+    let target = server.target(OPERATIONS);
+    let expecting = |there: bool, fields: &[(&str, Value)], delivery: Delivery| Delivery {
+        expects: Some(Arc::new(Expects {
+            there,
+            fields: Personal::new(fields.iter().map(|(name, value)| (Arc::from(*name), value.clone())).collect()),
+        })),
+        ..delivery
+    };
+    let mut won = [0, 0];
+    for n in 0..20 {
+        let id = format!("cas-{n}");
+        answers(&target, &[interaction(&id, &[("Topic", text("left"))])]).await;
+        let back = expecting(true, &[("Topic", text("left"))], interaction(&id, &[("Topic", text("back"))]));
+        let edit = format!("UPDATE dbo.{{Interaction}} SET Topic = 'edited' WHERE ActivityID = N'{id}' AND Topic = 'left'");
+        let (answer, _) = tokio::join!(answers(&target, std::slice::from_ref(&back)), server.sql(&edit));
+        let rows = server.rows(&format!("SELECT Topic FROM dbo.{{Interaction}} WHERE ActivityID = N'{id}'")).await;
+        let edited = usize::from(answer[0].starts_with("refused KITH-D057"));
+        assert!(edited == 1 || answer[0] == "updated Topic: left → back", "{answer:?}");
+        assert_eq!(rows, [[text(["back", "edited"][edited])]], "{answer:?}");
+        won[edited] += 1;
+    }
+    eprintln!("the write won {} times, the edit {}", won[0], won[1]);
+    // What is not there any more, what is there again, and what else was edited.
+    let gone = expecting(true, &[("Topic", text("left"))], interaction("cas-none", &[("Topic", text("back"))]));
+    let there = expecting(false, &[], interaction("cas-0", &[("Topic", text("back"))]));
+    server.sql("UPDATE dbo.{Interaction} SET Topic = 'left', Body = N'by the clerk' WHERE ActivityID = N'cas-1'").await;
+    let back = interaction("cas-1", &[("Topic", text("back")), ("Body", Value::Missing)]);
+    let more = expecting(true, &[("Topic", text("left"))], back);
+    let anew = expecting(false, &[], interaction("cas-new", &[("Topic", text("back"))]));
+    let answers = answers(&target, &[gone, there, more, anew]).await;
+    assert!(answers[..3].iter().all(|answer| answer.starts_with("refused KITH-D057")), "{answers:?}");
+    assert!(answers[3].starts_with("inserted"), "{answers:?}");
+    // A removal expects the whole record.
+    let taken = |topic: &str| {
+        let fields = [("Network", text("x")), ("ActivityID", text("cas-new")), ("CustomerID", text("C1")), ("Topic", text(topic))];
+        expecting(true, &fields, removal("cas-new"))
+    };
+    let (other, same) = (write(&target, &[taken("other")]).await, write(&target, &[taken("back")]).await);
+    assert!(shown(&other[0]).starts_with("refused KITH-D057") && shown(&same[0]).starts_with("removed"), "{other:?} {same:?}");
 }

@@ -164,6 +164,7 @@ fn planned(object: &str) -> PlannedDelivery {
             field("PublishedAt", "2026-04-28T14:00:58Z"),
             field("Url", object),
         ]),
+        expects: None,
         object: Some(object.into()),
     }
 }

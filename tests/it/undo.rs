@@ -93,6 +93,40 @@ fn a_wrong_deletion_is_undone_and_what_somebody_edited_meanwhile_is_listed_and_n
 }
 
 #[test]
+fn an_edit_between_the_plan_of_an_undo_and_its_write_is_not_overwritten() {
+    let project = project();
+    let since = now();
+    append(
+        &project,
+        &[
+            deleted(&said(0), "2026-09-03T10:00:00Z"),
+            deleted(&said(1), "2026-09-03T10:00:00Z"),
+            edited(&said(2), "hacked", "2026-09-03T10:00:00Z"),
+            edited(&said(3), "hacked", "2026-09-03T10:00:00Z"),
+        ],
+    );
+    let (code, done) = undo(&project, &["--since", &since, "--yes"]);
+    assert_eq!((code, done["put_back"].as_u64(), done["applied"].as_bool()), (Some(0), Some(4), Some(true)), "{done}");
+    assert_eq!(bodies(&project), ["2|hacked", "3|hacked"], "nothing was sent yet");
+    // The clerk is faster than the outbox: one record is made anew, one is edited in a field that nobody wrote wrongly.
+    in_the_crm(
+        &project,
+        "INSERT INTO SocialInteraction (CustomerID, Network, ActivityID, Body) VALUES ('C1', 'instagram', 'https://instagram.example/notes/1', 'by the clerk');
+         UPDATE SocialInteraction SET Body = 'the clerk knows' WHERE ActivityID LIKE '%/3';",
+    );
+    project.run_once();
+    assert_eq!(bodies(&project), ["0|what I said first", "1|by the clerk", "2|what I said first", "3|the clerk knows"]);
+    let letters = project.kith(&["--format", "json", "dead-letter", "list"]).ok().stdout;
+    assert_eq!(letters.matches("KITH-D057").count(), 2, "{letters}");
+    // Once the CRM holds again what was left there, the letter goes through; the other is a person's to drop.
+    in_the_crm(&project, "UPDATE SocialInteraction SET Body = 'hacked' WHERE ActivityID LIKE '%/3'");
+    project.kith(&["dead-letter", "replay", "--all", "--code", "KITH-D057"]).ok();
+    project.run_once();
+    assert_eq!(bodies(&project), ["0|what I said first", "1|by the clerk", "2|what I said first", "3|what I said first"]);
+    project.kith(&["audit", "verify"]).ok();
+}
+
+#[test]
 fn what_a_mapping_wrote_goes_again_and_an_accounts_writes_too() {
     let project = project();
     let shown = project.kith(&["--format", "json", "link", "show", "instagram", "https://instagram.example/users/u1"]).ok().json();

@@ -222,6 +222,7 @@ pub fn delivery(operation: &str, intent: WriteIntent, key: &[(&str, Value)], fie
         record: RecordKey(record.into()),
         idempotency: IdempotencyKey(Digest(Sha256::digest(unique.as_bytes()).into())),
         payload: Personal::new(payload),
+        expects: None,
         attempt: 1,
     }
 }

@@ -25,6 +25,7 @@ pub fn delivery(operation: &str, id: &str, version: u8, intent: WriteIntent, fie
         record: RecordKey("[]".into()),
         idempotency: IdempotencyKey(Digest(key)),
         payload: Personal::new(fields),
+        expects: None,
         attempt: 1,
     }
 }

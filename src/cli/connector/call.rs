@@ -209,6 +209,7 @@ fn delivery(arguments: &Arguments, spec: &TargetSpec, operation: &Operation, pay
         record: RecordKey(record.into()),
         idempotency: IdempotencyKey(Digest(hash.finalize().into())),
         payload: Personal::new(payload),
+        expects: None,
         attempt: 1,
     }
 }

@@ -4,7 +4,7 @@ use super::FieldKind;
 use super::http::{HttpOperation, HttpService};
 use super::rules::{Counted, DeliveryRules, Quotas};
 use super::soap::{SoapOperation, SoapService};
-use super::sqlserver::{SqlOperation, SqlServerObjects};
+use super::sqlserver::{SqlOperation, SqlServerObjects, SqlWrite};
 use crate::declare::config::{Auth, Login, NoticeSpec, ServiceSpec, TargetPlace, TargetSpec};
 use crate::diagnose::{Code, Diagnostic, Place, SourceFile};
 use crate::enrich::OnDelete;
@@ -120,6 +120,15 @@ impl Operation {
     /// A field by its exact name.
     pub fn field(&self, name: &str) -> Option<&TargetField> {
         self.fields.iter().find(|f| &*f.name == name)
+    }
+
+    /// Whether a write of it can be bound to what stands in its record: read and written in one transaction.
+    pub fn compares(&self, kind: TargetKind) -> bool {
+        match kind {
+            TargetKind::Sqlite => true,
+            TargetKind::SqlServer => self.sql.as_ref().is_some_and(|sql| matches!(sql.write, SqlWrite::Table(_))),
+            TargetKind::Ndjson | TargetKind::Http | TargetKind::Soap | TargetKind::Notify => false,
+        }
     }
 }
 

@@ -189,7 +189,7 @@ impl Session {
 
     fn write(&self, prepared: &Prepared<'_>, delivery: &Delivery, select: &str) -> Result<Receipt, RowError> {
         let existing = existing(&self.connection, prepared, select)?;
-        let planned = prepared.plan(delivery.intent, existing.as_deref());
+        let planned = prepared.plan_expected(delivery, existing.as_deref()).map_err(RowError::Refused)?;
         let operation = prepared.operation;
         let (table, key) = (quoted(&operation.table), prepared.key());
         let changed = || planned.changed.iter().filter_map(|at| operation.fields.get(*at).zip(prepared.values.get(*at)));
@@ -352,6 +352,7 @@ mod tests {
                 ("Id".into(), Value::from(key.to_string().as_str())),
                 ("Body".into(), Value::text("x".repeat(body))),
             ]),
+            expects: None,
             attempt: 1,
         }
     }

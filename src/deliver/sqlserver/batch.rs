@@ -171,7 +171,10 @@ pub(super) fn plan(job: &Job<'_>, row: &Row<'_>, standing: Option<&Standing>, ba
             }
         }
     }
-    let mut planned = row.prepared.plan(intent, values);
+    let mut planned = match row.prepared.plan_expected(row.delivery, values) {
+        Ok(planned) => planned,
+        Err(error) => return Plan::Refused(error),
+    };
     if !kept.is_empty() {
         let name = |at: &usize| operation.fields.get(*at).map(|field| field.name.clone());
         let names: BTreeSet<Arc<str>> = kept.iter().filter_map(name).collect();

@@ -1,12 +1,12 @@
-//! Undo: what a choice of writes changed is put back, record by record, where the CRM still holds exactly what they left. Whatever somebody edited
-//! since is told and not touched.
+//! Undo: what a choice of writes changed is put back, record by record, where the CRM still holds exactly what they left: planned now, and
+//! compared again in the transaction of each write. Whatever somebody edited since is told and not touched.
 
 use super::told::{PeopleTold, UndoRow};
 use crate::declare::connector::TargetFile;
-use crate::deliver::{AnyTarget, Target as _};
+use crate::deliver::{AnyTarget, DeliveryError, Target as _};
 use crate::enrich::Write;
 use crate::model::{
-    Delivery, DeliveryId, Digest, FieldChange, IdempotencyKey, IdentityId, Network, Payload, Personal, Priority, Timestamp, Value,
+    Delivery, DeliveryId, Digest, Expects, FieldChange, IdempotencyKey, IdentityId, Network, Payload, Personal, Priority, Timestamp, Value,
     WriteEffect, WriteIntent,
 };
 use crate::pipeline::asked::Desk;
@@ -43,10 +43,7 @@ type ChainKey = (Arc<str>, Arc<str>, Arc<str>);
 struct Back {
     intent: WriteIntent,
     payload: Payload,
-    /// Field by field: what must stand there now, and what stood there before.
-    expected: BTreeMap<Arc<str>, (Value, Value)>,
-    /// Whether the record must be there now.
-    there: bool,
+    expects: Expects,
 }
 
 impl Chain {
@@ -61,24 +58,31 @@ impl Chain {
             }
         }
         let there = last.effect != WriteEffect::Removed;
-        if first.effect == WriteEffect::Inserted {
-            // It was not there: it goes. Where it is gone already there is nothing to do.
-            let payload = last.payload.reveal();
-            let key: Vec<(Arc<str>, Value)> = payload.iter().filter(|(name, _)| record_key.contains(name)).cloned().collect();
-            let expected = fields.into_iter().map(|(name, (_, after))| (name, (after, Value::Missing))).collect();
-            return there.then(|| Back { intent: WriteIntent::Remove, payload: Personal::new(key), expected, there });
+        let new = first.effect == WriteEffect::Inserted;
+        if new && !there {
+            // It was not there and is gone again.
+            return None;
         }
-        // What it said last, with what stood there before laid over it.
-        let mut payload: Vec<(Arc<str>, Value)> = last.payload.reveal().clone();
-        for (name, (before, _)) in &fields {
-            match payload.iter_mut().find(|(known, _)| known == name) {
-                Some((_, value)) => *value = before.clone(),
-                None => payload.push((name.clone(), before.clone())),
+        let said = last.payload.reveal();
+        let mut payload: Vec<(Arc<str>, Value)> =
+            if new { said.iter().filter(|(name, _)| record_key.contains(name)).cloned().collect() } else { said.clone() };
+        let mut expected = Vec::new();
+        for (name, (before, after)) in fields {
+            if !new {
+                // What it said last, with what stood there before laid over it.
+                match payload.iter_mut().find(|(known, _)| *known == name) {
+                    Some((_, value)) => *value = before.clone(),
+                    None => payload.push((name.clone(), before.clone())),
+                }
+            }
+            let goes_back_to = if new { &Value::Missing } else { &before };
+            if *goes_back_to != after {
+                expected.push((name, after));
             }
         }
-        let changed = fields.into_iter().filter(|(_, (before, after))| before != after);
-        let expected: BTreeMap<_, _> = changed.map(|(name, (before, after))| (name, (after, before))).collect();
-        (!expected.is_empty()).then(|| Back { intent: WriteIntent::Write, payload: Personal::new(payload), expected, there })
+        let intent = if new { WriteIntent::Remove } else { WriteIntent::Write };
+        let expects = Expects { there, fields: Personal::new(expected) };
+        (new || !expects.fields.reveal().is_empty()).then(|| Back { intent, payload: Personal::new(payload), expects })
     }
 }
 
@@ -183,7 +187,7 @@ async fn fate(targets: &Targets<'_>, chain: &Chain, last: &Arrived) -> Fate {
         return Fate::Left("the target has no such operation any more");
     };
     let Some(back) = chain.back(&operation.record_key) else { return Fate::Left("together they changed nothing") };
-    if !matches!(target, AnyTarget::Sqlite(_) | AnyTarget::SqlServer(_)) {
+    if !operation.compares(file.kind) {
         return Fate::Left("the target can't be asked what stands there");
     }
     let write = Write {
@@ -204,49 +208,29 @@ async fn fate(targets: &Targets<'_>, chain: &Chain, last: &Arrived) -> Fate {
         record: write.key.clone(),
         idempotency: key,
         payload: write.payload.clone(),
+        expects: Some(Arc::new(back.expects.clone())),
         attempt: 1,
     };
     match target.preview(&[delivery]).await.pop() {
+        Some(Err(DeliveryError::Refused { code, .. })) if code.0 == EDITED => Fate::Left("somebody edited it since"),
         None | Some(Err(_)) => Fate::Left("the target does not answer, or would refuse it"),
-        Some(Ok(receipt)) => {
-            let there = match back.intent {
-                WriteIntent::Remove => receipt.effect == WriteEffect::Removed,
-                WriteIntent::Write | WriteIntent::Blank | WriteIntent::Keep => receipt.effect != WriteEffect::Inserted,
-            };
-            let same = there == back.there && as_expected(&receipt.changes, &back);
-            if !same {
-                return Fate::Left("somebody edited it since");
-            }
-            Fate::PutBack(Box::new(PlannedDelivery {
-                entry: write.entry,
-                target: write.target,
-                operation: write.operation,
-                intent: write.intent,
-                record: write.key,
-                idempotency: key,
-                payload: write.payload,
-                object: last.object.clone(),
-                priority: Priority::Urgent,
-            }))
-        }
+        Some(Ok(_)) => Fate::PutBack(Box::new(PlannedDelivery {
+            entry: write.entry,
+            target: write.target,
+            operation: write.operation,
+            intent: write.intent,
+            record: write.key,
+            idempotency: key,
+            payload: write.payload,
+            expects: Some(back.expects),
+            object: last.object.clone(),
+            priority: Priority::Urgent,
+        })),
     }
 }
 
-/// Whether what would change is exactly what was changed before: nothing else, and from what was left there.
-fn as_expected(changes: &[FieldChange], back: &Back) -> bool {
-    if !back.there {
-        // It is made anew: what stands in its place would have shown.
-        return true;
-    }
-    let expected: Vec<(&Arc<str>, &(Value, Value))> = back.expected.iter().filter(|(_, (now, then))| now != then).collect();
-    changes.len() == expected.len()
-        && changes.iter().all(|change| {
-            expected
-                .iter()
-                .any(|(name, (now, then))| **name == change.field && now == change.before.reveal() && then == change.after.reveal())
-        })
-}
-
+/// The page of a record that holds something else than expected.
+const EDITED: &str = "KITH-D057";
 const TOO_MANY: &str = "KITH-R064";
 
 /// Which writes, as asked.

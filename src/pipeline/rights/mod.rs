@@ -118,6 +118,7 @@ impl<S: Store + Rights> Acting<'_, S> {
             intent: write.intent,
             record: write.key,
             payload: write.payload,
+            expects: None,
             object: written.object.clone(),
         }
     }

@@ -2,7 +2,9 @@
 
 use super::codec::{Decoder, Encoder};
 use super::names::Numbered;
-use crate::model::{Activity, Audience, Identity, IdentityId, Network, Object, Payload, Personal, Profile, RecordKey, Value, Verb};
+use crate::model::{
+    Activity, Audience, Expects, Identity, IdentityId, Network, Object, Payload, Personal, Profile, RecordKey, Value, Verb,
+};
 use crate::store::StoreError;
 use std::sync::Arc;
 
@@ -11,6 +13,8 @@ const ACTIVITY: u8 = 2;
 const DELIVERY: u8 = 3;
 const EXCHANGE: u8 = 4;
 const RECTIFIED: u8 = 5;
+/// A delivery that says what it expects.
+const EXPECTING: u8 = 6;
 
 fn network(decoder: &mut Decoder<'_>) -> Result<Network, StoreError> {
     decoder.text()?.parse().map_err(|_unknown| decoder.damaged())
@@ -139,28 +143,71 @@ pub(super) struct DeliveryContent {
     pub(super) record: RecordKey,
     pub(super) object: Option<Arc<str>>,
     pub(super) payload: Payload,
+    pub(super) expects: Option<Arc<Expects>>,
 }
 
 /// A delivery's content.
 pub(super) fn encode_delivery(content: &DeliveryContent) -> Vec<u8> {
-    let mut e = Encoder::new(DELIVERY);
+    let mut e = Encoder::new(if content.expects.is_some() { EXPECTING } else { DELIVERY });
     e.text(content.identity.network.name());
     e.text(&content.identity.id);
     e.text(&content.record.0);
     optional(&mut e, content.object.as_ref());
     e.fields(content.payload.reveal());
+    if let Some(expects) = &content.expects {
+        e.u8(expects.there.into());
+        e.fields(expects.fields.reveal());
+    }
     e.into_bytes()
 }
 
 /// The reverse of [`encode_delivery`].
 pub(super) fn decode_delivery(bytes: &[u8]) -> Result<DeliveryContent, StoreError> {
-    let mut d = Decoder::new(bytes, DELIVERY, "a delivery")?;
-    let content = DeliveryContent {
+    let expecting = bytes.first() == Some(&EXPECTING);
+    let mut d = Decoder::new(bytes, if expecting { EXPECTING } else { DELIVERY }, "a delivery")?;
+    let mut content = DeliveryContent {
         identity: IdentityId { network: network(&mut d)?, id: d.text()? },
         record: RecordKey(d.text()?),
         object: d.option(Decoder::text)?,
         payload: Personal::new(d.fields()?),
+        expects: None,
     };
+    if expecting {
+        content.expects = Some(Arc::new(Expects { there: d.u8()? != 0, fields: Personal::new(d.fields()?) }));
+    }
     d.end()?;
     Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn fields() -> impl Strategy<Value = Vec<(Arc<str>, Value)>> {
+        let value = prop_oneof![Just(Value::Missing), ".{0,20}".prop_map(Value::text), any::<i64>().prop_map(Value::Integer)];
+        proptest::collection::vec(("[A-Z][a-z]{0,8}".prop_map(Arc::from), value), 0..6)
+    }
+
+    proptest! {
+        #[test]
+        fn a_delivery_is_read_as_it_was_written_with_what_it_expects(
+            payload in fields(), expected in proptest::option::of((any::<bool>(), fields())), object in proptest::option::of("[a-z]{1,9}"), cut in 0_usize..400,
+        ) {
+            let expects = expected.map(|(there, fields)| Arc::new(Expects { there, fields: Personal::new(fields) }));
+            let content = DeliveryContent {
+                identity: IdentityId { network: Network::X, id: "u1".into() },
+                record: RecordKey("[1]".into()),
+                object: object.map(Into::into),
+                payload: Personal::new(payload),
+                expects,
+            };
+            let bytes = encode_delivery(&content);
+            prop_assert_eq!(bytes.first() == Some(&DELIVERY), content.expects.is_none(), "what was written before is read as before");
+            prop_assert_eq!(&decode_delivery(&bytes).unwrap(), &content);
+            if let Some(part) = bytes.get(..cut).filter(|part| part.len() < bytes.len()) {
+                prop_assert!(decode_delivery(part).is_err());
+            }
+        }
+    }
 }

@@ -332,7 +332,8 @@ pub(super) fn prepare(ring: &KeyRing, standing: &[RawRow], steps: Vec<ReplayStep
 
 fn seal_edited(ring: &KeyRing, row: &RawRow, edited: EditedDelivery) -> Result<PreparedEdit, StoreError> {
     let gone = || StoreError::Refused("the key of an edited delivery is gone".to_owned());
-    let content = DeliveryContent { payload: edited.payload, ..row.content(ring)?.ok_or_else(gone)? };
+    // What a person writes by hand is compared with nothing: they looked.
+    let content = DeliveryContent { payload: edited.payload, expects: None, ..row.content(ring)?.ok_or_else(gone)? };
     let field = hex(&edited.idempotency.0.0);
     let binding = Binding { kind: DELIVERY_BINDING, field: &field };
     let person = Person::Identity(&content.identity);

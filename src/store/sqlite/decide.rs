@@ -131,8 +131,13 @@ fn prepare_deliveries(
             let parts = [planned.target.0.as_bytes(), planned.operation.0.as_bytes(), planned.record.0.as_bytes()];
             let record = ring.columns().of("kith/v1/store/record", &parts);
             let idempotency = planned.idempotency.0.0;
-            let content =
-                DeliveryContent { identity: identity.clone(), record: planned.record, object: planned.object, payload: planned.payload };
+            let content = DeliveryContent {
+                identity: identity.clone(),
+                record: planned.record,
+                object: planned.object,
+                payload: planned.payload,
+                expects: planned.expects.map(Arc::new),
+            };
             let field = hex(&idempotency);
             let binding = Binding { kind: DELIVERY_BINDING, field: &field };
             let sealed =

@@ -238,6 +238,7 @@ pub(super) fn planned(target: &str, object: Option<&str>, record: &str, seed: &s
         record: RecordKey(record.into()),
         idempotency: IdempotencyKey(sha(&format!("{target}/{record}/{seed}"))),
         payload: Personal::new(vec![("Body".into(), Value::text("a very secret body"))]),
+        expects: None,
         object: object.map(Into::into),
     }
 }

@@ -106,6 +106,7 @@ impl RawRow {
                 record: content.record,
                 idempotency: IdempotencyKey(digest(&self.idempotency)?),
                 payload: content.payload,
+                expects: content.expects,
                 attempt: attempt.saturating_add(1),
             },
             identity: content.identity,

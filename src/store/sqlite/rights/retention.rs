@@ -78,7 +78,7 @@ pub(super) fn thin(ring: &KeyRing, raw: Vec<RawThin>) -> Result<BTreeMap<i64, Ve
             thinned.insert(id, Vec::new());
             continue;
         };
-        let content = DeliveryContent { payload: Personal::new(Vec::new()), ..decode_delivery(&plain)? };
+        let content = DeliveryContent { payload: Personal::new(Vec::new()), expects: None, ..decode_delivery(&plain)? };
         let binding = Binding { kind: DELIVERY_BINDING, field: &field };
         let person = Person::Identity(&content.identity);
         let sealed = ring.seal(person, RetentionClass::Activity, binding, &encode_delivery(&content), &mut random)?;
