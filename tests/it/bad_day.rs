@@ -1,9 +1,11 @@
 //! Bad days, from the outside with the binary: half a customer file, a flood of deletions, a first run that would write too much, a mapping that
 //! would relink nearly everybody, a target that is down for long. What would change too much waits, and a person settles it.
 
-use crate::support::{CUSTOMERS_HEADER, ORDERS_HEADER, Project, activity, deleted, lines};
+use crate::support::receiver::{KEY, Receiver, hook};
+use crate::support::{CUSTOMERS_HEADER, ORDERS_HEADER, Project, activity, deleted, edited, lines};
 use serde_json::Value;
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 fn customers(from: u32, to: u32) -> String {
@@ -203,7 +205,7 @@ fn first_writes_that_are_refused_never_leave() {
 fn wait_for(what: &str, mut is: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is() {
-        assert!(started.elapsed() < Duration::from_secs(40), "{what}");
+        assert!(started.elapsed() < Duration::from_secs(90), "{what}");
         std::thread::sleep(Duration::from_millis(100));
     }
 }
@@ -247,4 +249,101 @@ fn what_is_paused_stays_so_over_a_kill_and_goes_on_without_a_restart() {
     service.wait().unwrap();
     let told = project.kith(&["--format", "json", "audit", "search", "--kind", "paused"]).ok().stdout;
     assert!(told.contains("crm_db") && told.contains("activities"), "{told}");
+}
+
+/// A library that nobody here wrote, which lets a program's clock run faster; `None`, said loudly, where it is not installed.
+fn faster_clock() -> Option<PathBuf> {
+    let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let found = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1")).find(|library| library.exists());
+    if found.is_none() {
+        assert!(std::env::var("CI").is_err(), "no libfaketime");
+        eprintln!("SKIPPED: no libfaketime (apt-get install libfaketime)");
+    }
+    found
+}
+
+/// Of the service's clock, to one of ours.
+const FASTER: u32 = 60;
+
+#[test]
+fn a_target_that_is_down_for_an_hour_loses_nothing_blames_nothing_and_is_told_once() {
+    let Some(library) = faster_clock() else { return };
+    let project = Project::empty();
+    project.write("data/customers.csv", customers(0, 100));
+    project.write("data/orders.csv", ORDERS_HEADER);
+    // The CRM is a file in a folder that can't be made while a file stands in its place.
+    project.edit("config/kith.toml", "path = \"crm/crm.db\"", "path = \"away/crm.db\"");
+    project.write("away", "a file");
+    let receiver = Receiver::webhook(&project, &[]);
+    project.write("webhook.key", format!("{KEY}\n"));
+    let config = fs::read_to_string(project.path("config/kith.toml")).unwrap();
+    let told = format!(
+        "\n[targets.on_call]\nconnector = \"connectors/targets/notify.yaml\"\n{}\n[alarms]\nto = \"on_call\"\nafter_seconds = 300\nreview_backlog = 1000\n",
+        hook(receiver.port, "")
+    );
+    project.write("config/kith.toml", config + &told);
+    let mut log = lines(&(0..40).map(said).collect::<Vec<_>>());
+    project.write("data/activities.ndjson", &log);
+    let mut service = project
+        .command(&["run"])
+        .env("LD_PRELOAD", library)
+        .env("FAKETIME", format!("+0 x{FASTER}"))
+        .stdout(std::process::Stdio::null())
+        .stderr(fs::File::create(project.path("service.log")).unwrap())
+        .spawn()
+        .unwrap();
+    wait_for("a service", || project.path("state/control.sock").exists());
+    let status = || project.kith(&["--format", "json", "status"]).ok().json();
+    wait_for("they are planned", || status()["totals"]["deliveries"]["crm_db: planned"].as_u64().is_some_and(|n| n >= 80));
+    let down_since = Instant::now();
+    // The day goes on: new posts, edits and deletions of what never arrived.
+    log += &lines(&(40..60).map(said).collect::<Vec<_>>());
+    log += &lines(&(0..5).map(|n| edited(&said(n), "it was the other order", "2026-09-03T10:00:00Z")).collect::<Vec<_>>());
+    log += &lines(&(5..10).map(|n| deleted(&said(n), "2026-09-03T10:00:00Z")).collect::<Vec<_>>());
+    project.write("data/activities.ndjson", &log);
+    wait_for("intake goes on", || status()["received"] == 70);
+    let hour = Duration::from_secs(3_600) / FASTER;
+    std::thread::sleep(hour.saturating_sub(down_since.elapsed()) + Duration::from_secs(1));
+
+    let before = status();
+    let crm = before["endpoints"].as_array().unwrap().iter().find(|endpoint| endpoint["target"] == "crm_db").unwrap().clone();
+    // Asked at growing distances, at most five minutes: neither forgotten nor stormed.
+    let failures = crm["failures"].as_u64().unwrap();
+    assert!((12..=60).contains(&failures), "{crm}");
+    let deliveries = before["totals"]["deliveries"].as_object().unwrap();
+    assert!(!deliveries.keys().any(|key| key.ends_with("parked")), "no delivery is blamed: {before}");
+    assert_eq!(receiver.alarms("BreakerOpen", "began"), 1, "{:?}", receiver.got());
+    assert_eq!(receiver.alarms("BreakerOpen", "ended"), 0);
+    let page = project.kith(&["status"]).ok().stdout;
+    assert!(page.contains("crm_db") && page.contains("KITH-D001"), "{page}");
+
+    fs::remove_file(project.path("away")).unwrap();
+    let rows = |sql: &str| -> Vec<(String, String)> {
+        let Ok(crm) = rusqlite::Connection::open(project.path("away/crm.db")) else { return Vec::new() };
+        let Ok(mut query) = crm.prepare(sql) else { return Vec::new() };
+        query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().collect::<Result<_, _>>().unwrap()
+    };
+    let bodies = || rows("SELECT ActivityID, Body FROM SocialInteraction");
+    wait_for("everything arrives by itself", || bodies().len() == 55 && status()["in_flight"] == 0);
+    wait_for("that it is back is told", || receiver.alarms("BreakerOpen", "ended") == 1);
+    service.kill().unwrap();
+    service.wait().unwrap();
+
+    let bodies = bodies();
+    assert_eq!(bodies.iter().filter(|(_, body)| body == "it was the other order").count(), 5, "the newest words, not the first");
+    for n in 5..10 {
+        assert!(!bodies.iter().any(|(id, _)| id.ends_with(&format!("/{n}"))), "what is gone upstream never came: {n}");
+    }
+    let ledger = rows("SELECT 'ledger', CAST(count(*) - count(DISTINCT idempotency_key) AS TEXT) FROM kith_ledger");
+    assert_eq!(ledger, [("ledger".to_owned(), "0".to_owned())]);
+    let after = status();
+    assert_eq!((after["conservation_gap"].as_i64(), after["received"].as_u64()), (Some(0), Some(70)), "{after}");
+    project.kith(&["audit", "verify"]).ok();
+    // By the log's own clock it was an hour.
+    let entries = crate::kills::entries(&project);
+    let time = |entry: &Value| entry["entry"]["time"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let of = |kind: &str| entries.iter().filter(|entry| entry["entry"]["kind"] == kind).map(time).collect::<Vec<_>>();
+    let (tried, arrived) = (of("write.intended"), of("write.receipt"));
+    let crm_first = tried.first().unwrap().duration_until(*arrived.last().unwrap());
+    assert!(crm_first >= jiff::SignedDuration::from_hours(1), "{crm_first}");
 }

@@ -2,14 +2,10 @@
 //! mail (taken by aiosmtpd): signed, once, under limits, collected, held back in quiet hours, and a lost answer is no failure.
 
 use crate::support::certificates;
-use crate::support::{CUSTOMERS_HEADER, ORDERS_HEADER, Project, activity, free_port, lines, root, wait_for};
-use serde_json::Value;
+use crate::support::receiver::{KEY, Receiver, hook};
+use crate::support::{CUSTOMERS_HEADER, ORDERS_HEADER, Project, activity, lines};
 use std::fs;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 const ESCALATION: &str = "  - id: escalation
     for: activity
@@ -19,65 +15,6 @@ const ESCALATION: &str = "  - id: escalation
     priority: PRIORITY
     fields: { Network: network, ActivityID: object.id, CustomerID: customer_id, PostURL: object.url, Topic: topic }
 ";
-
-/// A server of ours on loopback, stopped when dropped; what it got.
-struct Receiver {
-    child: Child,
-    port: u16,
-    out: std::path::PathBuf,
-}
-
-impl Receiver {
-    fn webhook(project: &Project, answers: &[&str]) -> Self {
-        let (port, out) = (free_port(), project.path("hook.out"));
-        let mut command = Command::new("python3");
-        command.arg(root().join("tests/support/webhook_receiver.py")).arg(port.to_string()).arg(&out).arg(KEY).args(answers);
-        Self::started(command, port, out)
-    }
-
-    /// `None`, said loudly, where aiosmtpd is not installed.
-    fn mail(project: &Project, (certificate, key): (&Path, &Path), answers: &[&str]) -> Option<Self> {
-        let python = python_with_aiosmtpd()?;
-        let (port, out) = (free_port(), project.path("mail.out"));
-        let mut command = Command::new(python);
-        command.arg(root().join("tests/support/smtp_receiver.py")).arg(port.to_string()).arg(&out).arg(certificate).arg(key).args(answers);
-        Some(Self::started(command, port, out))
-    }
-
-    fn started(mut command: Command, port: u16, out: std::path::PathBuf) -> Self {
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let receiver = Self { child, port, out };
-        assert!(wait_for(port), "the receiver does not listen");
-        receiver
-    }
-
-    fn got(&self) -> Vec<Value> {
-        let text = fs::read_to_string(&self.out).unwrap_or_default();
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-    }
-}
-
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        _ = self.child.kill();
-        _ = self.child.wait();
-    }
-}
-
-fn python_with_aiosmtpd() -> Option<String> {
-    let named = std::env::var("KITH_TEST_AIOSMTPD").ok();
-    let beside = std::env::temp_dir().join("kith-aiosmtpd/bin/python").display().to_string();
-    let found = named
-        .into_iter()
-        .chain([beside, "python3".to_owned()])
-        .find(|python| Command::new(python).args(["-c", "import aiosmtpd"]).output().is_ok_and(|out| out.status.success()));
-    if found.is_none() {
-        assert!(std::env::var("CI").is_err(), "no python with aiosmtpd");
-        let folder = std::env::temp_dir().join("kith-aiosmtpd").display().to_string();
-        eprintln!("SKIPPED: no python with aiosmtpd (python3 -m venv {folder}; {folder}/bin/pip install aiosmtpd)");
-    }
-    found
-}
 
 /// Ten people, all linked, and a mapping that tells of each post.
 fn project(priority: &str, target: &str) -> Project {
@@ -90,10 +27,6 @@ fn project(priority: &str, target: &str) -> Project {
     let config = fs::read_to_string(project.path("config/kith.toml")).unwrap();
     project.write("config/kith.toml", format!("{config}\n[targets.on_call]\nconnector = \"connectors/targets/notify.yaml\"\n{target}\n"));
     project
-}
-
-fn hook(port: u16, more: &str) -> String {
-    format!("url = \"http://127.0.0.1:{port}/hook\"\nsigning_key = {{ file = \"webhook.key\" }}\n{more}")
 }
 
 fn say(project: &Project, people: std::ops::Range<u32>) {
@@ -232,12 +165,7 @@ fn the_service_tells_once_that_a_target_is_away_and_that_it_is_back_over_a_kill(
     let config = fs::read_to_string(project.path("config/kith.toml")).unwrap();
     project.write("config/kith.toml", format!("{config}\n[alarms]\nto = \"on_call\"\nafter_seconds = 3\nreview_backlog = 1000\n"));
     say(&project, 0..2);
-    let alarms = |state: &str| {
-        let got = receiver.got();
-        let notices = got.iter().flat_map(|request| request["body"]["notices"].as_array().cloned().unwrap_or_default());
-        let found = notices.filter(|notice| notice["kind"] == "alarm" && notice["fields"]["State"] == state);
-        found.filter(|notice| notice["fields"]["Title"].as_str().is_some_and(|title| title.contains("BreakerOpen"))).count()
-    };
+    let alarms = |state: &str| receiver.alarms("BreakerOpen", state);
     let mut service = project.spawn(&["run"]);
     until("the alarm", || alarms("began") == 1);
     service.kill().unwrap();

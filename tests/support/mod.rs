@@ -10,6 +10,7 @@ pub mod cutting_proxy;
 pub mod kdc;
 pub mod nginx;
 pub mod python;
+pub mod receiver;
 pub mod scripted;
 pub mod sent;
 pub mod soap_stacks;
