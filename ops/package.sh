@@ -121,7 +121,9 @@ if [ $check = yes ]; then
   echo "$file_says"
   case "$file_says" in *"static"*) ;; *) echo "WARNING: this binary is not static: it needs the C library of a system like this one" ;; esac
   say "the package installs into a folder and its unit is sound"
-  dpkg-deb --contents "$out/kith_${version}_$debian.deb" | grep -q './usr/bin/kith$'
+  # Not into a pipe: grep ends at the first find, and tar would fail on what it still has to say.
+  dpkg-deb --contents "$out/kith_${version}_$debian.deb" > "$try/contents"
+  grep -q './usr/bin/kith$' "$try/contents"
   mkdir -p "$try/deb"
   dpkg-deb --extract "$out/kith_${version}_$debian.deb" "$try/deb"
   "$try/deb/usr/bin/kith" --version
