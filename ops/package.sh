@@ -139,6 +139,9 @@ if [ $check = yes ]; then
   if unshare -rn true 2>/dev/null; then
     if unshare -rn sh -c 'command -v curl >/dev/null && curl -s --max-time 3 http://127.0.0.1' ; then echo "the namespace has a network" >&2; exit 1; fi
     tools="$(rustup which cargo 2>/dev/null || command -v cargo)"
+    # The compiler by its own path too: some crates carry a rust-toolchain file, which rustup would follow inside vendor/.
+    RUSTC="$(rustup which rustc 2>/dev/null || command -v rustc)"
+    export RUSTC
     (cd "$try/source/kith-$version-source" && if [ $whole = yes ]; then offline "$tools" build --release --locked --offline; else offline "$tools" metadata --locked --offline --format-version 1 >/dev/null; fi)
     echo "no network was needed"
   else echo "SKIPPED: this system gives no namespaces to this user"; fi

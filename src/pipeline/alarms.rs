@@ -44,7 +44,7 @@ struct Found {
     /// Told without waiting.
     at_once: bool,
     what: String,
-    action: &'static str,
+    action: String,
 }
 
 /// How an alarm stands.
@@ -150,18 +150,18 @@ impl Alarms {
     /// What is wrong now.
     async fn found(&self, now: Timestamp) -> BTreeMap<Key, Found> {
         let mut all = BTreeMap::new();
-        let mut add = |name: &str, about: &str, critical: bool, at_once: bool, what: String, action: &'static str| {
+        let mut add = |name: &str, about: &str, critical: bool, at_once: bool, what: String, action: &str| {
             if all.len() < MOST {
-                all.insert((name.to_owned(), about.to_owned()), Found { critical, at_once, what, action });
+                all.insert((name.to_owned(), about.to_owned()), Found { critical, at_once, what, action: action.to_owned() });
             }
         };
         for down in self.board.down() {
-            let (name, action) = match (&*down.code, &*down.task) {
-                ("KITH-S002" | "KITH-S003" | "KITH-A003", _) => ("DiskIsFull", "make room; the service goes on by itself within a minute"),
-                (_, LOG_TASK) => ("LogStopped", "nothing is sent without the log: `kith status` says why"),
-                _ => ("PartFails", "`kith status` says what to do"),
+            let name = match (&*down.code, &*down.task) {
+                ("KITH-S002" | "KITH-S003" | "KITH-A003", _) => "DiskIsFull",
+                (_, LOG_TASK) => "LogStopped",
+                _ => "PartFails",
             };
-            add(name, &down.task, true, false, format!("{} fails: {}", down.task, down.code), action);
+            add(name, &down.task, true, false, format!("{} fails: {}: {}", down.task, down.code, down.message), &down.remedy);
         }
         if self.board.is_kept() {
             add("LogDoesNotLeave", "checkpoint", true, false, "no checkpoint leaves the machine".to_owned(), "`kith status` says why");
@@ -227,7 +227,7 @@ impl Alarms {
                 critical: found.critical,
                 at_once: found.at_once,
                 what: String::new(),
-                action: found.action.to_owned(),
+                action: String::new(),
                 ended: false,
                 began_told: BTreeSet::new(),
                 end_told: BTreeSet::new(),
@@ -238,7 +238,7 @@ impl Alarms {
                 stand.end_told.clear();
                 stand.since = now.as_second();
             }
-            stand.what = found.what;
+            (stand.what, stand.action) = (found.what, found.action);
         }
     }
 

@@ -1,11 +1,11 @@
 //! Bad days, from the outside with the binary: half a customer file, a flood of deletions, a first run that would write too much, a mapping that
 //! would relink nearly everybody, a target that is down for long. What would change too much waits, and a person settles it.
 
+use crate::support::clock::FasterClock;
 use crate::support::receiver::{KEY, Receiver, hook};
 use crate::support::{CUSTOMERS_HEADER, ORDERS_HEADER, Project, activity, deleted, edited, lines};
 use serde_json::Value;
 use std::fs;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 fn customers(from: u32, to: u32) -> String {
@@ -251,23 +251,9 @@ fn what_is_paused_stays_so_over_a_kill_and_goes_on_without_a_restart() {
     assert!(told.contains("crm_db") && told.contains("activities"), "{told}");
 }
 
-/// A library that nobody here wrote, which lets a program's clock run faster; `None`, said loudly, where it is not installed.
-fn faster_clock() -> Option<PathBuf> {
-    let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
-    let found = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1")).find(|library| library.exists());
-    if found.is_none() {
-        assert!(std::env::var("CI").is_err(), "no libfaketime");
-        eprintln!("SKIPPED: no libfaketime (apt-get install libfaketime)");
-    }
-    found
-}
-
-/// Of the service's clock, to one of ours.
-const FASTER: u32 = 60;
-
 #[test]
 fn a_target_that_is_down_for_an_hour_loses_nothing_blames_nothing_and_is_told_once() {
-    let Some(library) = faster_clock() else { return };
+    let Some(clock) = FasterClock::installed(60) else { return };
     let project = Project::empty();
     project.write("data/customers.csv", customers(0, 100));
     project.write("data/orders.csv", ORDERS_HEADER);
@@ -284,10 +270,8 @@ fn a_target_that_is_down_for_an_hour_loses_nothing_blames_nothing_and_is_told_on
     project.write("config/kith.toml", config + &told);
     let mut log = lines(&(0..40).map(said).collect::<Vec<_>>());
     project.write("data/activities.ndjson", &log);
-    let mut service = project
-        .command(&["run"])
-        .env("LD_PRELOAD", library)
-        .env("FAKETIME", format!("+0 x{FASTER}"))
+    let mut service = clock
+        .hold(&mut project.command(&["run"]))
         .stdout(std::process::Stdio::null())
         .stderr(fs::File::create(project.path("service.log")).unwrap())
         .spawn()
@@ -302,7 +286,7 @@ fn a_target_that_is_down_for_an_hour_loses_nothing_blames_nothing_and_is_told_on
     log += &lines(&(5..10).map(|n| deleted(&said(n), "2026-09-03T10:00:00Z")).collect::<Vec<_>>());
     project.write("data/activities.ndjson", &log);
     wait_for("intake goes on", || status()["received"] == 70);
-    let hour = Duration::from_secs(3_600) / FASTER;
+    let hour = clock.ours(Duration::from_secs(3_600));
     std::thread::sleep(hour.saturating_sub(down_since.elapsed()) + Duration::from_secs(1));
 
     let before = status();

@@ -137,11 +137,19 @@ fn rustix_is_root() -> bool {
 }
 
 /// Runs a script in a mount namespace of its own, where it may mount what it likes. `None` where the system does not allow that.
-pub fn in_own_mounts(project: &Project, script: &str) -> Option<std::process::Output> {
+/// Whether this system lets a test mount disks of its own; says so loudly where it does not.
+pub fn may_mount() -> bool {
     let probe =
         Command::new("unshare").args(["-rm", "sh", "-c", "mkdir -p /tmp/kith-probe && mount -t tmpfs none /tmp/kith-probe"]).output();
-    if !probe.is_ok_and(|o| o.status.success()) {
+    let may = probe.is_ok_and(|o| o.status.success());
+    if !may {
         eprintln!("SKIPPED: this system allows no mount namespaces, so full and read-only disks can't be made");
+    }
+    may
+}
+
+pub fn in_own_mounts(project: &Project, script: &str) -> Option<std::process::Output> {
+    if !may_mount() {
         return None;
     }
     Some(

@@ -15,6 +15,7 @@
     reason = "a test that can't go on panics and reads clocks and variables; clippy knows tests only by their attribute, not the functions that they share"
 )]
 
+mod alarms;
 mod audit_attacks;
 mod audit_export;
 mod audit_log;

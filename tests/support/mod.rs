@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test module uses what it needs")]
 
 pub mod certificates;
+pub mod clock;
 pub mod contract;
 pub mod crm;
 pub mod cutting_proxy;
