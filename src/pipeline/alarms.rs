@@ -14,7 +14,7 @@ use crate::declare::connector::{Retry, TargetKind};
 use crate::deliver::{DeliveryError, Limits, Notice, NotifyTarget, Scope, rest};
 use crate::model::{Digest, TargetId, Timestamp};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{GuardState, Guards as _, Store as _};
+use crate::store::{GuardState, Store as _};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -205,7 +205,7 @@ impl Alarms {
             let what = format!("{waiting} accounts wait for a person");
             add("ReviewBacklog", "review", false, false, what, "runbook, People wait for review");
         }
-        for row in self.store.guarded().await.unwrap_or_default().iter().filter(|row| row.state == GuardState::Waits) {
+        for row in figures.guarded.iter().filter(|row| row.state == GuardState::Waits) {
             let (found, whole, id) = (row.pass.found, row.pass.whole, row.id);
             let what = format!("pass {id} waits at the guard `{}`: {found} of {whole}", row.pass.matter.name());
             add("PassWaits", &format!("{id}"), false, true, what, "`kith status`, then `kith approve` or `kith reject`");

@@ -8,7 +8,7 @@ use super::{ARRIVAL_SECONDS, BACKED_UP, Clock, Counts, Durations, Meter, Parts, 
 use crate::declare::config::ServiceHours;
 use crate::model::{TargetId, Timestamp};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Conservation, EndpointState, Store, StoreError, Totals};
+use crate::store::{Conservation, EndpointState, GuardMatter, GuardRow, GuardState, Guards as _, Store, StoreError, Totals};
 use crate::wire::scrape::{self, Page, Shown};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -53,6 +53,8 @@ pub(super) struct Figures {
     pub(super) free: Option<u64>,
     oldest: Vec<(TargetId, Timestamp)>,
     pub(super) endpoints: Vec<EndpointState>,
+    /// Passes that wait for a person's word, or have it.
+    pub(super) guarded: Vec<GuardRow>,
 }
 
 struct Cached {
@@ -158,6 +160,7 @@ impl Exporter {
             totals,
             oldest: self.store.oldest(targets).await?,
             endpoints: self.store.endpoints().await?,
+            guarded: self.store.guarded().await?,
         })
     }
 }
@@ -328,6 +331,11 @@ fn stored(page: &mut Exposition, figures: &Figures, now: Timestamp) {
     let mut identities = page.gauge("kith_identities", "Identities by outcome.");
     for (outcome, count) in &totals.decisions {
         identities.count(&[("outcome", outcome)], *count);
+    }
+    let mut guarded = page.gauge("kith_guarded_passes", "Passes that a guard holds until a person approves or rejects them.");
+    for matter in GuardMatter::ALL {
+        let waits = figures.guarded.iter().filter(|row| row.state == GuardState::Waits && row.pass.matter == matter).count();
+        guarded.count(&[("matter", matter.name())], u64::try_from(waits).unwrap_or(u64::MAX));
     }
     let mut customers = page.gauge("kith_customers", "Customers of the last complete read.");
     for (state, count) in &totals.customers {

@@ -60,6 +60,9 @@ pub enum GuardMatter {
 }
 
 impl GuardMatter {
+    /// Every matter.
+    pub const ALL: [Self; 4] = [Self::Retire, Self::Relink, Self::Delete, Self::FirstWrites];
+
     /// The word of files, pages and the log.
     pub const fn name(self) -> &'static str {
         match self {
