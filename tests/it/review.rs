@@ -297,41 +297,19 @@ fn each_role_does_its_own_over_the_socket_and_two_reviewers_must_agree() {
 }
 
 #[test]
-fn fifty_thousand_waiting_cases_are_listed_in_a_fifth_of_a_second() {
+fn fifty_thousand_waiting_cases_are_counted_and_listed_a_page_at_a_time() {
     let project = waiting_cases(20);
     // What a year of waiting would leave, written into the store as the service does.
     let db = rusqlite::Connection::open(project.path("state/kith.db")).unwrap();
-    db.execute_batch(
-        "PRAGMA foreign_keys = off;
-         BEGIN;
-         WITH RECURSIVE n (i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 50999)
-         INSERT INTO identity (id, hash, network, account, needs_decision, work)
-            SELECT i, randomblob(16), 'mastodon', 'https://mastodon.example/users/w' || i, 0, 0 FROM n;
-         INSERT INTO decision (identity, current, outcome, by_kind, customer, probability, match_weight, reference, evidence_digest, mapping, at, candidates)
-            SELECT i.id, 1, 2, 1, 'A000001', (i.id % 997) / 997.0, 3.5, d.reference, d.evidence_digest, d.mapping, d.at, d.candidates
-            FROM identity i, (SELECT * FROM decision WHERE outcome = 2 LIMIT 1) d WHERE i.id >= 1000;
-         INSERT INTO object (id, hash, identity, newest) SELECT i.id, randomblob(16), i.id, i.id FROM identity i WHERE i.id >= 1000;
-         INSERT INTO activity (id, object, version, identity, source_day, state, version_at, version_verb, content_hash, received)
-            SELECT o.id, o.id, randomblob(16), o.identity, 1, 1, 0, 0, randomblob(32), 0 FROM object o WHERE o.id >= 1000;
-         COMMIT;",
-    )
-    .unwrap();
+    db.execute_batch(include_str!("../support/waiting_cases.sql")).unwrap();
     drop(db);
     let mut service = project.spawn(&["run"]);
     wait_until_it_answers(&project);
     project.kith(&["status"]).ok();
-    let mut best = Duration::MAX;
-    for _ in 0..10 {
-        let started = Instant::now();
-        let ran = project.kith(&["review", "list", "--limit", "100"]).ok();
-        best = best.min(started.elapsed());
-        assert!(ran.stderr.contains("100 of 50020 cases"), "{}", ran.stderr);
-        assert_eq!(ran.stdout.lines().count(), 101);
-    }
-    eprintln!("50,020 waiting cases: the first 100 in {best:?}");
-    // The promise is of a release build; this one may be built for debugging, on a machine where other tests run.
-    let bar = Duration::from_millis(if cfg!(debug_assertions) { 500 } else { 200 });
-    assert!(best < bar, "{best:?}");
+    // How fast: `cargo bench --bench review`.
+    let ran = project.kith(&["review", "list", "--limit", "100"]).ok();
+    assert!(ran.stderr.contains("100 of 50020 cases"), "{}", ran.stderr);
+    assert_eq!(ran.stdout.lines().count(), 101);
     service.kill().unwrap();
     service.wait().unwrap();
 }
