@@ -11,6 +11,7 @@ use crate::pipeline::{Clock as _, SystemClock};
 use crate::source::manifest::{Batch, Item, ReadError, Reader};
 use crate::wire::http::{Connection, Proxy};
 use serde_json::json;
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -147,15 +148,15 @@ fn read(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
 }
 
 /// A record as the reference writes it: members that are null are not there.
-fn said(item: &Item) -> String {
+fn said(item: &Item) -> Cow<'_, str> {
     let text = item.line();
-    if !text.contains("null") {
+    if memchr::memmem::find(text.as_bytes(), b"null").is_none() {
         return text;
     }
     let mut record = item.json();
     if record.members().is_some_and(|members| members.values().any(|value| matches!(value, Json::Null))) {
         record.members_mut().retain(|_, value| !matches!(value, Json::Null));
-        return record.compact();
+        return Cow::Owned(record.compact());
     }
     text
 }

@@ -17,6 +17,7 @@ use crate::wire::http::{Client, Connection};
 use login::Tokens;
 use send::Calls;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -41,14 +42,14 @@ impl fmt::Debug for Item {
 
 impl Item {
     /// As compact JSON on one line.
-    pub fn line(&self) -> String {
+    pub fn line(&self) -> Cow<'_, str> {
         match self {
-            Self::Json(json) => json.compact(),
+            Self::Json(json) => Cow::Owned(json.compact()),
             // Text that was laid out is written anew; line ends can't stand inside of JSON's strings.
-            Self::Raw(raw) if raw.get().bytes().any(|b| b == b'\n' || b == b'\r') => {
-                Json::parse(raw.get().as_bytes()).map_or_else(|_never| raw.get().to_owned(), |json| json.compact())
+            Self::Raw(raw) if memchr::memchr2(b'\n', b'\r', raw.get().as_bytes()).is_some() => {
+                Json::parse(raw.get().as_bytes()).map_or_else(|_never| Cow::Borrowed(raw.get()), |json| Cow::Owned(json.compact()))
             }
-            Self::Raw(raw) => raw.get().to_owned(),
+            Self::Raw(raw) => Cow::Borrowed(raw.get()),
         }
     }
 
