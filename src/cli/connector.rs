@@ -55,9 +55,11 @@ fn check_source(file: &Arc<SourceFile>, session: &mut Session) -> Exit {
     let (errors, warnings) = problems.counts();
     let terminal = &mut session.terminal;
     let streams = value.iter().flat_map(|connector| &connector.source.streams);
+    let live = value.iter().flat_map(|connector| &connector.live);
     if terminal.is_json() {
         let names: Vec<&str> = streams.map(|stream| stream.name.as_str()).collect();
-        terminal.json(&json!({ "source": { "streams": names }, "errors": errors, "warnings": warnings, "problems": problems.to_json() }));
+        let live: Vec<&str> = live.map(|live| live.stream.name.as_str()).collect();
+        terminal.json(&json!({ "source": { "streams": names, "live": live }, "errors": errors, "warnings": warnings, "problems": problems.to_json() }));
     } else {
         for problem in &problems.0 {
             let text = problem.render(terminal.look());
@@ -67,6 +69,11 @@ fn check_source(file: &Arc<SourceFile>, session: &mut Session) -> Exit {
         for stream in streams {
             let remembered = if stream.cursor.is_some() { "goes on where it stopped" } else { "read whole each time" };
             terminal.data(&format!("  {:<28}{remembered}", stream.name));
+        }
+        for live in live {
+            let resumed = if live.stream.resume.is_some() { "live, goes on after the last event" } else { "live, every end leaves a gap" };
+            let fills = live.stream.backfill.as_ref().map(|stream| format!("; what is missed is read from {stream}")).unwrap_or_default();
+            terminal.data(&format!("  {:<28}{resumed}{fills}", live.stream.name));
         }
         terminal.data(&counted(&problems));
         if let Some(first) = problems.0.first() {

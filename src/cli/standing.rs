@@ -5,7 +5,7 @@ use crate::declare::config::Config;
 use crate::declare::connector::TargetFile;
 use crate::deliver::{Limits, Scope, SpentQuota};
 use crate::model::{OperationId, TargetId, Timestamp};
-use crate::pipeline::{Standing, breaker_state, endpoint_name, spent_quota};
+use crate::pipeline::{Standing, StreamStanding, breaker_state, endpoint_name, spent_quota};
 use crate::store::sqlite::SqliteReader;
 use crate::store::{EndpointState, GuardRow, GuardState, Pause, Spent, StoreError};
 use serde_json::{Value as Json, json};
@@ -257,10 +257,29 @@ pub(super) fn service_page(out: &mut String, service: Option<&Standing>) {
             format_args!("  {:<12}{name}: {} since the start; from publication half took {half}, 99 % {most}", "arrived", told.count),
         );
     }
+    for stream in &service.streams {
+        stream_line(out, stream);
+    }
     if let Some(why) = &service.checkpoint_kept {
         line(out, format_args!("  {:<12}KITH-A027: {why}", "checkpoint"));
     }
     if let Some(metrics) = &service.metrics {
         line(out, format_args!("  {:<12}{metrics}", "metrics"));
+    }
+}
+
+/// A live stream: connected or not, its last event, what was missed.
+fn stream_line(out: &mut String, stream: &StreamStanding) {
+    let connected = stream.connected_since.as_ref().map_or_else(
+        || format!("NOT CONNECTED, heard last at {}", stream.last_heard.as_deref().unwrap_or("no time")),
+        |since| format!("connected since {since}"),
+    );
+    let event = stream.last_event.as_ref().map_or_else(|| "no event yet".to_owned(), |at| format!("last event at {at}"));
+    let left = if stream.gaps_left == 0 { String::new() } else { format!(", {} of them for good", stream.gaps_left) };
+    line(out, format_args!("  {:<12}{}: {connected}; {event}; {} gaps{left}", "stream", stream.stream, stream.gaps));
+    if let Some(to) = &stream.gap_to {
+        let from = stream.gap_from.as_deref().unwrap_or("the beginning");
+        let why = stream.gap_why.as_deref().unwrap_or_default();
+        line(out, format_args!("  {:<12}{} from {from} to {to} ({why}) is being read: KITH-N035", "GAP", stream.stream));
     }
 }

@@ -10,6 +10,7 @@ mod dates;
 mod functions;
 pub mod gap;
 pub mod json;
+pub mod live;
 mod literal;
 pub mod moment;
 pub mod page;

@@ -35,6 +35,22 @@ pub struct Read {
     pub faults: Vec<Fault>,
 }
 
+impl Read {
+    /// Adds what another look brought.
+    pub fn add(&mut self, other: &Self) {
+        self.received += other.received;
+        self.duplicates += other.duplicates;
+        self.unchanged_files += other.unchanged_files;
+    }
+
+    /// With what another look brought.
+    #[must_use]
+    pub fn with(mut self, other: &Self) -> Self {
+        self.add(other);
+        self
+    }
+}
+
 /// Reads every source to its end.
 ///
 /// # Errors
@@ -71,6 +87,20 @@ pub async fn drain<S: Store>(
         }
     }
     Ok(read)
+}
+
+/// Lines, the cursor after them, and what is written down with them.
+pub(super) struct Step<'a> {
+    pub(super) source: &'a Arc<str>,
+    /// The file or stream.
+    pub(super) file: &'a str,
+    pub(super) digest: Digest,
+    pub(super) lines: Vec<SourceLine>,
+    pub(super) cursor: Vec<u8>,
+    /// Whether the log tells that something was read; a cursor that moves over what nobody takes is not told.
+    pub(super) told: bool,
+    /// More entries, before it.
+    pub(super) leaves: Vec<Vec<u8>>,
 }
 
 /// What taking in a file needs.
@@ -148,6 +178,12 @@ impl<S: Store> Intake<'_, S> {
         cursor: Vec<u8>,
         read: &mut Read,
     ) -> Result<(), RunError> {
+        self.step(Step { source, file, digest, lines, cursor, told: true, leaves: Vec::new() }, read).await
+    }
+
+    /// One durable step.
+    pub(super) async fn step(&self, step: Step<'_>, read: &mut Read) -> Result<(), RunError> {
+        let Step { source, file, digest, lines, cursor, told: read_told, leaves } = step;
         let at = self.clock.now();
         let count = lines.len() as u64;
         let (mut activities, mut parked) = (Vec::with_capacity(lines.len()), Vec::new());
@@ -166,8 +202,13 @@ impl<S: Store> Intake<'_, S> {
             lines: parked.iter().map(|line| (line.line, line.reason.clone())).collect(),
         });
         let (scribe, batch_told) = (self.scribe.clone(), told.clone());
-        let tell =
-            Tell(Arc::new(move |outcome| scribe.intake(&batch_told, outcome).map_err(|error| StoreError::Refused(error.to_string()))));
+        let tell = Tell(Arc::new(move |outcome| {
+            let mut all = leaves.clone();
+            if read_told {
+                all.extend(scribe.intake(&batch_told, outcome).map_err(|error| StoreError::Refused(error.to_string()))?);
+            }
+            Ok(all)
+        }));
         let batch =
             IntakeBatch { source: source.clone(), file: file.to_owned(), file_digest: digest, at, activities, parked, cursor, tell };
         let outcome = self.store.intake(batch).await?;

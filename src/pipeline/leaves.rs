@@ -5,6 +5,7 @@ mod dead_letters;
 mod people;
 mod releases;
 mod rights;
+mod streams;
 mod writes;
 
 use super::asked::ExportTold;
@@ -72,6 +73,7 @@ pub struct Scribe {
 }
 
 pub(super) use rights::Reasons;
+pub(super) use streams::GapStep;
 
 type Leaf = Result<Vec<u8>, RunError>;
 

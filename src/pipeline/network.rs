@@ -35,7 +35,7 @@ pub struct Polled(Mutex<BTreeMap<String, Timestamp>>);
 
 impl Polled {
     /// Whether a stream's turn has come; then it has been taken.
-    fn take_turn(&self, stream: &str, every: Duration, now: Timestamp) -> bool {
+    pub(super) fn take_turn(&self, stream: &str, every: Duration, now: Timestamp) -> bool {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let due = last.get(stream).is_none_or(|last| now.duration_since(*last).unsigned_abs() >= every);
         if due {
@@ -84,6 +84,37 @@ fn micros() -> i64 {
     SystemClock.now().as_microsecond()
 }
 
+/// Reads a network's streams; nothing is connected. The connection is for who connects otherwise.
+pub(super) fn reader(spec: &SourceSpec, network: &NetworkSource, connector: &Connector) -> Result<(Reader, Connection), Diagnostic> {
+    let place = || Place::Named(format!("[sources.{}]", spec.name));
+    let bad = |message: &str, remedy: &str| Diagnostic::error(BAD_SETTINGS, place(), message, remedy);
+    let settings = network.settings.value.as_ref().ok_or_else(|| bad("the settings were not read", "Check `settings`"))?;
+    let settings = crate::manifest::Json::parse(settings.expose().as_bytes())
+        .map_err(|_no_json| bad("the settings are not JSON", "Write a JSON object as the connector's `spec` describes it"))?;
+    let rotates = |login: &Login| matches!(login, Login::OAuth(oauth) if oauth.rotation.is_some());
+    let polled = connector.source.streams.iter().map(|stream| &stream.login);
+    if polled.chain(connector.live.iter().map(|live| &live.stream.login)).any(rotates) {
+        let remedy = "Use a login whose refresh token stays, or a token without an end";
+        return Err(bad("the connector's login gives a new refresh token each time, and the service keeps no settings", remedy));
+    }
+    let proxy = network.proxy.as_ref().map(Proxy::of).transpose();
+    let proxy = proxy.map_err(|_not_read| bad("the proxy's password was not read", "Check `proxy_password`"))?;
+    let connection = Connection {
+        ca_file: network.ca_file.clone(),
+        proxy,
+        connect: Duration::from_secs(10).min(network.timeout),
+        whole: network.timeout,
+        tls: connector.tls || ["https:", "wss:"].iter().any(|scheme| settings.compact().contains(scheme)),
+        certificate: None,
+        longest_body: 0,
+    };
+    let beside = connector.projections.iter().filter(|projection| projection.looks_beside());
+    let beside = beside.map(|projection| projection.stream.clone()).collect();
+    Reader::new(connector.source.clone(), settings, &connection, micros, Some(PATIENCE))
+        .map(|reader| (reader.with_pages(beside).only_hosts(network.hosts.clone()), connection))
+        .map_err(|error| error.diagnostic(&format!("[sources.{}]", spec.name)))
+}
+
 impl<S: Store> Networks<'_, S> {
     /// Reads every stream of every network whose turn has come.
     ///
@@ -93,8 +124,8 @@ impl<S: Store> Networks<'_, S> {
         for spec in self.parts.config.sources.iter().filter(|spec| !self.stops.source(&spec.name)) {
             let SourceKind::Network(network) = &spec.kind else { continue };
             let Some(connector) = &network.loaded else { continue };
-            let reader = match Self::reader(spec, network, connector) {
-                Ok(reader) => reader,
+            let reader = match reader(spec, network, connector) {
+                Ok((reader, _connection)) => reader,
                 Err(problem) => {
                     read.faults.push(Fault::of(problem));
                     continue;
@@ -109,7 +140,7 @@ impl<S: Store> Networks<'_, S> {
                 if !self.polled.take_turn(&turn, network.every, self.clock.now()) {
                     continue;
                 }
-                if let Err(error) = self.stream(spec, connector, projection, &reader, read).await? {
+                if let Err(error) = self.stream(spec, connector, projection, &reader, None, read).await? {
                     read.faults.push(Fault::of(error.diagnostic(&format!("[sources.{}], stream {}", spec.name, projection.stream))));
                 }
             }
@@ -117,47 +148,24 @@ impl<S: Store> Networks<'_, S> {
         Ok(())
     }
 
-    fn reader(spec: &SourceSpec, network: &NetworkSource, connector: &Connector) -> Result<Reader, Diagnostic> {
-        let place = || Place::Named(format!("[sources.{}]", spec.name));
-        let bad = |message: &str, remedy: &str| Diagnostic::error(BAD_SETTINGS, place(), message, remedy);
-        let settings = network.settings.value.as_ref().ok_or_else(|| bad("the settings were not read", "Check `settings`"))?;
-        let settings = crate::manifest::Json::parse(settings.expose().as_bytes())
-            .map_err(|_no_json| bad("the settings are not JSON", "Write a JSON object as the connector's `spec` describes it"))?;
-        let rotates = |login: &Login| matches!(login, Login::OAuth(oauth) if oauth.rotation.is_some());
-        if connector.source.streams.iter().any(|stream| rotates(&stream.login)) {
-            let remedy = "Use a login whose refresh token stays, or a token without an end";
-            return Err(bad("the connector's login gives a new refresh token each time, and the service keeps no settings", remedy));
-        }
-        let proxy = network.proxy.as_ref().map(Proxy::of).transpose();
-        let proxy = proxy.map_err(|_not_read| bad("the proxy's password was not read", "Check `proxy_password`"))?;
-        let connection = Connection {
-            ca_file: network.ca_file.clone(),
-            proxy,
-            connect: Duration::from_secs(10).min(network.timeout),
-            whole: network.timeout,
-            tls: connector.tls || settings.compact().contains("https:"),
-            certificate: None,
-            longest_body: 0,
-        };
-        let beside = connector.projections.iter().filter(|projection| projection.looks_beside());
-        let beside = beside.map(|projection| projection.stream.clone()).collect();
-        Reader::new(connector.source.clone(), settings, &connection, micros, Some(PATIENCE))
-            .map(|reader| reader.with_pages(beside).only_hosts(network.hosts.clone()))
-            .map_err(|error| error.diagnostic(&format!("[sources.{}]", spec.name)))
-    }
-
-    async fn stream(
+    /// Reads one stream from where it stands; with `since`, only what is newer, where its state can say so. Whether it was read to its end: a wait
+    /// that the network asked for, and the end of the service, come before it.
+    pub(super) async fn stream(
         &self,
         spec: &SourceSpec,
         connector: &Connector,
         projection: &Projection,
         reader: &Reader,
+        since: Option<Timestamp>,
         read: &mut Read,
-    ) -> Result<Result<(), ReadError>, RunError> {
+    ) -> Result<Result<bool, ReadError>, RunError> {
         let stored = self.store.cursor(&spec.name, &projection.stream).await?;
         let mut standing = stored.as_deref().map(Standing::from_bytes).unwrap_or_default();
         if standing.not_before.take().is_some_and(|at| self.clock.now() < at) {
-            return Ok(Ok(()));
+            return Ok(Ok(false));
+        }
+        if let Some(since) = since {
+            standing.state = reader.state_since(&projection.stream, since.as_microsecond(), standing.state.take());
         }
         let source = Source::new(spec.clone(), Access::ReadOnly);
         let intake = Intake {
@@ -207,14 +215,14 @@ impl<S: Store> Networks<'_, S> {
         let (ended, stored) = tokio::join!(reading, storing);
         stored?;
         match ended {
-            Err(ReadError::Abandoned) if *self.stop.borrow() => Ok(Ok(())),
+            Err(ReadError::Abandoned) if *self.stop.borrow() => Ok(Ok(false)),
             Err(ReadError::Wait(wait)) => {
                 // Kept, so that a start does not ask before.
                 standing.not_before = self.clock.now().checked_add(wait).ok();
                 intake.taken(&spec.name, &projection.stream, Digest([0; 32]), Vec::new(), standing.to_bytes(), read).await?;
                 Ok(Err(ReadError::Wait(wait)))
             }
-            other => Ok(other),
+            other => Ok(other.map(|()| true)),
         }
     }
 

@@ -7,6 +7,7 @@ use super::customers::CustomersSide;
 use super::deliver::{Allowance, Bell, Ended, Gate, Order, WorkerReport};
 use super::integrate::LogFiles;
 use super::leaves::{Scribe, WhoAsks};
+use super::live;
 use super::metrics::{self, Exporter};
 use super::network::Polled;
 use super::progress::{Progress, Stage};
@@ -94,6 +95,7 @@ struct Beside {
     /// What alarms are made from, where anybody is to be told.
     exporter: Option<Arc<Exporter>>,
     telling: Option<AbortOnDrop>,
+    streams: Option<live::Streams>,
     _tasks: Vec<AbortOnDrop>,
 }
 
@@ -226,6 +228,7 @@ impl Service {
         };
 
         self.manager.stopping();
+        self.end_streams(beside.streams.take()).await;
         let sending = Stopwatch::start();
         if let Some(crew) = crew {
             let order = if reason == "drained" { Order::Drain } else { Order::Stop };
@@ -359,6 +362,8 @@ impl Service {
         let watching = if options.once { None } else { self.watching(&wake) };
         let exporter = (!options.once).then_some(exporter);
         let telling = self.telling(exporter.as_ref());
+        // A stream has no end: a run that is to end does not wait for it.
+        let streams = if options.once { None } else { self.streams(&wake) };
         Beside {
             wake,
             give_way,
@@ -371,6 +376,7 @@ impl Service {
             watching,
             exporter,
             telling,
+            streams,
             _tasks: tasks,
         }
     }
@@ -379,6 +385,30 @@ impl Service {
     fn watching(&self, wake: &Arc<Notify>) -> Option<AbortOnDrop> {
         let watch = Watch::of(&self.parts.config.sources)?;
         Some(spawn(wakes::wake(watch, wake.clone())))
+    }
+
+    /// Live streams are opened.
+    fn streams(&self, wake: &Arc<Notify>) -> Option<live::Streams> {
+        live::Streams::start(&live::Shared {
+            parts: self.parts.clone(),
+            store: self.store.clone(),
+            scribe: self.scribe.clone(),
+            clock: self.clock.clone(),
+            progress: self.progress.clone(),
+            board: self.board.clone(),
+            meter: self.meter.clone(),
+            stops: self.stops.clone(),
+            passes: wake.clone(),
+        })
+    }
+
+    /// Live streams end: what they heard is stored.
+    async fn end_streams(&mut self, streams: Option<live::Streams>) {
+        if let Some(streams) = streams {
+            let read = streams.end().await;
+            self.did.received += read.received;
+            self.did.duplicates += read.duplicates;
+        }
     }
 
     /// People are told what is wrong with the service.
@@ -482,6 +512,7 @@ impl Service {
                 let ended = crew.end(Order::Stop, stop, None, self.drain()).await?;
                 self.ended(ended).await;
             }
+            self.end_streams(beside.streams.take()).await;
             // Parts of entries that the old scribe made and no step took yet.
             if let Err(error) = self.scribe.keep_parts(&*self.store).await {
                 tracing::warn!(code = error.code().0, "{error}");
@@ -492,6 +523,7 @@ impl Service {
             self.customers = CustomersSide::new();
             beside.watching = self.watching(&beside.wake);
             beside.telling = self.telling(beside.exporter.as_ref());
+            beside.streams = self.streams(&beside.wake);
             beside.desks.send_replace(Arc::new(self.desk(&beside.wake)));
             beside.labels.send_replace(metrics::labelled(&self.parts));
             let listen = self.parts.config.metrics.listen;

@@ -79,6 +79,29 @@ pub struct Arrivals {
     pub p99_within: Option<f64>,
 }
 
+/// How a live stream stands.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct StreamStanding {
+    /// The source and the stream, and the value of a list that it is about: `social/tags_live/coffee`.
+    pub stream: String,
+    /// Since when it is connected; `None`: it is not.
+    pub connected_since: Option<String>,
+    /// When the last event was stored that was taken.
+    pub last_event: Option<String>,
+    /// When anything was heard last; stored once a minute where nothing happens.
+    pub last_heard: Option<String>,
+    /// What was missed and is not there yet: from when.
+    pub gap_from: Option<String>,
+    /// Until when.
+    pub gap_to: Option<String>,
+    /// Why.
+    pub gap_why: Option<String>,
+    /// Gaps since the stream was first opened.
+    pub gaps: u64,
+    /// Gaps that nothing fills: the stream has no `backfill`.
+    pub gaps_left: u64,
+}
+
 /// How the running service stands: what only the process knows. Nothing personal.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Standing {
@@ -107,6 +130,9 @@ pub struct Standing {
     /// How long deliveries took.
     #[serde(default)]
     pub arrivals: Vec<Arrivals>,
+    /// Live streams.
+    #[serde(default)]
+    pub streams: Vec<StreamStanding>,
 }
 
 #[derive(Debug, Default)]
@@ -118,6 +144,7 @@ struct Inner {
     published: Option<Published>,
     kept: Option<String>,
     kept_times: u64,
+    streams: BTreeMap<String, StreamStanding>,
 }
 
 /// Where the parts of a service write how they stand.
@@ -205,6 +232,16 @@ impl Board {
         (inner.published.as_ref().map_or(0, |published| published.size), inner.kept_times)
     }
 
+    /// A live stream stands so.
+    pub(super) fn streams(&self, standing: StreamStanding) {
+        self.inner().streams.insert(standing.stream.clone(), standing);
+    }
+
+    /// A live stream is read no more.
+    pub(super) fn no_stream(&self, stream: &str) {
+        self.inner().streams.remove(stream);
+    }
+
     /// What does not run.
     pub fn down(&self) -> Vec<Down> {
         self.inner().down.values().map(|(_, down)| down.clone()).collect()
@@ -225,6 +262,7 @@ impl Board {
             checkpoint: inner.published.clone(),
             checkpoint_kept: inner.kept.clone(),
             arrivals: arrivals(meter),
+            streams: inner.streams.values().cloned().collect(),
         }
     }
 }

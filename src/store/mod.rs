@@ -28,7 +28,7 @@ pub use rights::*;
 pub use steps::*;
 pub use undo::*;
 
-use crate::model::{CustomerId, DeliveryId, Digest, Intended, TargetId, Timestamp};
+use crate::model::{CustomerId, DeliveryId, Digest, Intended, Network, TargetId, Timestamp};
 use std::future::Future;
 
 /// What the pipeline asks of a store. Every method is one transaction, durable when it returns, and cancellation-safe: a dropped future either
@@ -39,6 +39,9 @@ pub trait Store: Send + Sync {
 
     /// *Intake*: cursor, activities, identities with profiles, parked lines.
     fn intake(&self, batch: IntakeBatch) -> impl Future<Output = Result<IntakeOutcome, StoreError>> + Send;
+
+    /// Whether something of each of these objects was ever taken in.
+    fn knows(&self, objects: Vec<(Network, String)>) -> impl Future<Output = Result<Vec<bool>, StoreError>> + Send;
 
     /// Identities with work: a decision to take, or activities that wait for planning. Ordered by identity row, at most `limit`, after `after`.
     fn work(&self, after: Option<IdentityRow>, limit: usize) -> impl Future<Output = Result<Vec<IdentityWork>, StoreError>> + Send;

@@ -279,7 +279,7 @@ impl Client {
     /// # Errors
     /// Where the CA file, the client certificate, the proxy or the system's certificates can't be used.
     pub fn new(connection: &Connection) -> Result<Self, SetupError> {
-        Self::with(connection, |builder| builder)
+        Self::with(connection, |builder| builder.timeout(connection.whole))
     }
 
     /// A client that keeps one connection, for a service that remembers who is at the other end of it. One request at a time.
@@ -287,7 +287,15 @@ impl Client {
     /// # Errors
     /// As [`Client::new`].
     pub fn alone(connection: &Connection) -> Result<Self, SetupError> {
-        Self::with(connection, |builder| builder.pool_max_idle_per_host(1))
+        Self::with(connection, |builder| builder.timeout(connection.whole).pool_max_idle_per_host(1))
+    }
+
+    /// A client for answers that do not end: only their beginning has a time, `whole`. For [`Client::open`].
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn lasting(connection: &Connection) -> Result<Self, SetupError> {
+        Self::with(connection, |builder| builder.pool_max_idle_per_host(0))
     }
 
     fn with(connection: &Connection, pool: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder) -> Result<Self, SetupError> {
@@ -300,8 +308,7 @@ impl Client {
             .no_proxy()
             .http1_only()
             .pool_idle_timeout(IDLE)
-            .connect_timeout(connection.connect.min(connection.whole))
-            .timeout(connection.whole);
+            .connect_timeout(connection.connect.min(connection.whole));
         if let Some(proxy) = &connection.proxy {
             let mut through = reqwest::Proxy::all(&proxy.url).map_err(|_source| SetupError::Proxy)?;
             if let Some((user, password)) = &proxy.login {
@@ -337,37 +344,12 @@ impl Client {
     /// # Errors
     /// Where there is none; [`SendError`] tells whether the request may have left.
     pub async fn send(&self, request: Request) -> Result<Reply, SendError> {
-        let method = reqwest::Method::from_bytes(request.method.as_bytes()).map_err(|_source| Unsendable::Header)?;
-        let url = reqwest::Url::parse(&request.url).map_err(|_source| Unsendable::Url)?;
-        let mut built = self.inner.request(method, url);
-        for (name, value) in &request.headers {
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_source| Unsendable::Header)?;
-            built = built.header(name, HeaderValue::from_str(value).map_err(|_source| Unsendable::Header)?);
-        }
-        if let Some(Authorization(secret)) = &request.authorization {
-            let mut value = HeaderValue::from_str(secret.expose()).map_err(|_source| Unsendable::Authorization)?;
-            value.set_sensitive(true);
-            built = built.header(AUTHORIZATION, value);
-        }
-        if let Some(body) = request.body {
-            built = built.body(body);
-        }
-        let mut response = built.send().await.map_err(|error| {
-            let error = error.without_url();
-            if error.is_builder() {
-                SendError::Unsendable(Unsendable::Url)
-            } else if error.is_connect() {
-                SendError::NotSent(chain(&error))
-            } else {
-                SendError::Unanswered(chain(&error))
-            }
-        })?;
+        let mut response = self.begin(request).await?;
         let over = response
             .extensions()
             .get::<hyper_util::client::legacy::connect::HttpInfo>()
             .map(hyper_util::client::legacy::connect::HttpInfo::local_addr);
-        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let headers = response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+        let headers = headers_of(&response);
         let (mut body, mut extent) = (Vec::new(), Extent::Whole);
         loop {
             match response.chunk().await {
@@ -387,6 +369,88 @@ impl Client {
             }
         }
         Ok(Reply { status: response.status().as_u16(), headers, body, extent, over })
+    }
+
+    /// Sends a request and returns with the beginning of its answer, which may never end.
+    ///
+    /// # Errors
+    /// Where it does not come within that time; [`SendError`] tells whether the request may have left.
+    pub async fn open(&self, request: Request, within: Duration) -> Result<Opened, SendError> {
+        let begun = tokio::time::timeout(within, self.begin(request)).await;
+        let response = begun.unwrap_or_else(|_late| Err(SendError::Unanswered("the time was up".to_owned())))?;
+        Ok(Opened { status: response.status().as_u16(), headers: headers_of(&response), response })
+    }
+
+    async fn begin(&self, request: Request) -> Result<reqwest::Response, SendError> {
+        let method = reqwest::Method::from_bytes(request.method.as_bytes()).map_err(|_source| Unsendable::Header)?;
+        let url = reqwest::Url::parse(&request.url).map_err(|_source| Unsendable::Url)?;
+        let mut built = self.inner.request(method, url);
+        for (name, value) in &request.headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_source| Unsendable::Header)?;
+            built = built.header(name, HeaderValue::from_str(value).map_err(|_source| Unsendable::Header)?);
+        }
+        if let Some(Authorization(secret)) = &request.authorization {
+            let mut value = HeaderValue::from_str(secret.expose()).map_err(|_source| Unsendable::Authorization)?;
+            value.set_sensitive(true);
+            built = built.header(AUTHORIZATION, value);
+        }
+        if let Some(body) = request.body {
+            built = built.body(body);
+        }
+        built.send().await.map_err(|error| {
+            let error = error.without_url();
+            if error.is_builder() {
+                SendError::Unsendable(Unsendable::Url)
+            } else if error.is_connect() {
+                SendError::NotSent(chain(&error))
+            } else {
+                SendError::Unanswered(chain(&error))
+            }
+        })
+    }
+}
+
+fn headers_of(response: &reqwest::Response) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+}
+
+/// An answer whose content is still to come, piece by piece; who does not ask for more stops the sender.
+pub struct Opened {
+    /// The status code.
+    pub status: u16,
+    /// Names in small letters, in the order in which they came.
+    pub headers: Vec<(String, String)>,
+    response: reqwest::Response,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+impl Opened {
+    /// The first header of a name, in small letters.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The next piece, as it came; `None` at the end. A dropped future has taken nothing.
+    ///
+    /// # Errors
+    /// Where the connection breaks.
+    pub async fn piece(&mut self) -> Result<Option<Vec<u8>>, SendError> {
+        let piece = self.response.chunk().await.map_err(|error| SendError::Unanswered(chain(&error.without_url())))?;
+        Ok(piece.map(|bytes| bytes.to_vec()))
+    }
+
+    /// The connection itself, after 101.
+    ///
+    /// # Errors
+    /// Where the server did not change the protocol.
+    pub async fn upgraded(self) -> Result<reqwest::Upgraded, SendError> {
+        self.response.upgrade().await.map_err(|error| SendError::Unanswered(chain(&error.without_url())))
     }
 }
 

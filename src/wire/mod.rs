@@ -1,6 +1,7 @@
 //! Rank 4, what several edges share: how bytes come in from outside, how requests go out, and the languages that services speak.
 
 pub mod caller;
+pub mod event_stream;
 pub mod handshake;
 pub mod http;
 pub mod input;
@@ -12,5 +13,6 @@ pub mod syslog;
 pub mod table;
 pub mod tds;
 pub mod vendored;
+pub mod websocket;
 pub mod wsdl;
 pub mod xml;

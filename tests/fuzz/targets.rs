@@ -33,7 +33,19 @@ pub const TARGETS: &[Target] = &[
     ("splink_sql", splink_sql),
     ("manifest", source_manifest),
     ("source_answer", source_answer),
+    ("event_stream", event_stream),
 ];
+
+/// Server-sent events, whole and in pieces: the same is found.
+fn event_stream(bytes: &[u8]) {
+    use kith::wire::event_stream::Parser;
+    let read = |size: usize| {
+        let (mut parser, mut found) = (Parser::after(None), Vec::new());
+        let good = bytes.chunks(size.max(1)).all(|piece| parser.push(piece, &mut found).is_ok());
+        (good, found)
+    };
+    assert_eq!(read(bytes.len()), read(usize::from(bytes.first().copied().unwrap_or(1))));
+}
 
 /// A source's manifest, templates and all.
 fn source_manifest(bytes: &[u8]) {

@@ -69,6 +69,7 @@ mod sqlserver_run;
 mod sqlserver_statements;
 mod sqlserver_target;
 mod store;
+mod streams;
 mod targets;
 mod tds_peer;
 mod tidy;

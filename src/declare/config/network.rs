@@ -32,8 +32,8 @@ pub(super) const STREAMS: Key = only(
     key(
         "streams",
         Form::Text(1_000),
-        Need::Optional("All streams that the connector projects."),
-        "The streams that are read, with commas between.",
+        Need::Optional("All streams that the connector projects; no live ones."),
+        "The streams that are read, with commas between; live streams are opened where they are named.",
         "\"mentions\"",
     ),
 );

@@ -25,6 +25,10 @@ pub const TRANSFORM: &[&str] = &["config", "record", "stream_slice", "stream_int
 pub const ADD_CONDITION: &[&str] = &["config", "record", "value", "path", "stream_slice", "stream_interval", "stream_partition"];
 /// In the condition of `RemoveFields`.
 pub const REMOVE_CONDITION: &[&str] = &["config", "property"];
+/// About an event of a live stream.
+pub const EVENT: &[&str] = &["config", "record", "event"];
+/// What is sent to go on after an event.
+pub const RESUME: &[&str] = &["config", "cursor"];
 /// After a page.
 pub const PAGE: &[&str] =
     &["config", "response", "headers", "last_record", "last_page_size", "page_size", "stream_slice", "stream_interval", "stream_partition"];

@@ -2,6 +2,7 @@
 
 mod compile;
 mod components;
+mod live;
 mod login;
 mod part;
 mod projection;
@@ -18,6 +19,7 @@ use part::{Kind, Part, Resolver, hand_down};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
+pub use live::LiveStream;
 pub use projection::Projection;
 
 const NO_MANIFEST: Code = Code("KITH-N001");
@@ -33,6 +35,8 @@ pub struct Connector {
     pub network: Option<Network>,
     /// How records become activities, by stream.
     pub projections: Vec<Projection>,
+    /// Connections over which events come by themselves; opened where a source names them.
+    pub live: Vec<Arc<LiveStream>>,
     /// Whether an `https` address stands in it.
     pub tls: bool,
     /// SHA-256 of the file.
@@ -40,17 +44,25 @@ pub struct Connector {
 }
 
 impl Connector {
+    /// The live streams that a source names. Without a name none is opened: a connection that stays is a thing to ask for.
+    pub fn live_of(&self, streams: &[Arc<str>]) -> impl Iterator<Item = &Arc<LiveStream>> {
+        self.live.iter().filter(|live| streams.iter().any(|name| **name == *live.stream.name))
+    }
+
     /// Why it can't be read as a source of activities: nothing is projected, or a stream that is wanted is not.
     pub fn unfit(&self, source: &str, streams: &[Arc<str>]) -> Vec<Diagnostic> {
         let place = || crate::diagnose::Place::Named(format!("[sources.{source}]"));
-        let unknown = streams.iter().filter(|name| !self.projections.iter().any(|projection| projection.stream == ***name));
+        let known = |name: &str| {
+            self.projections.iter().any(|projection| projection.stream == name) || self.live.iter().any(|live| live.stream.name == name)
+        };
+        let unknown = streams.iter().filter(|name| !known(name));
         let mut found: Vec<Diagnostic> = unknown
             .map(|name| {
                 let message = format!("the connector projects no stream `{name}`");
-                Diagnostic::error(Code("KITH-N030"), place(), message, "Name a stream of its `metadata.kith.streams`")
+                Diagnostic::error(Code("KITH-N030"), place(), message, "Name a stream of its `metadata.kith.streams` or `live`")
             })
             .collect();
-        if self.projections.is_empty() {
+        if self.projections.is_empty() && self.live.is_empty() {
             let remedy = "Write `metadata.kith.streams` in the connector: how its records become activities";
             found.push(Diagnostic::error(Code("KITH-N030"), place(), "the connector projects nothing on activities", remedy));
         }
@@ -96,11 +108,12 @@ pub fn read(file: &Arc<SourceFile>) -> Checked<Connector> {
     let mut compiler = Compiler { tree: &tree, problems: &mut problems, engine: crate::manifest::Engine::default(), depth: 0 };
     let source = source(&mut compiler, &whole);
     let (network, projections) = projection::block(&mut compiler, &whole, &source);
+    let live = live::streams(&mut compiler, &whole, &source, &projections);
     let engine = std::mem::take(&mut compiler.engine);
     problems.sort();
     let source = Arc::new(Source { engine, ..source });
     let digest = Digest(Sha256::digest(file.text.as_bytes()).into());
-    Checked::new(Some(Connector { source, network, projections, tls: file.text.contains("https:"), digest }), problems)
+    Checked::new(Some(Connector { source, network, projections, live, tls: file.text.contains("https:") || file.text.contains("wss:"), digest }), problems)
 }
 
 fn source(compiler: &mut Compiler<'_>, whole: &Part) -> Source {

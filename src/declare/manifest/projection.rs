@@ -27,7 +27,7 @@ pub struct Projection {
 
 /// What stands beside the records of a page and belongs to one of them: an author among `includes.users`.
 #[derive(Debug)]
-struct Beside {
+pub(super) struct Beside {
     /// The record's member that it becomes.
     name: String,
     /// Where the list is, from the top of the answer.
@@ -120,11 +120,11 @@ pub(super) fn block(compiler: &mut Compiler<'_>, whole: &Part, source: &Source) 
         compiler.problems.push(Diagnostic::error(BAD_PROJECTION, place, message, remedy));
     };
     for field in kith.fields() {
-        if !["network", "streams", "documentation", "as_of"].contains(&&*field.key) {
+        if !["network", "streams", "live", "documentation", "as_of"].contains(&&*field.key) {
             complain(
                 field.key_span,
                 format!("the block does not know the key `{}`", field.key),
-                "It has network, streams, documentation and as_of; the duties of a network stand in a file of their own",
+                "It has network, streams, live, documentation and as_of; the duties of a network stand in a file of their own",
             );
         }
     }
@@ -147,27 +147,37 @@ pub(super) fn block(compiler: &mut Compiler<'_>, whole: &Part, source: &Source) 
             }
         }
         let beside = field.value.get("beside").map(|part| beside(part, &mut complain)).unwrap_or_default();
-        let only = field.value.get("only").and_then(|part| cel(part, &mut complain));
-        let Some(activity) = field.value.get("activity") else {
-            complain(field.key_span, "the projection has no `activity`".to_owned(), "Write `activity:` with type, id, actor and object");
-            continue;
-        };
-        for needed in ["type", "id", "actor", "object"] {
-            if activity.get(needed).is_none() {
-                complain(activity.span, format!("an activity needs `{needed}`"), "Write an expression over `record`");
-            }
-        }
-        if let Some(actor) = activity.get("actor")
-            && !actor.fields().is_empty()
-            && actor.get("id").is_none()
-        {
-            complain(actor.span, "an actor needs `id`".to_owned(), "Write the stable id of the account, never its handle");
-        }
-        if let Some(activity) = shape(activity, &mut complain, 0) {
-            projections.push(Projection { stream: field.key.to_string(), beside, only, activity });
-        }
+        projections.extend(projection(&field.key, field.key_span, &field.value, beside, &mut complain));
     }
     (network, projections)
+}
+
+/// `only` and `activity`.
+pub(super) fn projection(
+    stream: &str,
+    named_at: Span,
+    part: &Part,
+    beside: Vec<Beside>,
+    complain: &mut impl FnMut(Span, String, &str),
+) -> Option<Projection> {
+    let only = part.get("only").and_then(|part| cel(part, complain));
+    let Some(activity) = part.get("activity") else {
+        complain(named_at, "the projection has no `activity`".to_owned(), "Write `activity:` with type, id, actor and object");
+        return None;
+    };
+    for needed in ["type", "id", "actor", "object"] {
+        if activity.get(needed).is_none() {
+            complain(activity.span, format!("an activity needs `{needed}`"), "Write an expression over `record`");
+        }
+    }
+    if let Some(actor) = activity.get("actor")
+        && !actor.fields().is_empty()
+        && actor.get("id").is_none()
+    {
+        complain(actor.span, "an actor needs `id`".to_owned(), "Write the stable id of the account, never its handle");
+    }
+    let activity = shape(activity, complain, 0)?;
+    Some(Projection { stream: stream.to_owned(), beside, only, activity })
 }
 
 /// `author: { at: includes.users, key: id, of: record.author_id }`

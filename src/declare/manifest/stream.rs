@@ -265,7 +265,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn router(&mut self, part: &Part) -> Option<Router> {
+    pub fn router(&mut self, part: &Part) -> Option<Router> {
         if !self.is_one_of(part, &["ListPartitionRouter", "SubstreamPartitionRouter"]) {
             return None;
         }

@@ -33,7 +33,7 @@ impl std::fmt::Debug for Tokens {
 
 impl Reader {
     /// Puts a login's part into a request.
-    pub(super) async fn log_in(&self, login: &Login, options: &mut Options) -> Result<(), ReadError> {
+    pub(in crate::source) async fn log_in(&self, login: &Login, options: &mut Options) -> Result<(), ReadError> {
         let config = self.config();
         let (engine, scope) = (&self.source.engine, Scope::new(&config));
         match login {
@@ -71,7 +71,7 @@ impl Reader {
     }
 
     /// A new token is fetched with the next request.
-    pub(super) async fn renew(&self, login: &Login) -> Result<(), ReadError> {
+    pub(in crate::source) async fn renew(&self, login: &Login) -> Result<(), ReadError> {
         if let Login::OAuth(oauth) = login {
             self.access_token(oauth, true).await?;
         }

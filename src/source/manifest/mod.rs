@@ -11,8 +11,11 @@ mod walk;
 
 pub use decode::{DecodeError, decode, items, member, pick};
 pub use error::ReadError;
+pub(in crate::source) use send::{Gate, MOST_REDIRECTS};
 
-use crate::manifest::{Json, Source, Stream};
+use crate::manifest::cursor::DateCursor;
+use crate::manifest::source::CursorKind;
+use crate::manifest::{Engine, Json, Moment, Source, Stream};
 use crate::wire::http::{Client, Connection};
 use login::Tokens;
 use send::Calls;
@@ -173,7 +176,42 @@ impl Reader {
         out.state(state).await
     }
 
-    fn config(&self) -> Json {
+    /// The state from which a stream is read for what happened since `from`, in microseconds since 1970: the stored one, or a younger one where
+    /// one cursor of time stands for the whole stream.
+    pub fn state_since(&self, stream: &str, from: i64, stored: Option<Json>) -> Option<Json> {
+        self.tick();
+        let stored = stored?;
+        let stream = self.source.stream(stream)?;
+        let Some(CursorKind::Date { spec, .. }) = stream.cursor.as_ref().filter(|_| stream.routers.is_empty()) else { return Some(stored) };
+        let young = || {
+            let cursor = DateCursor::new(spec, Some(&stored), None, &self.source.engine, &self.config()).ok()?;
+            let from = Moment::from_micros(from)?;
+            let before = cursor.parse(stored.get(cursor.field())?)?;
+            let mut state = stored.clone();
+            if before < from {
+                state.members_mut().insert(cursor.field().into(), cursor.say(from));
+            }
+            Some(state)
+        };
+        Some(young().unwrap_or(stored.clone()))
+    }
+
+    /// The templates' engine.
+    pub(in crate::source) fn engine(&self) -> &Engine {
+        &self.source.engine
+    }
+
+    /// Whether the configuration lets this host be asked.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub(in crate::source) fn listed(&self, url: &str) -> Result<(), ReadError> {
+        let gate = Gate::of(url)?;
+        let listed = |host: &str| self.hosts.as_ref().is_none_or(|hosts| hosts.iter().any(|listed| listed.eq_ignore_ascii_case(host)));
+        if listed(gate.host()) { Ok(()) } else { Err(ReadError::Elsewhere("a host that the configuration does not list")) }
+    }
+
+    pub(in crate::source) fn config(&self) -> Json {
         self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -188,12 +226,12 @@ impl Reader {
     }
 
     /// The time, for what servers say in dates.
-    fn stamp(&self) -> jiff::Timestamp {
+    pub(in crate::source) fn stamp(&self) -> jiff::Timestamp {
         jiff::Timestamp::from_microsecond((self.clock)()).unwrap_or_default()
     }
 
     /// Sets the templates' clock, and tells it in microseconds.
-    fn tick(&self) -> i64 {
+    pub(in crate::source) fn tick(&self) -> i64 {
         let now = (self.clock)();
         self.source.engine.ambient().set_now(now);
         now

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Redirects inside of one host; browsers stop at 20, interfaces need one.
-const MOST_REDIRECTS: usize = 5;
+pub const MOST_REDIRECTS: usize = 5;
 /// Attempts to get a token.
 const LOGIN_ATTEMPTS: u64 = 3;
 /// Waits that nobody told: 1, 2, 4, … s, as in the reference.
@@ -45,7 +45,15 @@ impl Gate {
         }
     }
 
+    /// The host, in small letters.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     /// Whether an address is behind it.
+    ///
+    /// # Errors
+    /// Where it is not.
     pub fn lets(&self, url: &str) -> Result<(), ReadError> {
         let other = Self::of(url)?;
         if other.host != self.host || other.port != self.port {
@@ -121,10 +129,7 @@ impl Reader {
     /// Sends once and follows redirects inside of the host.
     async fn exchange(&self, built: &Built, gate: &Gate) -> Result<Result<Reply, SendError>, ReadError> {
         let (mut method, mut url, mut body) = (built.method, built.url.clone(), built.body.clone());
-        let listed = |host: &str| self.hosts.as_ref().is_none_or(|hosts| hosts.iter().any(|listed| listed.eq_ignore_ascii_case(host)));
-        if !listed(&Gate::of(&url)?.host) {
-            return Err(ReadError::Elsewhere("a host that the configuration does not list"));
-        }
+        self.listed(&url)?;
         // Redirects stay on that host.
         for _ in 0..=MOST_REDIRECTS {
             let request = Request { method, url: url.clone(), headers: built.headers.clone(), authorization: None, body: body.clone() };

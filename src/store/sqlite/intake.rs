@@ -9,7 +9,7 @@ use crate::audit::{Binding, RetentionClass, Unpredictable};
 use crate::model::{ActivityState, Digest, DropRule, Network, Value, Verb};
 use crate::store::ring::{KeyRing, Person};
 use crate::store::{IntakeBatch, IntakeOutcome, ParkedLine, Placed, ReceivedActivity, StoreError, Tell};
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -134,6 +134,17 @@ fn prepare_line(ring: &KeyRing, random: &mut Unpredictable, file: &Digest, line:
     Ok(PreparedLine { line: line.line, code: line.reason.code, message: line.reason.message.clone(), sealed: sealed.to_bytes() })
 }
 
+/// What an object is found by.
+pub(super) fn object_hash(ring: &KeyRing, network: Network, id: &str) -> [u8; 16] {
+    ring.columns().of("kith/v1/store/object", &[network.name().as_bytes(), id.as_bytes()])
+}
+
+/// Which of these objects are there.
+pub(super) fn known(conn: &Connection, hashes: &[[u8; 16]]) -> Result<Vec<bool>, StoreError> {
+    let mut statement = conn.prepare_cached("SELECT 1 FROM object WHERE hash = ?1").said()?;
+    hashes.iter().map(|hash| statement.exists([hash.as_slice()]).said()).collect()
+}
+
 fn prepare_activity(ring: &KeyRing, random: &mut Unpredictable, received: &ReceivedActivity) -> Result<PreparedActivity, StoreError> {
     let activity = &received.activity;
     let version = activity.version();
@@ -168,7 +179,7 @@ fn prepare_activity(ring: &KeyRing, random: &mut Unpredictable, received: &Recei
         line: received.line,
         network: activity.actor.id.network,
         identity,
-        object: columns.of("kith/v1/store/object", &[activity.network.name().as_bytes(), activity.object.id.as_bytes()]),
+        object: object_hash(ring, activity.network, &activity.object.id),
         version: version_hash,
         content: columns.of("kith/v1/store/content", &[&version_hash, &received.content_digest.0]),
         at: nanoseconds(version.at),

@@ -55,7 +55,7 @@ use super::{
     Totals,
 };
 use crate::audit::{HashKey, MasterKey};
-use crate::model::{CustomerId, DeliveryId, Digest, Intended, TargetId, Timestamp};
+use crate::model::{CustomerId, DeliveryId, Digest, Intended, Network, TargetId, Timestamp};
 use error::InDatabase;
 use readers::Readers;
 use rusqlite::{Connection, OptionalExtension};
@@ -202,6 +202,11 @@ impl Store for SqliteStore {
         let ring = self.inner.ring.clone();
         let prepared = self.inner.readers.off_thread(move || intake::prepare(&ring, batch)).await?;
         self.inner.writer.run(move |tx| intake::write(tx, &prepared)).await
+    }
+
+    async fn knows(&self, objects: Vec<(Network, String)>) -> Result<Vec<bool>, StoreError> {
+        let hashes: Vec<[u8; 16]> = objects.iter().map(|(network, id)| intake::object_hash(&self.inner.ring, *network, id)).collect();
+        self.inner.readers.read(move |conn| intake::known(conn, &hashes), Ok).await
     }
 
     async fn work(&self, after: Option<IdentityRow>, limit: usize) -> Result<Vec<IdentityWork>, StoreError> {

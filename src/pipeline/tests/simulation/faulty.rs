@@ -1,7 +1,7 @@
 //! A store that fails before a step or after it, that is slow, and into which bugs can be planted.
 
 use super::chance::Chance;
-use crate::model::{CustomerId, DeliveryId, Digest, Intended, TargetId, Timestamp};
+use crate::model::{CustomerId, DeliveryId, Digest, Intended, Network, TargetId, Timestamp};
 use crate::store::sqlite::SqliteStore;
 use crate::store::*;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -73,6 +73,10 @@ impl Store for FaultyStore {
             return Err(StoreError::Full("the disk".into()));
         }
         self.step(self.inner.intake(batch)).await
+    }
+
+    async fn knows(&self, objects: Vec<(Network, String)>) -> Result<Vec<bool>, StoreError> {
+        self.inner.knows(objects).await
     }
 
     async fn work(&self, after: Option<IdentityRow>, limit: usize) -> Result<Vec<IdentityWork>, StoreError> {

@@ -1,0 +1,438 @@
+//! Live streams, against servers on aiohttp that nobody here wrote the wire of: whatever is killed, and whenever, every event is there once; what a
+//! stream can't give again is written down as a gap and read from the polled one; who means harm harms nobody else.
+
+use crate::kills::{Moments, entries};
+use crate::service::Running;
+use crate::support::{Project, Seed, free_port, root, slice, wait_for};
+use serde_json::{Value as Json, json};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// A python with aiohttp; `None`, said loudly, where there is none.
+fn python() -> Option<String> {
+    let named = std::env::var("KITH_TEST_AIOHTTP").ok();
+    let beside = std::env::temp_dir().join("kith-aiohttp/bin/python").display().to_string();
+    let found = named
+        .into_iter()
+        .chain([beside, "python3".to_owned()])
+        .find(|python| Command::new(python).args(["-c", "import aiohttp"]).output().is_ok_and(|out| out.status.success()));
+    if found.is_none() {
+        assert!(std::env::var("CI").is_err(), "no python with aiohttp");
+        let folder = std::env::temp_dir().join("kith-aiohttp").display().to_string();
+        eprintln!("SKIPPED: no python with aiohttp (python3 -m venv {folder}; {folder}/bin/pip install 'aiohttp==3.14.*')");
+    }
+    found
+}
+
+/// The server of `stream_server.py`; it keeps what it said over a kill.
+struct Server {
+    python: String,
+    port: u16,
+    folder: tempfile::TempDir,
+    child: Option<Child>,
+}
+
+impl Server {
+    fn start() -> Option<Self> {
+        let mut server = Self { python: python()?, port: free_port(), folder: tempfile::tempdir().unwrap(), child: None };
+        server.begin();
+        Some(server)
+    }
+
+    fn begin(&mut self) {
+        let child = Command::new(&self.python)
+            .arg(root().join("tests/support/stream_server.py"))
+            .arg(self.port.to_string())
+            .arg(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(self.folder.path().join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+        let log = || std::fs::read_to_string(self.folder.path().join("log")).unwrap();
+        assert!((0..6).any(|_| wait_for(self.port)), "the server does not listen: {}", log());
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            _ = child.kill();
+            _ = child.wait();
+        }
+    }
+
+    fn base(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    fn post(&self, path: &str) {
+        let out = Command::new("curl").args(["-sSf", "-X", "POST", &format!("{}{path}", self.base())]).output().unwrap();
+        assert!(out.status.success(), "{path}: {}", String::from_utf8_lossy(&out.stderr));
+    }
+
+    /// What it was asked.
+    fn requests(&self) -> Vec<Json> {
+        let text = std::fs::read_to_string(self.folder.path().join("requests.ndjson")).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn asked(&self, path: &str) -> Vec<Json> {
+        self.requests().into_iter().filter(|request| request["path"] == path).collect()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A connector over the server: one polled stream, and the live one of the test.
+fn connector(live: &str) -> String {
+    format!(
+        r#"type: DeclarativeSource
+version: 7.0.0
+check: {{ type: CheckStream, stream_names: [things] }}
+definitions:
+  said:
+    type: "'Create'"
+    id: "'https://x.example/activities/' + string(record.id)"
+    published: "record.at"
+    to: "['https://www.w3.org/ns/activitystreams#Public']"
+    actor: {{ type: "'Person'", id: "'https://x.example/users/' + record.user" }}
+    object: {{ type: "'Note'", id: "'https://x.example/notes/' + string(record.id)", content: "record.text" }}
+streams:
+  - type: DeclarativeStream
+    name: things
+    retriever:
+      type: SimpleRetriever
+      requester: {{ type: HttpRequester, url_base: "{{{{ config['base_url'] }}}}", path: /poll }}
+      record_selector: {{ type: RecordSelector, extractor: {{ type: DpathExtractor, field_path: [data] }} }}
+metadata:
+  kith:
+    network: mastodon
+    streams:
+      things: {{ activity: "#/definitions/said" }}
+    live:
+      things_live:
+        requester: {{ type: HttpRequester, url_base: "{{{{ config['base_url'] }}}}", path: "{{{{ config['path'] }}}}" }}
+        take: [{{ activity: "#/definitions/said" }}]
+{live}"#
+    )
+}
+
+const NUMBERED: &str = "        by: sse\n        heartbeat_seconds: 10\n        resume: { lost_codes: [410] }\n        backfill: things\n";
+const NAMELESS: &str = "        by: sse\n        heartbeat_seconds: 10\n        backfill: things\n";
+
+/// The retail project with a source whose one stream is live.
+fn project(connector: &str, settings: &Json, stream: &str, more: &str) -> Project {
+    let project = Project::with(&slice(20));
+    project.edit(
+        "config/kith.toml",
+        "kind = \"file\"\npath = \"data/activities.ndjson\"",
+        &format!(
+            "kind = \"network\"\nconnector = \"{connector}\"\nsettings = {{ file = \"settings.json\" }}\nstreams = \"{stream}\"\nevery_seconds = 1\n{more}"
+        ),
+    );
+    project.write("settings.json", settings.to_string());
+    project
+}
+
+fn over(server: &Server, live: &str, path: &str) -> Project {
+    let project = project("connectors/live.yaml", &json!({ "base_url": server.base(), "path": path }), "things_live", "");
+    project.write("connectors/live.yaml", connector(live));
+    project
+}
+
+fn received(count: u64) -> impl Fn(&Json) -> bool {
+    move |status| status["received"] == count && status["conservation_gap"] == 0
+}
+
+fn connected(status: &Json) -> bool {
+    status["service"]["streams"].as_array().is_some_and(|streams| !streams.is_empty() && streams.iter().all(|one| !one["connected_since"].is_null()))
+}
+
+/// Connected, and nothing that was missed is still to be read.
+fn whole(status: &Json) -> bool {
+    connected(status) && status["service"]["streams"].as_array().unwrap().iter().all(|one| one["gap_to"].is_null())
+}
+
+/// The gaps of the log: the step, from, and until when and why.
+fn gaps(project: &Project) -> Vec<(String, String, String)> {
+    let text = |entry: &Json, name: &str| entry["why"][name].as_str().unwrap_or_default().to_owned();
+    let all = entries(project);
+    let about = all.iter().map(|line| &line["entry"]).filter(|entry| entry["kind"] == "source.read");
+    let mut found: Vec<_> = about.map(|entry| (text(entry, "rule"), text(entry, "since"), text(entry, "record"))).collect();
+    found.retain(|(rule, ..)| rule.starts_with("gap-"));
+    found
+}
+
+#[test]
+fn a_stream_with_ids_goes_on_after_the_last_stored_event_whoever_ends_it() {
+    let Some(mut server) = Server::start() else { return };
+    server.post("/say?n=5");
+    let project = over(&server, NUMBERED, "numbered");
+    project.kith(&["check"]).ok();
+    let service = Running::start(&project);
+    service.until("the first five", |status| received(5)(status) && whole(status));
+    server.post("/say?n=5");
+    service.until("five more", received(10));
+    // The connection is cut; the server dies; what is said before it is asked again comes all the same.
+    server.post("/drop");
+    server.post("/say?n=5");
+    service.until("after a cut", received(15));
+    server.kill();
+    server.begin();
+    server.post("/say?n=5");
+    service.until("after the server's end", received(20));
+    assert_eq!(service.end(), Some(0));
+    server.post("/say?n=5");
+    let service = Running::start(&project);
+    service.until("after the service's end", received(25));
+    let shown = project.kith(&["status"]).ok().stdout;
+    assert!(shown.contains("things_live: connected since") && shown.contains("last event at"), "{shown}");
+    assert_eq!(service.end(), Some(0));
+    let asked = server.asked("/numbered");
+    let ids: Vec<u64> = asked.iter().filter_map(|request| request["Last-Event-ID"].as_str()?.parse().ok()).collect();
+    assert!(ids.contains(&10) && ids.contains(&20) && ids.is_sorted(), "{asked:?}");
+    assert!(asked.iter().all(|request| request["Accept"] == "text/event-stream"));
+    // The first connection alone missed anything: what was there before it.
+    let found = gaps(&project);
+    let steps: Vec<&str> = found.iter().map(|(step, ..)| step.as_str()).collect();
+    assert_eq!(steps, ["gap-began", "gap-filled"], "{found:?}");
+    assert!(found[0].1 == "the beginning" && found[0].2.contains("first-connection"), "{found:?}");
+    assert_eq!(server.asked("/poll").len(), 1, "the polled stream is read for the gap alone");
+}
+
+#[test]
+fn what_a_stream_without_ids_missed_is_a_gap_and_is_read_from_the_polled_one() {
+    let Some(server) = Server::start() else { return };
+    let project = over(&server, NAMELESS, "nameless");
+    let service = Running::start(&project);
+    service.until("connected", whole);
+    server.post("/say?n=3");
+    service.until("live", received(3));
+    assert_eq!(service.end(), Some(0));
+    server.post("/say?n=4");
+    let service = Running::start(&project);
+    let status = service.until("filled", |status| received(7)(status) && whole(status));
+    assert_eq!(status["service"]["streams"][0]["gaps"], 2, "{status}");
+    assert_eq!(service.end(), Some(0));
+    let found = gaps(&project);
+    let steps: Vec<&str> = found.iter().map(|(step, ..)| step.as_str()).collect();
+    assert_eq!(steps, ["gap-began", "gap-filled", "gap-began", "gap-filled"], "{found:?}");
+    assert!(found[2].2.contains("no-cursor") && found[2].1.starts_with("20") && found[2].1 == found[3].1, "{found:?}");
+    project.kith(&["audit", "verify"]).ok();
+}
+
+#[test]
+fn a_cursor_that_the_server_does_not_take_is_a_gap() {
+    let Some(server) = Server::start() else { return };
+    let project = over(&server, NUMBERED, "numbered?forgets=1&new=1");
+    let service = Running::start(&project);
+    service.until("connected", whole);
+    server.post("/say?n=3");
+    service.until("live", received(3));
+    assert_eq!(service.end(), Some(0));
+    server.post("/say?n=4");
+    let service = Running::start(&project);
+    service.until("filled", |status| received(7)(status) && whole(status));
+    assert_eq!(service.end(), Some(0));
+    assert!(gaps(&project).iter().any(|(step, _, why)| step == "gap-filled" && why.contains("cursor-lost")), "{:?}", gaps(&project));
+}
+
+#[test]
+fn a_gap_that_nothing_fills_is_told_and_counted() {
+    let Some(server) = Server::start() else { return };
+    let project = over(&server, "        by: sse\n", "nameless");
+    let service = Running::start(&project);
+    service.until("connected", connected);
+    server.post("/drop");
+    let status = service.until("a gap", |status| status["service"]["streams"][0]["gaps_left"] == 1 && connected(status));
+    assert_eq!(status["service"]["streams"][0]["gaps"], 1);
+    let found = gaps(&project);
+    assert!(found.iter().all(|(step, ..)| step == "gap-left") && found.len() == 1, "{found:?}");
+}
+
+/// Bluesky's connector over the server; the account is the one that everybody answers.
+fn bluesky(server: &Server) -> Project {
+    let settings = json!({
+        "server": server.base(), "identifier": "shop.example", "app_password": "x", "start_date": "2020-01-01",
+        "jetstream": server.base().replace("http://", "ws://"), "did": "did:plc:shop"
+    });
+    let connector = root().join("connectors/sources/bluesky.yaml").display().to_string();
+    project(&connector, &settings, "posts_live", "")
+}
+
+#[test]
+fn bluesky_says_live_what_is_answered_and_what_is_taken_back() {
+    let Some(mut server) = Server::start() else { return };
+    let project = bluesky(&server);
+    project.kith(&["check"]).ok();
+    let service = Running::start(&project);
+    service.until("connected", connected);
+    server.post("/say?n=10");
+    service.until("ten answers", received(10));
+    // Of a post that was taken in, and of one that nobody here has.
+    server.post("/take-back?id=3");
+    server.post("/take-back?id=999");
+    server.post("/say?n=1");
+    let status = service.until("a deletion", |status| received(12)(status) && status["in_flight"] == 0);
+    assert_eq!(status["parked"], 0, "{status}");
+    server.kill();
+    server.begin();
+    server.post("/say?n=2");
+    service.until("after a kill", received(14));
+    assert_eq!(service.end(), Some(0));
+    let cursors: Vec<u64> = server.asked("/subscribe").iter().filter_map(|asked| asked["query"]["cursor"].as_str()?.parse().ok()).collect();
+    assert!(!cursors.is_empty() && server.asked("/subscribe")[0]["query"]["wantedCollections"] == "app.bsky.feed.post");
+    let deletions = entries(&project).iter().filter(|line| line["entry"]["kind"] == "input.parked").count();
+    assert_eq!(deletions, 0);
+}
+
+#[test]
+fn mastodon_says_live_who_mentions_the_account_and_what_is_said_under_tags() {
+    let Some(server) = Server::start() else { return };
+    server.post("/say?n=3");
+    let settings = json!({ "server": server.base(), "access_token": "token", "start_date": "2020-01-01", "tags": ["coffee", "tea"] });
+    let connector = root().join("connectors/sources/mastodon.yaml").display().to_string();
+    let project = project(&connector, &settings, "mentions_live, tags_live", "");
+    project.kith(&["check"]).ok();
+    let service = Running::start(&project);
+    // What was said before comes from the polled streams; the same post over three connections is one.
+    let status = service.until("what was there", |status| received(3)(status) && whole(status));
+    assert_eq!(status["service"]["streams"].as_array().unwrap().len(), 3, "{status}");
+    server.post("/say?n=4");
+    service.until("live", received(7));
+    assert_eq!(service.end(), Some(0));
+    let shown = std::fs::read_to_string(project.path("service.log")).unwrap();
+    assert!(!shown.contains("Bearer") && !shown.contains("thing 5"), "{shown}");
+}
+
+#[test]
+fn whatever_is_killed_and_whenever_every_event_is_there_once() {
+    let Some(mut server) = Server::start() else { return };
+    let seed = std::env::var("KITH_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| Seed(u64::from(free_port())).next());
+    eprintln!("KITH_TEST_SEED={seed}");
+    let kills = std::env::var("KITH_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(6);
+    let mut moments = Moments(seed);
+    for live in [NUMBERED, NAMELESS] {
+        let path = if live == NUMBERED { "numbered" } else { "nameless" };
+        let project = over(&server, live, path);
+        let mut service = Running::start(&project);
+        for _ in 0..kills {
+            server.post(&format!("/say?n={}", 1 + moments.below(60)));
+            std::thread::sleep(Duration::from_millis(moments.below(1_500)));
+            server.post(&format!("/say?n={}", 1 + moments.below(60)));
+            match moments.below(3) {
+                0 => {
+                    server.kill();
+                    std::thread::sleep(Duration::from_millis(moments.below(500)));
+                    server.begin();
+                }
+                1 => server.post("/drop"),
+                _ => {
+                    drop(service);
+                    service = Running::start(&project);
+                }
+            }
+        }
+        server.post("/say?n=1");
+        let said = std::fs::read_to_string(server.folder.path().join("said.ndjson")).unwrap().lines().count() as u64;
+        let status = service.until("all of it", |status| received(said)(status) && whole(status));
+        assert_eq!(status["parked"], 0, "{status}");
+        assert_eq!(service.end(), Some(0));
+        let began = gaps(&project).iter().filter(|(step, ..)| step == "gap-began").count();
+        assert!(began >= 1, "the first connection is a gap");
+        project.kith(&["audit", "verify"]).ok();
+    }
+}
+
+/// The code that a stream is down for, or that the log says.
+fn comes_to(service: &Running<'_>, project: &Project, code: &str) {
+    service.until(code, |_| std::fs::read_to_string(project.path("service.log")).unwrap().contains(code));
+}
+
+#[test]
+fn who_means_harm_is_told_by_a_code_and_harms_nobody_else() {
+    let Some(server) = Server::start() else { return };
+    for (kind, by, code) in [
+        ("html", "sse", "KITH-N033"),
+        ("html", "websocket", "KITH-N033"),
+        ("limited", "sse", "KITH-N023"),
+        ("inside", "sse", "KITH-N026"),
+        ("endless", "sse", "KITH-N034"),
+        ("drip", "sse", "KITH-N032"),
+        ("nothing", "sse", "KITH-N032"),
+        ("mute", "websocket", "KITH-N032"),
+        ("binary", "websocket", "KITH-N034"),
+        ("gigantic", "websocket", "KITH-N034"),
+    ] {
+        let resume =
+            if by == "sse" { "" } else { "        resume: { cursor_value: \"{{ record['id'] }}\", option: { type: RequestOption, inject_into: request_parameter, field_name: after } }\n" };
+        let project = over(&server, &format!("        by: {by}\n        heartbeat_seconds: 2\n{resume}"), &format!("harm/{kind}"));
+        let service = Running::start(&project);
+        comes_to(&service, &project, code);
+        let status = service.status();
+        assert_eq!((&status["received"], &status["conservation_gap"]), (&json!(0), &json!(0)), "{kind}: {status}");
+        let peak = std::fs::read_to_string(format!("/proc/{}/status", status["service"]["process"])).unwrap();
+        let peak: u64 = peak.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse().ok()).unwrap();
+        assert!(peak < 400_000, "{kind}: {peak} kB");
+        assert_eq!(service.end(), Some(0), "{kind}");
+    }
+    assert!(server.asked("/numbered").is_empty(), "nobody follows to an inside address");
+}
+
+#[test]
+fn an_event_that_is_too_long_parks_and_the_next_one_is_taken() {
+    let Some(server) = Server::start() else { return };
+    let project = over(&server, "        by: sse\n", "harm/long-and-good");
+    let service = Running::start(&project);
+    let status = service.until("both", |status| status["received"] == 2);
+    assert_eq!(status["parked"], 1, "{status}");
+}
+
+#[test]
+fn a_host_that_is_not_listed_is_not_connected_to_and_a_paused_source_neither() {
+    let Some(server) = Server::start() else { return };
+    let project = over(&server, NUMBERED, "numbered");
+    project.edit("config/kith.toml", "every_seconds = 1", "every_seconds = 1\nhosts = \"x.example\"");
+    let service = Running::start(&project);
+    comes_to(&service, &project, "KITH-N026");
+    assert_eq!(service.end(), Some(0));
+    assert!(server.requests().is_empty(), "{:?}", server.requests());
+    project.edit("config/kith.toml", "x.example", "127.0.0.1");
+    server.post("/say?n=1");
+    let service = Running::start(&project);
+    service.until("let on", received(1));
+    project.kith(&["pause", "activities"]).ok();
+    service.until("paused", |status| !connected(status));
+    server.post("/say?n=2");
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(service.status()["received"], 1);
+    project.kith(&["resume", "activities"]).ok();
+    service.until("resumed", received(3));
+}
+
+#[test]
+fn a_live_stream_that_is_declared_wrongly_is_told_with_its_place() {
+    let project = project("connectors/live.yaml", &json!({ "base_url": "http://127.0.0.1:1", "path": "x" }), "things_live", "");
+    for (wrong, says) in [
+        ("        by: post\n", "by: sse"),
+        ("        by: sse\n        backfill: nowhere\n", "backfill"),
+        ("        by: sse\n        heartbeat_seconds: 0\n", "heartbeat_seconds"),
+        ("        by: websocket\n        resume: {}\n", "ids of its own"),
+        ("        by: sse\n        hearbeat: 3\n", "hearbeat"),
+        ("        by: sse\n        resume: { lost_codes: [200] }\n", "400"),
+    ] {
+        project.write("connectors/live.yaml", connector(wrong));
+        let ran = project.kith(&["connector", "check", "connectors/live.yaml"]);
+        assert_eq!(ran.code, Some(2), "{wrong}: {}", ran.stdout);
+        assert!(ran.stdout.contains("KITH-N031") && ran.stdout.contains(says) && ran.stdout.contains("live.yaml:"), "{wrong}: {}", ran.stdout);
+    }
+    project.write("connectors/live.yaml", connector(NUMBERED));
+    let ran = project.kith(&["connector", "check", "connectors/live.yaml"]).ok();
+    assert!(ran.stdout.contains("things_live"), "{}", ran.stdout);
+    // A run that is to end opens none.
+    project.kith(&["run", "--once"]).ok();
+}
