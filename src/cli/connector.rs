@@ -57,7 +57,9 @@ fn check_source(file: &Arc<SourceFile>, session: &mut Session) -> Exit {
     let streams = value.iter().flat_map(|connector| &connector.source.streams);
     if terminal.is_json() {
         let names: Vec<&str> = streams.map(|stream| stream.name.as_str()).collect();
-        terminal.json(&json!({ "source": { "streams": names }, "errors": errors, "warnings": warnings, "problems": problems.to_json() }));
+        let webhooks: Vec<_> = value.iter().flat_map(|connector| &connector.webhooks).collect();
+        let webhooks: Vec<_> = webhooks.iter().map(|webhook| json!({ "name": webhook.name, "scheme": webhook.scheme.name() })).collect();
+        terminal.json(&json!({ "source": { "streams": names, "webhooks": webhooks }, "errors": errors, "warnings": warnings, "problems": problems.to_json() }));
     } else {
         for problem in &problems.0 {
             let text = problem.render(terminal.look());
@@ -67,6 +69,9 @@ fn check_source(file: &Arc<SourceFile>, session: &mut Session) -> Exit {
         for stream in streams {
             let remembered = if stream.cursor.is_some() { "goes on where it stopped" } else { "read whole each time" };
             terminal.data(&format!("  {:<28}{remembered}", stream.name));
+        }
+        for webhook in value.iter().flat_map(|connector| &connector.webhooks) {
+            terminal.data(&format!("  {:<28}webhook, signed as {} does", webhook.name, webhook.scheme.name()));
         }
         terminal.data(&counted(&problems));
         if let Some(first) = problems.0.first() {

@@ -21,6 +21,7 @@ pub mod slice;
 pub mod source;
 pub mod template;
 pub mod transform;
+pub mod webhook;
 
 pub use gap::Gap;
 pub use json::{Json, Members};

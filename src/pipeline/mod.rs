@@ -55,6 +55,7 @@ mod supervise;
 mod systemd;
 pub mod training;
 mod wakes;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;
@@ -99,3 +100,4 @@ pub use signing_key::rotate_signing_key;
 pub use summary::{Decisions, Fault, Summary, ThisRun, Told, Wait};
 pub use supervise::{Arrivals, Board, Down, Published, Reloaded, Standing, TRIES_WHEN_DRAINING, Watched, survive};
 pub use systemd::Manager;
+pub use webhooks::serve_webhooks;

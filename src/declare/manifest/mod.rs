@@ -7,6 +7,7 @@ mod part;
 mod projection;
 mod request;
 mod stream;
+mod webhook;
 
 use crate::declare::yaml;
 use crate::diagnose::{Checked, Code, Diagnostic, SourceFile};
@@ -18,7 +19,8 @@ use part::{Kind, Part, Resolver, hand_down};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
-pub use projection::Projection;
+pub use projection::{Projection, Surroundings};
+pub use webhook::{Form, Take, Webhook};
 
 const NO_MANIFEST: Code = Code("KITH-N001");
 /// Streams of one manifest; the largest that was seen has 140.
@@ -33,6 +35,8 @@ pub struct Connector {
     pub network: Option<Network>,
     /// How records become activities, by stream.
     pub projections: Vec<Projection>,
+    /// What it takes in where the network comes by itself.
+    pub webhooks: Vec<Webhook>,
     /// Whether an `https` address stands in it.
     pub tls: bool,
     /// SHA-256 of the file.
@@ -96,11 +100,12 @@ pub fn read(file: &Arc<SourceFile>) -> Checked<Connector> {
     let mut compiler = Compiler { tree: &tree, problems: &mut problems, engine: crate::manifest::Engine::default(), depth: 0 };
     let source = source(&mut compiler, &whole);
     let (network, projections) = projection::block(&mut compiler, &whole, &source);
+    let webhooks = webhook::webhooks(&mut compiler, &whole);
     let engine = std::mem::take(&mut compiler.engine);
     problems.sort();
     let source = Arc::new(Source { engine, ..source });
     let digest = Digest(Sha256::digest(file.text.as_bytes()).into());
-    Checked::new(Some(Connector { source, network, projections, tls: file.text.contains("https:"), digest }), problems)
+    Checked::new(Some(Connector { source, network, projections, webhooks, tls: file.text.contains("https:"), digest }), problems)
 }
 
 fn source(compiler: &mut Compiler<'_>, whole: &Part) -> Source {

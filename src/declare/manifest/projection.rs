@@ -11,7 +11,7 @@ use crate::model::Network;
 use serde_json::Value as Json;
 use std::collections::HashMap;
 
-const BAD_PROJECTION: Code = Code("KITH-N030");
+pub(super) const BAD_PROJECTION: Code = Code("KITH-N030");
 /// Objects inside of an activity: an object's attachment's name is the deepest that is read.
 const DEEPEST: usize = 8;
 
@@ -120,11 +120,11 @@ pub(super) fn block(compiler: &mut Compiler<'_>, whole: &Part, source: &Source) 
         compiler.problems.push(Diagnostic::error(BAD_PROJECTION, place, message, remedy));
     };
     for field in kith.fields() {
-        if !["network", "streams", "documentation", "as_of"].contains(&&*field.key) {
+        if !["network", "streams", "webhooks", "documentation", "as_of"].contains(&&*field.key) {
             complain(
                 field.key_span,
                 format!("the block does not know the key `{}`", field.key),
-                "It has network, streams, documentation and as_of; the duties of a network stand in a file of their own",
+                "It has network, streams, webhooks, documentation and as_of; the duties of a network stand in a file of their own",
             );
         }
     }
@@ -146,28 +146,40 @@ pub(super) fn block(compiler: &mut Compiler<'_>, whole: &Part, source: &Source) 
                 complain(known.key_span, format!("a projection does not know the key `{}`", known.key), "It has beside, only and activity");
             }
         }
-        let beside = field.value.get("beside").map(|part| beside(part, &mut complain)).unwrap_or_default();
-        let only = field.value.get("only").and_then(|part| cel(part, &mut complain));
-        let Some(activity) = field.value.get("activity") else {
-            complain(field.key_span, "the projection has no `activity`".to_owned(), "Write `activity:` with type, id, actor and object");
-            continue;
-        };
-        for needed in ["type", "id", "actor", "object"] {
-            if activity.get(needed).is_none() {
-                complain(activity.span, format!("an activity needs `{needed}`"), "Write an expression over `record`");
-            }
-        }
-        if let Some(actor) = activity.get("actor")
-            && !actor.fields().is_empty()
-            && actor.get("id").is_none()
-        {
-            complain(actor.span, "an actor needs `id`".to_owned(), "Write the stable id of the account, never its handle");
-        }
-        if let Some(activity) = shape(activity, &mut complain, 0) {
-            projections.push(Projection { stream: field.key.to_string(), beside, only, activity });
-        }
+        projections.extend(one(&field.key, field.key_span, &field.value, &mut complain));
     }
     (network, projections)
+}
+
+/// How a record of a webhook becomes an activity.
+pub(super) fn of(compiler: &mut Compiler<'_>, name: &str, named: Span, part: &Part) -> Option<Projection> {
+    let complain = |span: Span, message: String, remedy: &str| {
+        let place = compiler.tree.place(span);
+        compiler.problems.push(Diagnostic::error(BAD_PROJECTION, place, message, remedy));
+    };
+    one(name, named, part, complain)
+}
+
+fn one(name: &str, named: Span, part: &Part, mut complain: impl FnMut(Span, String, &str)) -> Option<Projection> {
+    let beside = part.get("beside").map(|part| beside(part, &mut complain)).unwrap_or_default();
+    let only = part.get("only").and_then(|part| cel(part, &mut complain));
+    let Some(activity) = part.get("activity") else {
+        complain(named, "the projection has no `activity`".to_owned(), "Write `activity:` with type, id, actor and object");
+        return None;
+    };
+    for needed in ["type", "id", "actor", "object"] {
+        if activity.get(needed).is_none() {
+            complain(activity.span, format!("an activity needs `{needed}`"), "Write an expression over `record`");
+        }
+    }
+    if let Some(actor) = activity.get("actor")
+        && !actor.fields().is_empty()
+        && actor.get("id").is_none()
+    {
+        complain(actor.span, "an actor needs `id`".to_owned(), "Write the stable id of the account, never its handle");
+    }
+    let activity = shape(activity, &mut complain, 0)?;
+    Some(Projection { stream: name.to_owned(), beside, only, activity })
 }
 
 /// `author: { at: includes.users, key: id, of: record.author_id }`
