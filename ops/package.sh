@@ -65,10 +65,10 @@ say "Debian package"
 deb="$work/deb"
 mkdir -p "$deb/DEBIAN" "$deb/usr/bin" "$deb/usr/lib/systemd/system" "$deb/usr/share/doc/kith" "$deb/usr/share/kith"
 install -m 755 "$root/bin/kith" "$deb/usr/bin/kith"
-for unit in ops/systemd/kith.service ops/systemd/kith-backup.service ops/systemd/kith-backup.timer; do
-  sed 's|/usr/local/bin/kith|/usr/bin/kith|; s|file:///etc/kith/ops/|file:///usr/share/doc/kith/|' "$unit" > "$deb/usr/lib/systemd/system/$(basename "$unit")"
+for unit in ops/systemd/kith.service ops/systemd/kith-backup.service ops/systemd/kith-backup.timer ops/systemd/kith-webhooks.service; do
+  sed 's|/usr/local/bin/kith|/usr/bin/kith|; s|file:///etc/kith[a-z-]*/ops/|file:///usr/share/doc/kith/|' "$unit" > "$deb/usr/lib/systemd/system/$(basename "$unit")"
 done
-cp ops/runbook.md ops/backup.md ops/rights.md README.md CHANGELOG.md "$work/THIRD-PARTY.md" "$deb/usr/share/doc/kith/"
+cp ops/runbook.md ops/backup.md ops/rights.md ops/webhooks.md README.md CHANGELOG.md "$work/THIRD-PARTY.md" "$deb/usr/share/doc/kith/"
 cp LICENSE "$deb/usr/share/doc/kith/copyright"
 for folder in config connectors mappings; do cp -R "$folder" "$deb/usr/share/kith/$folder"; done
 cp -R ops/prometheus ops/sql ops/audit "$deb/usr/share/kith/"

@@ -88,10 +88,13 @@ impl Checkup<'_> {
             }
         }
         for spec in configured.config.iter().flat_map(|config| &config.sources) {
-            if let SourceKind::Network(network) = &spec.kind {
-                let named = Place::Named(format!("[sources.{}]", spec.name));
-                files.entry(network.connector.clone()).or_insert(Some(named));
-            }
+            let connector = match &spec.kind {
+                SourceKind::Network(network) => &network.connector,
+                SourceKind::Webhook(hook) => &hook.connector,
+                SourceKind::File { .. } | SourceKind::Folder { .. } => continue,
+            };
+            let named = Place::Named(format!("[sources.{}]", spec.name));
+            files.entry(connector.clone()).or_insert(Some(named));
         }
         if let Some(mapping) = configured.outline.mapping {
             files.insert(mapping.path, Some(mapping.place));

@@ -59,7 +59,10 @@ fn check_source(file: &Arc<SourceFile>, session: &mut Session) -> Exit {
     if terminal.is_json() {
         let names: Vec<&str> = streams.map(|stream| stream.name.as_str()).collect();
         let live: Vec<&str> = live.map(|live| live.stream.name.as_str()).collect();
-        terminal.json(&json!({ "source": { "streams": names, "live": live }, "errors": errors, "warnings": warnings, "problems": problems.to_json() }));
+        let webhooks: Vec<_> = value.iter().flat_map(|connector| &connector.webhooks).collect();
+        let webhooks: Vec<_> = webhooks.iter().map(|webhook| json!({ "name": webhook.name, "scheme": webhook.scheme.name() })).collect();
+        let source = json!({ "streams": names, "live": live, "webhooks": webhooks });
+        terminal.json(&json!({ "source": source, "errors": errors, "warnings": warnings, "problems": problems.to_json() }));
     } else {
         for problem in &problems.0 {
             let text = problem.render(terminal.look());
@@ -74,6 +77,9 @@ fn check_source(file: &Arc<SourceFile>, session: &mut Session) -> Exit {
             let resumed = if live.stream.resume.is_some() { "live, goes on after the last event" } else { "live, every end leaves a gap" };
             let fills = live.stream.backfill.as_ref().map(|stream| format!("; what is missed is read from {stream}")).unwrap_or_default();
             terminal.data(&format!("  {:<28}{resumed}{fills}", live.stream.name));
+        }
+        for webhook in value.iter().flat_map(|connector| &connector.webhooks) {
+            terminal.data(&format!("  {:<28}webhook, signed as {} does", webhook.name, webhook.scheme.name()));
         }
         terminal.data(&counted(&problems));
         if let Some(first) = problems.0.first() {

@@ -29,6 +29,7 @@ mod reload;
 mod restore;
 mod review;
 mod run;
+mod serve;
 mod standing;
 mod status;
 mod stops;
@@ -112,6 +113,8 @@ pub enum Command {
     Plan(plan::Arguments),
     /// The service, or one pass until nothing is left to do
     Run(run::Arguments),
+    /// One part of the service alone: the listener for webhooks, for a machine in a DMZ
+    Serve(serve::Arguments),
     /// Load configuration, connectors and mapping anew in the running service; a set that does not check is refused
     Reload,
     /// What is in which state, how endpoints and the service stand, and the conservation sum
@@ -210,6 +213,7 @@ pub fn run(arguments: Arguments, environment: Environment) -> Exit {
         Command::Explain(arguments) => explain::run(&arguments, &mut session),
         Command::Plan(arguments) => plan::run(&arguments, &mut session),
         Command::Run(arguments) => run::run(&arguments, &mut session),
+        Command::Serve(arguments) => serve::run(&arguments, &mut session),
         Command::Reload => reload::run(&mut session),
         Command::Status(arguments) => status::run(&arguments, &mut session),
         Command::Doctor(arguments) => doctor::run(&arguments, &mut session),

@@ -2,7 +2,7 @@
 
 use super::files::{read_bytes, read_text};
 use super::{Environment, Global};
-use crate::declare::config::{self, Config, NamedFile, Outline, ReleaseWhen, SourceKind};
+use crate::declare::config::{self, Config, NamedFile, Outline, ReleaseWhen, SourceKind, SourceSpec};
 use crate::declare::connector::{self, TargetFile};
 use crate::declare::manifest;
 use crate::declare::mapping::{self, Rulebook, Surroundings};
@@ -124,18 +124,38 @@ fn in_force(config: &Config, surroundings: &Surroundings, file: Checked<Rulebook
 fn with_connectors(config: Config, problems: &mut Problems) -> Config {
     let mut config = config;
     for spec in &mut config.sources {
-        let SourceKind::Network(network) = &mut spec.kind else { continue };
-        match yaml_at(&network.connector, Some(&Place::Named(format!("[sources.{}]", spec.name)))) {
-            Ok(file) => {
-                let checked = manifest::read(&file);
-                problems.0.extend(checked.problems.0);
-                network.loaded = checked.value.map(Arc::new);
-                problems.0.extend(network.loaded.iter().flat_map(|connector| connector.unfit(&spec.name, &network.streams)));
-            }
-            Err(problem) => problems.push(problem),
-        }
+        with_connector(spec, problems);
     }
     config
+}
+
+/// A source with its connector.
+pub(super) fn with_connector(spec: &mut SourceSpec, problems: &mut Problems) {
+    let name = spec.name.clone();
+    let path = match &spec.kind {
+        SourceKind::Network(network) => network.connector.clone(),
+        SourceKind::Webhook(hook) => hook.connector.clone(),
+        SourceKind::File { .. } | SourceKind::Folder { .. } => return,
+    };
+    let connector = match yaml_at(&path, Some(&Place::Named(format!("[sources.{name}]")))) {
+        Ok(file) => {
+            let checked = manifest::read(&file);
+            problems.0.extend(checked.problems.0);
+            checked.value.map(Arc::new)
+        }
+        Err(problem) => return problems.push(problem),
+    };
+    match &mut spec.kind {
+        SourceKind::Network(network) => {
+            network.loaded = connector;
+            problems.0.extend(network.loaded.iter().flat_map(|connector| connector.unfit(&name, &network.streams)));
+        }
+        SourceKind::Webhook(hook) => {
+            hook.loaded = connector;
+            problems.0.extend(hook.unfit(&name));
+        }
+        SourceKind::File { .. } | SourceKind::Folder { .. } => {}
+    }
 }
 
 /// The configuration as far as it could be read.

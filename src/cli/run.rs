@@ -98,17 +98,17 @@ fn running(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
 }
 
 /// What the system's signals ask for.
-struct Signals {
+pub(super) struct Signals {
     /// SIGINT and SIGTERM ask for an orderly end,
-    stopped: watch::Receiver<bool>,
+    pub stopped: watch::Receiver<bool>,
     /// a second one of them for the end at once.
-    again: oneshot::Receiver<()>,
+    pub again: oneshot::Receiver<()>,
     /// SIGHUP asks for a reload. A single pass does not reload: there the signal ends it as it does other programs.
     hangups: mpsc::Receiver<()>,
 }
 
 impl Signals {
-    fn heard(once: bool) -> Result<Self, RunError> {
+    pub(super) fn heard(once: bool) -> Result<Self, RunError> {
         use tokio::signal::unix::{SignalKind, signal};
         let heard = |kind| signal(kind).map_err(RunError::Control);
         let (stop, stopped) = watch::channel(false);

@@ -10,8 +10,8 @@ mod dates;
 mod functions;
 pub mod gap;
 pub mod json;
-pub mod live;
 mod literal;
+pub mod live;
 pub mod moment;
 pub mod page;
 pub mod partitions;
@@ -22,6 +22,7 @@ pub mod slice;
 pub mod source;
 pub mod template;
 pub mod transform;
+pub mod webhook;
 
 pub use gap::Gap;
 pub use json::{Json, Members};

@@ -56,6 +56,7 @@ mod supervise;
 mod systemd;
 pub mod training;
 mod wakes;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;
@@ -100,3 +101,4 @@ pub use signing_key::rotate_signing_key;
 pub use summary::{Decisions, Fault, Summary, ThisRun, Told, Wait};
 pub use supervise::{Arrivals, Board, Down, Published, Reloaded, Standing, StreamStanding, TRIES_WHEN_DRAINING, Watched, survive};
 pub use systemd::Manager;
+pub use webhooks::serve_webhooks;

@@ -6,6 +6,7 @@ use super::leaves::Scribe;
 use super::network::Networks;
 use super::progress::Stage;
 use super::siblings::Siblings;
+use super::webhooks::Hooks;
 use super::{Clock, Fault, Parts, RunError, RunOptions, Service, Stopwatch, intake};
 use crate::model::CustomerId;
 use crate::source::Access;
@@ -37,6 +38,16 @@ impl Service {
             stops: &self.stops,
             stop,
         };
+        let hooks = Hooks {
+            parts: &self.parts,
+            store: &self.store,
+            scribe: &self.scribe,
+            clock: &*self.clock,
+            progress: &*self.progress,
+            spools: &self.spools,
+            stops: &self.stops,
+            stop,
+        };
         // Neither needs the other; deciding needs both.
         let (customers, sources) = tokio::join!(
             timed(self.customers.refresh(
@@ -52,6 +63,7 @@ impl Service {
                     intake::drain(&self.parts, Access::Move, &self.store, &self.scribe, &*self.clock, &*self.progress, stop, &self.stops)
                         .await?;
                 Box::pin(networks.drain(&mut read)).await?;
+                Box::pin(hooks.drain(&mut read)).await?;
                 Ok::<_, RunError>(read)
             }),
         );

@@ -18,9 +18,11 @@ use super::requests::{Answering, keep_answering};
 use super::rights::{Acting, Clocks};
 use super::stops::Stops;
 use super::supervise::{Board, TRIES_WHEN_DRAINING, Watched, survive};
+use super::webhooks::{self, Spools};
 use super::{
     Clock, Fault, Manager, Meter, Parts, RunError, Stopwatch, Summary, ThisRun, Told, Wait, conservation, integrate, publish, wakes,
 };
+use crate::declare::config::Config;
 use crate::model::TargetId;
 use crate::source::Watch;
 use crate::store::log::{Terms, TileLog};
@@ -68,6 +70,7 @@ pub struct Service {
     pub(super) erased: Arc<Notify>,
     clocks: Clocks,
     pub(super) polled: Polled,
+    pub(super) spools: Arc<Spools>,
     meter: Arc<Meter>,
     board: Arc<Board>,
     manager: Arc<Manager>,
@@ -89,6 +92,8 @@ struct Beside {
     desks: watch::Sender<Arc<Desk>>,
     labels: watch::Sender<Vec<metrics::Labelled>>,
     listen: watch::Sender<Option<std::net::SocketAddr>>,
+    /// What webhooks are taken in by.
+    configs: watch::Sender<Arc<Config>>,
     teller: Teller,
     allowance: Arc<Allowance>,
     watching: Option<AbortOnDrop>,
@@ -126,6 +131,7 @@ impl Service {
             erased: Arc::default(),
             clocks: Clocks::default(),
             polled: Polled::default(),
+            spools: Arc::default(),
             meter: Arc::new(Meter::default()),
             board,
             manager: Arc::default(),
@@ -301,6 +307,7 @@ impl Service {
         let (desks, desk) = watch::channel(Arc::new(self.desk(&wake)));
         let (labels, label) = watch::channel(metrics::labelled(&self.parts));
         let (listen, listens) = watch::channel(self.parts.config.metrics.listen);
+        let (configs, config) = watch::channel(Arc::new(self.parts.config.clone()));
         let teller = Teller { board: self.board.clone(), clock: self.clock.clone() };
         let service = RunOptions::default();
         let mut tasks = Vec::new();
@@ -349,6 +356,10 @@ impl Service {
         let watched = self.watched("metrics listener", &service);
         let exporter = Arc::new(exporter);
         tasks.push(spawn(metrics::keep_serving(exporter.clone(), listens, self.board.clone(), watched)));
+        if !options.once {
+            let watched = self.watched("webhook listener", &service);
+            tasks.push(spawn(webhooks::keep_listening(self.spools.clone(), config, wake.clone(), watched)));
+        }
         if let Some(pause) = self.manager.heartbeat() {
             let manager = self.manager.clone();
             tasks.push(spawn(async move {
@@ -371,6 +382,7 @@ impl Service {
             desks,
             labels,
             listen,
+            configs,
             teller,
             allowance,
             watching,
@@ -528,6 +540,7 @@ impl Service {
             beside.labels.send_replace(metrics::labelled(&self.parts));
             let listen = self.parts.config.metrics.listen;
             beside.listen.send_if_modified(|before| std::mem::replace(before, listen) != listen);
+            beside.configs.send_replace(Arc::new(self.parts.config.clone()));
             beside.teller.accepted(prepared, &self.parts);
         }
         beside.give_way.send_modify(|way| *way = *stop.borrow());

@@ -63,7 +63,7 @@ impl Source {
             }
             SourceKind::Folder { inbox, .. } => inbox,
             // Its streams are read by `manifest`.
-            SourceKind::Network(_) => return Ok(Found::default()),
+            SourceKind::Network(_) | SourceKind::Webhook(_) => return Ok(Found::default()),
         };
         let failed = |source| SourceError::Folder { path: inbox.clone(), source };
         let mut found = Found::default();
@@ -106,7 +106,7 @@ impl Source {
             (SourceKind::Folder { done, .. }, Access::Move) => {
                 put_away(path, done).map_err(|source| SourceError::PutAway { from: path.to_owned(), to: done.clone(), source })
             }
-            (SourceKind::File { .. } | SourceKind::Network(_), _) | (_, Access::ReadOnly) => Ok(path.to_owned()),
+            (SourceKind::File { .. } | SourceKind::Network(_) | SourceKind::Webhook(_), _) | (_, Access::ReadOnly) => Ok(path.to_owned()),
         }
     }
 }

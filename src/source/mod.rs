@@ -1,4 +1,4 @@
-//! Rank 5, where activities come from: files and drop folders of NDJSON, declarative sources over HTTP (`manifest`), and their live streams (`stream`). A file gives batches of lines with a cursor; what the caller stores together
+//! Rank 5, where activities come from: files and drop folders of NDJSON, declarative sources over HTTP (`manifest`), their live streams (`stream`), and deliveries of networks (`webhook`). A file gives batches of lines with a cursor; what the caller stores together
 //! with a batch is where reading goes on after a crash.
 
 mod batch;
@@ -9,6 +9,7 @@ mod folder;
 pub mod manifest;
 pub mod stream;
 mod watch;
+pub mod webhook;
 
 pub use batch::{BatchLimits, Chunk, RawLine, SourceBatch, SourceLine, parse_chunk};
 pub use cursor::FileCursor;

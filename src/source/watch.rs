@@ -21,7 +21,7 @@ fn places(sources: &[SourceSpec]) -> Vec<Place> {
         .filter_map(|source| match &source.kind {
             SourceKind::File { path } => Some(Place { folder: folder_of(path), file: path.file_name().map(ToOwned::to_owned) }),
             SourceKind::Folder { inbox, .. } => Some(Place { folder: inbox.clone(), file: None }),
-            SourceKind::Network(_) => None,
+            SourceKind::Network(_) | SourceKind::Webhook(_) => None,
         })
         .collect()
 }

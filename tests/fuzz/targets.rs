@@ -34,6 +34,9 @@ pub const TARGETS: &[Target] = &[
     ("manifest", source_manifest),
     ("source_answer", source_answer),
     ("event_stream", event_stream),
+    ("webhook_headers", webhook_headers),
+    ("webhook_spool", webhook_spool),
+    ("webhook_body", webhook_body),
 ];
 
 /// Server-sent events, whole and in pieces: the same is found.
@@ -45,6 +48,52 @@ fn event_stream(bytes: &[u8]) {
         (good, found)
     };
     assert_eq!(read(bytes.len()), read(usize::from(bytes.first().copied().unwrap_or(1))));
+}
+
+/// A delivery's signature and a question's query, of every scheme.
+fn webhook_headers(bytes: &[u8]) {
+    use kith::manifest::webhook::{Keys, Scheme};
+    let query = String::from_utf8_lossy(bytes);
+    for scheme in Scheme::ALL {
+        let secret = if scheme == Scheme::Standard { "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" } else { "secret" };
+        let keys = Keys::new(scheme, [secret], Some("token".to_owned().into()));
+        if let Ok(keys) = keys {
+            assert!(keys.check(|_| Some(bytes), b"body", 1_614_265_330).is_err(), "nobody guesses a signature");
+            if let Some(answer) = keys.answer(&query, &["topic"]) {
+                assert!(answer.text.len() <= 1_024);
+            }
+        }
+    }
+}
+
+/// A spool's file, and what is drained.
+fn webhook_spool(bytes: &[u8]) {
+    let (found, whole) = kith::source::webhook::frames(bytes);
+    assert!(whole <= bytes.len());
+    let again: Vec<u8> = found.iter().flat_map(|(_, frame)| frame.to_bytes()).collect();
+    assert_eq!(again, bytes.get(..whole).unwrap_or_default(), "what is read is what was written");
+    if let Ok(position) = String::from_utf8_lossy(bytes).parse::<kith::source::webhook::Position>() {
+        assert_eq!(position.to_string().parse(), Ok(position));
+    }
+}
+
+/// A body, as each shipped webhook takes it.
+fn webhook_body(bytes: &[u8]) {
+    use std::sync::LazyLock;
+    static CONNECTORS: LazyLock<Vec<kith::declare::manifest::Connector>> = LazyLock::new(|| {
+        let read = |name: &str| {
+            let path = format!("{}/connectors/sources/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+            let file = yaml::decode(name, &std::fs::read(path).ok()?).ok()?;
+            kith::declare::manifest::read(&file).value
+        };
+        ["facebook", "instagram", "x", "rss", "atom"].into_iter().filter_map(read).collect()
+    });
+    let reader = Reader::new(&IdentityFields::default(), None);
+    for connector in CONNECTORS.iter() {
+        for webhook in &connector.webhooks {
+            drop(kith::source::webhook::take(connector, webhook, bytes, &reader, 0));
+        }
+    }
 }
 
 /// A source's manifest, templates and all.

@@ -4,6 +4,8 @@
 mod targets;
 
 use crate::support::{root, sample};
+use kith::model::Personal;
+use kith::source::webhook::Frame;
 use std::time::{Duration, Instant};
 
 struct Bend(u64);
@@ -96,6 +98,20 @@ fn no_reader_panics_on_real_files_bent_at_random() {
                 b"id,name\n1,\"x\"\"y\"\n".to_vec(),
                 b"<?xml version='1.0'?><a xmlns:b='u'><b:c d='1'>x</b:c><e/><e>y</e></a>".to_vec(),
                 b"{\"id\":1}\n{\"id\":2}\n".to_vec(),
+            ],
+            "webhook_headers" => ["sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843", "sha1=effcdf6ae5eb2fa2d27416d5f184df9c259a7c79",
+                "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE= v1a,x", "hub.mode=subscribe&hub.topic=topic&hub.challenge=c%20&hub.verify_token=token", "crc_token=x"]
+                .map(|text| text.as_bytes().to_vec())
+                .to_vec(),
+            "webhook_spool" => {
+                let frame = |sealed, body: &[u8]| Frame { at: 7, sealed, body: Personal::new(body.to_vec()) }.to_bytes();
+                vec![[frame(false, b"{}"), frame(true, &[1; 90])].concat(), frame(false, b""), b"1790000000000000/42".to_vec()]
+            }
+            "webhook_body" => vec![
+                br#"{"object":"page","entry":[{"id":"77","time":1790000001,"changes":[{"field":"feed","value":{"item":"comment","verb":"add","comment_id":"1","from":{"id":"5","name":"A"},"message":"x","created_time":1790000000}}]}]}"#.to_vec(),
+                br#"{"for_user_id":"7","tweet_create_events":[{"id_str":"1","created_at":"Mon Sep 21 10:00:00 +0000 2026","text":"x","user":{"id_str":"3","screen_name":"b"}}],"tweet_delete_events":[{"status":{"id":"1","user_id":"3"},"timestamp_ms":"1790000500123"}]}"#.to_vec(),
+                b"<rss><channel><item><guid>1</guid><pubDate>Mon, 21 Sep 2026 10:00:00 GMT</pubDate></item></channel></rss>".to_vec(),
+                b"<feed xmlns='http://www.w3.org/2005/Atom'><link rel='self' href='u'/><entry><id>1</id><updated>2026-09-21T10:00:00Z</updated></entry></feed>".to_vec(),
             ],
             "checkpoint" => vec![checkpoint.clone()],
             "proof" => {

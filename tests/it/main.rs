@@ -75,6 +75,7 @@ mod tds_peer;
 mod tidy;
 mod training;
 mod undo;
+mod webhooks;
 
 #[path = "../support/mod.rs"]
 mod support;

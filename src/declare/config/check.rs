@@ -9,6 +9,7 @@ use super::keys::{self, Form, Key, Need, SECTIONS, Section, Tables};
 use super::layers::{self, Data, Layered, Node};
 use super::notice::ALARMS;
 use super::review::{REVIEW, REVIEWERS, Review};
+use super::webhook::{Listener, WEBHOOKS};
 use super::{
     Config, Evaluate, Keys, Log, LogFormat, LogLevel, Metrics, ReleaseWhen, Role, RoleGrant, Service, SourceKind, SourceSpec, SqliteRows,
     TableKind, TableSpec, TargetSpec,
@@ -38,6 +39,28 @@ pub fn check(name: &str, text: &str, environment: &[(String, String)], project: 
     let mut problems = checker.problems;
     problems.sort();
     Checked::new(config, problems)
+}
+
+/// Checks the configuration of a listener that runs alone, as [`check`] does that of a service. It has `[webhooks]`, `[sources.NAME]` of kind `webhook`
+/// and `[log]`; anything else has no place on such a machine.
+pub fn check_listener(name: &str, text: &str, environment: &[(String, String)], project: &Path) -> Checked<Listener> {
+    let mut problems = Problems::default();
+    let layered = layers::read(name, text, environment, &mut problems);
+    let mut checker = Checker { problems, project, broken: layered.broken, whole: Place::Path(layered.file.name.clone()) };
+    for (name, node) in &layered.root {
+        if ![WEBHOOKS.name, keys::SOURCES.name, keys::LOG.name].contains(&name.as_str()) {
+            let message = format!("[{name}] has no place on a machine that only takes webhooks in");
+            let remedy = "keep [webhooks], [sources.NAME] of kind `webhook` and [log]; the service inside has the rest";
+            checker.error(EXCLUDE_EACH_OTHER, &node.key, message, remedy);
+        }
+    }
+    let sources = checker.each(&layered, &keys::SOURCES, Checker::source);
+    let log = checker.one(&layered, &keys::LOG);
+    let log = log.map_or_else(Log::default, |t| checker.log(&t));
+    let listener = checker.one(&layered, &WEBHOOKS).and_then(|table| checker.listener(&table, sources, log));
+    let mut problems = checker.problems;
+    problems.sort();
+    Checked::new(listener, problems)
 }
 
 /// The project folder of a configuration file: the folder that holds `config/`, or the file's own where it does not lie in a folder of
@@ -104,6 +127,7 @@ impl<'a> Checker<'a> {
             first_writes: self.count(&t, &FIRST_WRITES),
         });
         let alarms = self.one(layered, &ALARMS).and_then(|t| self.alarms(&t, &targets));
+        let webhooks = self.one(layered, &WEBHOOKS).and_then(|t| self.webhooks_of_service(&t, &sources));
         self.writers(&sources, &targets);
         let pick = |specs: Vec<(TableSpec, Place)>| specs.into_iter().map(|(spec, _)| spec).collect();
         Some(Config {
@@ -122,6 +146,7 @@ impl<'a> Checker<'a> {
             review,
             guard,
             alarms: alarms?,
+            webhooks: webhooks?,
         })
     }
 
@@ -237,7 +262,7 @@ impl<'a> Checker<'a> {
         let kind = members.iter().find(|(name, _)| name == "kind").and_then(|(_, n)| text_of(n));
         for (name, value) in members {
             let Some(key) = section.keys.iter().find(|k| k.name == name) else {
-                let usable = section.keys.iter().filter(|k| k.only.is_none() || k.only == kind).map(|k| k.name);
+                let usable = section.keys.iter().filter(|k| k.only.is_none() || kind.is_some_and(|kind| k.is_of(kind))).map(|k| k.name);
                 let known = nearest(name, usable.filter(|k| !members.iter().any(|(n, _)| n == k)));
                 self.unknown(value, format!("`{name}` is no key of {}", table.title), known.map(str::to_owned));
                 continue;
@@ -251,10 +276,12 @@ impl<'a> Checker<'a> {
     fn of_kind(&mut self, table: &mut Table<'a>, section: &'static Section, kind: &'static str) {
         for key in section.keys {
             if let (Some(only), Some(node)) = (key.only, table.values.get(key.name))
-                && only != kind
+                && !key.is_of(kind)
             {
-                let message = format!("`{}` belongs to kind `{only}`, and {} is of kind `{kind}`", key.name, table.title);
-                self.error(EXCLUDE_EACH_OTHER, &node.key, message, format!("remove it, or write `kind = \"{only}\"`"));
+                let message =
+                    format!("`{}` belongs to kind `{}`, and {} is of kind `{kind}`", key.name, only.replace(", ", "` or `"), table.title);
+                let first = only.split(", ").next().unwrap_or(only);
+                self.error(EXCLUDE_EACH_OTHER, &node.key, message, format!("remove it, or write `kind = \"{first}\"`"));
                 table.values.remove(key.name);
             }
         }
@@ -298,6 +325,8 @@ impl<'a> Checker<'a> {
             SourceKind::File { path: self.path(&table, &keys::SOURCE_PATH)? }
         } else if kind == "network" {
             self.network_source(&table)?
+        } else if kind == "webhook" {
+            self.webhook_source(&table)?
         } else {
             let (inbox, done) = (self.path(&table, &keys::INBOX), self.path(&table, &keys::DONE));
             let (inbox, done) = (inbox?, done?);
@@ -484,7 +513,7 @@ impl<'a> Checker<'a> {
                 Some((path.as_path(), format!("[sources.{}]", spec.name), place))
             }
             // What is asked over the network is shared with anybody.
-            SourceKind::Network(_) => None,
+            SourceKind::Network(_) | SourceKind::Webhook(_) => None,
         });
         let file = |(spec, place): &'p (TargetSpec, Place)| Some((spec.place.file()?.as_path(), format!("[targets.{}]", spec.name), place));
         let written = targets.iter().filter_map(file);

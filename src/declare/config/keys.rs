@@ -7,6 +7,7 @@ use super::network;
 use super::notice::{ALARMS, DIGEST, DIGEST_MINUTES, MAIL_FROM, MAIL_TO, QUIET_HOURS, SIGNING_KEY};
 use super::review::REVIEW;
 use super::settings::{LogLevel, Role};
+use super::webhook::{self, WEBHOOKS};
 
 /// What a value looks like.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,8 @@ pub(super) enum Form {
     Switch,
     /// A loopback address and port.
     Loopback,
+    /// An address of this machine and a port.
+    Address,
     /// The origin of a log.
     Origin,
     /// An `http` or `https` address of at most this many bytes.
@@ -52,12 +55,19 @@ pub(super) struct Key {
     pub name: &'static str,
     pub form: Form,
     pub need: Need,
-    /// Only in tables of this `kind`.
+    /// Only in tables of this `kind`, or of these with commas between.
     pub only: Option<&'static str>,
     /// One or two sentences for the operator.
     pub doc: &'static str,
     /// A value as TOML.
     pub example: &'static str,
+}
+
+impl Key {
+    /// Whether tables of a kind have it.
+    pub(super) fn is_of(&self, kind: &str) -> bool {
+        self.only.is_none_or(|only| only.split(", ").any(|one| one == kind))
+    }
 }
 
 /// How the tables of a section are named.
@@ -142,13 +152,13 @@ pub(super) const POLL_SECONDS: Key = key(
 pub(super) const THREADS: Key =
     key("threads", Form::Count(1, 256), Need::Optional("One a processor core."), "Threads that decide about identities.", "2");
 
-pub(super) const SOURCE_KINDS: &[&str] = &["file", "folder", "network"];
+pub(super) const SOURCE_KINDS: &[&str] = &["file", "folder", "network", "webhook"];
 pub(super) const SOURCE_KIND: Key = key(
     "kind",
     Form::Words(SOURCE_KINDS),
     Need::Required,
     "`file`: one NDJSON file of Activity Streams activities. `folder`: a drop folder. Files may be compressed (`.gz`). `network`: a network's \
-     interface, as a connector describes it.",
+     interface, as a connector describes it. `webhook`: the network delivers by itself.",
     "\"folder\"",
 );
 pub(super) const SOURCE_PATH: Key = only("file", key("path", Form::Path, Need::Required, "The file.", "\"data/activities.ndjson.gz\""));
@@ -629,6 +639,15 @@ pub(super) const SOURCES: Section = Section {
         network::HOSTS,
         network::CA_FILE,
         network::TIMEOUT_SECONDS,
+        webhook::WEBHOOK,
+        webhook::SECRET,
+        webhook::SECOND_SECRET,
+        webhook::VERIFY_TOKEN,
+        webhook::TOPICS,
+        webhook::DRAIN,
+        webhook::SOURCE_DRAIN_SECRET,
+        webhook::DRAIN_KEY,
+        webhook::DRAIN_CA_FILE,
         NETWORK,
     ],
 };
@@ -725,4 +744,4 @@ pub(super) const EVALUATE: Section =
 
 /// Every section, in the order of the reference.
 pub(super) const SECTIONS: &[Section] =
-    &[SERVICE, SOURCES, CUSTOMERS, RELATED, TARGETS, AUDIT, BACKUP, KEYS, ROLES, LOG, METRICS, EVALUATE, REVIEW, GUARD, ALARMS];
+    &[SERVICE, SOURCES, CUSTOMERS, RELATED, TARGETS, AUDIT, BACKUP, KEYS, ROLES, LOG, METRICS, EVALUATE, REVIEW, GUARD, ALARMS, WEBHOOKS];

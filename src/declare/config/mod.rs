@@ -18,11 +18,12 @@ mod server;
 mod service;
 mod settings;
 mod values;
+mod webhook;
 
 #[cfg(test)]
 mod tests;
 
-pub use check::{check, project_folder};
+pub use check::{check, check_listener, project_folder};
 pub use guard::PassGuard;
 pub use hours::{HoursError, ServiceHours};
 pub use layers::ENVIRONMENT_PREFIX;
@@ -38,3 +39,4 @@ pub use settings::{
     ProxySpec, ReleaseWhen, Role, RoleGrant, ServerRows, Service, ServiceSpec, SoapRows, SourceKind, SourceSpec, SqliteRows, SyslogSpec,
     TableKind, TableSpec, TargetPlace, TargetSpec, TokenTime,
 };
+pub use webhook::{Drained, Listener, Taken, WebhookSource, Webhooks};

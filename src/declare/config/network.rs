@@ -8,7 +8,7 @@ use super::values::names;
 use std::time::Duration;
 
 pub(super) const CONNECTOR: Key = only(
-    "network",
+    "network, webhook",
     key(
         "connector",
         Form::Path,

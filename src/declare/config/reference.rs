@@ -27,6 +27,7 @@ fn row(key: &Key) -> String {
         Form::Character => "one character".to_owned(),
         Form::Switch => "`true` or `false`".to_owned(),
         Form::Loopback => "loopback address and port".to_owned(),
+        Form::Address => "address and port".to_owned(),
         Form::Origin => "host name and path".to_owned(),
         Form::Url(_) => "`http` or `https` address".to_owned(),
         Form::Secret => "where the secret is".to_owned(),
@@ -36,7 +37,7 @@ fn row(key: &Key) -> String {
         Need::Default(value) => format!("`{value}`"),
         Need::Optional(sentence) => sentence.to_owned(),
     };
-    let kind = key.only.map_or_else(String::new, |kind| format!(" (kind `{kind}`)"));
+    let kind = key.only.map_or_else(String::new, |kind| format!(" (kind `{}`)", kind.replace(", ", "`, `")));
     let doc = format!("{} Example: `{}`", key.doc, key.example).replace('|', "\\|");
     format!("| `{}`{kind} | {value} | {without} | {doc} |\n", key.name)
 }

@@ -44,6 +44,8 @@ pub struct Config {
     pub guard: super::PassGuard,
     /// Whom the service tells about itself.
     pub alarms: super::Alarms,
+    /// `[webhooks]`
+    pub webhooks: super::Webhooks,
 }
 
 impl Config {
@@ -115,6 +117,8 @@ pub enum SourceKind {
     },
     /// A network's interface, read as a connector says.
     Network(Box<NetworkSource>),
+    /// Deliveries of a network, as a connector says.
+    Webhook(Box<super::WebhookSource>),
 }
 
 /// A network's interface.

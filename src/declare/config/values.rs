@@ -133,6 +133,17 @@ impl<'a> Checker<'a> {
         None
     }
 
+    /// An address of this machine and a port.
+    pub(super) fn own_address(&mut self, table: &Table<'a>, key: &'static Key) -> Option<SocketAddr> {
+        let (text, place) = self.text(table, key)?;
+        let address = text.trim().parse::<SocketAddr>().ok();
+        if address.is_none() {
+            let message = format!("`{}` is no address and port", shown(text));
+            self.error(WRONG_FORM, &place, message, format!("write numbers, not a name: `{} = {}`", key.name, key.example));
+        }
+        address
+    }
+
     /// One of the words, as its index in the key's list.
     pub(super) fn word(&mut self, table: &Table<'a>, key: &'static Key) -> Option<usize> {
         let Form::Words(words) = key.form else { return None };

@@ -8,6 +8,7 @@ mod part;
 mod projection;
 mod request;
 mod stream;
+mod webhook;
 
 use crate::declare::yaml;
 use crate::diagnose::{Checked, Code, Diagnostic, SourceFile};
@@ -20,7 +21,8 @@ use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
 pub use live::LiveStream;
-pub use projection::Projection;
+pub use projection::{Projection, Surroundings};
+pub use webhook::{Form, Take, Webhook};
 
 const NO_MANIFEST: Code = Code("KITH-N001");
 /// Streams of one manifest; the largest that was seen has 140.
@@ -37,6 +39,8 @@ pub struct Connector {
     pub projections: Vec<Projection>,
     /// Connections over which events come by themselves; opened where a source names them.
     pub live: Vec<Arc<LiveStream>>,
+    /// What it takes in where the network comes by itself.
+    pub webhooks: Vec<Webhook>,
     /// Whether an `https` address stands in it.
     pub tls: bool,
     /// SHA-256 of the file.
@@ -109,11 +113,13 @@ pub fn read(file: &Arc<SourceFile>) -> Checked<Connector> {
     let source = source(&mut compiler, &whole);
     let (network, projections) = projection::block(&mut compiler, &whole, &source);
     let live = live::streams(&mut compiler, &whole, &source, &projections);
+    let webhooks = webhook::webhooks(&mut compiler, &whole);
     let engine = std::mem::take(&mut compiler.engine);
     problems.sort();
     let source = Arc::new(Source { engine, ..source });
     let digest = Digest(Sha256::digest(file.text.as_bytes()).into());
-    Checked::new(Some(Connector { source, network, projections, live, tls: file.text.contains("https:") || file.text.contains("wss:"), digest }), problems)
+    let tls = file.text.contains("https:") || file.text.contains("wss:");
+    Checked::new(Some(Connector { source, network, projections, live, webhooks, tls, digest }), problems)
 }
 
 fn source(compiler: &mut Compiler<'_>, whole: &Part) -> Source {

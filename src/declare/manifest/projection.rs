@@ -11,7 +11,7 @@ use crate::model::Network;
 use serde_json::Value as Json;
 use std::collections::HashMap;
 
-const BAD_PROJECTION: Code = Code("KITH-N030");
+pub(super) const BAD_PROJECTION: Code = Code("KITH-N030");
 /// Objects inside of an activity: an object's attachment's name is the deepest that is read.
 const DEEPEST: usize = 8;
 
@@ -120,11 +120,11 @@ pub(super) fn block(compiler: &mut Compiler<'_>, whole: &Part, source: &Source) 
         compiler.problems.push(Diagnostic::error(BAD_PROJECTION, place, message, remedy));
     };
     for field in kith.fields() {
-        if !["network", "streams", "live", "documentation", "as_of"].contains(&&*field.key) {
+        if !["network", "streams", "live", "webhooks", "documentation", "as_of"].contains(&&*field.key) {
             complain(
                 field.key_span,
                 format!("the block does not know the key `{}`", field.key),
-                "It has network, streams, live, documentation and as_of; the duties of a network stand in a file of their own",
+                "It has network, streams, live, webhooks, documentation and as_of; the duties of a network stand in a file of their own",
             );
         }
     }
@@ -150,6 +150,16 @@ pub(super) fn block(compiler: &mut Compiler<'_>, whole: &Part, source: &Source) 
         projections.extend(projection(&field.key, field.key_span, &field.value, beside, &mut complain));
     }
     (network, projections)
+}
+
+/// How a record of a webhook becomes an activity.
+pub(super) fn of(compiler: &mut Compiler<'_>, name: &str, named: Span, part: &Part) -> Option<Projection> {
+    let mut complain = |span: Span, message: String, remedy: &str| {
+        let place = compiler.tree.place(span);
+        compiler.problems.push(Diagnostic::error(BAD_PROJECTION, place, message, remedy));
+    };
+    let beside = part.get("beside").map(|part| beside(part, &mut complain)).unwrap_or_default();
+    projection(name, named, part, beside, &mut complain)
 }
 
 /// `only` and `activity`.

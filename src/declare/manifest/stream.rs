@@ -187,7 +187,8 @@ impl Compiler<'_> {
         Some(Paginator { strategy, token, size_option: self.option(part, "page_size_option") })
     }
 
-    fn transformation(&mut self, part: &Part) -> Option<Transformation> {
+    /// A step of changing records.
+    pub fn transformation(&mut self, part: &Part) -> Option<Transformation> {
         let kinds = ["AddFields", "RemoveFields", "KeysToLower", "KeysToSnakeCase", "KeysReplace", "FlattenFields", "DpathFlattenFields"];
         if !self.is_one_of(part, &kinds) {
             return None;

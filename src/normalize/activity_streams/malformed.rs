@@ -78,6 +78,12 @@ pub enum Malformed {
         /// Its length.
         bytes: usize,
     },
+    /// What a webhook brought is not in the form that its connector says.
+    #[error("the delivery is not {form}")]
+    OtherForm {
+        /// The form.
+        form: &'static str,
+    },
 }
 
 impl Malformed {
@@ -97,6 +103,7 @@ impl Malformed {
             Self::UnknownNetwork => "KITH-I011",
             Self::Unsupported { .. } => "KITH-I012",
             Self::IdTooLong { .. } => "KITH-I013",
+            Self::OtherForm { .. } => "KITH-I070",
         })
     }
 

@@ -1,0 +1,376 @@
+//! Webhooks: the listener beside the passes, *intake* of what waits in its spools or outside, and the listener that runs alone.
+
+use super::intake::{Intake, Read};
+use super::leaves::Scribe;
+use super::progress::Progress;
+use super::stops::Stops;
+use super::supervise::{Watched, survive};
+use super::{Clock, Fault, Manager, Parts, RunError, SystemClock};
+use crate::declare::config::{Config, Listener, SourceKind, SourceSpec, Taken, WebhookSource, Webhooks};
+use crate::declare::manifest::{Connector, Webhook};
+use crate::diagnose::{Code, Diagnostic, Place};
+use crate::manifest::webhook::Keys;
+use crate::model::Digest;
+use crate::normalize::activity_streams;
+use crate::source::webhook::{
+    Batch, Bounds, Door, Draining, FetchError, Fetcher, Position, Receiving, Sealer, Spool, SpoolError, serve, shortest_drain_secret, take,
+};
+use crate::source::{Access, Source, SourceLine};
+use crate::store::Store;
+use crate::wire::http::secret;
+use secrecy::SecretString;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+const UNFIT: Code = Code("KITH-N050");
+const NO_SPOOL: Code = Code("KITH-N051");
+const NO_LISTENER: Code = Code("KITH-N052");
+/// Deliveries begin passes at most four times a second.
+const AT_MOST: Duration = Duration::from_millis(250);
+/// A listener that ended without an error begins again after this long.
+const FRESH: Duration = Duration::from_secs(1);
+
+fn micros() -> i64 {
+    SystemClock.now().as_microsecond()
+}
+
+fn place(name: &str) -> Place {
+    Place::Named(format!("[sources.{name}]"))
+}
+
+fn unfit(name: &str, message: impl Into<String>) -> RunError {
+    RunError::Fault(Fault::of(Diagnostic::error(UNFIT, place(name), message, "`kith explain KITH-N050` says more")))
+}
+
+fn no_spool(name: &str, error: &SpoolError) -> Fault {
+    Fault::of(Diagnostic::error(NO_SPOOL, place(name), error.to_string(), "`kith explain KITH-N051` says more"))
+}
+
+fn no_listener(address: std::net::SocketAddr, error: &std::io::Error) -> RunError {
+    let message = format!("webhooks can't be taken in at {address}: {error}");
+    RunError::Fault(Fault::of(Diagnostic::error(
+        NO_LISTENER,
+        Place::Named("[webhooks]".into()),
+        message,
+        "`kith explain KITH-N052` says more",
+    )))
+}
+
+/// The spools of this process, open as long as it lives: a folder has one owner.
+#[derive(Debug, Default)]
+pub struct Spools(Mutex<BTreeMap<PathBuf, Spool>>);
+
+impl Spools {
+    fn open(&self, folder: &Path, webhooks: &Webhooks) -> Result<Spool, SpoolError> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(spool) = open.get(folder) {
+            return Ok(spool.clone());
+        }
+        let spool = Spool::open(folder, u64::from(webhooks.spool_mb.get()) << 20, micros)?;
+        open.insert(folder.to_owned(), spool.clone());
+        Ok(spool)
+    }
+}
+
+/// Where the service keeps a source's deliveries.
+fn folder(config: &Config, name: &str) -> PathBuf {
+    config.webhooks.spool.clone().unwrap_or_else(|| config.service.state.join("webhooks")).join(name)
+}
+
+/// The webhook of a source's connector, where both were read and fit.
+fn declared(hook: &WebhookSource) -> Option<(&Connector, &Webhook)> {
+    let connector = hook.loaded.as_deref()?;
+    Some((connector, connector.webhooks.iter().find(|webhook| *webhook.name == *hook.webhook)?))
+}
+
+/// The doors of all sources that are taken here.
+fn doors(
+    sources: &[SourceSpec],
+    open: impl Fn(&str) -> Result<Spool, SpoolError>,
+    sealer: Option<&Sealer>,
+) -> Result<BTreeMap<String, Arc<Door>>, RunError> {
+    let mut doors = BTreeMap::new();
+    for spec in sources {
+        let SourceKind::Webhook(hook) = &spec.kind else { continue };
+        let (Taken::Here { secrets, verify_token, topics }, Some((_, webhook))) = (&hook.taken, declared(hook)) else { continue };
+        let not_read = |_why| unfit(&spec.name, "a secret was not read");
+        let given = secrets.iter().map(secret).collect::<Result<Vec<_>, _>>().map_err(not_read)?;
+        let token = verify_token.as_ref().map(secret).transpose().map_err(not_read)?;
+        let token = token.map(|token| SecretString::from(token.expose().trim()));
+        let keys = Keys::new(webhook.scheme, given.iter().map(|secret| secret.expose().trim()), token)
+            .map_err(|error| unfit(&spec.name, error.to_string()))?;
+        let spool = open(&spec.name).map_err(|error| RunError::Fault(no_spool(&spec.name, &error)))?;
+        let door = Door { keys, topics: topics.clone(), spool, sealer: sealer.cloned(), tally: Default::default() };
+        doors.insert(spec.name.to_string(), Arc::new(door));
+    }
+    Ok(doors)
+}
+
+fn bounds(webhooks: &Webhooks) -> (Bounds, usize) {
+    let count = |number: std::num::NonZeroU32| usize::try_from(number.get()).unwrap_or(1);
+    (Bounds { connections: count(webhooks.connections) }, count(webhooks.body_kb) * 1024)
+}
+
+/// Listens while the service runs; what comes begins a pass. A changed configuration takes over at once.
+pub(super) async fn keep_listening(
+    spools: Arc<Spools>,
+    mut configs: watch::Receiver<Arc<Config>>,
+    passes: Arc<Notify>,
+    mut watched: Watched,
+) {
+    loop {
+        let config = configs.borrow_and_update().clone();
+        let Some(address) = config.webhooks.listen else {
+            if configs.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+            continue;
+        };
+        let serving = async {
+            let doors = doors(&config.sources, |name| spools.open(&folder(&config, name), &config.webhooks), None)?;
+            let listener = TcpListener::bind(address).await.map_err(|error| no_listener(address, &error))?;
+            watched.well();
+            tracing::info!(%address, webhooks = doors.len(), "webhooks are taken in");
+            let mut bells = JoinSet::new();
+            for door in doors.values() {
+                let (spool, passes) = (door.spool.clone(), passes.clone());
+                bells.spawn(async move {
+                    loop {
+                        spool.kept().await;
+                        passes.notify_one();
+                        tokio::time::sleep(AT_MOST).await;
+                    }
+                });
+            }
+            let (bounds, longest) = bounds(&config.webhooks);
+            serve(listener, Arc::new(Receiving::new(doors, longest, micros)), bounds).await;
+            Ok(())
+        };
+        let ended = tokio::select! {
+            ended = survive(serving) => ended,
+            changed = configs.changed() => {
+                if changed.is_err() {
+                    return std::future::pending().await;
+                }
+                continue;
+            }
+        };
+        let pause = ended.err().and_then(|error| watched.failed(error).ok()).unwrap_or(FRESH);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _changed = configs.changed() => {}
+        }
+    }
+}
+
+/// Who has a source's deliveries.
+enum Side {
+    Here(Spool),
+    Outside(Box<Fetcher>),
+}
+
+impl Side {
+    fn of(parts: &Parts, spools: &Spools, name: &str, hook: &WebhookSource) -> Result<Self, Fault> {
+        match &hook.taken {
+            Taken::Here { .. } => {
+                let spool = spools.open(&folder(&parts.config, name), &parts.config.webhooks);
+                spool.map(Self::Here).map_err(|error| no_spool(name, &error))
+            }
+            Taken::Outside(drained) => {
+                let fetcher = Fetcher::new(name, drained, micros);
+                fetcher.map(|fetcher| Self::Outside(Box::new(fetcher))).map_err(|error| outside(name, &error))
+            }
+        }
+    }
+
+    async fn look(&self, name: &str) -> Result<Option<Batch>, Fault> {
+        match self {
+            Self::Here(spool) => spool.look().await.map_err(|error| no_spool(name, &error)),
+            Self::Outside(fetcher) => fetcher.look().await.map_err(|error| outside(name, &error)),
+        }
+    }
+
+    async fn acknowledge(&self, name: &str, through: Position) -> Result<(), Fault> {
+        match self {
+            Self::Here(spool) => spool.acknowledge(through).await.map_err(|error| no_spool(name, &error)),
+            Self::Outside(fetcher) => fetcher.acknowledge(through).await.map_err(|error| outside(name, &error)),
+        }
+    }
+}
+
+fn outside(name: &str, error: &FetchError) -> Fault {
+    Fault::of(error.diagnostic(&format!("[sources.{name}]")))
+}
+
+/// What taking in deliveries needs.
+pub struct Hooks<'a, S> {
+    pub parts: &'a Parts,
+    pub store: &'a Arc<S>,
+    pub scribe: &'a Arc<Scribe>,
+    pub clock: &'a dyn Clock,
+    pub progress: &'a dyn Progress,
+    pub spools: &'a Spools,
+    pub stops: &'a Stops,
+    pub stop: &'a watch::Receiver<bool>,
+}
+
+impl<S: Store> Hooks<'_, S> {
+    /// Takes in what waits, of every source that is not paused.
+    ///
+    /// # Errors
+    /// When the store fails. A source that fails is a fault; the others go on.
+    pub async fn drain(&self, read: &mut Read) -> Result<(), RunError> {
+        for spec in self.parts.config.sources.iter().filter(|spec| !self.stops.source(&spec.name)) {
+            let SourceKind::Webhook(hook) = &spec.kind else { continue };
+            let Some((connector, webhook)) = declared(hook) else { continue };
+            match Side::of(self.parts, self.spools, &spec.name, hook) {
+                Ok(side) => {
+                    if let Err(fault) = self.source(spec, connector, webhook, &side, read).await? {
+                        read.faults.push(fault);
+                    }
+                }
+                Err(fault) => read.faults.push(fault),
+            }
+        }
+        Ok(())
+    }
+
+    async fn source(
+        &self,
+        spec: &SourceSpec,
+        connector: &Connector,
+        webhook: &Webhook,
+        side: &Side,
+        read: &mut Read,
+    ) -> Result<Result<(), Fault>, RunError> {
+        let reader = activity_streams::Reader::new(&self.parts.rulebook.identities, spec.network.or(connector.network));
+        let source = Source::new(spec.clone(), Access::ReadOnly);
+        let intake = Intake {
+            parts: self.parts,
+            source: &source,
+            store: &**self.store,
+            scribe: self.scribe,
+            clock: self.clock,
+            progress: self.progress,
+            stop: self.stop,
+        };
+        let most = usize::try_from(self.parts.config.service.intake_batch.get()).unwrap_or(1);
+        while !*self.stop.borrow() {
+            let batch = match side.look(&spec.name).await {
+                Ok(Some(batch)) => batch,
+                Ok(None) => break,
+                Err(fault) => return Ok(Err(fault)),
+            };
+            let mut good = Vec::new();
+            for frame in &batch.frames {
+                let body = frame.body.reveal();
+                let taken = take(connector, webhook, body, &reader, self.clock.now().as_microsecond());
+                for bad in taken.bad {
+                    // Under its own digest and place: the same delivery again is a repeat.
+                    self.taken(&intake, spec, webhook, Digest(Sha256::digest(body).into()), vec![bad], read).await?;
+                }
+                for line in taken.good {
+                    good.push(line);
+                    if good.len() >= most {
+                        self.good(&intake, spec, webhook, std::mem::take(&mut good), read).await?;
+                    }
+                }
+            }
+            self.good(&intake, spec, webhook, good, read).await?;
+            // All of it is stored. Whoever is killed here stores it again, and finds that it is there.
+            if let Err(fault) = side.acknowledge(&spec.name, batch.through).await {
+                return Ok(Err(fault));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    async fn good(
+        &self,
+        intake: &Intake<'_, S>,
+        spec: &SourceSpec,
+        webhook: &Webhook,
+        lines: Vec<SourceLine>,
+        read: &mut Read,
+    ) -> Result<(), RunError> {
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let mut all = Sha256::new();
+        lines.iter().for_each(|line| all.update(line.raw.reveal()));
+        let numbered = (1..).zip(lines).map(|(number, line)| SourceLine { line: number, ..line }).collect();
+        self.taken(intake, spec, webhook, Digest(all.finalize().into()), numbered, read).await
+    }
+
+    async fn taken(
+        &self,
+        intake: &Intake<'_, S>,
+        spec: &SourceSpec,
+        webhook: &Webhook,
+        digest: Digest,
+        lines: Vec<SourceLine>,
+        read: &mut Read,
+    ) -> Result<(), RunError> {
+        // Where it stands, the spool knows.
+        intake.taken(&spec.name, &webhook.name, digest, lines, b"{\"v\":1}".to_vec(), read).await
+    }
+}
+
+/// A listener that runs alone: it keeps what networks deliver, encrypted, until who is inside fetches it. It connects to nobody.
+///
+/// # Errors
+/// A key, a spool or an address can't be used.
+pub async fn serve_webhooks(listener: &Listener, manager: &Manager, mut stop: watch::Receiver<bool>) -> Result<(), RunError> {
+    let wrong = |message: String| {
+        RunError::Fault(Fault::of(Diagnostic::error(
+            UNFIT,
+            Place::Named("[webhooks]".into()),
+            message,
+            "`kith explain KITH-N050` says more",
+        )))
+    };
+    let sealer = Sealer::of(&listener.recipient).map_err(|error| wrong(error.to_string()))?;
+    let known = secret(&listener.drain_secret).map_err(|error| wrong(error.to_string()))?;
+    if known.expose().trim().len() < shortest_drain_secret() {
+        return Err(wrong(format!("`drain_secret` has less than {} characters", shortest_drain_secret())));
+    }
+    let spools = Spools::default();
+    let open = |name: &str| spools.open(&listener.spool.join(name), &listener.webhooks);
+    let doors = doors(&listener.sources, open, Some(&sealer))?;
+    let drained = doors.iter().map(|(name, door)| (name.clone(), door.spool.clone())).collect();
+    let draining = Arc::new(Draining::new(drained, SecretString::from(known.expose().trim()), micros));
+    let (bounds, longest) = bounds(&listener.webhooks);
+    let webhooks = doors.len();
+    let receiving = Arc::new(Receiving::new(doors, longest, micros));
+    let bind = async |address| TcpListener::bind(address).await.map_err(|error| no_listener(address, &error));
+    let (outward, inward) = (bind(listener.listen).await?, bind(listener.drain_listen).await?);
+    tracing::info!(listen = %listener.listen, drain = %listener.drain_listen, webhooks, "webhooks are taken in, and wait to be fetched");
+    manager.ready();
+    let alive = async {
+        match manager.heartbeat() {
+            None => std::future::pending().await,
+            Some(pause) => loop {
+                manager.alive();
+                tokio::time::sleep(pause).await;
+            },
+        }
+    };
+    let stopped = async {
+        // Who stops it is gone where the channel is.
+        drop(stop.wait_for(|stop| *stop).await);
+    };
+    tokio::select! {
+        () = serve(outward, receiving, bounds) => {}
+        () = serve(inward, draining, Bounds { connections: 16 }) => {}
+        () = alive => {}
+        () = stopped => {}
+    }
+    manager.stopping();
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! Webhooks: networks deliver by themselves. A delivery whose signature is right stands on disk before it is answered (`spool`), and leaves it only after
+//! what it says is stored. The same listener may stand alone in a DMZ and be drained from inside (`drain`, `fetch`): nothing opens a port inwards.
+
+mod drain;
+mod fetch;
+mod frame;
+mod listen;
+mod receive;
+mod seal;
+mod seen;
+mod spool;
+mod take;
+
+pub use drain::{Draining, shortest_drain_secret};
+pub use fetch::{FetchError, Fetcher};
+pub use frame::{Frame, Position, frames};
+pub use listen::{Bounds, serve};
+pub use receive::{Door, Receiving, Tally};
+pub use seal::{Opener, SealKeyError, Sealer};
+pub use spool::{Batch, Spool, SpoolError};
+pub use take::{Body, take};
