@@ -149,7 +149,9 @@ fn received(count: u64) -> impl Fn(&Json) -> bool {
 }
 
 fn connected(status: &Json) -> bool {
-    status["service"]["streams"].as_array().is_some_and(|streams| !streams.is_empty() && streams.iter().all(|one| !one["connected_since"].is_null()))
+    status["service"]["streams"]
+        .as_array()
+        .is_some_and(|streams| !streams.is_empty() && streams.iter().all(|one| !one["connected_since"].is_null()))
 }
 
 /// Connected, and nothing that was missed is still to be read.
@@ -311,7 +313,8 @@ fn mastodon_says_live_who_mentions_the_account_and_what_is_said_under_tags() {
 #[test]
 fn whatever_is_killed_and_whenever_every_event_is_there_once() {
     let Some(mut server) = Server::start() else { return };
-    let seed = std::env::var("KITH_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| Seed(u64::from(free_port())).next());
+    let seed =
+        std::env::var("KITH_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| Seed(u64::from(free_port())).next());
     eprintln!("KITH_TEST_SEED={seed}");
     let kills = std::env::var("KITH_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(6);
     let mut moments = Moments(seed);
@@ -367,8 +370,11 @@ fn who_means_harm_is_told_by_a_code_and_harms_nobody_else() {
         ("binary", "websocket", "KITH-N034"),
         ("gigantic", "websocket", "KITH-N034"),
     ] {
-        let resume =
-            if by == "sse" { "" } else { "        resume: { cursor_value: \"{{ record['id'] }}\", option: { type: RequestOption, inject_into: request_parameter, field_name: after } }\n" };
+        let resume = if by == "sse" {
+            ""
+        } else {
+            "        resume: { cursor_value: \"{{ record['id'] }}\", option: { type: RequestOption, inject_into: request_parameter, field_name: after } }\n"
+        };
         let project = over(&server, &format!("        by: {by}\n        heartbeat_seconds: 2\n{resume}"), &format!("harm/{kind}"));
         let service = Running::start(&project);
         comes_to(&service, &project, code);
@@ -427,7 +433,11 @@ fn a_live_stream_that_is_declared_wrongly_is_told_with_its_place() {
         project.write("connectors/live.yaml", connector(wrong));
         let ran = project.kith(&["connector", "check", "connectors/live.yaml"]);
         assert_eq!(ran.code, Some(2), "{wrong}: {}", ran.stdout);
-        assert!(ran.stdout.contains("KITH-N031") && ran.stdout.contains(says) && ran.stdout.contains("live.yaml:"), "{wrong}: {}", ran.stdout);
+        assert!(
+            ran.stdout.contains("KITH-N031") && ran.stdout.contains(says) && ran.stdout.contains("live.yaml:"),
+            "{wrong}: {}",
+            ran.stdout
+        );
     }
     project.write("connectors/live.yaml", connector(NUMBERED));
     let ran = project.kith(&["connector", "check", "connectors/live.yaml"]).ok();

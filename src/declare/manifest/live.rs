@@ -62,7 +62,11 @@ impl Compiler<'_> {
     fn only_keys(&mut self, part: &Part, what: &str, known: &[&str]) {
         for field in part.fields() {
             if !known.contains(&&*field.key) && !field.key.starts_with('$') {
-                self.bad_live(field.key_span, format!("{what} does not know the key `{}`", field.key), &format!("It has {}", known.join(", ")));
+                self.bad_live(
+                    field.key_span,
+                    format!("{what} does not know the key `{}`", field.key),
+                    &format!("It has {}", known.join(", ")),
+                );
             }
         }
     }

@@ -113,7 +113,10 @@ pub fn read(file: &Arc<SourceFile>) -> Checked<Connector> {
     problems.sort();
     let source = Arc::new(Source { engine, ..source });
     let digest = Digest(Sha256::digest(file.text.as_bytes()).into());
-    Checked::new(Some(Connector { source, network, projections, live, tls: file.text.contains("https:") || file.text.contains("wss:"), digest }), problems)
+    Checked::new(
+        Some(Connector { source, network, projections, live, tls: file.text.contains("https:") || file.text.contains("wss:"), digest }),
+        problems,
+    )
 }
 
 fn source(compiler: &mut Compiler<'_>, whole: &Part) -> Source {

@@ -91,7 +91,8 @@ impl Standing {
     /// As the store keeps it.
     pub fn to_bytes(&self) -> Vec<u8> {
         let time = |at: Option<Timestamp>| at.map(|at| at.to_string());
-        let missed = self.missed.as_ref().map(|missed| json!({ "from": time(missed.from), "to": missed.to.to_string(), "why": missed.why.name() }));
+        let missed =
+            self.missed.as_ref().map(|missed| json!({ "from": time(missed.from), "to": missed.to.to_string(), "why": missed.why.name() }));
         let cursor = self.cursor.as_ref().and_then(|cursor| serde_json::to_value(cursor).ok());
         json!({
             "v": 1, "live": true, "cursor": cursor, "number": self.number.map(|number| number.to_string()), "heard": time(self.heard),

@@ -221,9 +221,7 @@ impl<'a> Taking<'a> {
 
     /// Leaves out what is about objects that nobody here has; one that stands before it in the same transaction counts.
     async fn about_known(&self, lines: Vec<(SourceLine, bool)>) -> Result<Vec<SourceLine>, RunError> {
-        let object = |line: &SourceLine| {
-            line.outcome.as_ref().ok().map(|activity| (activity.network, activity.object.id.to_string()))
-        };
+        let object = |line: &SourceLine| line.outcome.as_ref().ok().map(|activity| (activity.network, activity.object.id.to_string()));
         let asked: Vec<(Network, String)> = lines.iter().filter(|(_, known)| *known).filter_map(|(line, _)| object(line)).collect();
         let there = if asked.is_empty() { Vec::new() } else { self.one.shared.store.knows(asked.clone()).await? };
         let mut there: HashSet<(Network, String)> = asked.into_iter().zip(there).filter_map(|(object, is)| is.then_some(object)).collect();

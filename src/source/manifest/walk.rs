@@ -194,7 +194,12 @@ impl Reader {
     }
 
     /// The slices of a router, and the state of parents.
-    pub(in crate::source) async fn routed(&self, router: &Router, state: Option<&Json>, config: &Json) -> Result<(Vec<Slice>, Option<Json>), ReadError> {
+    pub(in crate::source) async fn routed(
+        &self,
+        router: &Router,
+        state: Option<&Json>,
+        config: &Json,
+    ) -> Result<(Vec<Slice>, Option<Json>), ReadError> {
         let engine = &self.source.engine;
         let scope = Scope::new(config);
         match router {
