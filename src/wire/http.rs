@@ -1,8 +1,8 @@
 //! HTTP as a client: one request, one bounded answer, and whether the request may have left. Never follows a redirect, never repeats.
 
 use crate::declare::config::{GivenSecret, Login, ProxySpec, Secret, ServiceSpec};
-pub use reqwest::{Upgraded, Url};
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
+pub use reqwest::{Upgraded, Url};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
