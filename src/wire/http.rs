@@ -1,8 +1,8 @@
 //! HTTP as a client: one request, one bounded answer, and whether the request may have left. Never follows a redirect, never repeats.
 
 use crate::declare::config::{GivenSecret, Login, ProxySpec, Secret, ServiceSpec};
-pub use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
+pub use reqwest::{Upgraded, Url};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -449,7 +449,7 @@ impl Opened {
     ///
     /// # Errors
     /// Where the server did not change the protocol.
-    pub async fn upgraded(self) -> Result<reqwest::Upgraded, SendError> {
+    pub async fn upgraded(self) -> Result<Upgraded, SendError> {
         self.response.upgrade().await.map_err(|error| SendError::Unanswered(chain(&error.without_url())))
     }
 }

@@ -1,6 +1,6 @@
 //! WebSockets as a client (RFC 6455): over the same HTTP client as every other request, so that the proxy, the certificates and the hosts are its own.
 
-use super::http::{Opened, SendError};
+use super::http::{Opened, SendError, Upgraded};
 use futures_util::{SinkExt as _, StreamExt as _};
 use std::fmt;
 use tokio_tungstenite::WebSocketStream;
@@ -111,7 +111,7 @@ impl Default for Offer {
 }
 
 /// An open WebSocket.
-pub struct WebSocket(WebSocketStream<reqwest::Upgraded>);
+pub struct WebSocket(WebSocketStream<Upgraded>);
 
 impl fmt::Debug for WebSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

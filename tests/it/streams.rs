@@ -90,7 +90,7 @@ impl Drop for Server {
 /// A connector over the server: one polled stream, and the live one of the test.
 fn connector(live: &str) -> String {
     format!(
-        r#"type: DeclarativeSource
+        r##"type: DeclarativeSource
 version: 7.0.0
 check: {{ type: CheckStream, stream_names: [things] }}
 definitions:
@@ -117,7 +117,7 @@ metadata:
       things_live:
         requester: {{ type: HttpRequester, url_base: "{{{{ config['base_url'] }}}}", path: "{{{{ config['path'] }}}}" }}
         take: [{{ activity: "#/definitions/said" }}]
-{live}"#
+{live}"##
     )
 }
 
@@ -149,7 +149,9 @@ fn received(count: u64) -> impl Fn(&Json) -> bool {
 }
 
 fn connected(status: &Json) -> bool {
-    status["service"]["streams"].as_array().is_some_and(|streams| !streams.is_empty() && streams.iter().all(|one| !one["connected_since"].is_null()))
+    status["service"]["streams"]
+        .as_array()
+        .is_some_and(|streams| !streams.is_empty() && streams.iter().all(|one| !one["connected_since"].is_null()))
 }
 
 /// Connected, and nothing that was missed is still to be read.
@@ -279,6 +281,7 @@ fn bluesky_says_live_what_is_answered_and_what_is_taken_back() {
     server.post("/say?n=1");
     let status = service.until("a deletion", |status| received(12)(status) && status["in_flight"] == 0);
     assert_eq!(status["parked"], 0, "{status}");
+    assert!(!status["totals"].to_string().contains("private"), "a deletion is as public as the post: {status}");
     server.kill();
     server.begin();
     server.post("/say?n=2");
@@ -286,8 +289,6 @@ fn bluesky_says_live_what_is_answered_and_what_is_taken_back() {
     assert_eq!(service.end(), Some(0));
     let cursors: Vec<u64> = server.asked("/subscribe").iter().filter_map(|asked| asked["query"]["cursor"].as_str()?.parse().ok()).collect();
     assert!(!cursors.is_empty() && server.asked("/subscribe")[0]["query"]["wantedCollections"] == "app.bsky.feed.post");
-    let deletions = entries(&project).iter().filter(|line| line["entry"]["kind"] == "input.parked").count();
-    assert_eq!(deletions, 0);
 }
 
 #[test]
@@ -312,7 +313,8 @@ fn mastodon_says_live_who_mentions_the_account_and_what_is_said_under_tags() {
 #[test]
 fn whatever_is_killed_and_whenever_every_event_is_there_once() {
     let Some(mut server) = Server::start() else { return };
-    let seed = std::env::var("KITH_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| Seed(u64::from(free_port())).next());
+    let seed =
+        std::env::var("KITH_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| Seed(u64::from(free_port())).next());
     eprintln!("KITH_TEST_SEED={seed}");
     let kills = std::env::var("KITH_TEST_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(6);
     let mut moments = Moments(seed);
@@ -368,8 +370,11 @@ fn who_means_harm_is_told_by_a_code_and_harms_nobody_else() {
         ("binary", "websocket", "KITH-N034"),
         ("gigantic", "websocket", "KITH-N034"),
     ] {
-        let resume =
-            if by == "sse" { "" } else { "        resume: { cursor_value: \"{{ record['id'] }}\", option: { type: RequestOption, inject_into: request_parameter, field_name: after } }\n" };
+        let resume = if by == "sse" {
+            ""
+        } else {
+            "        resume: { cursor_value: \"{{ record['id'] }}\", option: { type: RequestOption, inject_into: request_parameter, field_name: after } }\n"
+        };
         let project = over(&server, &format!("        by: {by}\n        heartbeat_seconds: 2\n{resume}"), &format!("harm/{kind}"));
         let service = Running::start(&project);
         comes_to(&service, &project, code);
@@ -428,7 +433,11 @@ fn a_live_stream_that_is_declared_wrongly_is_told_with_its_place() {
         project.write("connectors/live.yaml", connector(wrong));
         let ran = project.kith(&["connector", "check", "connectors/live.yaml"]);
         assert_eq!(ran.code, Some(2), "{wrong}: {}", ran.stdout);
-        assert!(ran.stdout.contains("KITH-N031") && ran.stdout.contains(says) && ran.stdout.contains("live.yaml:"), "{wrong}: {}", ran.stdout);
+        assert!(
+            ran.stdout.contains("KITH-N031") && ran.stdout.contains(says) && ran.stdout.contains("live.yaml:"),
+            "{wrong}: {}",
+            ran.stdout
+        );
     }
     project.write("connectors/live.yaml", connector(NUMBERED));
     let ran = project.kith(&["connector", "check", "connectors/live.yaml"]).ok();

@@ -52,6 +52,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("tar", &["src/store/backup"]),
     ("sqlparser", &["src/splink"]),
     ("parquet", &["src/wire/table"]),
+    ("tokio_tungstenite", &["src/wire/websocket"]),
 ];
 
 /// What ranks 0 to 3 never name: they hold no I/O, clock, environment, thread or ambient randomness.

@@ -58,7 +58,9 @@ fn with_sources(project: &Project, tables: &str) {
 
 fn source(name: &str, connector: &str, webhook: &str, more: &str) -> String {
     let connector = if connector.contains('/') { connector.to_owned() } else { format!("connectors/sources/{connector}.yaml") };
-    format!("[sources.{name}]\nkind = \"webhook\"\nconnector = \"{connector}\"\nwebhook = \"{webhook}\"\nsecret = {{ file = \"secret\" }}\n{more}\n")
+    format!(
+        "[sources.{name}]\nkind = \"webhook\"\nconnector = \"{connector}\"\nwebhook = \"{webhook}\"\nsecret = {{ file = \"secret\" }}\n{more}\n"
+    )
 }
 
 fn instagram() -> String {
@@ -125,7 +127,12 @@ fn counted(project: &Project) -> (i64, i64, i64) {
 fn wait_received(project: &Project, wanted: i64) {
     let began = Instant::now();
     while counted(project).0 < wanted {
-        assert!(began.elapsed() < PATIENCE, "{:?} of {wanted}: {}", counted(project), std::fs::read_to_string(project.path("service.log")).unwrap_or_default());
+        assert!(
+            began.elapsed() < PATIENCE,
+            "{:?} of {wanted}: {}",
+            counted(project),
+            std::fs::read_to_string(project.path("service.log")).unwrap_or_default()
+        );
         std::thread::sleep(Duration::from_millis(200));
     }
 }
@@ -166,7 +173,9 @@ fn networks_ask_and_deliver_as_their_documentation_says() {
     project.write("body", "nonce-1");
     let token = openssl("sha256", SECRET, &project.path("body"), true);
     assert_eq!(asked("x", "crc_token=nonce-1"), (200, format!("{{\"response_token\":\"sha256={token}\"}}")));
-    let topic = |mode: &str, feed: &str| format!("hub.mode={mode}&hub.topic=https%3A%2F%2Fblog.example%2F{feed}&hub.challenge=abc&hub.lease_seconds=864000");
+    let topic = |mode: &str, feed: &str| {
+        format!("hub.mode={mode}&hub.topic=https%3A%2F%2Fblog.example%2F{feed}&hub.challenge=abc&hub.lease_seconds=864000")
+    };
     assert_eq!(asked("blog", &topic("subscribe", "feed.xml")), (200, "abc".into()));
     assert_eq!(asked("blog", &topic("subscribe", "other.xml")).0, 404);
     assert_eq!(asked("blog", &topic("unsubscribe", "feed.xml")).0, 404);
@@ -182,20 +191,35 @@ fn networks_ask_and_deliver_as_their_documentation_says() {
     let value = |n: u32| json!({ "id": format!("c{n}"), "from": { "id": "1", "username": "handle1" }, "text": format!("hello {n}"), "media": { "id": "m" } });
     let in_changes = json!({ "id": "88", "time": 1_790_000_000, "changes": [{ "field": "comments", "value": value(1) }] });
     let beside = json!({ "id": "88", "time": 1_790_000_000, "field": "comments", "value": value(2) });
-    assert_eq!(deliver(&project, &at("instagram"), "meta", &json!({ "object": "instagram", "entry": [in_changes, beside] }).to_string()), 200);
+    assert_eq!(
+        deliver(&project, &at("instagram"), "meta", &json!({ "object": "instagram", "entry": [in_changes, beside] }).to_string()),
+        200
+    );
     let user = json!({ "id_str": "31", "screen_name": "bob", "name": "Bob", "description": "hi", "location": "Graz", "protected": false });
     let tweet = |id: &str, more: Json| {
         let mut tweet = json!({ "id_str": id, "created_at": dates(), "text": "@shop hello", "user": user });
         tweet.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
         tweet
     };
-    let events = json!([tweet("9001", json!({})), tweet("9002", json!({ "retweeted_status": { "id_str": "1" } })),
-        tweet("9003", json!({ "edit_history": { "initial_tweet_id": "9001", "edit_tweet_ids": ["9001", "9003"] } })), tweet("9004", json!({}))]);
+    let events = json!([
+        tweet("9001", json!({})),
+        tweet("9002", json!({ "retweeted_status": { "id_str": "1" } })),
+        tweet("9003", json!({ "edit_history": { "initial_tweet_id": "9001", "edit_tweet_ids": ["9001", "9003"] } })),
+        tweet("9004", json!({}))
+    ]);
     assert_eq!(deliver(&project, &at("x"), "x", &json!({ "for_user_id": "7", "tweet_create_events": events }).to_string()), 200);
     let gone = json!({ "for_user_id": "7", "tweet_delete_events": [{ "status": { "id": "9004", "user_id": "31" }, "timestamp_ms": "1790000500123" }] });
     assert_eq!(deliver(&project, &at("x"), "x", &gone.to_string()), 200);
-    let rss = |items: &str| format!("<?xml version=\"1.0\"?><rss version=\"2.0\" xmlns:atom=\"http://www.w3.org/2005/Atom\" xmlns:dc=\"http://purl.org/dc/elements/1.1/\"><channel><title>B</title><link>https://blog.example/</link><atom:link rel=\"hub\" href=\"https://hub.example/\"/><atom:link rel=\"self\" href=\"https://blog.example/feed.xml\"/>{items}</channel></rss>");
-    let item = |n: u32| format!("<item><title>Entry {n}</title><link>https://blog.example/{n}</link><guid>https://blog.example/{n}</guid><pubDate>Mon, 21 Sep 2026 10:00:0{n} GMT</pubDate><dc:creator>Ada</dc:creator><description>text</description></item>");
+    let rss = |items: &str| {
+        format!(
+            "<?xml version=\"1.0\"?><rss version=\"2.0\" xmlns:atom=\"http://www.w3.org/2005/Atom\" xmlns:dc=\"http://purl.org/dc/elements/1.1/\"><channel><title>B</title><link>https://blog.example/</link><atom:link rel=\"hub\" href=\"https://hub.example/\"/><atom:link rel=\"self\" href=\"https://blog.example/feed.xml\"/>{items}</channel></rss>"
+        )
+    };
+    let item = |n: u32| {
+        format!(
+            "<item><title>Entry {n}</title><link>https://blog.example/{n}</link><guid>https://blog.example/{n}</guid><pubDate>Mon, 21 Sep 2026 10:00:0{n} GMT</pubDate><dc:creator>Ada</dc:creator><description>text</description></item>"
+        )
+    };
     for method in ["sha1", "sha256", "sha384", "sha512"] {
         // The same body by another method is the same delivery.
         assert_eq!(deliver(&project, &at("blog"), method, &rss(&(item(1) + &item(2)))), 200, "{method}");
@@ -212,7 +236,12 @@ fn networks_ask_and_deliver_as_their_documentation_says() {
     let bodies = project.crm("SELECT Body FROM SocialInteraction WHERE Network = 'instagram'");
     assert_eq!(bodies, ["hello 1", "hello 2"], "the customer's comments are in the CRM");
     let people = project.kith(&["link", "list", "--format", "csv"]).ok().stdout;
-    for account in ["https://www.facebook.com/501", "https://x.com/i/user/31", "https://blog.example/feed.xml#Ada", "https://news.example/atom.xml#Eve"] {
+    for account in [
+        "https://www.facebook.com/501",
+        "https://x.com/i/user/31",
+        "https://blog.example/feed.xml#Ada",
+        "https://news.example/atom.xml#Eve",
+    ] {
         assert!(people.contains(account), "no {account} in {people}");
     }
     let log = std::fs::read_to_string(project.path("service.log")).unwrap();
@@ -283,7 +312,9 @@ fn who_cannot_sign_or_sends_too_much_gets_a_status_and_nothing_is_taken() {
     with_sources(&project, &format!("{tables}[webhooks]\nlisten = \"127.0.0.1:{port}\"\nbody_kb = 64\n"));
     let service = serving(&project, port);
     let url = format!("http://127.0.0.1:{port}/webhooks/instagram");
-    let comment = |n: u32, text: &str| json!({ "object": "instagram", "entry": [{ "id": "88", "time": 1_790_000_000, "changes": [{ "field": "comments", "value": { "id": format!("c{n}"), "from": { "id": "1", "username": "handle1" }, "text": text, "media": { "id": "m" } } }] }] }).to_string();
+    let comment = |n: u32, text: &str| {
+        json!({ "object": "instagram", "entry": [{ "id": "88", "time": 1_790_000_000, "changes": [{ "field": "comments", "value": { "id": format!("c{n}"), "from": { "id": "1", "username": "handle1" }, "text": text, "media": { "id": "m" } } }] }] }).to_string()
+    };
 
     // Wrong, changed, missing, malformed, twice.
     let good = comment(1, "hello");
@@ -316,7 +347,9 @@ fn who_cannot_sign_or_sends_too_much_gets_a_status_and_nothing_is_taken() {
     // Other methods, other paths, too much.
     assert_eq!(curl(&["-X", "PUT", "-d", "x", &url]), (405, String::new()));
     assert_eq!(curl(&["-X", "DELETE", &url]).0, 405);
-    for path in ["", "webhooks", "webhooks/", "webhooks/other", "webhooks/instagram/x", "drain/instagram", "../webhooks/instagram%00", "metrics"] {
+    for path in
+        ["", "webhooks", "webhooks/", "webhooks/other", "webhooks/instagram/x", "drain/instagram", "../webhooks/instagram%00", "metrics"]
+    {
         assert_eq!(curl(&["--path-as-is", "-d", "x", &format!("http://127.0.0.1:{port}/{path}")]), (404, String::new()), "{path}");
     }
     assert_eq!(curl(&[&url]), (404, String::new()), "a GET that asks nothing");
@@ -336,11 +369,24 @@ fn who_cannot_sign_or_sends_too_much_gets_a_status_and_nothing_is_taken() {
     }
 
     // Slow ones are given up, while others are answered.
-    let slow: Vec<_> = [&b"POST /webhooks/instagram HTTP/1.1\r\nHost:"[..], b"POST /webhooks/instagram HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{\"entry\":"]
-        .into_iter()
-        .map(|bytes| std::thread::spawn(move || raw(port, bytes)))
-        .collect();
-    assert_eq!(post(&right, &format!("@{}", { project.write("body", &good); project.path("body").display() })).0, 200);
+    let slow: Vec<_> = [
+        &b"POST /webhooks/instagram HTTP/1.1\r\nHost:"[..],
+        b"POST /webhooks/instagram HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{\"entry\":",
+    ]
+    .into_iter()
+    .map(|bytes| std::thread::spawn(move || raw(port, bytes)))
+    .collect();
+    assert_eq!(
+        post(
+            &right,
+            &format!("@{}", {
+                project.write("body", &good);
+                project.path("body").display()
+            })
+        )
+        .0,
+        200
+    );
     let ended: Vec<String> = slow.into_iter().map(|slow| slow.join().unwrap()).collect();
     assert!(ended[0].is_empty() || ended[0].starts_with("HTTP/1.1 408"), "{}", ended[0]);
     assert!(ended[1].starts_with("HTTP/1.1 408"), "{}", ended[1]);
@@ -415,7 +461,9 @@ fn a_paused_source_takes_until_its_spool_is_full_and_loses_nothing() {
     let service = serving(&project, port);
     project.kith(&["pause", "instagram"]).ok();
     let url = format!("http://127.0.0.1:{port}/webhooks/instagram");
-    let long = |n: u32| json!({ "object": "instagram", "more": "x".repeat(200_000), "entry": [{ "id": "88", "time": 1_790_000_000, "changes": [{ "field": "comments", "value": { "id": format!("c{n}"), "from": { "id": "1", "username": "handle1" }, "text": format!("t{n}"), "media": { "id": "m" } } }] }] }).to_string();
+    let long = |n: u32| {
+        json!({ "object": "instagram", "more": "x".repeat(200_000), "entry": [{ "id": "88", "time": 1_790_000_000, "changes": [{ "field": "comments", "value": { "id": format!("c{n}"), "from": { "id": "1", "username": "handle1" }, "text": format!("t{n}"), "media": { "id": "m" } } }] }] }).to_string()
+    };
     let answers: Vec<u16> = (0..8).map(|n| deliver(&project, &url, "meta", &long(n))).collect();
     assert_eq!(answers, [200, 200, 200, 200, 200, 503, 503, 503]);
     assert_eq!(counted(&project).0, 0);
@@ -584,7 +632,8 @@ fn the_listener_in_a_dmz_connects_to_nobody() {
     let seen = std::fs::read_to_string(&trace).unwrap();
     assert!(seen.contains("socket("), "the trace has what it is to have: {seen}");
     // Not even to the system's own sockets: the unit forbids the call.
-    let reached: Vec<&str> = seen.lines().filter(|line| line.contains("connect(") || line.contains("sin_addr") && line.contains("send")).collect();
+    let reached: Vec<&str> =
+        seen.lines().filter(|line| line.contains("connect(") || line.contains("sin_addr") && line.contains("send")).collect();
     assert!(reached.is_empty(), "{reached:?}");
 }
 
