@@ -121,10 +121,13 @@ pub(super) fn borrow_secrets(config: &mut Config, environment: &Environment) -> 
 
 fn read_table_secrets(config: &mut Config, environment: &Environment) -> Result<(), Diagnostic> {
     for source in &mut config.sources {
-        if let SourceKind::Network(network) = &mut source.kind {
-            for secret in network.secrets_mut() {
-                secret.value = Some(environment.secret(&secret.source)?);
-            }
+        let secrets: Vec<_> = match &mut source.kind {
+            SourceKind::Network(network) => network.secrets_mut().collect(),
+            SourceKind::Singer(tap) => vec![&mut tap.settings],
+            SourceKind::File { .. } | SourceKind::Folder { .. } => Vec::new(),
+        };
+        for secret in secrets {
+            secret.value = Some(environment.secret(&secret.source)?);
         }
     }
     let tables = config.customers.iter_mut().chain(&mut config.related);

@@ -2,7 +2,7 @@
 
 use super::files::{read_bytes, read_text};
 use super::{Environment, Global};
-use crate::declare::config::{self, Config, NamedFile, Outline, ReleaseWhen, SourceKind};
+use crate::declare::config::{self, Config, NamedFile, Outline, ReleaseWhen, SourceKind, SourceSpec};
 use crate::declare::connector::{self, TargetFile};
 use crate::declare::manifest;
 use crate::declare::mapping::{self, Rulebook, Surroundings};
@@ -120,10 +120,28 @@ fn in_force(config: &Config, surroundings: &Surroundings, file: Checked<Rulebook
     (rulebook_of(&text, surroundings), Some(draft))
 }
 
-/// The configuration with the connectors of its networks.
+/// A source with its records file, where it has one.
+fn with_records(spec: &mut SourceSpec, problems: &mut Problems) {
+    let name = spec.name.clone();
+    let Some((path, loaded)) = spec.kind.records_mut() else { return };
+    match yaml_at(path, Some(&Place::Named(format!("[sources.{name}]")))) {
+        Ok(file) => {
+            let checked = manifest::read_records(&file);
+            problems.0.extend(checked.problems.0);
+            *loaded = checked.value.map(Arc::new);
+        }
+        Err(problem) => problems.push(problem),
+    }
+    if let SourceKind::Folder { rows: Some(rows), .. } = &spec.kind {
+        problems.0.extend(rows.loaded.as_ref().and_then(|records| records.unfit(&name, rows.stream.as_deref())));
+    }
+}
+
+/// The configuration with the connectors and records files of its sources.
 fn with_connectors(config: Config, problems: &mut Problems) -> Config {
     let mut config = config;
     for spec in &mut config.sources {
+        with_records(spec, problems);
         let SourceKind::Network(network) = &mut spec.kind else { continue };
         match yaml_at(&network.connector, Some(&Place::Named(format!("[sources.{}]", spec.name)))) {
             Ok(file) => {

@@ -6,6 +6,7 @@ use super::leaves::Scribe;
 use super::network::Networks;
 use super::progress::Stage;
 use super::siblings::Siblings;
+use super::taps::Taps;
 use super::{Clock, Fault, Parts, RunError, RunOptions, Service, Stopwatch, intake};
 use crate::model::CustomerId;
 use crate::source::Access;
@@ -37,6 +38,16 @@ impl Service {
             stops: &self.stops,
             stop,
         };
+        let taps = Taps {
+            parts: &self.parts,
+            store: &self.store,
+            scribe: &self.scribe,
+            clock: &*self.clock,
+            progress: &*self.progress,
+            polled: &self.polled,
+            stops: &self.stops,
+            stop,
+        };
         // Neither needs the other; deciding needs both.
         let (customers, sources) = tokio::join!(
             timed(self.customers.refresh(
@@ -52,6 +63,7 @@ impl Service {
                     intake::drain(&self.parts, Access::Move, &self.store, &self.scribe, &*self.clock, &*self.progress, stop, &self.stops)
                         .await?;
                 Box::pin(networks.drain(&mut read)).await?;
+                Box::pin(taps.drain(&mut read)).await?;
                 Ok::<_, RunError>(read)
             }),
         );

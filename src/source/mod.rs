@@ -1,4 +1,4 @@
-//! Rank 5, where activities come from: files and drop folders of NDJSON, and declarative sources over HTTP (`manifest`). A file gives batches of lines with a cursor; what the caller stores together
+//! Rank 5, where activities come from: files and drop folders of NDJSON, CSV and Parquet (`rows`), declarative sources over HTTP (`manifest`), and Singer taps (`singer`). A file gives batches of lines with a cursor; what the caller stores together
 //! with a batch is where reading goes on after a crash.
 
 mod batch;
@@ -7,6 +7,8 @@ mod error;
 mod file;
 mod folder;
 pub mod manifest;
+pub mod rows;
+pub mod singer;
 mod watch;
 
 pub use batch::{BatchLimits, Chunk, RawLine, SourceBatch, SourceLine, parse_chunk};

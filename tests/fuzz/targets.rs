@@ -33,7 +33,21 @@ pub const TARGETS: &[Target] = &[
     ("splink_sql", splink_sql),
     ("manifest", source_manifest),
     ("source_answer", source_answer),
+    ("tap_message", tap_message),
 ];
+
+/// A line of a Singer tap, and a records file.
+fn tap_message(bytes: &[u8]) {
+    use kith::source::singer::Message;
+    match Message::read(bytes) {
+        Some(Message::Record { record, .. }) => assert!(record.is_object()),
+        Some(Message::State(state)) => assert!(serde_json::from_str::<serde_json::Value>(state.get()).is_ok()),
+        Some(Message::Schema { .. } | Message::ActivateVersion | Message::Batch | Message::Other) | None => {}
+    }
+    if let Ok(file) = yaml::decode("records.yaml", bytes) {
+        drop(kith::declare::manifest::read_records(&file));
+    }
+}
 
 /// A source's manifest, templates and all.
 fn source_manifest(bytes: &[u8]) {

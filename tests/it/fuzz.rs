@@ -97,6 +97,12 @@ fn no_reader_panics_on_real_files_bent_at_random() {
                 b"<?xml version='1.0'?><a xmlns:b='u'><b:c d='1'>x</b:c><e/><e>y</e></a>".to_vec(),
                 b"{\"id\":1}\n{\"id\":2}\n".to_vec(),
             ],
+            "tap_message" => vec![
+                br#"{"type":"RECORD","stream":"a","record":{"id":1},"time_extracted":"2026-01-01T00:00:00Z"}"#.to_vec(),
+                br#"{"type":"STATE","value":{"bookmarks":{"a":{"at":1.10}}}}"#.to_vec(),
+                br#"{"type":"SCHEMA","stream":"a","schema":{"properties":{}},"key_properties":["id"]}"#.to_vec(),
+                read("connectors/records/helpdesk.yaml"),
+            ],
             "checkpoint" => vec![checkpoint.clone()],
             "proof" => {
                 let head = b"c2sp.org/tlog-proof@v1\nextra e30=\nindex 1\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n";

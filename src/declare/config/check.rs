@@ -237,7 +237,7 @@ impl<'a> Checker<'a> {
         let kind = members.iter().find(|(name, _)| name == "kind").and_then(|(_, n)| text_of(n));
         for (name, value) in members {
             let Some(key) = section.keys.iter().find(|k| k.name == name) else {
-                let usable = section.keys.iter().filter(|k| k.only.is_none() || k.only == kind).map(|k| k.name);
+                let usable = section.keys.iter().filter(|k| k.is_for(kind.unwrap_or_default())).map(|k| k.name);
                 let known = nearest(name, usable.filter(|k| !members.iter().any(|(n, _)| n == k)));
                 self.unknown(value, format!("`{name}` is no key of {}", table.title), known.map(str::to_owned));
                 continue;
@@ -251,10 +251,12 @@ impl<'a> Checker<'a> {
     fn of_kind(&mut self, table: &mut Table<'a>, section: &'static Section, kind: &'static str) {
         for key in section.keys {
             if let (Some(only), Some(node)) = (key.only, table.values.get(key.name))
-                && only != kind
+                && !key.is_for(kind)
             {
-                let message = format!("`{}` belongs to kind `{only}`, and {} is of kind `{kind}`", key.name, table.title);
-                self.error(EXCLUDE_EACH_OTHER, &node.key, message, format!("remove it, or write `kind = \"{only}\"`"));
+                let message =
+                    format!("`{}` belongs to kind `{}`, and {} is of kind `{kind}`", key.name, only.replace(", ", "` or `"), table.title);
+                let other = only.split(", ").next().unwrap_or_default();
+                self.error(EXCLUDE_EACH_OTHER, &node.key, message, format!("remove it, or write `kind = \"{other}\"`"));
                 table.values.remove(key.name);
             }
         }
@@ -298,6 +300,8 @@ impl<'a> Checker<'a> {
             SourceKind::File { path: self.path(&table, &keys::SOURCE_PATH)? }
         } else if kind == "network" {
             self.network_source(&table)?
+        } else if kind == "singer" {
+            self.singer_source(&table)?
         } else {
             let (inbox, done) = (self.path(&table, &keys::INBOX), self.path(&table, &keys::DONE));
             let (inbox, done) = (inbox?, done?);
@@ -306,7 +310,7 @@ impl<'a> Checker<'a> {
                 let message = format!("`inbox` and `done` of {} are one folder", table.title);
                 self.error(ONE_PLACE, &place, message, "give `done` a folder of its own on the same file system");
             }
-            SourceKind::Folder { inbox, done }
+            SourceKind::Folder { inbox, done, rows: self.folder_rows(&table)? }
         };
         Some(SourceSpec { name, kind, network })
     }
@@ -484,7 +488,7 @@ impl<'a> Checker<'a> {
                 Some((path.as_path(), format!("[sources.{}]", spec.name), place))
             }
             // What is asked over the network is shared with anybody.
-            SourceKind::Network(_) => None,
+            SourceKind::Network(_) | SourceKind::Singer(_) => None,
         });
         let file = |(spec, place): &'p (TargetSpec, Place)| Some((spec.place.file()?.as_path(), format!("[targets.{}]", spec.name), place));
         let written = targets.iter().filter_map(file);

@@ -5,8 +5,10 @@ use super::backup::BACKUP;
 use super::guard::GUARD;
 use super::network;
 use super::notice::{ALARMS, DIGEST, DIGEST_MINUTES, MAIL_FROM, MAIL_TO, QUIET_HOURS, SIGNING_KEY};
+use super::records;
 use super::review::REVIEW;
 use super::settings::{LogLevel, Role};
+use super::singer;
 
 /// What a value looks like.
 #[derive(Clone, Copy, Debug)]
@@ -52,12 +54,19 @@ pub(super) struct Key {
     pub name: &'static str,
     pub form: Form,
     pub need: Need,
-    /// Only in tables of this `kind`.
+    /// Only in tables of this `kind`, or of these, with a comma and a space between.
     pub only: Option<&'static str>,
     /// One or two sentences for the operator.
     pub doc: &'static str,
     /// A value as TOML.
     pub example: &'static str,
+}
+
+impl Key {
+    /// Whether tables of this kind may have it.
+    pub fn is_for(&self, kind: &str) -> bool {
+        self.only.is_none_or(|only| only.split(", ").any(|one| one == kind))
+    }
 }
 
 /// How the tables of a section are named.
@@ -142,13 +151,13 @@ pub(super) const POLL_SECONDS: Key = key(
 pub(super) const THREADS: Key =
     key("threads", Form::Count(1, 256), Need::Optional("One a processor core."), "Threads that decide about identities.", "2");
 
-pub(super) const SOURCE_KINDS: &[&str] = &["file", "folder", "network"];
+pub(super) const SOURCE_KINDS: &[&str] = &["file", "folder", "network", "singer"];
 pub(super) const SOURCE_KIND: Key = key(
     "kind",
     Form::Words(SOURCE_KINDS),
     Need::Required,
     "`file`: one NDJSON file of Activity Streams activities. `folder`: a drop folder. Files may be compressed (`.gz`). `network`: a network's \
-     interface, as a connector describes it.",
+     interface, as a connector describes it. `singer`: a Singer tap, run as a program.",
     "\"folder\"",
 );
 pub(super) const SOURCE_PATH: Key = only("file", key("path", Form::Path, Need::Required, "The file.", "\"data/activities.ndjson.gz\""));
@@ -629,6 +638,15 @@ pub(super) const SOURCES: Section = Section {
         network::HOSTS,
         network::CA_FILE,
         network::TIMEOUT_SECONDS,
+        records::FORMAT,
+        records::DELIMITER,
+        records::RECORDS,
+        records::STREAM,
+        singer::COMMAND,
+        singer::ARGUMENTS,
+        singer::CATALOG,
+        singer::IDLE_SECONDS,
+        singer::LONGEST_MINUTES,
         NETWORK,
     ],
 };

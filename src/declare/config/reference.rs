@@ -36,7 +36,7 @@ fn row(key: &Key) -> String {
         Need::Default(value) => format!("`{value}`"),
         Need::Optional(sentence) => sentence.to_owned(),
     };
-    let kind = key.only.map_or_else(String::new, |kind| format!(" (kind `{kind}`)"));
+    let kind = key.only.map_or_else(String::new, |kind| format!(" (kind `{}`)", kind.replace(", ", "`, `")));
     let doc = format!("{} Example: `{}`", key.doc, key.example).replace('|', "\\|");
     format!("| `{}`{kind} | {value} | {without} | {doc} |\n", key.name)
 }

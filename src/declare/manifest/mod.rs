@@ -5,6 +5,7 @@ mod components;
 mod login;
 mod part;
 mod projection;
+mod records;
 mod request;
 mod stream;
 
@@ -18,7 +19,8 @@ use part::{Kind, Part, Resolver, hand_down};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
-pub use projection::Projection;
+pub use projection::{Projection, Surroundings};
+pub use records::{Records, read_records};
 
 const NO_MANIFEST: Code = Code("KITH-N001");
 /// Streams of one manifest; the largest that was seen has 140.

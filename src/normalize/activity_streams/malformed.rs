@@ -78,6 +78,17 @@ pub enum Malformed {
         /// Its length.
         bytes: usize,
     },
+    /// A row of CSV with more or fewer cells than the first one.
+    #[error("the row has {found} cells, and the first row names {expected}")]
+    Cells {
+        /// Its cells.
+        found: usize,
+        /// The columns.
+        expected: usize,
+    },
+    /// A quotation mark of CSV without its second.
+    #[error("a quotation mark of the row is not closed")]
+    OpenQuote,
 }
 
 impl Malformed {
@@ -97,6 +108,7 @@ impl Malformed {
             Self::UnknownNetwork => "KITH-I011",
             Self::Unsupported { .. } => "KITH-I012",
             Self::IdTooLong { .. } => "KITH-I013",
+            Self::Cells { .. } | Self::OpenQuote => "KITH-I091",
         })
     }
 
