@@ -310,7 +310,7 @@ impl<'a> Checker<'a> {
                 let message = format!("`inbox` and `done` of {} are one folder", table.title);
                 self.error(ONE_PLACE, &place, message, "give `done` a folder of its own on the same file system");
             }
-            SourceKind::Folder { inbox, done, rows: self.folder_rows(&table)? }
+            self.folder(&table, inbox, done)?
         };
         Some(SourceSpec { name, kind, network })
     }

@@ -6,6 +6,7 @@ use super::guard::GUARD;
 use super::network;
 use super::notice::{ALARMS, DIGEST, DIGEST_MINUTES, MAIL_FROM, MAIL_TO, QUIET_HOURS, SIGNING_KEY};
 use super::records;
+pub(super) use super::records::{DONE, INBOX, SOURCE_KIND, SOURCE_KINDS, SOURCE_PATH};
 use super::review::REVIEW;
 use super::settings::{LogLevel, Role};
 use super::singer;
@@ -151,28 +152,6 @@ pub(super) const POLL_SECONDS: Key = key(
 pub(super) const THREADS: Key =
     key("threads", Form::Count(1, 256), Need::Optional("One a processor core."), "Threads that decide about identities.", "2");
 
-pub(super) const SOURCE_KINDS: &[&str] = &["file", "folder", "network", "singer"];
-pub(super) const SOURCE_KIND: Key = key(
-    "kind",
-    Form::Words(SOURCE_KINDS),
-    Need::Required,
-    "`file`: one NDJSON file of Activity Streams activities. `folder`: a drop folder. Files may be compressed (`.gz`). `network`: a network's \
-     interface, as a connector describes it. `singer`: a Singer tap, run as a program.",
-    "\"folder\"",
-);
-pub(super) const SOURCE_PATH: Key = only("file", key("path", Form::Path, Need::Required, "The file.", "\"data/activities.ndjson.gz\""));
-pub(super) const INBOX: Key = only(
-    "folder",
-    key(
-        "inbox",
-        Form::Path,
-        Need::Required,
-        "Where files are dropped. Move them in whole (write elsewhere, then rename).",
-        "\"/srv/kith/inbox\"",
-    ),
-);
-pub(super) const DONE: Key =
-    only("folder", key("done", Form::Path, Need::Required, "Where a file goes when all of it is taken in.", "\"/srv/kith/done\""));
 pub(super) const NETWORK: Key = key(
     "network",
     Form::Network,

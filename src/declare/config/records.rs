@@ -1,4 +1,4 @@
-//! `[sources.NAME]`, where its records are no activities yet: the records file, and of a drop folder the form of its files.
+//! `[sources.NAME]` of files: its kind, its places, and where its records are no activities yet, the records file and the form of the files.
 
 use super::check::{Checker, Table};
 use super::codes::MISSING;
@@ -8,6 +8,28 @@ use crate::declare::manifest::{Projection, Records};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub(super) const SOURCE_KINDS: &[&str] = &["file", "folder", "network", "singer"];
+pub(super) const SOURCE_KIND: Key = key(
+    "kind",
+    Form::Words(SOURCE_KINDS),
+    Need::Required,
+    "`file`: one NDJSON file of Activity Streams activities. `folder`: a drop folder. Files may be compressed (`.gz`). `network`: a network's \
+     interface, as a connector describes it. `singer`: a Singer tap, run as a program.",
+    "\"folder\"",
+);
+pub(super) const SOURCE_PATH: Key = only("file", key("path", Form::Path, Need::Required, "The file.", "\"data/activities.ndjson.gz\""));
+pub(super) const INBOX: Key = only(
+    "folder",
+    key(
+        "inbox",
+        Form::Path,
+        Need::Required,
+        "Where files are dropped. Move them in whole (write elsewhere, then rename).",
+        "\"/srv/kith/inbox\"",
+    ),
+);
+pub(super) const DONE: Key =
+    only("folder", key("done", Form::Path, Need::Required, "Where a file goes when all of it is taken in.", "\"/srv/kith/done\""));
 pub(super) const FORMATS: &[&str] = &["activities", "ndjson", "csv", "parquet"];
 pub(super) const FORMAT: Key = only(
     "folder",
@@ -109,8 +131,8 @@ impl SourceKind {
 }
 
 impl<'a> Checker<'a> {
-    /// What the files of a drop folder hold: `Some(None)` for activities.
-    pub(super) fn folder_rows(&mut self, table: &Table<'a>) -> Option<Option<Box<RowsSpec>>> {
+    /// A drop folder, and what its files hold.
+    pub(super) fn folder(&mut self, table: &Table<'a>, inbox: PathBuf, done: PathBuf) -> Option<SourceKind> {
         let format = self.word(table, &FORMAT).and_then(|at| FORMATS.get(at).copied())?;
         let delimiter = self.character(table, &DELIMITER);
         let stream = self.text(table, &STREAM).map(|(text, _)| text.into());
@@ -125,12 +147,13 @@ impl<'a> Checker<'a> {
             "ndjson" => RowFormat::Ndjson,
             "csv" => RowFormat::Csv { delimiter: delimiter? },
             "parquet" => RowFormat::Parquet,
-            _ => return Some(None),
+            _ => return Some(SourceKind::Folder { inbox, done, rows: None }),
         };
         if !table.values.contains_key(RECORDS.name) {
             let message = format!("{} lacks the key `records`", table.title);
             self.error(MISSING, &table.place, message, format!("add `records = {}`: how a record becomes an activity", RECORDS.example));
         }
-        Some(Some(Box::new(RowsSpec { format, records: records?, stream, loaded: None })))
+        let rows = RowsSpec { format, records: records?, stream, loaded: None };
+        Some(SourceKind::Folder { inbox, done, rows: Some(Box::new(rows)) })
     }
 }

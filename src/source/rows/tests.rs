@@ -1,3 +1,5 @@
+//! Rows of CSV and NDJSON, read whole, in steps, and after they grew.
+
 use super::*;
 use crate::declare::manifest::read_records;
 use crate::diagnose::SourceFile;

@@ -1,6 +1,8 @@
+//! Programs of the shell in place of a tap: what they print, how they end, and that all of them goes.
+
 use super::*;
 
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_mins(2);
 
 /// Waits until nobody of a group lives. Who is dead and was not reaped by the system's first process lives no more.
 async fn gone(group: i32) {
