@@ -89,12 +89,13 @@ impl Checkup<'_> {
         }
         for spec in configured.config.iter().flat_map(|config| &config.sources) {
             let connector = match &spec.kind {
-                SourceKind::Network(network) => &network.connector,
-                SourceKind::Webhook(hook) => &hook.connector,
-                SourceKind::File { .. } | SourceKind::Folder { .. } => continue,
+                SourceKind::Network(network) => Some(&network.connector),
+                SourceKind::Webhook(hook) => Some(&hook.connector),
+                SourceKind::File { .. } | SourceKind::Folder { .. } | SourceKind::Singer(_) => None,
             };
-            let named = Place::Named(format!("[sources.{}]", spec.name));
-            files.entry(connector.clone()).or_insert(Some(named));
+            for path in connector.into_iter().chain(spec.kind.records()) {
+                files.entry(path.clone()).or_insert(Some(Place::Named(format!("[sources.{}]", spec.name))));
+            }
         }
         if let Some(mapping) = configured.outline.mapping {
             files.insert(mapping.path, Some(mapping.place));
@@ -159,6 +160,7 @@ impl Checkup<'_> {
             Some(YamlKind::Model) => model::read(&source, None).problems,
             Some(YamlKind::Network) => network::read(&source).problems,
             Some(YamlKind::Source) => manifest::read(&source).problems,
+            Some(YamlKind::Records) => manifest::read_records(&source).problems,
             None => {
                 let broken = yaml::read(&source).problems;
                 if broken.has_errors() { broken } else { no_kind(path).into() }
@@ -181,6 +183,7 @@ pub(super) enum YamlKind {
     Model,
     Network,
     Source,
+    Records,
 }
 
 /// By the first top-level key that names a format; works on files that are broken further down.
@@ -190,6 +193,7 @@ pub(super) fn yaml_kind(text: &str) -> Option<YamlKind> {
         "mapping" => Some(YamlKind::Mapping),
         "model" => Some(YamlKind::Model),
         "network" => Some(YamlKind::Network),
+        "records" => Some(YamlKind::Records),
         // Airbyte's word; a mapping or target file never begins with it.
         "type" if line.contains("DeclarativeSource") => Some(YamlKind::Source),
         _ => None,
@@ -200,7 +204,7 @@ fn no_kind(path: &Path) -> Diagnostic {
     Diagnostic::error(
         NO_KIND,
         place(path),
-        "the file is neither a mapping, nor a linkage model, nor a target file, nor a source, nor about a network",
-        "a mapping has the key `mapping`, a model `model`, a target file `target`, one about a network `network` at the top, a source `type: DeclarativeSource`",
+        "the file is neither a mapping, nor a linkage model, nor a target file, nor a source, nor a records file, nor about a network",
+        "a mapping has the key `mapping`, a model `model`, a target file `target`, a records file `records`, one about a network `network` at the top, a source `type: DeclarativeSource`",
     )
 }

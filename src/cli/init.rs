@@ -55,6 +55,7 @@ shipped! {
     "connectors/networks/linkedin.yaml"
     "connectors/networks/x.yaml"
     "connectors/networks/youtube.yaml"
+    "connectors/records/helpdesk.yaml"
     "connectors/sources/atom.yaml"
     "connectors/sources/bluesky.yaml"
     "connectors/sources/discourse.yaml"

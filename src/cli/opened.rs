@@ -121,9 +121,10 @@ pub(super) fn borrow_secrets(config: &mut Config, environment: &Environment) -> 
 
 fn read_table_secrets(config: &mut Config, environment: &Environment) -> Result<(), Diagnostic> {
     for source in &mut config.sources {
-        let secrets = match &mut source.kind {
+        let secrets: Vec<_> = match &mut source.kind {
             SourceKind::Network(network) => network.secrets_mut().collect(),
             SourceKind::Webhook(hook) => hook.secrets_mut(),
+            SourceKind::Singer(tap) => vec![&mut tap.settings],
             SourceKind::File { .. } | SourceKind::Folder { .. } => Vec::new(),
         };
         for secret in secrets {

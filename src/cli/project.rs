@@ -120,10 +120,28 @@ fn in_force(config: &Config, surroundings: &Surroundings, file: Checked<Rulebook
     (rulebook_of(&text, surroundings), Some(draft))
 }
 
-/// The configuration with the connectors of its networks.
+/// A source with its records file, where it has one.
+fn with_records(spec: &mut SourceSpec, problems: &mut Problems) {
+    let name = spec.name.clone();
+    let Some((path, loaded)) = spec.kind.records_mut() else { return };
+    match yaml_at(path, Some(&Place::Named(format!("[sources.{name}]")))) {
+        Ok(file) => {
+            let checked = manifest::read_records(&file);
+            problems.0.extend(checked.problems.0);
+            *loaded = checked.value.map(Arc::new);
+        }
+        Err(problem) => problems.push(problem),
+    }
+    if let SourceKind::Folder { rows: Some(rows), .. } = &spec.kind {
+        problems.0.extend(rows.loaded.as_ref().and_then(|records| records.unfit(&name, rows.stream.as_deref())));
+    }
+}
+
+/// The configuration with the connectors and records files of its sources.
 fn with_connectors(config: Config, problems: &mut Problems) -> Config {
     let mut config = config;
     for spec in &mut config.sources {
+        with_records(spec, problems);
         with_connector(spec, problems);
     }
     config
@@ -135,7 +153,7 @@ pub(super) fn with_connector(spec: &mut SourceSpec, problems: &mut Problems) {
     let path = match &spec.kind {
         SourceKind::Network(network) => network.connector.clone(),
         SourceKind::Webhook(hook) => hook.connector.clone(),
-        SourceKind::File { .. } | SourceKind::Folder { .. } => return,
+        SourceKind::File { .. } | SourceKind::Folder { .. } | SourceKind::Singer(_) => return,
     };
     let connector = match yaml_at(&path, Some(&Place::Named(format!("[sources.{name}]")))) {
         Ok(file) => {
@@ -154,7 +172,7 @@ pub(super) fn with_connector(spec: &mut SourceSpec, problems: &mut Problems) {
             hook.loaded = connector;
             problems.0.extend(hook.unfit(&name));
         }
-        SourceKind::File { .. } | SourceKind::Folder { .. } => {}
+        SourceKind::File { .. } | SourceKind::Folder { .. } | SourceKind::Singer(_) => {}
     }
 }
 

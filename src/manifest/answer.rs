@@ -212,6 +212,11 @@ fn error_text(value: &Json) -> Option<String> {
 }
 
 impl Filter {
+    /// Whether it asks what stands in an answer, to decide or to tell.
+    const fn looks_inside(&self) -> bool {
+        self.predicate.is_some() || self.contains.is_some() || self.message.is_some()
+    }
+
     fn fits(&self, seen: &Seen<'_>, engine: &Engine, scope: &Scope) -> Result<bool, EvaluationError> {
         if self.codes.contains(&seen.status) {
             return Ok(true);
@@ -265,6 +270,11 @@ impl Handler {
 }
 
 impl ErrorHandling {
+    /// Whether any filter asks what stands in an answer.
+    pub fn looks_inside(&self) -> bool {
+        self.0.iter().flat_map(|handler| &handler.filters).any(Filter::looks_inside)
+    }
+
     /// What an answer means.
     ///
     /// # Errors

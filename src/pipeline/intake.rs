@@ -147,14 +147,17 @@ impl<S: Store> Intake<'_, S> {
         batches: mpsc::Sender<SourceBatch>,
     ) -> impl FnOnce() -> Result<Ended, SourceError> + Send + 'static {
         let limits = BatchLimits::lines(usize::try_from(self.parts.config.service.intake_batch.get()).unwrap_or(1));
-        let reader = Reader::new(&self.parts.rulebook.identities, self.source.spec().network);
+        let spec = self.source.spec();
+        let said = spec.kind.loaded_records().and_then(|records| records.network);
+        let reader = Reader::new(&self.parts.rulebook.identities, spec.network.or(said));
         let source = self.source.clone();
         move || {
-            let mut file = match source.open(&path, cursor.as_ref())? {
+            let mut next: Box<dyn FnMut() -> Result<Option<SourceBatch>, SourceError>> = match source.open(&path, cursor.as_ref())? {
                 Opened::NothingNew(_) => return Ok(Ended::NothingNew),
-                Opened::Reading(file) => file,
+                Opened::Reading(mut file) => Box::new(move || file.next_batch(limits, &reader)),
+                Opened::Rows(mut rows) => Box::new(move || rows.next_batch(limits, &reader)),
             };
-            while let Some(batch) = file.next_batch(limits, &reader)? {
+            while let Some(batch) = next()? {
                 if batches.blocking_send(batch).is_err() {
                     return Ok(Ended::Stopped);
                 }
@@ -166,6 +169,35 @@ impl<S: Store> Intake<'_, S> {
     /// One durable step: the lines of a batch with the cursor after them.
     pub(super) async fn batch(&self, source: &Arc<str>, file: &str, batch: SourceBatch, read: &mut Read) -> Result<(), RunError> {
         self.taken(source, file, batch.cursor_after.digest, batch.lines, batch.cursor_after.to_bytes(), read).await
+    }
+
+    /// Records that stand in no file. What is no activity is stored alone, under the digest of what it says, so that the same again is a repeat,
+    /// and with the cursor `before` them; the others in one durable step with the cursor `after` them, which is stored in any case where it
+    /// is another one.
+    pub(super) async fn records(
+        &self,
+        source: &Arc<str>,
+        stream: &str,
+        lines: Vec<SourceLine>,
+        (before, after): (&[u8], &[u8]),
+        read: &mut Read,
+    ) -> Result<(), RunError> {
+        let mut good = Vec::with_capacity(lines.len());
+        let mut all = Sha256::new();
+        for line in lines {
+            if line.outcome.is_ok() {
+                all.update(line.raw.reveal());
+                let number = u64::try_from(good.len()).unwrap_or(u64::MAX) + 1;
+                good.push(SourceLine { line: number, ..line });
+            } else {
+                let digest = Digest(Sha256::digest(line.raw.reveal()).into());
+                self.taken(source, stream, digest, vec![SourceLine { line: 1, ..line }], before.to_vec(), read).await?;
+            }
+        }
+        if !good.is_empty() || before != after {
+            self.taken(source, stream, Digest(all.finalize().into()), good, after.to_vec(), read).await?;
+        }
+        Ok(())
     }
 
     /// One durable step: lines with the cursor after them.

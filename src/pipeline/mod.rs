@@ -54,6 +54,7 @@ mod stops;
 mod summary;
 mod supervise;
 mod systemd;
+mod taps;
 pub mod training;
 mod wakes;
 mod webhooks;

@@ -17,7 +17,6 @@ use crate::store::Store;
 use crate::wire::http::{Connection, Proxy};
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -124,13 +123,8 @@ impl<S: Store> Networks<'_, S> {
         for spec in self.parts.config.sources.iter().filter(|spec| !self.stops.source(&spec.name)) {
             let SourceKind::Network(network) = &spec.kind else { continue };
             let Some(connector) = &network.loaded else { continue };
-            let reader = match reader(spec, network, connector) {
-                Ok((reader, _connection)) => reader,
-                Err(problem) => {
-                    read.faults.push(Fault::of(problem));
-                    continue;
-                }
-            };
+            // A client, and the certificates that it trusts, are set up where some stream's turn has come.
+            let mut made = None;
             for projection in &connector.projections {
                 let wanted = network.streams.is_empty() || network.streams.iter().any(|name| **name == *projection.stream);
                 if !wanted || *self.stop.borrow() {
@@ -140,7 +134,17 @@ impl<S: Store> Networks<'_, S> {
                 if !self.polled.take_turn(&turn, network.every, self.clock.now()) {
                     continue;
                 }
-                if let Err(error) = self.stream(spec, connector, projection, &reader, None, read).await? {
+                if made.is_none() {
+                    made = Some(match reader(spec, network, connector) {
+                        Ok((reader, _connection)) => reader,
+                        Err(problem) => {
+                            read.faults.push(Fault::of(problem));
+                            break;
+                        }
+                    });
+                }
+                let Some(reader) = &made else { break };
+                if let Err(error) = self.stream(spec, connector, projection, reader, None, read).await? {
                     read.faults.push(Fault::of(error.diagnostic(&format!("[sources.{}], stream {}", spec.name, projection.stream))));
                 }
             }
@@ -193,7 +197,10 @@ impl<S: Store> Networks<'_, S> {
                         let page = page.and_then(|page| serde_json::to_value(page).ok()).unwrap_or_default();
                         let around = projection.surroundings(&page);
                         let found = items.iter().filter_map(|item| projection.line(item.value(), &around));
-                        self.page(&intake, spec, &projection.stream, &lines, found, &standing, read).await?;
+                        let found =
+                            found.map(|line| SourceLine { line: 0, outcome: lines.parse(&line), raw: Personal::new(line) }).collect();
+                        let kept = standing.to_bytes();
+                        intake.records(&spec.name, &projection.stream, found, (&kept, &kept), read).await?;
                     }
                     Batch::State(state) => {
                         standing.state = Some(state);
@@ -224,39 +231,5 @@ impl<S: Store> Networks<'_, S> {
             }
             other => Ok(other.map(|()| true)),
         }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "what a page needs, each used once")]
-    async fn page(
-        &self,
-        intake: &Intake<'_, S>,
-        spec: &SourceSpec,
-        stream: &str,
-        reader: &activity_streams::Reader,
-        found: impl Iterator<Item = Vec<u8>>,
-        standing: &Standing,
-        read: &mut Read,
-    ) -> Result<(), RunError> {
-        let mut good = Vec::new();
-        let mut all = Sha256::new();
-        for line in found {
-            let outcome = reader.parse(&line);
-            let raw = Personal::new(line);
-            if outcome.is_ok() {
-                all.update(raw.reveal());
-                let number = u64::try_from(good.len()).unwrap_or(u64::MAX) + 1;
-                good.push(SourceLine { line: number, outcome, raw });
-            } else {
-                // Alone under its own digest: the same record again is a repeat.
-                let digest = Digest(Sha256::digest(raw.reveal()).into());
-                let line = vec![SourceLine { line: 1, outcome, raw }];
-                intake.taken(&spec.name, stream, digest, line, standing.to_bytes(), read).await?;
-            }
-        }
-        if !good.is_empty() {
-            let digest = Digest(all.finalize().into());
-            intake.taken(&spec.name, stream, digest, good, standing.to_bytes(), read).await?;
-        }
-        Ok(())
     }
 }

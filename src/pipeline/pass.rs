@@ -6,6 +6,7 @@ use super::leaves::Scribe;
 use super::network::Networks;
 use super::progress::Stage;
 use super::siblings::Siblings;
+use super::taps::Taps;
 use super::webhooks::Hooks;
 use super::{Clock, Fault, Parts, RunError, RunOptions, Service, Stopwatch, intake};
 use crate::model::CustomerId;
@@ -29,6 +30,16 @@ impl Service {
             self.customers = CustomersSide::without(suppressed, self.parts.keys.hash.clone());
         }
         let networks = Networks {
+            parts: &self.parts,
+            store: &self.store,
+            scribe: &self.scribe,
+            clock: &*self.clock,
+            progress: &*self.progress,
+            polled: &self.polled,
+            stops: &self.stops,
+            stop,
+        };
+        let taps = Taps {
             parts: &self.parts,
             store: &self.store,
             scribe: &self.scribe,
@@ -64,6 +75,7 @@ impl Service {
                         .await?;
                 Box::pin(networks.drain(&mut read)).await?;
                 Box::pin(hooks.drain(&mut read)).await?;
+                Box::pin(taps.drain(&mut read)).await?;
                 Ok::<_, RunError>(read)
             }),
         );

@@ -1,5 +1,6 @@
 //! What can go wrong with a source as a whole. A bad line is no such thing: it is parked, and the rest goes on.
 
+use super::rows::RowsFault;
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::wire::input::InputError;
 use std::io;
@@ -20,6 +21,17 @@ pub enum SourceError {
         #[source]
         source: io::Error,
     },
+    /// A file of records.
+    #[error("{} can't be read: {fault}", .path.display())]
+    Rows {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        fault: RowsFault,
+    },
+    /// Its records file was not read.
+    #[error("{} can't be read: its records file was not loaded", .0.display())]
+    NotLoaded(PathBuf),
     /// Read to its end, but it can't be put away. It will not be read again: its cursor says finished.
     #[error("{} is read, but can't be moved to {}", .from.display(), .to.display())]
     PutAway {
@@ -43,6 +55,7 @@ impl SourceError {
             Self::Input(InputError::CutOff(_)) => "KITH-I023",
             Self::Input(InputError::Damaged { .. }) => "KITH-I024",
             Self::Input(InputError::Changed(_)) => "KITH-I025",
+            Self::Rows { .. } | Self::NotLoaded(_) => "KITH-I092",
             Self::Folder { .. } => "KITH-I026",
             Self::PutAway { .. } => "KITH-I027",
         })
@@ -60,6 +73,8 @@ impl SourceError {
                 | InputError::Damaged { path, .. },
             )
             | Self::Folder { path, .. }
+            | Self::Rows { path, .. }
+            | Self::NotLoaded(path)
             | Self::PutAway { from: path, .. } => path,
         }
     }
@@ -75,6 +90,8 @@ impl SourceError {
             }
             Self::Input(InputError::Damaged { .. }) => "The good lines before the damage are taken; bring the file again",
             Self::Input(InputError::Changed(_)) => "Write files under another name and rename them when they are complete",
+            Self::Rows { .. } => "Bring the file again in the form that `format` of the source says, or correct `format`",
+            Self::NotLoaded(_) => "Check `records` of the source",
             Self::Folder { .. } => "Make the folder, and give the service's user the right to read it",
             Self::PutAway { .. } => {
                 "Give the service's user the right to write both folders, and check for free space; the file is not read again"

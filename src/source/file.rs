@@ -1,6 +1,7 @@
 //! One NDJSON file, from where a cursor says to its end.
 
 use super::batch::KEPT_BYTES;
+use super::rows::RowReader;
 use super::{BatchLimits, Chunk, FileCursor, RawLine, SourceBatch, SourceError};
 use crate::model::Personal;
 use crate::normalize::activity_streams::{MAX_LINE_BYTES, Reader};
@@ -18,6 +19,8 @@ pub enum Opened {
     NothingNew(FileCursor),
     /// There are lines to be read.
     Reading(Box<FileReader>),
+    /// There are records to be read.
+    Rows(Box<RowReader>),
 }
 
 /// A file that is being read.

@@ -1,5 +1,6 @@
 //! A source as configured: one file, or a drop folder whose files are picked up in name order, each once, and put away when they are read.
 
+use super::rows::RowReader;
 use super::{Access, FileCursor, FileReader, Opened, SourceError};
 use crate::declare::config::{SourceKind, SourceSpec};
 use crate::model::Timestamp;
@@ -62,8 +63,8 @@ impl Source {
                 };
             }
             SourceKind::Folder { inbox, .. } => inbox,
-            // Its streams are read by `manifest`.
-            SourceKind::Network(_) | SourceKind::Webhook(_) => return Ok(Found::default()),
+            // Their streams are read by `manifest` and `singer`, what they deliver by `webhook`.
+            SourceKind::Network(_) | SourceKind::Webhook(_) | SourceKind::Singer(_) => return Ok(Found::default()),
         };
         let failed = |source| SourceError::Folder { path: inbox.clone(), source };
         let mut found = Found::default();
@@ -93,7 +94,14 @@ impl Source {
     /// # Errors
     /// As [`FileReader::open`].
     pub fn open(&self, path: &Path, cursor: Option<&FileCursor>) -> Result<Opened, SourceError> {
-        FileReader::open(path, cursor)
+        match &self.spec.kind {
+            SourceKind::Folder { rows: Some(rows), .. } => RowReader::open(path, cursor, rows),
+            SourceKind::File { .. }
+            | SourceKind::Folder { rows: None, .. }
+            | SourceKind::Network(_)
+            | SourceKind::Webhook(_)
+            | SourceKind::Singer(_) => FileReader::open(path, cursor),
+        }
     }
 
     /// Puts a finished file away, after its last batch is durable. A single file stays where it is, and so does everything in read-only mode.
@@ -106,7 +114,8 @@ impl Source {
             (SourceKind::Folder { done, .. }, Access::Move) => {
                 put_away(path, done).map_err(|source| SourceError::PutAway { from: path.to_owned(), to: done.clone(), source })
             }
-            (SourceKind::File { .. } | SourceKind::Network(_) | SourceKind::Webhook(_), _) | (_, Access::ReadOnly) => Ok(path.to_owned()),
+            (SourceKind::File { .. } | SourceKind::Network(_) | SourceKind::Webhook(_) | SourceKind::Singer(_), _)
+            | (_, Access::ReadOnly) => Ok(path.to_owned()),
         }
     }
 }
@@ -225,7 +234,7 @@ mod tests {
 
     fn folder(root: &Path) -> Source {
         fs::create_dir(root.join("inbox")).unwrap();
-        let kind = SourceKind::Folder { inbox: root.join("inbox"), done: root.join("done") };
+        let kind = SourceKind::Folder { inbox: root.join("inbox"), done: root.join("done"), rows: None };
         Source::new(SourceSpec { name: "social".into(), kind, network: None }, Access::Move)
     }
 

@@ -1,4 +1,5 @@
-//! Rank 5, where activities come from: files and drop folders of NDJSON, declarative sources over HTTP (`manifest`), their live streams (`stream`), and deliveries of networks (`webhook`). A file gives batches of lines with a cursor; what the caller stores together
+//! Rank 5, where activities come from: files and drop folders of NDJSON, CSV and Parquet (`rows`), declarative sources over HTTP (`manifest`), their live
+//! streams (`stream`), deliveries of networks (`webhook`), and Singer taps (`singer`). A file gives batches of lines with a cursor; what the caller stores together
 //! with a batch is where reading goes on after a crash.
 
 mod batch;
@@ -7,6 +8,8 @@ mod error;
 mod file;
 mod folder;
 pub mod manifest;
+pub mod rows;
+pub mod singer;
 pub mod stream;
 mod watch;
 pub mod webhook;

@@ -21,7 +21,7 @@ fn places(sources: &[SourceSpec]) -> Vec<Place> {
         .filter_map(|source| match &source.kind {
             SourceKind::File { path } => Some(Place { folder: folder_of(path), file: path.file_name().map(ToOwned::to_owned) }),
             SourceKind::Folder { inbox, .. } => Some(Place { folder: inbox.clone(), file: None }),
-            SourceKind::Network(_) | SourceKind::Webhook(_) => None,
+            SourceKind::Network(_) | SourceKind::Webhook(_) | SourceKind::Singer(_) => None,
         })
         .collect()
 }
@@ -153,7 +153,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (file, inbox) = (dir.path().join("a.ndjson"), dir.path().join("in"));
         fs::create_dir(&inbox).unwrap();
-        let folder = SourceKind::Folder { inbox: inbox.clone(), done: dir.path().join("done") };
+        let folder = SourceKind::Folder { inbox: inbox.clone(), done: dir.path().join("done"), rows: None };
         let mut watch = Watch::of(&[source(SourceKind::File { path: file.clone() }), source(folder)]).unwrap();
         assert!(!is_heard(&mut watch).await);
         fs::write(dir.path().join("customers.csv"), "x").unwrap();
@@ -171,7 +171,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_place_there_is_nothing_to_hear() {
-        let nowhere = SourceKind::Folder { inbox: "/does/not/exist".into(), done: "/does/not/exist".into() };
+        let nowhere = SourceKind::Folder { inbox: "/does/not/exist".into(), done: "/does/not/exist".into(), rows: None };
         assert!(Watch::of(&[]).is_none() && Watch::of(&[source(nowhere)]).is_none());
     }
 }

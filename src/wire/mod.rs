@@ -11,6 +11,7 @@ pub mod session;
 pub mod soap;
 pub mod syslog;
 pub mod table;
+pub mod table_rows;
 pub mod tds;
 pub mod vendored;
 pub mod websocket;

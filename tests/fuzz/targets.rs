@@ -37,6 +37,7 @@ pub const TARGETS: &[Target] = &[
     ("webhook_headers", webhook_headers),
     ("webhook_spool", webhook_spool),
     ("webhook_body", webhook_body),
+    ("tap_message", tap_message),
 ];
 
 /// Server-sent events, whole and in pieces: the same is found.
@@ -93,6 +94,19 @@ fn webhook_body(bytes: &[u8]) {
         for webhook in &connector.webhooks {
             drop(kith::source::webhook::take(connector, webhook, bytes, &reader, 0));
         }
+    }
+}
+
+/// A line of a Singer tap, and a records file.
+fn tap_message(bytes: &[u8]) {
+    use kith::source::singer::Message;
+    match Message::read(bytes) {
+        Some(Message::Record { record, .. }) => assert!(record.is_object()),
+        Some(Message::State(state)) => assert!(serde_json::from_str::<serde_json::Value>(state.get()).is_ok()),
+        Some(Message::Schema { .. } | Message::ActivateVersion | Message::Batch | Message::Other) | None => {}
+    }
+    if let Ok(file) = yaml::decode("records.yaml", bytes) {
+        drop(kith::declare::manifest::read_records(&file));
     }
 }
 

@@ -113,6 +113,12 @@ fn no_reader_panics_on_real_files_bent_at_random() {
                 b"<rss><channel><item><guid>1</guid><pubDate>Mon, 21 Sep 2026 10:00:00 GMT</pubDate></item></channel></rss>".to_vec(),
                 b"<feed xmlns='http://www.w3.org/2005/Atom'><link rel='self' href='u'/><entry><id>1</id><updated>2026-09-21T10:00:00Z</updated></entry></feed>".to_vec(),
             ],
+            "tap_message" => vec![
+                br#"{"type":"RECORD","stream":"a","record":{"id":1},"time_extracted":"2026-01-01T00:00:00Z"}"#.to_vec(),
+                br#"{"type":"STATE","value":{"bookmarks":{"a":{"at":1.10}}}}"#.to_vec(),
+                br#"{"type":"SCHEMA","stream":"a","schema":{"properties":{}},"key_properties":["id"]}"#.to_vec(),
+                read("connectors/records/helpdesk.yaml"),
+            ],
             "checkpoint" => vec![checkpoint.clone()],
             "proof" => {
                 let head = b"c2sp.org/tlog-proof@v1\nextra e30=\nindex 1\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n";

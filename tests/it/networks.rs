@@ -75,7 +75,7 @@ fn project_with(connector: &str, settings: &Json, more: &str) -> Project {
 }
 
 /// Received, parked, and the gap between the two sides of the sum.
-fn counted(project: &Project) -> (i64, i64, i64) {
+pub fn counted(project: &Project) -> (i64, i64, i64) {
     fn find(value: &Json, name: &str) -> Option<i64> {
         match value {
             Json::Object(members) => {

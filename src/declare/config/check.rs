@@ -262,7 +262,7 @@ impl<'a> Checker<'a> {
         let kind = members.iter().find(|(name, _)| name == "kind").and_then(|(_, n)| text_of(n));
         for (name, value) in members {
             let Some(key) = section.keys.iter().find(|k| k.name == name) else {
-                let usable = section.keys.iter().filter(|k| k.only.is_none() || kind.is_some_and(|kind| k.is_of(kind))).map(|k| k.name);
+                let usable = section.keys.iter().filter(|k| k.is_for(kind.unwrap_or_default())).map(|k| k.name);
                 let known = nearest(name, usable.filter(|k| !members.iter().any(|(n, _)| n == k)));
                 self.unknown(value, format!("`{name}` is no key of {}", table.title), known.map(str::to_owned));
                 continue;
@@ -276,12 +276,12 @@ impl<'a> Checker<'a> {
     fn of_kind(&mut self, table: &mut Table<'a>, section: &'static Section, kind: &'static str) {
         for key in section.keys {
             if let (Some(only), Some(node)) = (key.only, table.values.get(key.name))
-                && !key.is_of(kind)
+                && !key.is_for(kind)
             {
                 let message =
                     format!("`{}` belongs to kind `{}`, and {} is of kind `{kind}`", key.name, only.replace(", ", "` or `"), table.title);
-                let first = only.split(", ").next().unwrap_or(only);
-                self.error(EXCLUDE_EACH_OTHER, &node.key, message, format!("remove it, or write `kind = \"{first}\"`"));
+                let other = only.split(", ").next().unwrap_or_default();
+                self.error(EXCLUDE_EACH_OTHER, &node.key, message, format!("remove it, or write `kind = \"{other}\"`"));
                 table.values.remove(key.name);
             }
         }
@@ -327,6 +327,8 @@ impl<'a> Checker<'a> {
             self.network_source(&table)?
         } else if kind == "webhook" {
             self.webhook_source(&table)?
+        } else if kind == "singer" {
+            self.singer_source(&table)?
         } else {
             let (inbox, done) = (self.path(&table, &keys::INBOX), self.path(&table, &keys::DONE));
             let (inbox, done) = (inbox?, done?);
@@ -335,7 +337,7 @@ impl<'a> Checker<'a> {
                 let message = format!("`inbox` and `done` of {} are one folder", table.title);
                 self.error(ONE_PLACE, &place, message, "give `done` a folder of its own on the same file system");
             }
-            SourceKind::Folder { inbox, done }
+            self.folder(&table, inbox, done)?
         };
         Some(SourceSpec { name, kind, network })
     }
@@ -513,7 +515,7 @@ impl<'a> Checker<'a> {
                 Some((path.as_path(), format!("[sources.{}]", spec.name), place))
             }
             // What is asked over the network is shared with anybody.
-            SourceKind::Network(_) | SourceKind::Webhook(_) => None,
+            SourceKind::Network(_) | SourceKind::Webhook(_) | SourceKind::Singer(_) => None,
         });
         let file = |(spec, place): &'p (TargetSpec, Place)| Some((spec.place.file()?.as_path(), format!("[targets.{}]", spec.name), place));
         let written = targets.iter().filter_map(file);

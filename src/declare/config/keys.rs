@@ -5,8 +5,11 @@ use super::backup::BACKUP;
 use super::guard::GUARD;
 use super::network;
 use super::notice::{ALARMS, DIGEST, DIGEST_MINUTES, MAIL_FROM, MAIL_TO, QUIET_HOURS, SIGNING_KEY};
+use super::records;
+pub(super) use super::records::{DONE, INBOX, SOURCE_KIND, SOURCE_KINDS, SOURCE_PATH};
 use super::review::REVIEW;
 use super::settings::{LogLevel, Role};
+use super::singer;
 use super::webhook::{self, WEBHOOKS};
 
 /// What a value looks like.
@@ -55,7 +58,7 @@ pub(super) struct Key {
     pub name: &'static str,
     pub form: Form,
     pub need: Need,
-    /// Only in tables of this `kind`, or of these with commas between.
+    /// Only in tables of this `kind`, or of these, with a comma and a space between.
     pub only: Option<&'static str>,
     /// One or two sentences for the operator.
     pub doc: &'static str,
@@ -64,8 +67,8 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// Whether tables of a kind have it.
-    pub(super) fn is_of(&self, kind: &str) -> bool {
+    /// Whether tables of this kind may have it.
+    pub fn is_for(&self, kind: &str) -> bool {
         self.only.is_none_or(|only| only.split(", ").any(|one| one == kind))
     }
 }
@@ -152,28 +155,6 @@ pub(super) const POLL_SECONDS: Key = key(
 pub(super) const THREADS: Key =
     key("threads", Form::Count(1, 256), Need::Optional("One a processor core."), "Threads that decide about identities.", "2");
 
-pub(super) const SOURCE_KINDS: &[&str] = &["file", "folder", "network", "webhook"];
-pub(super) const SOURCE_KIND: Key = key(
-    "kind",
-    Form::Words(SOURCE_KINDS),
-    Need::Required,
-    "`file`: one NDJSON file of Activity Streams activities. `folder`: a drop folder. Files may be compressed (`.gz`). `network`: a network's \
-     interface, as a connector describes it. `webhook`: the network delivers by itself.",
-    "\"folder\"",
-);
-pub(super) const SOURCE_PATH: Key = only("file", key("path", Form::Path, Need::Required, "The file.", "\"data/activities.ndjson.gz\""));
-pub(super) const INBOX: Key = only(
-    "folder",
-    key(
-        "inbox",
-        Form::Path,
-        Need::Required,
-        "Where files are dropped. Move them in whole (write elsewhere, then rename).",
-        "\"/srv/kith/inbox\"",
-    ),
-);
-pub(super) const DONE: Key =
-    only("folder", key("done", Form::Path, Need::Required, "Where a file goes when all of it is taken in.", "\"/srv/kith/done\""));
 pub(super) const NETWORK: Key = key(
     "network",
     Form::Network,
@@ -648,6 +629,15 @@ pub(super) const SOURCES: Section = Section {
         webhook::SOURCE_DRAIN_SECRET,
         webhook::DRAIN_KEY,
         webhook::DRAIN_CA_FILE,
+        records::FORMAT,
+        records::DELIMITER,
+        records::RECORDS,
+        records::STREAM,
+        singer::COMMAND,
+        singer::ARGUMENTS,
+        singer::CATALOG,
+        singer::IDLE_SECONDS,
+        singer::LONGEST_MINUTES,
         NETWORK,
     ],
 };

@@ -11,12 +11,14 @@ mod layers;
 mod network;
 mod notice;
 mod outline;
+mod records;
 mod reference;
 mod review;
 mod secret;
 mod server;
 mod service;
 mod settings;
+mod singer;
 mod values;
 mod webhook;
 
@@ -29,6 +31,7 @@ pub use hours::{HoursError, ServiceHours};
 pub use layers::ENVIRONMENT_PREFIX;
 pub use notice::{Alarms, Hold, MailAddresses, NoticeSpec};
 pub use outline::{NamedFile, Outline, outline};
+pub use records::{RowFormat, RowsSpec};
 pub use reference::reference;
 pub use review::Review;
 pub use secret::{MAX_SECRET_BYTES, Secret, SecretError, SecretSource};
@@ -39,4 +42,5 @@ pub use settings::{
     ProxySpec, ReleaseWhen, Role, RoleGrant, ServerRows, Service, ServiceSpec, SoapRows, SourceKind, SourceSpec, SqliteRows, SyslogSpec,
     TableKind, TableSpec, TargetPlace, TargetSpec, TokenTime,
 };
+pub use singer::SingerSource;
 pub use webhook::{Drained, Listener, Taken, WebhookSource, Webhooks};

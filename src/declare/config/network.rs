@@ -18,12 +18,12 @@ pub(super) const CONNECTOR: Key = only(
     ),
 );
 pub(super) const SETTINGS: Key = only(
-    "network",
+    "network, singer",
     key(
         "settings",
         Form::Secret,
         Need::Required,
-        "The source's configuration, as the connector's `spec` describes it: a JSON object, logins included.",
+        "The source's configuration, as the connector's `spec` or the tap's documentation describes it: a JSON object, logins included.",
         "{ file = \"/etc/kith/mastodon.json\" }",
     ),
 );
@@ -38,7 +38,7 @@ pub(super) const STREAMS: Key = only(
     ),
 );
 pub(super) const EVERY_SECONDS: Key = only(
-    "network",
+    "network, singer",
     key(
         "every_seconds",
         Form::Count(1, 86_400),

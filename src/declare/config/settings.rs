@@ -114,11 +114,15 @@ pub enum SourceKind {
         inbox: PathBuf,
         /// Where they go when they are read.
         done: PathBuf,
+        /// What its files hold, where they are no activities.
+        rows: Option<Box<super::RowsSpec>>,
     },
     /// A network's interface, read as a connector says.
     Network(Box<NetworkSource>),
     /// Deliveries of a network, as a connector says.
     Webhook(Box<super::WebhookSource>),
+    /// A Singer tap.
+    Singer(Box<super::SingerSource>),
 }
 
 /// A network's interface.

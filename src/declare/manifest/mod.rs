@@ -6,6 +6,7 @@ mod live;
 mod login;
 mod part;
 mod projection;
+mod records;
 mod request;
 mod stream;
 mod webhook;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 pub use live::LiveStream;
 pub use projection::{Projection, Surroundings};
+pub use records::{Records, read_records};
 pub use webhook::{Form, Take, Webhook};
 
 const NO_MANIFEST: Code = Code("KITH-N001");

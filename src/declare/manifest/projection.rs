@@ -104,12 +104,31 @@ impl Projection {
         if self.only.as_ref().is_some_and(|only| !only.holds(&record).holds()) {
             return None;
         }
-        let mut activity = self.activity.of(&record);
+        Some(self.activity_of(&record))
+    }
+
+    /// The record as a line of Activity Streams, whether it is taken or not: whom is it about? Nothing stands beside it.
+    pub fn line_of_any(&self, record: &Json) -> Vec<u8> {
+        self.activity_of(&Record::new(record))
+    }
+
+    fn activity_of(&self, record: &Record) -> Vec<u8> {
+        let mut activity = self.activity.of(record);
         if let Some(members) = activity.as_object_mut() {
             members.entry("@context").or_insert_with(|| "https://www.w3.org/ns/activitystreams".into());
         }
-        Some(activity.to_string().into_bytes())
+        activity.to_string().into_bytes()
     }
+}
+
+/// `network:` of a block or of a records file.
+pub(super) fn network(kith: &Part, complain: &mut impl FnMut(Span, String, &str)) -> Option<Network> {
+    let part = kith.get("network")?;
+    let named = part.text().and_then(|name| name.parse::<Network>().ok());
+    if named.is_none() {
+        complain(part.span, "Kith does not know this network".to_owned(), "See the list in the documentation of `network`");
+    }
+    named
 }
 
 /// The block, where there is one.
@@ -128,16 +147,16 @@ pub(super) fn block(compiler: &mut Compiler<'_>, whole: &Part, source: &Source) 
             );
         }
     }
-    let network = kith.get("network").and_then(|part| {
-        let named = part.text().and_then(|name| name.parse::<Network>().ok());
-        if named.is_none() {
-            complain(part.span, "Kith does not know this network".to_owned(), "See the list in the documentation of `network`");
-        }
-        named
-    });
+    let network = network(&kith, &mut complain);
+    let projections = streams(&kith, &mut complain, |name| source.stream(name).is_some());
+    (network, projections)
+}
+
+/// `streams:` of a block or of a records file; `has` tells whether there is such a stream.
+pub(super) fn streams(kith: &Part, complain: &mut impl FnMut(Span, String, &str), has: impl Fn(&str) -> bool) -> Vec<Projection> {
     let mut projections = Vec::new();
     for field in kith.get("streams").map(Part::fields).unwrap_or_default() {
-        if source.stream(&field.key).is_none() {
+        if !has(&field.key) {
             complain(field.key_span, format!("the manifest has no stream `{}`", field.key), "Name one of its streams");
             continue;
         }
@@ -146,10 +165,10 @@ pub(super) fn block(compiler: &mut Compiler<'_>, whole: &Part, source: &Source) 
                 complain(known.key_span, format!("a projection does not know the key `{}`", known.key), "It has beside, only and activity");
             }
         }
-        let beside = field.value.get("beside").map(|part| beside(part, &mut complain)).unwrap_or_default();
-        projections.extend(projection(&field.key, field.key_span, &field.value, beside, &mut complain));
+        let beside = field.value.get("beside").map(|part| beside(part, complain)).unwrap_or_default();
+        projections.extend(projection(&field.key, field.key_span, &field.value, beside, complain));
     }
-    (network, projections)
+    projections
 }
 
 /// How a record of a webhook becomes an activity.

@@ -84,6 +84,17 @@ pub enum Malformed {
         /// The form.
         form: &'static str,
     },
+    /// A row of CSV with more or fewer cells than the first one.
+    #[error("the row has {found} cells, and the first row names {expected}")]
+    Cells {
+        /// Its cells.
+        found: usize,
+        /// The columns.
+        expected: usize,
+    },
+    /// A quotation mark of CSV without its second.
+    #[error("a quotation mark of the row is not closed")]
+    OpenQuote,
 }
 
 impl Malformed {
@@ -104,6 +115,7 @@ impl Malformed {
             Self::Unsupported { .. } => "KITH-I012",
             Self::IdTooLong { .. } => "KITH-I013",
             Self::OtherForm { .. } => "KITH-I070",
+            Self::Cells { .. } | Self::OpenQuote => "KITH-I091",
         })
     }
 

@@ -3,14 +3,17 @@
 
 use super::Acting;
 use crate::audit::{HashKey, SubjectHash};
-use crate::declare::config::{SourceKind, SourceSpec};
+use crate::declare::config::{RowFormat, SourceKind, SourceSpec};
+use crate::declare::manifest::Projection;
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::normalize::activity_streams::Reader;
 use crate::pipeline::intake::QUIET_FOR;
 use crate::pipeline::{Fault, RunError};
+use crate::source::rows::CsvRows;
 use crate::source::{Access, Source};
 use crate::store::{RemovalId, Rights, Store, names_anyone};
 use crate::wire::input::Hashed;
+use crate::wire::table_rows::ParquetRows;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::collections::{BTreeMap, HashSet};
@@ -29,6 +32,8 @@ const MAX_LINE: usize = 64 << 20;
 /// What is sought in one source's files.
 struct Sweep {
     reader: Reader,
+    /// How a row becomes an activity, where the files hold records.
+    rows: Option<(RowFormat, Arc<Projection>)>,
     hashes: HashKey,
     persons: HashSet<SubjectHash>,
 }
@@ -58,7 +63,7 @@ impl<S: Store + Rights> Acting<'_, S> {
         let persons: HashSet<SubjectHash> = unswept.iter().map(|(_, person)| *person).collect();
         let (mut counts, mut complete) = (BTreeMap::<SubjectHash, u64>::new(), true);
         for spec in &self.parts.config.sources {
-            let SourceKind::Folder { inbox, done } = &spec.kind else { continue };
+            let SourceKind::Folder { inbox, done, .. } = &spec.kind else { continue };
             let sweep = Arc::new(self.sought(spec, persons.clone()));
             let found = Source::new(spec.clone(), Access::ReadOnly).look(self.now, QUIET_FOR);
             let found = found.map_err(|error| RunError::Fault(Fault::of(error.diagnostic())))?;
@@ -72,8 +77,9 @@ impl<S: Store + Rights> Acting<'_, S> {
             }
             left_half(inbox)?;
             for path in files {
-                let sweep = sweep.clone();
-                let found = tokio::task::spawn_blocking(move || sweep.take_out(&path)).await.map_err(RunError::Task)??;
+                let (sweep, may_go) = (sweep.clone(), path.starts_with(done));
+                let (found, whole) = tokio::task::spawn_blocking(move || sweep.take_out(&path, may_go)).await.map_err(RunError::Task)??;
+                complete &= whole;
                 for (person, count) in found.by_person {
                     *counts.entry(person).or_default() += count;
                 }
@@ -105,7 +111,16 @@ impl<S: Store + Rights> Acting<'_, S> {
     }
 
     fn sought(&self, spec: &SourceSpec, persons: HashSet<SubjectHash>) -> Sweep {
-        Sweep { reader: Reader::new(&self.parts.rulebook.identities, spec.network), hashes: self.parts.keys.hash.clone(), persons }
+        let network = spec.network.or(spec.kind.loaded_records().and_then(|records| records.network));
+        let rows = match &spec.kind {
+            SourceKind::Folder { rows: Some(rows), .. } => rows.projection().map(|projection| (rows.format, projection.clone())),
+            SourceKind::Folder { rows: None, .. }
+            | SourceKind::File { .. }
+            | SourceKind::Network(_)
+            | SourceKind::Webhook(_)
+            | SourceKind::Singer(_) => None,
+        };
+        Sweep { reader: Reader::new(&self.parts.rulebook.identities, network), rows, hashes: self.parts.keys.hash.clone(), persons }
     }
 }
 
@@ -158,6 +173,25 @@ fn failed(path: &Path, error: &io::Error) -> RunError {
 impl Sweep {
     /// Whom a line is about; `Err` where it names somebody without being an activity.
     fn about(&self, line: &[u8]) -> Result<Option<SubjectHash>, ()> {
+        match &self.rows {
+            None => self.about_activity(line),
+            Some(_) => match serde_json::from_slice(line) {
+                Ok(record) => self.about_record(&record),
+                Err(_no_record) => self.about_activity(line),
+            },
+        }
+    }
+
+    /// Whom a record is about. One that is not taken, or makes no activity, may name somebody all the same.
+    fn about_record(&self, record: &serde_json::Value) -> Result<Option<SubjectHash>, ()> {
+        let Some((_, projection)) = &self.rows else { return Ok(None) };
+        match self.about_activity(&projection.line_of_any(record)) {
+            Ok(None) if names_anyone(record.to_string().as_bytes(), &self.hashes, &self.persons) => Err(()),
+            about => about,
+        }
+    }
+
+    fn about_activity(&self, line: &[u8]) -> Result<Option<SubjectHash>, ()> {
         match self.reader.parse(line) {
             Ok(activity) => Ok(Some(self.hashes.identity(&activity.actor.id)).filter(|person| self.persons.contains(person))),
             Err(_no_activity) if names_anyone(line, &self.hashes, &self.persons) => Err(()),
@@ -165,11 +199,19 @@ impl Sweep {
         }
     }
 
-    /// Takes the lines of these people out of a file; what there was.
-    fn take_out(&self, path: &Path) -> Result<Found, RunError> {
+    /// Takes the lines of these people out of a file; what there was, and whether nothing of it is left. A Parquet file can't be written
+    /// without some of its rows: it goes as a whole where it `may_go`, since all of it was read.
+    fn take_out(&self, path: &Path, may_go: bool) -> Result<(Found, bool), RunError> {
         let found = self.lines(path, &mut |_kept| Ok(()))?;
         if !found.any() {
-            return Ok(found);
+            return Ok((found, true));
+        }
+        if matches!(self.rows, Some((RowFormat::Parquet, _))) {
+            if may_go {
+                fs::remove_file(path).map_err(|error| failed(path, &error))?;
+                tracing::info!("a Parquet file that was read held rows of an erased person, and was removed as a whole");
+            }
+            return Ok(if may_go { (found, true) } else { (Found::default(), false) });
         }
         let half = half_of(path);
         let written = self.rewrite(path, &half);
@@ -178,7 +220,7 @@ impl Sweep {
             drop(fs::remove_file(&half));
         }
         written?;
-        Ok(found)
+        Ok((found, true))
     }
 
     fn rewrite(&self, path: &Path, beside: &Path) -> Result<(), RunError> {
@@ -204,6 +246,11 @@ impl Sweep {
     fn lines(&self, path: &Path, keep: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<Found, RunError> {
         let said = |error: io::Error| failed(path, &error);
         let unreadable = |error: crate::wire::input::InputError| failed(path, &io::Error::other(error.to_string()));
+        match &self.rows {
+            Some((RowFormat::Csv { delimiter }, _)) => return self.csv_rows(path, *delimiter, keep),
+            Some((RowFormat::Parquet, _)) => return self.parquet_rows(path),
+            Some((RowFormat::Ndjson, _)) | None => {}
+        }
         let mut content = Hashed::open(path, None).and_then(|hashed| hashed.content(0)).map_err(unreadable)?;
         let mut found = Found::default();
         let mut line = Vec::new();
@@ -224,6 +271,58 @@ impl Sweep {
             }
             line.clear();
         }
+    }
+}
+
+impl Sweep {
+    /// As `lines`, of a CSV: the first row is handed on, and each of others as it stands.
+    fn csv_rows(&self, path: &Path, delimiter: u8, keep: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<Found, RunError> {
+        let said = |error: io::Error| failed(path, &error);
+        let unreadable = |error: crate::wire::input::InputError| failed(path, &io::Error::other(error.to_string()));
+        let mut found = Found::default();
+        let content = Hashed::open(path, None).and_then(|hashed| hashed.content(0)).map_err(unreadable)?;
+        let rows = CsvRows::open(content, delimiter).map_err(unreadable)?;
+        let rows = rows.map_err(|fault| said(io::Error::other(fault.to_string())))?;
+        let Some(mut rows) = rows else { return Ok(found) };
+        keep(rows.header()).map_err(said)?;
+        while let Some(row) = rows.next_row().map_err(unreadable)? {
+            if row.length != u64::try_from(row.raw.reveal().len()).unwrap_or(u64::MAX) {
+                return Err(said(io::Error::other("a row of more than 1 MiB")));
+            }
+            let about = match row.record {
+                Ok(record) => self.about_record(&record),
+                // Its cells stand between other marks than JSON's: each is looked at as a text of its own.
+                Err(_no_record) => self.about_cells(row.raw.reveal(), delimiter),
+            };
+            match about {
+                Ok(None) => keep(row.raw.reveal()).map_err(said)?,
+                Ok(Some(person)) => *found.by_person.entry(person).or_default() += 1,
+                Err(()) => found.unclear += 1,
+            }
+        }
+        Ok(found)
+    }
+
+    fn about_cells(&self, row: &[u8], delimiter: u8) -> Result<Option<SubjectHash>, ()> {
+        let cells = row.split(|byte| *byte == delimiter || matches!(byte, b'"' | b'\n' | b'\r'));
+        let quoted: Vec<serde_json::Value> = cells.map(|cell| String::from_utf8_lossy(cell).trim().into()).collect();
+        self.about_activity(serde_json::Value::from(quoted).to_string().as_bytes())
+    }
+
+    /// As `lines`, of a Parquet file, whose rows are never handed on.
+    fn parquet_rows(&self, path: &Path) -> Result<Found, RunError> {
+        let said = |what: String| failed(path, &io::Error::other(what));
+        let file = crate::wire::input::open(path).map_err(|error| said(error.to_string()))?;
+        let mut rows = ParquetRows::open(file).map_err(|error| said(error.to_string()))?;
+        let mut found = Found::default();
+        while let Some(record) = rows.next_row().map_err(|error| said(error.to_string()))? {
+            match self.about_record(&record) {
+                Ok(None) => {}
+                Ok(Some(person)) => *found.by_person.entry(person).or_default() += 1,
+                Err(()) => found.unclear += 1,
+            }
+        }
+        Ok(found)
     }
 }
 

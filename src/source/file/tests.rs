@@ -17,6 +17,7 @@ fn open(path: &Path, cursor: Option<&FileCursor>) -> FileReader {
     match FileReader::open(path, cursor).unwrap() {
         Opened::Reading(reader) => *reader,
         Opened::NothingNew(_) => panic!("nothing new"),
+        Opened::Rows(_) => panic!("records"),
     }
 }
 

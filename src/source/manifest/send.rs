@@ -183,12 +183,10 @@ impl Reader {
                     continue;
                 }
             };
-            let json = if reply.status < 400 && !errors.0.iter().any(|handler| !handler.filters.is_empty()) {
-                None
-            } else {
-                Json::parse(&reply.body).ok()
-            };
-            let text = if json.is_some() { std::borrow::Cow::Borrowed("") } else { String::from_utf8_lossy(&reply.body) };
+            // A good page is read once, as records, unless a filter asks what stands in it.
+            let looks = reply.status >= 400 || errors.looks_inside();
+            let json = if looks { Json::parse(&reply.body).ok() } else { None };
+            let text = if json.is_some() || !looks { std::borrow::Cow::Borrowed("") } else { String::from_utf8_lossy(&reply.body) };
             let seen = Seen {
                 status: reply.status,
                 headers: Headers::to_template(&reply.headers, false),
