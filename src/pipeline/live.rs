@@ -11,6 +11,7 @@ use super::intake::Read;
 use super::leaves::Scribe;
 use super::network::{Polled, reader};
 use super::progress::Progress;
+use super::rotated::Rotated;
 use super::stops::Stops;
 use super::supervise::{Board, StreamStanding, Watched, survive};
 use super::{Clock, Fault, Meter, Parts, RunError};
@@ -140,6 +141,7 @@ async fn keep(
             opener: opener.clone(),
             slice,
             polled: Polled::default(),
+            rotated: Rotated::default(),
         };
         connections.spawn(Arc::new(one).keep(stop.clone()));
     }
@@ -155,7 +157,7 @@ async fn keep(
 async fn open(spec: &SourceSpec, connector: &Connector, live: &LiveStream) -> Result<(Arc<Opener>, Vec<Slice>), Diagnostic> {
     let place = format!("[sources.{}], stream {}", spec.name, live.stream.name);
     let SourceKind::Network(network) = &spec.kind else { return Err(StreamError::NoStream("it is no network").diagnostic(&place)) };
-    let (reader, connection) = reader(spec, network, connector)?;
+    let (reader, connection) = reader(spec, network, connector, &Rotated::default())?;
     let told = |error: StreamError| error.diagnostic(&place);
     let opener = Opener::new(reader, &connection).map_err(told)?;
     let slices = opener.slices(&live.stream).await.map_err(told)?;
@@ -184,6 +186,8 @@ struct One {
     file: String,
     lines: activity_streams::Reader,
     polled: Polled,
+    /// No login of a live stream is kept: `rotated::file` refuses it.
+    rotated: Rotated,
 }
 
 impl One {

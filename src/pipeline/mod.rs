@@ -46,6 +46,7 @@ mod requests;
 mod restore;
 mod rights;
 mod roles;
+mod rotated;
 pub mod scoring;
 mod service;
 mod siblings;

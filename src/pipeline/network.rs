@@ -3,12 +3,12 @@
 use super::intake::{Intake, Read};
 use super::leaves::Scribe;
 use super::progress::Progress;
+use super::rotated::{self, Rotated};
 use super::stops::Stops;
 use super::{Clock, Fault, Parts, RunError, SystemClock};
 use crate::declare::config::{NetworkSource, SourceKind, SourceSpec};
 use crate::declare::manifest::{Connector, Projection};
 use crate::diagnose::{Code, Diagnostic, Place};
-use crate::manifest::source::Login;
 use crate::model::{Digest, Personal};
 use crate::normalize::activity_streams;
 use crate::source::manifest::{Batch, ReadError, Reader};
@@ -75,6 +75,7 @@ pub struct Networks<'a, S> {
     pub clock: &'a dyn Clock,
     pub progress: &'a dyn Progress,
     pub polled: &'a Polled,
+    pub rotated: &'a Rotated,
     pub stops: &'a Stops,
     pub stop: &'a watch::Receiver<bool>,
 }
@@ -84,18 +85,22 @@ fn micros() -> i64 {
 }
 
 /// Reads a network's streams; nothing is connected. The connection is for who connects otherwise.
-pub(super) fn reader(spec: &SourceSpec, network: &NetworkSource, connector: &Connector) -> Result<(Reader, Connection), Diagnostic> {
+pub(super) fn reader(
+    spec: &SourceSpec,
+    network: &NetworkSource,
+    connector: &Connector,
+    known: &Rotated,
+) -> Result<(Reader, Connection), Diagnostic> {
     let place = || Place::Named(format!("[sources.{}]", spec.name));
     let bad = |message: &str, remedy: &str| Diagnostic::error(BAD_SETTINGS, place(), message, remedy);
-    let settings = network.settings.value.as_ref().ok_or_else(|| bad("the settings were not read", "Check `settings`"))?;
-    let settings = crate::manifest::Json::parse(settings.expose().as_bytes())
-        .map_err(|_no_json| bad("the settings are not JSON", "Write a JSON object as the connector's `spec` describes it"))?;
-    let rotates = |login: &Login| matches!(login, Login::OAuth(oauth) if oauth.rotation.is_some());
-    let polled = connector.source.streams.iter().map(|stream| &stream.login);
-    if polled.chain(connector.live.iter().map(|live| &live.stream.login)).any(rotates) {
-        let remedy = "Use a login whose refresh token stays, or a token without an end";
-        return Err(bad("the connector's login gives a new refresh token each time, and the service keeps no settings", remedy));
+    if rotated::rotates(connector) {
+        // Where nothing could keep what the login gives, nothing is asked.
+        rotated::file(spec, network, connector)?;
     }
+    let given = network.settings.value.as_ref().ok_or_else(|| bad("the settings were not read", "Check `settings`"))?;
+    let settings = crate::manifest::Json::parse(given.expose().as_bytes())
+        .map_err(|_no_json| bad("the settings are not JSON", "Write a JSON object as the connector's `spec` describes it"))?;
+    let settings = known.since(&spec.name, given.expose()).unwrap_or(settings);
     let proxy = network.proxy.as_ref().map(Proxy::of).transpose();
     let proxy = proxy.map_err(|_not_read| bad("the proxy's password was not read", "Check `proxy_password`"))?;
     let connection = Connection {
@@ -135,7 +140,7 @@ impl<S: Store> Networks<'_, S> {
                     continue;
                 }
                 if made.is_none() {
-                    made = Some(match reader(spec, network, connector) {
+                    made = Some(match reader(spec, network, connector, self.rotated) {
                         Ok((reader, _connection)) => reader,
                         Err(problem) => {
                             read.faults.push(Fault::of(problem));
@@ -150,6 +155,13 @@ impl<S: Store> Networks<'_, S> {
             }
         }
         Ok(())
+    }
+
+    /// What a login made of the settings is kept before anything is asked with it in another pass.
+    fn kept(&self, spec: &SourceSpec, connector: &Connector, changed: &crate::manifest::Json) -> Result<(), Diagnostic> {
+        let SourceKind::Network(network) = &spec.kind else { return Ok(()) };
+        let Some(given) = &network.settings.value else { return Ok(()) };
+        self.rotated.keep(spec, given.expose(), changed, &rotated::file(spec, network, connector)?)
     }
 
     /// Reads one stream from where it stands; with `since`, only what is newer, where its state can say so. Whether it was read to its end: a wait
@@ -210,7 +222,11 @@ impl<S: Store> Networks<'_, S> {
                             kept = Some(bytes);
                         }
                     }
-                    Batch::Config(_) => {}
+                    Batch::Config(changed) => {
+                        if let Err(problem) = self.kept(spec, connector, &changed) {
+                            read.faults.push(Fault::of(problem));
+                        }
+                    }
                 }
                 if *self.stop.borrow() {
                     // The reader ends when nobody takes its pages; what was stored holds.
@@ -221,6 +237,10 @@ impl<S: Store> Networks<'_, S> {
         };
         let (ended, stored) = tokio::join!(reading, storing);
         stored?;
+        // Where the read failed right after the login.
+        if let Some(Err(problem)) = reader.take_changed_config().map(|changed| self.kept(spec, connector, &changed)) {
+            read.faults.push(Fault::of(problem));
+        }
         match ended {
             Err(ReadError::Abandoned) if *self.stop.borrow() => Ok(Ok(false)),
             Err(ReadError::Wait(wait)) => {

@@ -36,6 +36,7 @@ impl Service {
             clock: &*self.clock,
             progress: &*self.progress,
             polled: &self.polled,
+            rotated: &self.rotated,
             stops: &self.stops,
             stop,
         };

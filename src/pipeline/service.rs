@@ -16,6 +16,7 @@ use super::releases::IN_FORCE;
 use super::reload::{self, New, Prepared, Reloading, Teller};
 use super::requests::{Answering, keep_answering};
 use super::rights::{Acting, Clocks};
+use super::rotated::Rotated;
 use super::stops::Stops;
 use super::supervise::{Board, TRIES_WHEN_DRAINING, Watched, survive};
 use super::webhooks::{self, Spools};
@@ -70,6 +71,7 @@ pub struct Service {
     pub(super) erased: Arc<Notify>,
     clocks: Clocks,
     pub(super) polled: Polled,
+    pub(super) rotated: Rotated,
     pub(super) spools: Arc<Spools>,
     meter: Arc<Meter>,
     board: Arc<Board>,
@@ -131,6 +133,7 @@ impl Service {
             erased: Arc::default(),
             clocks: Clocks::default(),
             polled: Polled::default(),
+            rotated: Rotated::default(),
             spools: Arc::default(),
             meter: Arc::new(Meter::default()),
             board,

@@ -334,3 +334,61 @@ fn nothing_leaves_but_what_the_configuration_names() {
     assert_eq!(reached.into_iter().collect::<Vec<_>>(), [port], "{seen}");
     assert!(!seen.lines().any(|line| line.contains("sin_addr") && !line.contains("\"127.0.0.1\"")), "{seen}");
 }
+
+/// The login of a connector that gives a new refresh token each time.
+const ROTATING: &str = r#"
+        authenticator:
+          type: OAuthAuthenticator
+          token_refresh_endpoint: "{{ config['base_url'] }}/token"
+          client_id: "{{ config['client_id'] }}"
+          client_secret: "{{ config['client_secret'] }}"
+          refresh_token_updater:
+            refresh_token_config_path: [refresh_token]
+            access_token_config_path: [access_token]
+            token_expiry_date_config_path: [expires]
+"#;
+
+#[test]
+fn a_login_that_gives_a_new_refresh_token_each_time_is_kept_in_its_file_over_starts() {
+    let server = Server::of("rotating_login.py");
+    let settings = json!({ "base_url": server.base, "path": "items", "client_id": "c", "client_secret": "s", "refresh_token": "r0" });
+    let project = project("connectors/items.yaml", &settings);
+    let requester = "requester: { type: HttpRequester, url_base: \"{{ config['base_url'] }}\", path: \"{{ config['path'] }}\" }";
+    let laid_out = format!(
+        "requester:\n        type: HttpRequester\n        url_base: \"{{{{ config['base_url'] }}}}\"\n        path: \"{{{{ config['path'] }}}}\"{}",
+        ROTATING.trim_end()
+    );
+    assert!(ITEMS.contains(requester));
+    project.write("connectors/items.yaml", ITEMS.replace(requester, &laid_out));
+    let counts = || -> Json {
+        let out = Command::new("curl").args(["-sSf", &format!("{}/counts", server.base)]).output().unwrap();
+        serde_json::from_slice(&out.stdout).unwrap()
+    };
+    for start in 1..=3 {
+        project.kith(&["run", "--once"]).ok();
+        let kept: Json = serde_json::from_slice(&std::fs::read(project.path("settings.json")).unwrap()).unwrap();
+        assert_eq!(kept["refresh_token"], format!("r{start}"), "the file has the token that is good now");
+        assert_eq!((&kept["client_secret"], &kept["path"]), (&json!("s"), &json!("items")), "and all else that stood in it");
+        std::thread::sleep(std::time::Duration::from_secs(3));
+    }
+    assert_eq!(counts(), json!({ "given": 3, "refused": 0, "refresh": "r3" }));
+    assert_eq!(counted(&project).0, 1);
+    // Within one service: what it was given at its start is not asked with again.
+    let mut service = project.spawn(&["run"]);
+    for _ in 0..600 {
+        if counts()["given"].as_u64() >= Some(6) {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    service.kill().unwrap();
+    service.wait().unwrap();
+    let told = counts();
+    assert!(told["given"].as_u64() >= Some(6) && told["refused"] == 0, "{told}");
+    // Where nothing can keep it, nothing is begun.
+    project.edit("config/kith.toml", "settings = { file = \"settings.json\" }", "settings = { env = \"KITH_TEST_SETTINGS\" }");
+    let out = project.command(&["run", "--once"]).env("KITH_TEST_SETTINGS", settings.to_string()).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.code() == Some(1) && said.contains("KITH-N020") && said.contains("refresh token"), "{said}");
+    assert_eq!(counts()["refused"], 0);
+}

@@ -115,6 +115,7 @@ impl One {
             clock: &*shared.clock,
             progress: &*shared.progress,
             polled: &self.polled,
+            rotated: &self.rotated,
             stops: &shared.stops,
             stop: &stop,
         };
