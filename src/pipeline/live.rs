@@ -36,7 +36,7 @@ use tokio::time::Instant;
 /// How often a connection looks at what else there is to do: a pause, a gap to be filled, a minute without events.
 const LOOK: Duration = Duration::from_secs(1);
 /// A sign of life is stored so often: what a crash makes of it is a gap that begins a minute early.
-const HEARD_EVERY: Duration = Duration::from_secs(60);
+const HEARD_EVERY: Duration = Duration::from_mins(1);
 /// After a connection that ended in order; what the server asks for is honoured beyond it.
 const AGAIN: Duration = Duration::from_secs(1);
 /// A wait up to here is waited where it stands; a longer one is stored, so that a start does not ask before.

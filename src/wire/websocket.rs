@@ -1,4 +1,4 @@
-//! WebSockets as a client (RFC 6455): over the same HTTP client as every other request, so that the proxy, the certificates and the hosts are its own.
+//! `WebSocket` as a client (RFC 6455): over the same HTTP client as every other request, so that the proxy, the certificates and the hosts are its own.
 
 use super::http::{Opened, SendError, Upgraded};
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -151,7 +151,15 @@ impl From<Error> for WebSocketError {
             // These texts name rules of the protocol.
             Error::Protocol(error) => Self::Protocol(error.to_string()),
             Error::Utf8(_) => Self::Protocol("a text is no UTF-8".to_owned()),
-            _ => Self::Broken(SendError::Unanswered("the connection ended".to_owned())),
+            Error::ConnectionClosed
+            | Error::AlreadyClosed
+            | Error::Tls(_)
+            | Error::Capacity(_)
+            | Error::WriteBufferFull(_)
+            | Error::AttackAttempt
+            | Error::Url(_)
+            | Error::Http(_)
+            | Error::HttpFormat(_) => Self::Broken(SendError::Unanswered("the connection ended".to_owned())),
         }
     }
 }

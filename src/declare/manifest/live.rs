@@ -114,7 +114,7 @@ impl Compiler<'_> {
             let filter = hand_down("RecordSelector.record_filter", &filter, &[]);
             self.is_one_of(&filter, &["RecordFilter"]).then(|| self.condition(&filter, "condition", EVENT)).flatten()
         });
-        let heartbeat = self.seconds(part, "heartbeat_seconds", LONGEST_SILENCE).unwrap_or(Duration::from_secs(60));
+        let heartbeat = self.seconds(part, "heartbeat_seconds", LONGEST_SILENCE).unwrap_or(Duration::from_mins(1));
         let resume = part.get("resume").cloned().map(|resume| self.resume(&resume, carrier));
         let backfill = part.get("backfill").and_then(|named| {
             let stream = named.text().map(str::to_owned);

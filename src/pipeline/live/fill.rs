@@ -16,7 +16,7 @@ use tokio::time::Instant;
 /// After a read that failed, or that the network puts off.
 const AGAIN: Duration = Duration::from_secs(30);
 /// Clocks of this side and of the network differ by so much at most; the longest silence is added.
-const CLOCKS: Duration = Duration::from_secs(60);
+const CLOCKS: Duration = Duration::from_mins(1);
 
 /// A gap that was read to its end.
 #[derive(Debug)]

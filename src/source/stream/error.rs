@@ -49,7 +49,7 @@ impl From<WebSocketError> for StreamError {
         match error {
             WebSocketError::Broken(error) => Self::Unreached(error),
             WebSocketError::Handshake(why) => Self::NoStream(why),
-            other => Self::WebSocket(other),
+            other @ (WebSocketError::TooLong | WebSocketError::Binary | WebSocketError::Protocol(_)) => Self::WebSocket(other),
         }
     }
 }

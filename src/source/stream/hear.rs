@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 /// The longest time that a server's `retry:` may ask for: an hour. Events say nothing about how long a network wants peace; answers do.
-const LONGEST_RETRY: Duration = Duration::from_secs(3_600);
+const LONGEST_RETRY: Duration = Duration::from_hours(1);
 
 /// What comes over a connection.
 pub(super) enum Sounds {
