@@ -280,7 +280,7 @@ fn snake_case(text: &str) -> String {
 }
 
 /// Small letters, two for each byte.
-fn hex(bytes: impl Iterator<Item = u8>) -> String {
+pub(super) fn hex(bytes: impl Iterator<Item = u8>) -> String {
     bytes.fold(String::new(), |mut text, byte| {
         // A string takes every write.
         _ = write!(text, "{byte:02x}");

@@ -86,13 +86,13 @@ pub enum KeyError {
 /// The secrets of one webhook: the one in force, and beside it another while they are changed. `Debug` hides them.
 pub struct Keys {
     scheme: Scheme,
-    keys: Vec<SecretSlice<u8>>,
+    secrets: Vec<SecretSlice<u8>>,
     verify_token: Option<SecretString>,
 }
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Keys({}, {})", self.scheme.name(), self.keys.len())
+        write!(f, "Keys({}, {})", self.scheme.name(), self.secrets.len())
     }
 }
 
@@ -142,7 +142,7 @@ impl Keys {
         verify_token: Option<SecretString>,
     ) -> Result<Self, KeyError> {
         let keys = secrets.into_iter().map(|secret| key(scheme, secret)).collect::<Result<_, _>>()?;
-        Ok(Self { scheme, keys, verify_token })
+        Ok(Self { scheme, secrets: keys, verify_token })
     }
 
     /// Checks that a delivery was signed with one of the secrets. `header` gives the value of a header by its name in small letters, `now` is in
@@ -195,12 +195,12 @@ impl Keys {
 
     fn signed(&self, method: Method, signature: &[u8], content: &[&[u8]]) -> Result<(), Refused> {
         // All are tried, so that the time does not tell which one it was.
-        let fits = self.keys.iter().fold(false, |fits, key| method.fits(key.expose_secret(), signature, content) | fits);
+        let fits = self.secrets.iter().fold(false, |fits, key| method.fits(key.expose_secret(), signature, content) | fits);
         if fits { Ok(()) } else { Err(Refused::Wrong) }
     }
 
     fn marked(&self, what: &[u8]) -> Genuine {
-        let key = self.keys.first().map(ExposeSecret::expose_secret).unwrap_or_default();
+        let key = self.secrets.first().map(ExposeSecret::expose_secret).unwrap_or_default();
         let whole = mac::<Hmac<Sha256>>(key, &[b"kith/v1/webhook/seen", what]);
         let mut mark = [0; 16];
         mark.iter_mut().zip(&whole).for_each(|(to, from)| *to = *from);
@@ -227,7 +227,7 @@ impl Keys {
             }
             Scheme::X => {
                 let token = asked("crc_token").filter(|token| !token.is_empty() && token.len() <= LONGEST_CHALLENGE)?;
-                let key = self.keys.first()?;
+                let key = self.secrets.first()?;
                 let token = BASE64.encode(mac::<Hmac<Sha256>>(key.expose_secret(), &[token.as_bytes()]));
                 let text = format!("{{\"response_token\":\"sha256={token}\"}}");
                 Some(Answer { kind: "application/json", text, about: "challenge" })
@@ -250,9 +250,8 @@ impl Keys {
 
 fn key(scheme: Scheme, secret: &str) -> Result<SecretSlice<u8>, KeyError> {
     match scheme {
-        Scheme::Meta | Scheme::X => Ok(secret.as_bytes().to_vec().into()),
         Scheme::WebSub if secret.len() >= 200 => Err(KeyError::TooLong),
-        Scheme::WebSub => Ok(secret.as_bytes().to_vec().into()),
+        Scheme::Meta | Scheme::X | Scheme::WebSub => Ok(secret.as_bytes().to_vec().into()),
         Scheme::Standard => {
             let coded = secret.trim().strip_prefix("whsec_").ok_or(KeyError::NotStandard)?;
             let bytes = BASE64.decode(coded).map_err(|_secret| KeyError::NotStandard)?;
@@ -295,14 +294,18 @@ impl Method {
 /// Compares in constant time.
 fn fits<M: Mac + KeyInit>(key: &[u8], signature: &[u8], content: &[&[u8]]) -> bool {
     let Ok(mut mac) = <M as KeyInit>::new_from_slice(key) else { return false };
-    content.iter().for_each(|part| mac.update(part));
+    for part in content {
+        mac.update(part);
+    }
     mac.verify_slice(signature).is_ok()
 }
 
 fn mac<M: Mac + KeyInit>(key: &[u8], content: &[&[u8]]) -> Vec<u8> {
     // HMAC takes a key of any length.
     let Ok(mut mac) = <M as KeyInit>::new_from_slice(key) else { return Vec::new() };
-    content.iter().for_each(|part| mac.update(part));
+    for part in content {
+        mac.update(part);
+    }
     mac.finalize().into_bytes().to_vec()
 }
 
@@ -316,7 +319,7 @@ pub fn same(one: &[u8], other: &[u8]) -> bool {
 pub fn sealed(key: &[u8], parts: &[&[u8]]) -> String {
     let framed = framed(parts);
     let refs: Vec<&[u8]> = framed.iter().map(Vec::as_slice).collect();
-    mac::<Hmac<Sha256>>(key, &refs).iter().map(|byte| format!("{byte:02x}")).collect()
+    super::functions::hex(mac::<Hmac<Sha256>>(key, &refs).into_iter())
 }
 
 /// Whether [`sealed`] made it with this key. Compares in constant time.
@@ -404,7 +407,7 @@ mod tests {
             (hex.to_owned(), Refused::Form),
             ("sha256=".to_owned(), Refused::Form),
             (format!("sha256={hex}0"), Refused::Form),
-            (format!("sha256={}", &hex[2..]), Refused::Wrong),
+            (format!("sha256={}", hex.get(2..).unwrap()), Refused::Wrong),
             (format!("sha1={hex}"), Refused::Wrong),
             (format!("sha256={}", "0".repeat(4_000)), Refused::Form),
         ] {
@@ -455,7 +458,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_signed_is_taken_and_a_changed_byte_is_not(key in "[ -~]{1,80}", body in proptest::collection::vec(any::<u8>(), 1..300), at in any::<proptest::sample::Index>(), bit in 0..8_u32) {
-            let hex: String = mac::<Hmac<Sha256>>(key.as_bytes(), &[&body]).iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex = crate::manifest::functions::hex(mac::<Hmac<Sha256>>(key.as_bytes(), &[&body]).into_iter());
             let keys = Keys::new(Scheme::Meta, [key.as_str()], None).unwrap();
             let header = format!("sha256={hex}");
             let good = check(&keys, &[("x-hub-signature-256", &header)], &body, 0);

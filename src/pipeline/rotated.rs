@@ -16,9 +16,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 const BAD_SETTINGS: Code = Code("KITH-N020");
 
-/// Settings that logins changed, by source; with the digest of what the configuration gave, so that new settings count.
-#[derive(Debug, Default)]
-pub struct Rotated(Mutex<BTreeMap<Arc<str>, ([u8; 32], Json)>>);
+/// Settings as a login made them of what the configuration gave, which stands here by its digest: what is given anew counts.
+type Changed = ([u8; 32], Json);
+
+/// Settings that logins changed, by source.
+#[derive(Default)]
+pub struct Rotated(Mutex<BTreeMap<Arc<str>, Changed>>);
+
+impl std::fmt::Debug for Rotated {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Rotated")
+    }
+}
 
 /// Whether a login of the connector changes its settings.
 pub(super) fn rotates(connector: &Connector) -> bool {

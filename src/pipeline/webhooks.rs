@@ -13,7 +13,8 @@ use crate::manifest::webhook::Keys;
 use crate::model::Digest;
 use crate::normalize::activity_streams;
 use crate::source::webhook::{
-    Batch, Bounds, Door, Draining, FetchError, Fetcher, Position, Receiving, Sealer, Spool, SpoolError, serve, shortest_drain_secret, take,
+    Batch, Bounds, Door, Draining, FetchError, Fetcher, Position, Receiving, Sealer, Spool, SpoolError, Tally, serve,
+    shortest_drain_secret, take,
 };
 use crate::source::{Access, Source, SourceLine};
 use crate::store::Store;
@@ -106,7 +107,7 @@ fn doors(
         let keys = Keys::new(webhook.scheme, given.iter().map(|secret| secret.expose().trim()), token)
             .map_err(|error| unfit(&spec.name, error.to_string()))?;
         let spool = open(&spec.name).map_err(|error| RunError::Fault(no_spool(&spec.name, &error)))?;
-        let door = Door { keys, topics: topics.clone(), spool, sealer: sealer.cloned(), tally: Default::default() };
+        let door = Door { keys, topics: topics.clone(), spool, sealer: sealer.cloned(), tally: Tally::default() };
         doors.insert(spec.name.to_string(), Arc::new(door));
     }
     Ok(doors)
@@ -303,7 +304,9 @@ impl<S: Store> Hooks<'_, S> {
             return Ok(());
         }
         let mut all = Sha256::new();
-        lines.iter().for_each(|line| all.update(line.raw.reveal()));
+        for line in &lines {
+            all.update(line.raw.reveal());
+        }
         let numbered = (1..).zip(lines).map(|(number, line)| SourceLine { line: number, ..line }).collect();
         self.taken(intake, spec, webhook, Digest(all.finalize().into()), numbered, read).await
     }

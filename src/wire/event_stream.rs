@@ -179,6 +179,7 @@ impl Parser {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::fmt::Write as _;
 
     fn all(bytes: &[u8], cut: usize) -> Vec<Found> {
         let mut parser = Parser::default();
@@ -293,13 +294,13 @@ mod tests {
             let mut last = None;
             let mut expected = Vec::new();
             for (name, id, data) in &events {
-                text.push_str(&format!("event: {name}\n"));
+                writeln!(text, "event: {name}").unwrap();
                 if let Some(id) = id {
-                    text.push_str(&format!("id: {id}\n"));
+                    writeln!(text, "id: {id}").unwrap();
                     last = Some(id.clone());
                 }
                 for line in data.split('\n') {
-                    text.push_str(&format!("data: {line}\n"));
+                    writeln!(text, "data: {line}").unwrap();
                 }
                 text.push('\n');
                 expected.push(Found::Event(Event { name: name.clone(), id: last.clone(), data: data.clone() }));

@@ -53,7 +53,7 @@ fn served(dir: &Path, more: Option<&str>) -> Result<Service, Failed> {
     let service = Service(kith(dir, &["--quiet", "run"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
     let started = Instant::now();
     while done(&mut kith(dir, &["review", "list", "--limit", "1"])).is_err() {
-        if started.elapsed() > Duration::from_secs(120) {
+        if started.elapsed() > Duration::from_mins(2) {
             return Err("the service does not answer".into());
         }
         std::thread::sleep(Duration::from_millis(200));

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// What one answer has at most: a look of 4 MiB and its last frame.
 const LONGEST_ANSWER: usize = 24 << 20;
 const CONNECT: Duration = Duration::from_secs(10);
-const WHOLE: Duration = Duration::from_secs(60);
+const WHOLE: Duration = Duration::from_mins(1);
 
 /// Why nothing is drained. No text holds an address, a value or a secret.
 #[derive(Debug, thiserror::Error)]
@@ -109,7 +109,7 @@ impl Fetcher {
     async fn ask(&self, method: &'static str, path: &str, body: Vec<u8>) -> Result<(u16, String, Vec<u8>), FetchError> {
         let mut chance = [0; 16];
         getrandom::fill(&mut chance).map_err(|_none| FetchError::NoChance)?;
-        let chance: String = chance.iter().map(|byte| format!("{byte:02x}")).collect();
+        let chance = format!("{:032x}", u128::from_be_bytes(chance));
         let time = (self.clock)().div_euclid(1_000_000).to_string();
         let signature = drain::request_signature(&self.secret, method, path, &time, &chance, &body);
         let headers = [(TIME, time), (CHANCE, chance.clone()), (SIGNATURE, signature)].map(|(name, value)| (name.to_owned(), value));
