@@ -76,7 +76,7 @@ fn webhook_body(bytes: &[u8]) {
         };
         ["facebook", "instagram", "x", "rss", "atom"].into_iter().filter_map(read).collect()
     });
-    let reader = Reader::new(&IdentityFields::default(), None);
+    let reader = Reader::new(&IdentityFields { paths: Vec::new(), fields: Vec::new() }, None);
     for connector in CONNECTORS.iter() {
         for webhook in &connector.webhooks {
             drop(kith::source::webhook::take(connector, webhook, bytes, &reader, 0));
