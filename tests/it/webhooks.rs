@@ -377,7 +377,7 @@ fn who_cannot_sign_or_sends_too_much_gets_a_status_and_nothing_is_taken() {
     .map(|bytes| std::thread::spawn(move || raw(port, bytes)))
     .collect();
     project.write("body", &good);
-    assert_eq!(post(&right, &format!("@{}", project.path("body").display())).0, 200);
+    assert_eq!(post(&right, &file).0, 200);
     let ended: Vec<String> = slow.into_iter().map(|slow| slow.join().unwrap()).collect();
     assert!(ended[0].is_empty() || ended[0].starts_with("HTTP/1.1 408"), "{}", ended[0]);
     assert!(ended[1].starts_with("HTTP/1.1 408"), "{}", ended[1]);
