@@ -185,7 +185,7 @@ format = ["json"]
     KITH-C003 config/kith.toml:7:16: `poll_seconds` must be a whole number from 1 to 3600, not text; write a whole number from 1 to 3600
     KITH-C005 config/kith.toml:8:11: `threads` is 1000; it must be from 1 to 256; write a number from 1 to 256, or remove the key
     KITH-C006 config/kith.toml:9:10: `Social-Media` can't be a name; write `social_media`: a small letter, then small letters, digits and single `_`, at most 63
-    KITH-C007 config/kith.toml:10:8: `kind` can't be `fil`; did you mean `file`? Possible are `file`, `folder`, `network`, `singer`
+    KITH-C007 config/kith.toml:10:8: `kind` can't be `fil`; did you mean `file`? Possible are `file`, `folder`, `network`, `webhook`, `singer`
     KITH-C004 config/kith.toml:12:10: [sources.b] lacks the key `done`; add `done = "/srv/kith/done"`
     KITH-C010 config/kith.toml:14:1: `path` belongs to kind `file`, and [sources.b] is of kind `folder`; remove it, or write `kind = "file"`
     KITH-C007 config/kith.toml:16:11: `mastodn` is not a network that Kith knows; did you mean `mastodon`? Known are `bluesky`, `discourse`, `facebook`, `github`, `instagram`, `linkedin`, `mastodon`, `reddit`, `threads`, `tiktok`, `web`, `x`, `youtube`

@@ -132,11 +132,15 @@ impl CsvRows {
     }
 
     /// The bytes of a row with its line end, where the splitter stood at its end, and its length. What is too long is kept in part; a row
-    /// whose quotes are open at the limit or at the end is its first line alone.
+    /// whose quotes are open at the limit or at the end, or go on over a line and are then followed by text, is its first line alone.
     fn split(&mut self) -> Result<Option<(Vec<u8>, At, u64)>, InputError> {
         let (mut row, mut at, mut length) = (Vec::new(), At::CellStart, 0_u64);
         loop {
-            let taken = self.take(&mut row, &mut at, &mut length)?;
+            let (taken, spoiled) = self.take(&mut row, &mut at, &mut length)?;
+            let end = || memchr::memchr(b'\n', &row);
+            if spoiled && end().is_some_and(|end| end + 1 < row.len()) {
+                return Ok(self.first_line(row));
+            }
             match taken {
                 // The end of the row.
                 Some(true) => return Ok(Some((row, at, length))),
@@ -149,13 +153,8 @@ impl CsvRows {
                     }
                 }
                 None | Some(false) => {
-                    if let Some(end) = memchr::memchr(b'\n', &row) {
-                        let rest = row.split_off(end + 1);
-                        let unread = self.again.split_off(self.used.min(self.again.len()));
-                        self.again = [rest, unread].concat();
-                        self.used = 0;
-                        length = u64::try_from(row.len()).unwrap_or(u64::MAX);
-                        return Ok(Some((row, At::Quoted, length)));
+                    if end().is_some() {
+                        return Ok(self.first_line(row));
                     }
                     if taken.is_none() {
                         return Ok(Some((row, At::Quoted, length)));
@@ -167,16 +166,27 @@ impl CsvRows {
         }
     }
 
-    /// Takes bytes up to the end of the row: true where that was seen, `None` at the end of the content.
-    fn take(&mut self, row: &mut Vec<u8>, at: &mut At, length: &mut u64) -> Result<Option<bool>, InputError> {
+    /// Of what was taken for a row, its first line; the rest is read again.
+    fn first_line(&mut self, mut row: Vec<u8>) -> Option<(Vec<u8>, At, u64)> {
+        let rest = row.split_off(memchr::memchr(b'\n', &row).map_or(row.len(), |end| end + 1));
+        let unread = self.again.split_off(self.used.min(self.again.len()));
+        self.again = [rest, unread].concat();
+        self.used = 0;
+        let length = u64::try_from(row.len()).unwrap_or(u64::MAX);
+        Some((row, At::Quoted, length))
+    }
+
+    /// Takes bytes up to the end of the row: true where that was seen, `None` at the end of the content. And whether text followed on a cell's
+    /// quotes, where it stops too.
+    fn take(&mut self, row: &mut Vec<u8>, at: &mut At, length: &mut u64) -> Result<(Option<bool>, bool), InputError> {
         let from_again = self.used < self.again.len();
         let available = if from_again { self.again.get(self.used..).unwrap_or_default() } else { self.content.fill()? };
         if available.is_empty() {
-            return Ok(None);
+            return Ok((None, false));
         }
         // In steps, so that a row never grows far beyond its limit.
         let available = available.get(..available.len().min(64 * 1024)).unwrap_or(available);
-        let mut end = None;
+        let (mut end, mut spoiled) = (None, None);
         for (index, byte) in available.iter().enumerate() {
             *at = match (*at, *byte) {
                 (At::Quoted, b'"') => At::Quote,
@@ -186,10 +196,17 @@ impl CsvRows {
                     break;
                 }
                 (_, byte) if byte == self.delimiter => At::CellStart,
+                (At::Quote, byte) if byte != b'\r' => {
+                    spoiled = Some(index + 1);
+                    At::Plain
+                }
                 (At::CellStart | At::Plain | At::Quote, _) => At::Plain,
             };
+            if spoiled.is_some() {
+                break;
+            }
         }
-        let used = end.unwrap_or(available.len());
+        let used = end.or(spoiled).unwrap_or(available.len());
         row.extend_from_slice(available.get(..used).unwrap_or_default());
         *length += u64::try_from(used).unwrap_or(0);
         if from_again {
@@ -200,7 +217,7 @@ impl CsvRows {
         } else {
             self.content.consume(used);
         }
-        Ok(Some(end.is_some()))
+        Ok((Some(end.is_some()), spoiled.is_some()))
     }
 }
 
