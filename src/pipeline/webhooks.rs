@@ -13,7 +13,7 @@ use crate::manifest::webhook::Keys;
 use crate::model::Digest;
 use crate::normalize::activity_streams;
 use crate::source::webhook::{
-    Batch, Bounds, Door, Draining, FetchError, Fetcher, Position, Receiving, Sealer, Spool, SpoolError, Tally, serve,
+    Batch, Bounds, Door, Draining, FetchError, Fetcher, Position, Receiving, Sealer, Spool, SpoolError, Tally, listen, serve,
     shortest_drain_secret, take,
 };
 use crate::source::{Access, Source, SourceLine};
@@ -25,7 +25,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
@@ -135,7 +134,7 @@ pub(super) async fn keep_listening(
         };
         let serving = async {
             let doors = doors(&config.sources, |name| spools.open(&folder(&config, name), &config.webhooks), None)?;
-            let listener = TcpListener::bind(address).await.map_err(|error| no_listener(address, &error))?;
+            let listener = listen(address).map_err(|error| no_listener(address, &error))?;
             watched.well();
             tracing::info!(%address, webhooks = doors.len(), "webhooks are taken in");
             let mut bells = JoinSet::new();
@@ -351,8 +350,8 @@ pub async fn serve_webhooks(listener: &Listener, manager: &Manager, mut stop: wa
     let (bounds, longest) = bounds(&listener.webhooks);
     let webhooks = doors.len();
     let receiving = Arc::new(Receiving::new(doors, longest, micros));
-    let bind = async |address| TcpListener::bind(address).await.map_err(|error| no_listener(address, &error));
-    let (outward, inward) = (bind(listener.listen).await?, bind(listener.drain_listen).await?);
+    let bind = |address| listen(address).map_err(|error| no_listener(address, &error));
+    let (outward, inward) = (bind(listener.listen)?, bind(listener.drain_listen)?);
     tracing::info!(listen = %listener.listen, drain = %listener.drain_listen, webhooks, "webhooks are taken in, and wait to be fetched");
     manager.ready();
     let alive = async {

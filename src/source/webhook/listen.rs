@@ -8,9 +8,11 @@ use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A request's line and headers: a question of a hub with a long topic has 3 KiB.
@@ -27,6 +29,8 @@ const WHOLE_TIME: Duration = Duration::from_secs(30);
 const READ_AWAY: u64 = 256 * 1024;
 /// All bodies that are in hand: 64 MiB, in permits of 1 KiB.
 const IN_HAND: usize = 64 * 1024;
+/// Connections in the system's queue; it takes at most `net.core.somaxconn`, 4,096 on Linux today.
+const QUEUE: u32 = 4_096;
 /// After an error of the system (no file descriptors left, for instance).
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -87,6 +91,17 @@ pub trait Answers: Send + Sync + 'static {
 pub struct Bounds {
     /// Connections at once.
     pub connections: usize,
+}
+
+/// Listens at an address. A network that comes a thousand times at once waits in the system's queue, and is not turned away.
+///
+/// # Errors
+/// The address can't be had.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(QUEUE)
 }
 
 /// Serves until dropped.

@@ -14,7 +14,7 @@ mod take;
 pub use drain::{Draining, shortest_drain_secret};
 pub use fetch::{FetchError, Fetcher};
 pub use frame::{Frame, Position, frames};
-pub use listen::{Bounds, serve};
+pub use listen::{Bounds, listen, serve};
 pub use receive::{Door, Receiving, Tally};
 pub use seal::{Opener, SealKeyError, Sealer};
 pub use spool::{Batch, Spool, SpoolError};
