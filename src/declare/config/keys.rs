@@ -3,14 +3,11 @@
 use super::audit::AUDIT;
 use super::backup::BACKUP;
 use super::guard::GUARD;
-use super::network;
 use super::notice::{ALARMS, DIGEST, DIGEST_MINUTES, MAIL_FROM, MAIL_TO, QUIET_HOURS, SIGNING_KEY};
-use super::records;
-pub(super) use super::records::{DONE, INBOX, SOURCE_KIND, SOURCE_KINDS, SOURCE_PATH};
+pub(super) use super::records::{DONE, INBOX, SOURCE_KIND, SOURCE_KINDS, SOURCE_PATH, SOURCES};
 use super::review::REVIEW;
 use super::settings::{LogLevel, Role};
-use super::singer;
-use super::webhook::{self, WEBHOOKS};
+use super::webhook::WEBHOOKS;
 
 /// What a value looks like.
 #[derive(Clone, Copy, Debug)]
@@ -599,47 +596,6 @@ pub(super) const SERVICE: Section = Section {
     required: true,
     doc: "The service itself.",
     keys: &[STATE, MAPPING, RELEASE, INTAKE_BATCH, DECIDE_BATCH, POLL_SECONDS, THREADS, DRAIN_SECONDS],
-};
-pub(super) const SOURCES: Section = Section {
-    name: "sources",
-    tables: Tables::Named,
-    required: true,
-    doc: "Where activities come from.",
-    keys: &[
-        SOURCE_KIND,
-        SOURCE_PATH,
-        INBOX,
-        DONE,
-        network::CONNECTOR,
-        network::SETTINGS,
-        network::STREAMS,
-        network::EVERY_SECONDS,
-        network::PROXY,
-        network::PROXY_USER,
-        network::PROXY_PASSWORD,
-        network::HOSTS,
-        network::CA_FILE,
-        network::TIMEOUT_SECONDS,
-        webhook::WEBHOOK,
-        webhook::SECRET,
-        webhook::SECOND_SECRET,
-        webhook::VERIFY_TOKEN,
-        webhook::TOPICS,
-        webhook::DRAIN,
-        webhook::SOURCE_DRAIN_SECRET,
-        webhook::DRAIN_KEY,
-        webhook::DRAIN_CA_FILE,
-        records::FORMAT,
-        records::DELIMITER,
-        records::RECORDS,
-        records::STREAM,
-        singer::COMMAND,
-        singer::ARGUMENTS,
-        singer::CATALOG,
-        singer::IDLE_SECONDS,
-        singer::LONGEST_MINUTES,
-        NETWORK,
-    ],
 };
 pub(super) const CUSTOMERS: Section = Section {
     name: "customers",

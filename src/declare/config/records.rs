@@ -2,12 +2,55 @@
 
 use super::check::{Checker, Table};
 use super::codes::MISSING;
-use super::keys::{Form, Key, Need, key, only};
+use super::keys::{Form, Key, NETWORK, Need, Section, Tables, key, only};
 use super::settings::SourceKind;
+use super::{network, singer, webhook};
 use crate::declare::manifest::{Projection, Records};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// `[sources.NAME]`
+pub(super) const SOURCES: Section = Section {
+    name: "sources",
+    tables: Tables::Named,
+    required: true,
+    doc: "Where activities come from.",
+    keys: &[
+        SOURCE_KIND,
+        SOURCE_PATH,
+        INBOX,
+        DONE,
+        network::CONNECTOR,
+        network::SETTINGS,
+        network::STREAMS,
+        network::EVERY_SECONDS,
+        network::PROXY,
+        network::PROXY_USER,
+        network::PROXY_PASSWORD,
+        network::HOSTS,
+        network::CA_FILE,
+        network::TIMEOUT_SECONDS,
+        webhook::WEBHOOK,
+        webhook::SECRET,
+        webhook::SECOND_SECRET,
+        webhook::VERIFY_TOKEN,
+        webhook::TOPICS,
+        webhook::DRAIN,
+        webhook::SOURCE_DRAIN_SECRET,
+        webhook::DRAIN_KEY,
+        webhook::DRAIN_CA_FILE,
+        FORMAT,
+        DELIMITER,
+        RECORDS,
+        STREAM,
+        singer::COMMAND,
+        singer::ARGUMENTS,
+        singer::CATALOG,
+        singer::IDLE_SECONDS,
+        singer::LONGEST_MINUTES,
+        NETWORK,
+    ],
+};
 pub(super) const SOURCE_KINDS: &[&str] = &["file", "folder", "network", "webhook", "singer"];
 pub(super) const SOURCE_KIND: Key = key(
     "kind",

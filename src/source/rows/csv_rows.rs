@@ -139,7 +139,7 @@ impl CsvRows {
             let (taken, spoiled) = self.take(&mut row, &mut at, &mut length)?;
             let end = || memchr::memchr(b'\n', &row);
             if spoiled && end().is_some_and(|end| end + 1 < row.len()) {
-                return Ok(self.first_line(row));
+                return Ok(Some(self.first_line(row)));
             }
             match taken {
                 // The end of the row.
@@ -154,7 +154,7 @@ impl CsvRows {
                 }
                 None | Some(false) => {
                     if end().is_some() {
-                        return Ok(self.first_line(row));
+                        return Ok(Some(self.first_line(row)));
                     }
                     if taken.is_none() {
                         return Ok(Some((row, At::Quoted, length)));
@@ -167,13 +167,13 @@ impl CsvRows {
     }
 
     /// Of what was taken for a row, its first line; the rest is read again.
-    fn first_line(&mut self, mut row: Vec<u8>) -> Option<(Vec<u8>, At, u64)> {
+    fn first_line(&mut self, mut row: Vec<u8>) -> (Vec<u8>, At, u64) {
         let rest = row.split_off(memchr::memchr(b'\n', &row).map_or(row.len(), |end| end + 1));
         let unread = self.again.split_off(self.used.min(self.again.len()));
         self.again = [rest, unread].concat();
         self.used = 0;
         let length = u64::try_from(row.len()).unwrap_or(u64::MAX);
-        Some((row, At::Quoted, length))
+        (row, At::Quoted, length)
     }
 
     /// Takes bytes up to the end of the row: true where that was seen, `None` at the end of the content. And whether text followed on a cell's
