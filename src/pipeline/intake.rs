@@ -76,6 +76,10 @@ pub async fn drain<S: Store>(
                 continue;
             }
         };
+        for path in &found.growing {
+            let seconds = QUIET_FOR.as_secs();
+            tracing::info!(file = %path.display(), "still growing: written to less than {seconds} s ago, a later pass reads it");
+        }
         for path in found.ready {
             if *stop.borrow() {
                 return Ok(read);
