@@ -441,7 +441,11 @@ fn a_thousand_at_once_are_all_answered_and_kept_once() {
     let service = serving(&project, port);
     let told = said(sender(&format!("http://127.0.0.1:{port}/webhooks/instagram"), "k", 1_000, 1_000));
     eprintln!("a thousand at once: {told}");
-    assert_eq!(told["statuses"], json!({ "200": 1_000 }));
+    // A machine that is busy with something else may lose a connection; then it is sent again. Nothing is refused.
+    let mut statuses = told["statuses"].as_object().unwrap().clone();
+    assert_eq!(statuses.remove("200"), Some(json!(1_000)));
+    statuses.remove("none");
+    assert!(statuses.is_empty(), "{told}");
     wait_received(&project, 1_000);
     service.end();
     project.kith(&["run", "--once"]).ok();
