@@ -14,16 +14,20 @@ use crate::declare::connector::{Retry, TargetKind};
 use crate::deliver::{DeliveryError, Limits, Notice, NotifyTarget, Scope, rest};
 use crate::model::{Digest, TargetId, Timestamp};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{GuardState, Store as _};
+use crate::store::{GuardState, Store as _, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 /// Between two looks. What is counted for metrics is counted at most every five seconds as well.
 const LOOK: Duration = Duration::from_secs(5);
+/// So long a service that ends by a fault tries to say so, and so long it waits between two tries.
+const LAST: Duration = Duration::from_secs(15);
+const AGAIN: Duration = Duration::from_millis(500);
 /// What the store remembers.
 const TOLD: &str = "alarms_told";
 /// Room on the disk below which it is an alarm, as in the rules of Prometheus.
@@ -63,6 +67,53 @@ struct Stand {
     began_told: BTreeSet<String>,
     /// Targets that were told that it ended.
     end_told: BTreeSet<String>,
+}
+
+impl Stand {
+    fn new(now: Timestamp, critical: bool) -> Self {
+        Self {
+            since: now.as_second(),
+            critical,
+            at_once: false,
+            what: String::new(),
+            action: String::new(),
+            ended: false,
+            began_told: BTreeSet::new(),
+            end_told: BTreeSet::new(),
+        }
+    }
+}
+
+/// The alarms of a service, which outlive what it does: the last one says why it ends.
+#[derive(Clone, Default)]
+pub(super) struct Alarming(Arc<Mutex<Option<Alarms>>>);
+
+impl Alarming {
+    /// Looks and tells by these from now on, until dropped.
+    pub(super) async fn keep_telling(self, mut alarms: Alarms) {
+        alarms.recall().await;
+        *self.0.lock().await = Some(alarms);
+        loop {
+            if let Some(alarms) = self.0.lock().await.as_mut()
+                && let Err(error) = survive(Box::pin(alarms.turn())).await
+            {
+                tracing::warn!(code = error.diagnostic().code.0, "alarms could not be looked at: {error}");
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// The service ends by a fault: told as well as it can be told in a short time.
+    pub(super) async fn end(&self, error: &RunError) {
+        let last = async {
+            if let Some(alarms) = self.0.lock().await.as_mut() {
+                alarms.end(error).await;
+            }
+        };
+        if tokio::time::timeout(LAST, last).await.is_err() {
+            tracing::warn!("not everybody could be told that the service ends");
+        }
+    }
 }
 
 /// One who is told.
@@ -122,17 +173,11 @@ impl Alarms {
         Some(Self { spec, tellers, exporter, board, store, scribe, clock, standing: BTreeMap::new() })
     }
 
-    /// Looks and tells until dropped.
-    pub(super) async fn keep_telling(mut self) {
+    /// What was told before a restart.
+    async fn recall(&mut self) {
         match self.store.setting(TOLD).await {
             Ok(kept) => self.standing = kept.and_then(|kept| serde_json::from_str(&kept).ok()).unwrap_or_default(),
             Err(error) => tracing::warn!(code = error.diagnostic().code.0, "which alarms were told is not known: {error}"),
-        }
-        loop {
-            if let Err(error) = survive(Box::pin(self.turn())).await {
-                tracing::warn!(code = error.diagnostic().code.0, "alarms could not be looked at: {error}");
-            }
-            tokio::time::sleep(LOOK).await;
         }
     }
 
@@ -141,7 +186,7 @@ impl Alarms {
         let found = self.found(now).await;
         self.compare(found, now);
         for at in 0..self.tellers.len() {
-            self.tell(at, now).await?;
+            self.tell(at, now, None).await?;
         }
         self.standing.retain(|_, stand| !stand.ended || !stand.began_told.is_subset(&stand.end_told));
         Ok(())
@@ -222,16 +267,7 @@ impl Alarms {
         // What nobody heard of needs no end.
         self.standing.retain(|_, stand| !stand.ended || !stand.began_told.is_empty());
         for (key, found) in found {
-            let stand = self.standing.entry(key).or_insert_with(|| Stand {
-                since: now.as_second(),
-                critical: found.critical,
-                at_once: found.at_once,
-                what: String::new(),
-                action: String::new(),
-                ended: false,
-                began_told: BTreeSet::new(),
-                end_told: BTreeSet::new(),
-            });
+            let stand = self.standing.entry(key).or_insert_with(|| Stand { at_once: found.at_once, ..Stand::new(now, found.critical) });
             if std::mem::take(&mut stand.ended) && !stand.end_told.is_empty() {
                 // It begins anew for those who heard of its end.
                 stand.began_told = stand.began_told.difference(&stand.end_told).cloned().collect();
@@ -256,9 +292,37 @@ impl Alarms {
         self.standing.iter().filter_map(due).collect()
     }
 
-    async fn tell(&mut self, at: usize, now: Timestamp) -> Result<(), RunError> {
+    /// Why the service ends, told to everyone who has not heard it.
+    async fn end(&mut self, error: &RunError) {
+        let problem = error.diagnostic();
+        let (name, about) = match error {
+            RunError::Store(StoreError::Damaged(_) | StoreError::Absent(_)) => ("StoreUnreadable", "store"),
+            RunError::Log(_) => ("LogStopped", LOG_TASK),
+            _ => ("ServiceEnds", "service"),
+        };
+        let key = format!("{name} {about}");
+        let stand = self.standing.entry(key.clone()).or_insert_with(|| Stand::new(self.clock.now(), true));
+        (stand.at_once, stand.ended) = (true, false);
+        stand.what = format!("the service ends: {}: {}", problem.code.0, problem.message);
+        stand.action = problem.remedy;
+        loop {
+            for at in 0..self.tellers.len() {
+                if let Err(error) = self.tell(at, self.clock.now(), Some(&key)).await {
+                    tracing::warn!(code = error.diagnostic().code.0, "an alarm could not be told: {error}");
+                }
+            }
+            if self.standing.get(&key).is_none_or(|stand| stand.began_told.len() >= self.tellers.len()) {
+                return;
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// `only`: nothing but this alarm.
+    async fn tell(&mut self, at: usize, now: Timestamp, only: Option<&str>) -> Result<(), RunError> {
         let Some(name) = self.tellers.get(at).map(|teller| teller.name.clone()) else { return Ok(()) };
         let mut unheard = self.unheard(&name, now);
+        unheard.retain(|(key, _, _)| only.is_none_or(|only| only == key));
         let Some(teller) = self.tellers.get_mut(at) else { return Ok(()) };
         if teller.hold.quiet_until(now).is_some() {
             unheard.retain(|(_, _, may_wait)| !may_wait);

@@ -1,6 +1,6 @@
 //! A service over one state folder: opened once, then run until drained or told to stop.
 
-use super::alarms::Alarms;
+use super::alarms::{Alarming, Alarms};
 use super::asked::Desk;
 use super::crew::{Crew, CrewEnded, Shared};
 use super::customers::CustomersSide;
@@ -75,6 +75,7 @@ pub struct Service {
     pub(super) spools: Arc<Spools>,
     meter: Arc<Meter>,
     board: Arc<Board>,
+    alarming: Alarming,
     manager: Arc<Manager>,
     reloading: Option<Reloading>,
     /// How the endpoints stood when the last crew ended.
@@ -137,6 +138,7 @@ impl Service {
             spools: Arc::default(),
             meter: Arc::new(Meter::default()),
             board,
+            alarming: Alarming::default(),
             manager: Arc::default(),
             reloading: None,
             endpoints: Vec::new(),
@@ -161,7 +163,18 @@ impl Service {
     ///
     /// # Errors
     /// When the store or the log fails for good. A source, target or customers table that fails is a fault of the summary; the rest goes on.
-    pub async fn run(mut self, options: &RunOptions, mut stop: watch::Receiver<bool>) -> Result<Summary, RunError> {
+    pub async fn run(self, options: &RunOptions, stop: watch::Receiver<bool>) -> Result<Summary, RunError> {
+        let alarming = self.alarming.clone();
+        let ended = Box::pin(self.run_through(options, stop)).await;
+        if let Err(error) = &ended
+            && !matches!(error, RunError::Interrupted)
+        {
+            alarming.end(error).await;
+        }
+        ended
+    }
+
+    async fn run_through(mut self, options: &RunOptions, mut stop: watch::Receiver<bool>) -> Result<Summary, RunError> {
         let stopwatch = Stopwatch::start();
         self.begin().await?;
         *self.did.step_seconds.entry("begin").or_default() += stopwatch.seconds();
@@ -430,7 +443,7 @@ impl Service {
     fn telling(&self, exporter: Option<&Arc<Exporter>>) -> Option<AbortOnDrop> {
         let seen = (exporter?.clone(), self.board.clone());
         let alarms = Alarms::new(&self.parts, seen, self.store.clone(), self.scribe.clone(), self.clock.clone())?;
-        Some(spawn(alarms.keep_telling()))
+        Some(spawn(self.alarming.clone().keep_telling(alarms)))
     }
 
     /// One turn: the workers are there, the day's sums are told, one pass.

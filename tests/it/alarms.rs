@@ -8,6 +8,7 @@ use crate::support::receiver::{KEY, Receiver, hook};
 use crate::support::{CUSTOMERS_HEADER, ORDERS_HEADER, Project, activity, free_port, lines, wait_for};
 use serde_json::Value;
 use std::fs;
+use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -148,21 +149,24 @@ fn what_stops_the_machine_is_told_too() {
     project.write("data/activities.ndjson", lines(&[said(1)]));
     let receiver = Receiver::webhook(&project, &[]);
     configure(&project, &receiver);
-    // Small disks: one for the state, one for the log in it.
+    // Small disks: one for the state, one for the log in it. What is laid over the checkpoint
+    // lies there before anybody can write again, or a quick log has signed the next one.
     let script = r#"mkdir -m 700 state && mount -t tmpfs -o size=128m,mode=700 none state
         mkdir -m 700 state/log && mount -t tmpfs -o size=64m,mode=700 none state/log
         "$KITH" run & service=$!
         while [ ! -e stop ]; do
             if [ -e fill-state ]; then rm fill-state; dd if=/dev/zero of=state/filler bs=64k 2>/dev/null || true; fi
             if [ -e empty ]; then rm -f empty state/filler; fi
-            if [ -e freeze-log ]; then rm freeze-log; mount -o remount,ro state/log; fi
-            if [ -e thaw-log ]; then mount -o remount,rw state/log; mv state/log/checkpoint kept; mkdir state/log/checkpoint; rm thaw-log; fi
-            if [ -e mend ]; then rmdir state/log/checkpoint; mv kept state/log/checkpoint; rm mend; fi
+            if [ -e freeze-log ]; then mount -o remount,ro state/log && rm freeze-log || true; fi
+            if [ -e thaw-log ]; then rm thaw-log; mount --bind unreadable state/log/checkpoint; mount -o remount,rw state/log; fi
+            if [ -e mend ]; then umount state/log/checkpoint && rm mend || true; fi
             if [ -e ruin ]; then rm ruin; for f in state/kith.db state/kith.db-wal; do
                 dd if=/dev/zero of=$f bs=4k count=$(($(stat -c %s $f) / 4096)) conv=notrunc 2>/dev/null; done; fi
             sleep 2
         done
         kill -9 $service"#;
+    // Nobody opens a socket as a file.
+    let _unreadable = UnixListener::bind(project.path("unreadable")).unwrap();
     let mut machine = Command::new("unshare");
     machine.args(["-rm", "sh", "-ec", script]);
     machine.env("KITH", env!("CARGO_BIN_EXE_kith")).current_dir(project.dir.path());
