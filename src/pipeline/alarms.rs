@@ -295,10 +295,12 @@ impl Alarms {
     /// Why the service ends, told to everyone who has not heard it.
     async fn end(&mut self, error: &RunError) {
         let problem = error.diagnostic();
-        let (name, about) = match error {
-            RunError::Store(StoreError::Damaged(_) | StoreError::Absent(_)) => ("StoreUnreadable", "store"),
-            RunError::Log(_) => ("LogStopped", LOG_TASK),
-            _ => ("ServiceEnds", "service"),
+        let (name, about) = if let RunError::Store(StoreError::Damaged(_) | StoreError::Absent(_)) = error {
+            ("StoreUnreadable", "store")
+        } else if let RunError::Log(_) = error {
+            ("LogStopped", LOG_TASK)
+        } else {
+            ("ServiceEnds", "service")
         };
         let key = format!("{name} {about}");
         let stand = self.standing.entry(key.clone()).or_insert_with(|| Stand::new(self.clock.now(), true));
