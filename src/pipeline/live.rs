@@ -14,7 +14,7 @@ use super::progress::Progress;
 use super::rotated::Rotated;
 use super::stops::Stops;
 use super::supervise::{Board, StreamStanding, Watched, survive};
-use super::{Clock, Fault, Meter, Parts, RunError};
+use super::{Clock, Fault, Meter, Parts, RunError, taps};
 use crate::declare::config::{SourceKind, SourceSpec};
 use crate::declare::manifest::{Connector, LiveStream};
 use crate::diagnose::Diagnostic;
@@ -34,7 +34,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 /// How often a connection looks at what else there is to do: a pause, a gap to be filled, a minute without events.
-const LOOK: Duration = Duration::from_secs(1);
+pub(super) const LOOK: Duration = Duration::from_secs(1);
 /// A sign of life is stored so often: what a crash makes of it is a gap that begins a minute early.
 const HEARD_EVERY: Duration = Duration::from_mins(1);
 /// After a connection that ended in order; what the server asks for is honoured beyond it.
@@ -62,23 +62,26 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    fn watched(&self, name: &str) -> Watched {
-        Watched::new(format!("stream {name}"), None, self.board.clone(), self.meter.clone(), self.clock.clone())
+    pub(super) fn watched(&self, task: String) -> Watched {
+        Watched::new(task, None, self.board.clone(), self.meter.clone(), self.clock.clone())
     }
 }
 
-/// The live streams of a set of files.
+/// What is read beside the passes of a set of files: live streams, and taps.
 pub(super) struct Streams {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<Read>>,
 }
 
 impl Streams {
-    /// Opens every live stream that a source names; `None` where there is none.
+    /// Opens every live stream that a source names, and every tap; `None` where there is none.
     pub fn start(shared: &Shared) -> Option<Self> {
         let (stop, stops) = watch::channel(false);
         let mut tasks = Vec::new();
         for spec in &shared.parts.config.sources {
+            if let SourceKind::Singer(_) = &spec.kind {
+                tasks.push(tokio::spawn(taps::keep(Arc::new(shared.clone()), spec.clone(), stops.clone())));
+            }
             let SourceKind::Network(network) = &spec.kind else { continue };
             let Some(connector) = &network.loaded else { continue };
             for live in connector.live_of(&network.streams) {
@@ -114,7 +117,7 @@ async fn keep(
     mut stop: watch::Receiver<bool>,
 ) -> Read {
     let name = format!("{}/{}", spec.name, live.stream.name);
-    let mut watched = shared.watched(&name);
+    let mut watched = shared.watched(format!("stream {name}"));
     let (opener, slices) = loop {
         let problem = match open(&spec, &connector, &live).await {
             Ok(opened) => break opened,
@@ -206,7 +209,7 @@ impl One {
     /// Keeps the connection until told to stop.
     async fn keep(self: Arc<Self>, mut stop: watch::Receiver<bool>) -> Read {
         let mut read = Read::default();
-        let mut watched = self.shared.watched(&self.name());
+        let mut watched = self.shared.watched(format!("stream {}", self.name()));
         let mut filling = Filling::new(self.clone(), stop.clone());
         let mut anew = None;
         while !*stop.borrow() {

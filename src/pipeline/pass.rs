@@ -49,6 +49,7 @@ impl Service {
             polled: &self.polled,
             stops: &self.stops,
             stop,
+            passes: None,
         };
         let hooks = Hooks {
             parts: &self.parts,
@@ -76,7 +77,10 @@ impl Service {
                         .await?;
                 Box::pin(networks.drain(&mut read)).await?;
                 Box::pin(hooks.drain(&mut read)).await?;
-                Box::pin(taps.drain(&mut read)).await?;
+                // A service that stays runs taps beside its passes.
+                if options.once {
+                    Box::pin(taps.drain(&mut read)).await?;
+                }
                 Ok::<_, RunError>(read)
             }),
         );

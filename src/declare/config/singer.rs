@@ -59,7 +59,7 @@ pub(super) const LONGEST_MINUTES: Key = only(
         "longest_minutes",
         Form::Count(1, 1_440),
         Need::Default("60"),
-        "A tap that runs for so long is stopped in the same way; the next run begins where its last state says. While it runs, no other source is read.",
+        "A tap that runs for so long is stopped in the same way; the next run begins where its last state says. Other sources are read meanwhile.",
         "15",
     ),
 );
