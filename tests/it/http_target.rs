@@ -311,7 +311,7 @@ async fn no_hostile_answer_is_a_success_or_a_panic() {
     while let Some(done) = checks.join_next().await {
         done.unwrap();
     }
-    assert!(started.elapsed() < Duration::from_secs(20), "the whole-request timeout holds: {:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(60), "the whole-request timeout holds: {:?}", started.elapsed());
 }
 
 #[tokio::test]

@@ -196,7 +196,8 @@ fn a_tap_that_takes_its_time_keeps_nobody_waiting_and_a_pause_ends_it() {
     fs::create_dir(project.path("drop")).unwrap();
     // A drop folder beside it.
     let config = fs::read_to_string(project.path("config/kith.toml")).unwrap();
-    project.write("config/kith.toml", config + "\n[sources.drop]\nkind = \"folder\"\npath = \"drop\"\n");
+    project.write("config/kith.toml", config + "\n[sources.drop]\nkind = \"folder\"\ninbox = \"drop\"\ndone = \"dropped\"\n");
+    project.kith(&["check"]).ok();
     let service = Running::start(&project);
     until_it_hangs(&project);
     let records = |status: &Json| status["received"].as_u64().unwrap_or(0);
