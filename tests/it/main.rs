@@ -24,6 +24,7 @@ mod audit_story;
 mod backup;
 mod bad_day;
 mod bad_input;
+mod budgets;
 mod cli;
 mod connector;
 mod customers;

@@ -2,6 +2,7 @@
 
 mod compile;
 mod components;
+mod cost;
 mod live;
 mod login;
 mod part;
@@ -14,6 +15,7 @@ mod webhook;
 use crate::declare::yaml;
 use crate::diagnose::{Checked, Code, Diagnostic, SourceFile};
 use crate::manifest::Source;
+use crate::manifest::cost::Budget;
 use crate::manifest::source::{ConfigChange, Matcher, Policy};
 use crate::model::{Digest, Network};
 use compile::{CONFIG, Compiler, REMOVE_CONDITION};
@@ -74,6 +76,24 @@ impl Connector {
         }
         found
     }
+
+    /// Why a budget of the configuration can't be kept: the connector names no prices, or other money.
+    pub fn unbudgeted(&self, source: &str, budget: Option<&Budget>) -> Option<Diagnostic> {
+        let budget = budget?;
+        let place = crate::diagnose::Place::Named(format!("[sources.{source}]"));
+        let (message, remedy) = match &self.source.cost {
+            None => (
+                "`budget_a_month` can't be kept: the connector names no prices".to_owned(),
+                "Write `metadata.kith.cost` in the connector, or leave the budget out".to_owned(),
+            ),
+            Some(cost) if cost.currency != budget.currency => (
+                format!("`budget_a_month` is in {}, and the connector's prices are in {}", budget.currency, cost.currency),
+                format!("Give the budget in {}", cost.currency),
+            ),
+            Some(_) => return None,
+        };
+        Some(Diagnostic::error(Code("KITH-N077"), place, message, remedy))
+    }
 }
 
 impl PartialEq for Connector {
@@ -114,11 +134,12 @@ pub fn read(file: &Arc<SourceFile>) -> Checked<Connector> {
     let mut compiler = Compiler { tree: &tree, problems: &mut problems, engine: crate::manifest::Engine::default(), depth: 0 };
     let source = source(&mut compiler, &whole);
     let (network, projections) = projection::block(&mut compiler, &whole, &source);
+    let cost = cost::block(&mut compiler, &whole, &source);
     let live = live::streams(&mut compiler, &whole, &source, &projections);
     let webhooks = webhook::webhooks(&mut compiler, &whole);
     let engine = std::mem::take(&mut compiler.engine);
     problems.sort();
-    let source = Arc::new(Source { engine, ..source });
+    let source = Arc::new(Source { engine, cost, ..source });
     let digest = Digest(Sha256::digest(file.text.as_bytes()).into());
     let tls = file.text.contains("https:") || file.text.contains("wss:");
     Checked::new(Some(Connector { source, network, projections, live, webhooks, tls, digest }), problems)
@@ -147,6 +168,7 @@ fn source(compiler: &mut Compiler<'_>, whole: &Part) -> Source {
         spec: spec.as_ref().and_then(|spec| spec.get("connection_specification")).map(Part::to_json),
         config_changes,
         budget,
+        cost: None,
     }
 }
 
