@@ -64,7 +64,8 @@ fn check_source(file: &Arc<SourceFile>, session: &mut Session) -> Exit {
         let webhooks: Vec<_> = value.iter().flat_map(|connector| &connector.webhooks).collect();
         let webhooks: Vec<_> = webhooks.iter().map(|webhook| json!({ "name": webhook.name, "scheme": webhook.scheme.name() })).collect();
         let costs: Vec<_> = value.iter().flat_map(|connector| prices(&connector.source)).map(|price| price.json()).collect();
-        let source = json!({ "streams": names, "live": live, "webhooks": webhooks, "costs": costs });
+        let source = json!({ "streams": names, "live": live, "webhooks": webhooks, "costs": costs,
+            "duties": value.as_ref().and_then(|connector| connector.duties.as_deref()) });
         terminal.json(&json!({ "source": source, "errors": errors, "warnings": warnings, "problems": problems.to_json() }));
     } else {
         for problem in &problems.0 {
@@ -83,6 +84,9 @@ fn check_source(file: &Arc<SourceFile>, session: &mut Session) -> Exit {
         }
         for webhook in value.iter().flat_map(|connector| &connector.webhooks) {
             terminal.data(&format!("  {:<28}webhook, signed as {} does", webhook.name, webhook.scheme.name()));
+        }
+        if let Some(path) = value.as_ref().and_then(|connector| connector.duties.as_ref()) {
+            terminal.data(&format!("  {:<28}{path}", "duties"));
         }
         for price in value.iter().flat_map(|connector| prices(&connector.source)) {
             terminal.data(&format!("  {:<28}{}", price.stream, price.said()));

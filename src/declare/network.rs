@@ -3,6 +3,7 @@
 //! A mapping names the files of the networks that it reads (`policy.duties`). Both must accept a basis before anybody is matched on it; nothing
 //! is kept longer than the network allows, and nothing that it denies is read, matched by or delivered.
 
+use super::mapping::of_duties;
 use super::shape::{self, Key, Record, Shape};
 use super::yaml::{self, Node, Tree};
 use crate::diagnose::{Checked, Code, Diagnostic, Problems, SourceFile};
@@ -130,7 +131,7 @@ fn lower(tree: &Tree, problems: &mut Problems) -> Option<NetworkFile> {
     let deletions_within = root.get("deletions_within").and_then(|node| within(node, tree, problems));
     let kept = |name: &'static str| Some((name, root.get("keep_at_most")?.get(name)?.days()?));
     Some(NetworkFile {
-        duties: Duties { network: root.get("network")?.text()?.parse().ok()?, as_of, accepts, deletions_within },
+        duties: Duties { network: root.get("network")?.text()?.parse().ok()?, as_of, accepts, deletions_within, said: of_duties(root) },
         deny: deny.collect::<Option<_>>()?,
         keep_at_most: ["unlinked", "profiles", "activities"].into_iter().filter_map(kept).collect(),
     })

@@ -234,6 +234,7 @@ pages! {
     "KITH-N076" "prices that can't be used"
     "KITH-N077" "a budget that can't be kept"
     "KITH-N078" "what calls cost can't be kept"
+    "KITH-N079" "duties of a network that the mapping does not keep"
     "KITH-R001" "no threads could be started"
     "KITH-R002" "the truth file can't be read"
     "KITH-R003" "a personal value can't be sealed"

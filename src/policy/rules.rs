@@ -1,7 +1,7 @@
 //! The checked `policy` section of a mapping.
 
 use crate::expr::Condition;
-use crate::model::{AudienceSet, Network};
+use crate::model::{AudienceSet, Digest, Network};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ pub struct Duties {
     pub accepts: Vec<Arc<str>>,
     /// How long after the author deleted or changed something the CRM must show it so: a minute at least. `None`: the network names no time.
     pub deletions_within: Option<Duration>,
+    /// SHA-256 of what the file says; when it was compared with its sources, and where those are, does not change it.
+    pub said: Digest,
 }
 
 impl Duties {

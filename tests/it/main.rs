@@ -45,6 +45,7 @@ mod main_job;
 mod manifests;
 mod master_key;
 mod matching;
+mod network_duties;
 mod networks;
 mod notify;
 mod posts;

@@ -43,6 +43,8 @@ pub struct Connector {
     pub projections: Vec<Projection>,
     /// Connections over which events come by themselves; opened where a source names them.
     pub live: Vec<Arc<LiveStream>>,
+    /// The file with the network's duties, by its path from the connector's folder.
+    pub duties: Option<Arc<str>>,
     /// What it takes in where the network comes by itself.
     pub webhooks: Vec<Webhook>,
     /// Whether an `https` address stands in it.
@@ -137,12 +139,25 @@ pub fn read(file: &Arc<SourceFile>) -> Checked<Connector> {
     let cost = cost::block(&mut compiler, &whole, &source);
     let live = live::streams(&mut compiler, &whole, &source, &projections);
     let webhooks = webhook::webhooks(&mut compiler, &whole);
+    let duties = duties(&mut compiler, &whole);
     let engine = std::mem::take(&mut compiler.engine);
     problems.sort();
     let source = Arc::new(Source { engine, cost, ..source });
     let digest = Digest(Sha256::digest(file.text.as_bytes()).into());
     let tls = file.text.contains("https:") || file.text.contains("wss:");
-    Checked::new(Some(Connector { source, network, projections, live, webhooks, tls, digest }), problems)
+    Checked::new(Some(Connector { source, network, projections, live, duties, webhooks, tls, digest }), problems)
+}
+
+/// `metadata.kith.duties`
+fn duties(compiler: &mut Compiler<'_>, whole: &Part) -> Option<Arc<str>> {
+    let part = whole.get("metadata")?.get("kith")?.get("duties")?;
+    let path = part.text().filter(|path| !path.trim().is_empty());
+    if path.is_none() {
+        let message = "`duties` is no path of a file".to_owned();
+        let remedy = "Write the path from the connector's folder: `../networks/x.yaml`";
+        compiler.problems.push(Diagnostic::error(projection::BAD_PROJECTION, compiler.tree.place(part.span), message, remedy));
+    }
+    path.map(Arc::from)
 }
 
 fn source(compiler: &mut Compiler<'_>, whole: &Part) -> Source {
