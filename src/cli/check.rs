@@ -1,7 +1,7 @@
 //! `kith check`: every problem of every file, offline.
 
 use super::files::{below, place, unreadable};
-use super::project::{against_wsdl, configuration, misplaced, rulebook, surroundings, targets, yaml_at};
+use super::project::{Project, against_wsdl, configuration, misplaced, rulebook, surroundings, targets, yaml_at};
 use super::terminal::{counted, plural};
 use super::{Exit, Session};
 use crate::declare::config::{Outline, SourceKind};
@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 const NO_KIND: Code = Code("KITH-C016");
+/// A stream or projection that a source wants and its connector lacks, a budget without prices, duties that the mapping does not keep.
+const TOGETHER: [&str; 3] = ["KITH-N030", "KITH-N077", "KITH-N079"];
 
 /// Arguments of `check`.
 #[derive(clap::Args, Debug)]
@@ -102,6 +104,13 @@ impl Checkup<'_> {
         }
         for (path, named) in files {
             self.yaml(&path, named.as_ref());
+        }
+        // What the configuration, its connectors and its mapping are to each other is seen where a service loads them.
+        let together = Project::load(&self.session.global, &self.session.environment).problems;
+        for problem in together.0.into_iter().filter(|problem| TOGETHER.contains(&problem.code.0)) {
+            if !self.problems.0.contains(&problem) {
+                self.problems.push(problem);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! `kith connector`: a connector looked at by itself: a target's operations called by hand, a source's streams read, a vendor's WSDL brought in.
 
 mod call;
+mod price;
 mod read;
 mod vendor;
 
@@ -11,6 +12,7 @@ use super::{Exit, Session};
 use crate::declare::connector::{self, TargetFile};
 use crate::declare::manifest;
 use crate::diagnose::{Checked, Problems, SourceFile};
+use price::prices;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -61,7 +63,9 @@ fn check_source(file: &Arc<SourceFile>, session: &mut Session) -> Exit {
         let live: Vec<&str> = live.map(|live| live.stream.name.as_str()).collect();
         let webhooks: Vec<_> = value.iter().flat_map(|connector| &connector.webhooks).collect();
         let webhooks: Vec<_> = webhooks.iter().map(|webhook| json!({ "name": webhook.name, "scheme": webhook.scheme.name() })).collect();
-        let source = json!({ "streams": names, "live": live, "webhooks": webhooks });
+        let costs: Vec<_> = value.iter().flat_map(|connector| prices(&connector.source)).map(|price| price.json()).collect();
+        let source = json!({ "streams": names, "live": live, "webhooks": webhooks, "costs": costs,
+            "duties": value.as_ref().and_then(|connector| connector.duties.as_deref()) });
         terminal.json(&json!({ "source": source, "errors": errors, "warnings": warnings, "problems": problems.to_json() }));
     } else {
         for problem in &problems.0 {
@@ -80,6 +84,12 @@ fn check_source(file: &Arc<SourceFile>, session: &mut Session) -> Exit {
         }
         for webhook in value.iter().flat_map(|connector| &connector.webhooks) {
             terminal.data(&format!("  {:<28}webhook, signed as {} does", webhook.name, webhook.scheme.name()));
+        }
+        if let Some(path) = value.as_ref().and_then(|connector| connector.duties.as_ref()) {
+            terminal.data(&format!("  {:<28}{path}", "duties"));
+        }
+        for price in value.iter().flat_map(|connector| prices(&connector.source)) {
+            terminal.data(&format!("  {:<28}{}", price.stream, price.said()));
         }
         terminal.data(&counted(&problems));
         if let Some(first) = problems.0.first() {

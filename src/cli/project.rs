@@ -6,6 +6,7 @@ use crate::declare::config::{self, Config, NamedFile, Outline, ReleaseWhen, Sour
 use crate::declare::connector::{self, TargetFile};
 use crate::declare::manifest;
 use crate::declare::mapping::{self, Rulebook, Surroundings};
+use crate::declare::network;
 use crate::declare::yaml;
 use crate::diagnose::{Checked, Code, Diagnostic, Place, Problems, SourceFile};
 use crate::model::Digest;
@@ -13,10 +14,13 @@ use crate::pipeline::{Clock as _, SystemClock, rulebook_of};
 use crate::store::Release;
 use crate::store::sqlite::releases;
 use crate::wire::{caller, wsdl};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const DRAFT: Code = Code("KITH-R065");
+/// A network's duties that the mapping does not keep.
+const UNKEPT: Code = Code("KITH-N079");
 
 /// A project without errors.
 #[derive(Clone, Debug)]
@@ -69,6 +73,9 @@ impl Project {
             (_, None) => (Checked { value: None, problems: Problems::default() }, None),
         };
         problems.0.extend(rulebook.problems.0);
+        if let (Some(config), Some(rulebook)) = (&config, &rulebook.value) {
+            stated_duties(config, rulebook, &mut problems);
+        }
         let rulebook = rulebook.value.map(Arc::new);
         let project = config.zip(rulebook).map(|(config, rulebook)| Self { folder, config, targets, rulebook, surroundings, draft });
         Checked::new(project, problems)
@@ -167,12 +174,61 @@ pub(super) fn with_connector(spec: &mut SourceSpec, problems: &mut Problems) {
         SourceKind::Network(network) => {
             network.loaded = connector;
             problems.0.extend(network.loaded.iter().flat_map(|connector| connector.unfit(&name, &network.streams)));
+            problems.0.extend(network.loaded.iter().filter_map(|connector| connector.unbudgeted(&name, network.budget.as_ref())));
         }
         SourceKind::Webhook(hook) => {
             hook.loaded = connector;
             problems.0.extend(hook.unfit(&name));
         }
         SourceKind::File { .. } | SourceKind::Folder { .. } | SourceKind::Singer(_) => {}
+    }
+}
+
+/// Duties that connectors state, and the mapping does not keep: what a network asks may be left out, but not unnoticed.
+fn stated_duties(config: &Config, rulebook: &Rulebook, problems: &mut Problems) {
+    let mut told = BTreeSet::new();
+    for spec in &config.sources {
+        let (connector, path) = match &spec.kind {
+            SourceKind::Network(network) => (&network.loaded, &network.connector),
+            SourceKind::Webhook(hook) => (&hook.loaded, &hook.connector),
+            SourceKind::File { .. } | SourceKind::Folder { .. } | SourceKind::Singer(_) => continue,
+        };
+        let Some(connector) = connector else { continue };
+        let Some(stated) = &connector.duties else { continue };
+        let path = path.parent().unwrap_or(Path::new("")).join(&**stated);
+        if !told.insert(path.clone()) {
+            continue;
+        }
+        let place = Place::Named(format!("[sources.{}]", spec.name));
+        let checked = match yaml_at(&path, Some(&place)) {
+            Ok(file) => network::read(&file),
+            Err(problem) => {
+                problems.push(problem);
+                continue;
+            }
+        };
+        problems.0.extend(checked.problems.0);
+        let Some((file, _tree)) = checked.value else { continue };
+        let stated = file.duties;
+        if connector.network.is_some_and(|network| network != stated.network) {
+            let message = format!("the connector states the duties of `{}`, and reads another network", stated.network);
+            problems.push(Diagnostic::error(UNKEPT, place, message, "Name the file of its own network under `metadata.kith.duties`"));
+            continue;
+        }
+        let remedy = format!("Name `{}` under `policy.duties` of the mapping, by its path from the mapping's folder", path.display());
+        match rulebook.policy.duties.iter().find(|kept| kept.network == stated.network) {
+            Some(kept) if kept.said == stated.said => {}
+            Some(kept) => {
+                let (network, theirs, ours) = (stated.network, &stated.as_of, &kept.as_of);
+                let message =
+                    format!("the mapping keeps other duties of `{network}`, as of {ours}, than the connector states, as of {theirs}");
+                problems.push(Diagnostic::warning(UNKEPT, place, message, remedy));
+            }
+            None => {
+                let message = format!("the mapping does not keep the duties of `{}` that the connector states", stated.network);
+                problems.push(Diagnostic::warning(UNKEPT, place, message, remedy));
+            }
+        }
     }
 }
 

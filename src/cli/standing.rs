@@ -5,7 +5,7 @@ use crate::declare::config::Config;
 use crate::declare::connector::TargetFile;
 use crate::deliver::{Limits, Scope, SpentQuota};
 use crate::model::{OperationId, TargetId, Timestamp};
-use crate::pipeline::{Standing, StreamStanding, breaker_state, endpoint_name, spent_quota};
+use crate::pipeline::{SPENDING, Spending, Spent as SpentMoney, Standing, StreamStanding, breaker_state, endpoint_name, spent_quota};
 use crate::store::sqlite::SqliteReader;
 use crate::store::{EndpointState, GuardRow, GuardState, Pause, Spent, StoreError};
 use serde_json::{Value as Json, json};
@@ -206,6 +206,46 @@ impl Endpoints {
             })
         });
         rows.collect()
+    }
+}
+
+/// What sources have spent this month.
+pub(super) struct Budgets {
+    spending: Spending,
+    now: Timestamp,
+}
+
+impl Budgets {
+    /// From the state folder.
+    pub fn read(reader: &SqliteReader, now: Timestamp) -> Result<Self, StoreError> {
+        let kept = reader.settings()?.remove(SPENDING);
+        // What is not understood the service tells, with what to do.
+        Ok(Self { spending: Spending::of(kept.as_deref()).unwrap_or_default(), now })
+    }
+
+    /// For people, a line a source.
+    pub fn page(&self, out: &mut String) {
+        for (source, spent) in self.spending.at(self.now) {
+            let (sum, currency, month) = (spent.spent(), spent.currency(), spent.month());
+            let of =
+                spent.budget().map_or_else(|| format!("{sum} {currency}, no budget"), |budget| format!("{sum} of {budget} {currency}"));
+            let waits = match spent.waits().iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+                [] => String::new(),
+                streams => format!("; {} wait until {}, or a higher budget (KITH-N075)", streams.join(", "), shown(spent.ends())),
+            };
+            line(out, format_args!("  {:<12}{source}: {of} in {month}{waits}", "spent"));
+        }
+    }
+
+    /// For programs; money as text, since it is exact.
+    pub fn json(&self) -> Json {
+        let one = |(source, spent): (&str, &SpentMoney)| {
+            json!({
+                "source": source, "month": spent.month(), "currency": spent.currency(), "spent": spent.spent().to_string(),
+                "budget": spent.budget().map(|budget| budget.to_string()), "month_ends": spent.ends().to_string(), "waiting": spent.waits(),
+            })
+        };
+        self.spending.at(self.now).map(one).collect()
     }
 }
 

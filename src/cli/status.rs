@@ -5,7 +5,7 @@ use super::mapping::MappingStanding;
 use super::opened::{config_and_reader, runtime};
 use super::page::line;
 use super::run::{grouped, parts_of};
-use super::standing::{Endpoints, Held, service_page};
+use super::standing::{Budgets, Endpoints, Held, service_page};
 use super::{Exit, Session};
 use crate::pipeline::control::{self, Answer, Request};
 use crate::pipeline::{Clock as _, RunError, Standing, SystemClock};
@@ -39,9 +39,10 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
         let endpoints = Endpoints::read(&reader, &config, &files, SystemClock.now())?;
         let held = Held { pauses: reader.pauses()?, guarded: reader.guarded()? };
         let mapping = MappingStanding::read(&config, &files)?;
+        let held = (held, Budgets::read(&reader, SystemClock.now())?);
         Ok((totals, if arguments.parked { aside(&reader)? } else { Vec::new() }, endpoints, held, mapping))
     });
-    let (totals, aside, endpoints, held, mapping) = match found {
+    let (totals, aside, endpoints, (held, budgets), mapping) = match found {
         Ok(found) => found,
         Err(error) => {
             session.terminal.problem(&error.diagnostic());
@@ -54,7 +55,7 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
     };
     if session.terminal.is_json() {
         let mut json = json!({ "totals": totals, "endpoints": endpoints.json(), "service": service,
-            "paused": held.pauses_json(), "guarded": held.guarded_json(), "mapping": mapping.as_ref().map(MappingStanding::json) });
+            "paused": held.pauses_json(), "guarded": held.guarded_json(), "budgets": budgets.json(), "mapping": mapping.as_ref().map(MappingStanding::json) });
         if let Some(members) = json.as_object_mut() {
             for (name, term) in terms(&totals) {
                 members.insert(name.into(), term.into());
@@ -69,7 +70,7 @@ pub(super) fn run(arguments: &Arguments, session: &mut Session) -> Exit {
         return Exit::Fine;
     }
     let state = config.service.state.display().to_string();
-    session.terminal.data(&page(&totals, &state, &endpoints, service.as_ref(), &held, mapping.as_ref()));
+    session.terminal.data(&page(&totals, &state, (&endpoints, &budgets), service.as_ref(), &held, mapping.as_ref()));
     for Aside { code, place, message } in &aside {
         session.terminal.data(&format!("  {code}  {place}  {message}"));
     }
@@ -125,7 +126,7 @@ fn aside(reader: &SqliteReader) -> Result<Vec<Aside>, StoreError> {
 fn page(
     totals: &Totals,
     state: &str,
-    endpoints: &Endpoints,
+    (endpoints, budgets): (&Endpoints, &Budgets),
     service: Option<&Standing>,
     held: &Held,
     mapping: Option<&MappingStanding>,
@@ -171,6 +172,7 @@ fn page(
         mapping.page(&mut out);
     }
     endpoints.page(&mut out);
+    budgets.page(&mut out);
     service_page(&mut out, service);
     held.page(&mut out);
     if totals.decided_under_older_mapping > 0 {

@@ -5,6 +5,7 @@
 
 pub mod answer;
 mod arithmetic;
+pub mod cost;
 pub mod cursor;
 mod dates;
 mod functions;

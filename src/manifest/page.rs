@@ -104,6 +104,11 @@ impl Paginator {
         }
     }
 
+    /// Whether the manifest says how many records a page has.
+    pub const fn says_size(&self) -> bool {
+        self.size_template().is_some()
+    }
+
     /// Records of a page, where the manifest says it.
     ///
     /// # Errors

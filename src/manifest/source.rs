@@ -1,6 +1,7 @@
 //! A declarative source as it was read and compiled: its streams, and everything that reading them needs.
 
 use super::answer::ErrorHandling;
+use super::cost::Cost;
 use super::cursor::{CountCursorSpec, DateCursorSpec};
 use super::gap::Gap;
 use super::json::Json;
@@ -25,6 +26,8 @@ pub struct Source {
     pub config_changes: Vec<ConfigChange>,
     /// Limits over all streams.
     pub budget: Vec<Policy>,
+    /// What calls cost.
+    pub cost: Option<Cost>,
 }
 
 /// A change of the configuration before it is used.

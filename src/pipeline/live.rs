@@ -7,6 +7,7 @@ mod taking;
 
 pub use standing::Missed;
 
+use super::budget::Till;
 use super::intake::Read;
 use super::leaves::Scribe;
 use super::network::{Polled, reader};
@@ -57,6 +58,7 @@ pub(super) struct Shared {
     pub board: Arc<Board>,
     pub meter: Arc<Meter>,
     pub stops: Arc<Stops>,
+    pub till: Arc<Till<SqliteStore>>,
     /// Begins a pass: what was taken in is decided and sent.
     pub passes: Arc<Notify>,
 }
@@ -119,7 +121,7 @@ async fn keep(
     let name = format!("{}/{}", spec.name, live.stream.name);
     let mut watched = shared.watched(format!("stream {name}"));
     let (opener, slices) = loop {
-        let problem = match open(&spec, &connector, &live).await {
+        let problem = match open(&shared, &spec, &connector, &live).await {
             Ok(opened) => break opened,
             Err(problem) => problem,
         };
@@ -157,10 +159,17 @@ async fn keep(
     all
 }
 
-async fn open(spec: &SourceSpec, connector: &Connector, live: &LiveStream) -> Result<(Arc<Opener>, Vec<Slice>), Diagnostic> {
+async fn open(
+    shared: &Shared,
+    spec: &SourceSpec,
+    connector: &Connector,
+    live: &LiveStream,
+) -> Result<(Arc<Opener>, Vec<Slice>), Diagnostic> {
     let place = format!("[sources.{}], stream {}", spec.name, live.stream.name);
     let SourceKind::Network(network) = &spec.kind else { return Err(StreamError::NoStream("it is no network").diagnostic(&place)) };
-    let (reader, connection) = reader(spec, network, connector, &Rotated::default())?;
+    // What a gap is filled from is paid for out of the source's one budget.
+    let purse = shared.till.account(spec, connector).map(|account| account.purse());
+    let (reader, connection) = reader(spec, network, connector, &Rotated::default(), purse)?;
     let told = |error: StreamError| error.diagnostic(&place);
     let opener = Opener::new(reader, &connection).map_err(told)?;
     let slices = opener.slices(&live.stream).await.map_err(told)?;

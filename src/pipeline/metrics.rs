@@ -1,6 +1,7 @@
 //! What `/metrics` says: the counts of the store, of this process, and how the endpoints stand. Labels are words of the configuration and of
 //! the program, never of people.
 
+use super::budget::{SPENDING, Spending};
 use super::crew::endpoint_name;
 use super::exposition::{Exposition, Family};
 use super::supervise::{Board, Watched, survive};
@@ -49,6 +50,8 @@ pub fn labelled(parts: &Parts) -> Vec<Labelled> {
 pub(super) struct Figures {
     pub(super) totals: Totals,
     backed_up: Option<Timestamp>,
+    /// What sources have spent this month.
+    spending: Spending,
     /// Bytes that are free on the disk of the state folder.
     pub(super) free: Option<u64>,
     oldest: Vec<(TargetId, Timestamp)>,
@@ -151,11 +154,13 @@ impl Exporter {
     async fn read(&self, targets: Vec<TargetId>) -> Result<Figures, StoreError> {
         let totals = self.store.totals().await?;
         let backed_up = self.store.setting(BACKED_UP).await?.and_then(|told| told.split(' ').nth(1)?.parse().ok());
+        let spending = Spending::of(self.store.setting(SPENDING).await?.as_deref()).unwrap_or_default();
         let free = self.state.clone();
         let free =
             tokio::task::spawn_blocking(move || rustix::fs::statvfs(&free).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)));
         Ok(Figures {
             backed_up,
+            spending,
             free: free.await.ok().flatten(),
             totals,
             oldest: self.store.oldest(targets).await?,
@@ -341,6 +346,7 @@ fn stored(page: &mut Exposition, figures: &Figures, now: Timestamp) {
     for (state, count) in &totals.customers {
         customers.count(&[("state", state)], *count);
     }
+    spent(page, &figures.spending, now);
     if let Some(at) = figures.backed_up {
         page.gauge("kith_last_backup_timestamp_seconds", "When the last backup was made, in seconds since 1970.").value(&[], seconds(at));
     }
@@ -349,6 +355,23 @@ fn stored(page: &mut Exposition, figures: &Figures, now: Timestamp) {
     }
     page.gauge("kith_identities_under_older_mapping", "Identities that were decided under an earlier mapping.")
         .count(&[], totals.decided_under_older_mapping);
+}
+
+fn spent(page: &mut Exposition, spending: &Spending, now: Timestamp) {
+    let mut sums = page.gauge("kith_source_spent", "What calls of a source cost this month, in units of the currency.");
+    for (source, spent) in spending.at(now) {
+        sums.value(&[("source", source), ("currency", spent.currency())], spent.spent().shown_as_number());
+    }
+    let mut budgets = page.gauge("kith_source_budget", "What they may cost this month; no sample where there is no budget.");
+    for (source, spent) in spending.at(now) {
+        if let Some(budget) = spent.budget() {
+            budgets.value(&[("source", source), ("currency", spent.currency())], budget.shown_as_number());
+        }
+    }
+    let mut waits = page.gauge("kith_source_budget_waits", "Streams of a source that wait for the next month's budget.");
+    for (source, spent) in spending.at(now) {
+        waits.count(&[("source", source)], u64::try_from(spent.waits().len()).unwrap_or(u64::MAX));
+    }
 }
 
 fn checkpoints(page: &mut Exposition, (covered, kept): (u64, u64)) {

@@ -1,5 +1,6 @@
 //! *Intake* from networks: each stream of a connector from where its stored state says; records become activities, page by page durable.
 
+use super::budget::{Account, Till};
 use super::intake::{Intake, Read};
 use super::leaves::Scribe;
 use super::progress::Progress;
@@ -11,7 +12,7 @@ use crate::declare::manifest::{Connector, Projection};
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::model::{Digest, Personal};
 use crate::normalize::activity_streams;
-use crate::source::manifest::{Batch, ReadError, Reader};
+use crate::source::manifest::{Batch, Purse, PurseError, ReadError, Reader};
 use crate::source::{Access, Source, SourceLine};
 use crate::store::Store;
 use crate::wire::http::{Connection, Proxy};
@@ -76,6 +77,7 @@ pub struct Networks<'a, S> {
     pub progress: &'a dyn Progress,
     pub polled: &'a Polled,
     pub rotated: &'a Rotated,
+    pub till: &'a Arc<Till<S>>,
     pub stops: &'a Stops,
     pub stop: &'a watch::Receiver<bool>,
 }
@@ -90,6 +92,7 @@ pub(super) fn reader(
     network: &NetworkSource,
     connector: &Connector,
     known: &Rotated,
+    purse: Option<Arc<dyn Purse>>,
 ) -> Result<(Reader, Connection), Diagnostic> {
     let place = || Place::Named(format!("[sources.{}]", spec.name));
     let bad = |message: &str, remedy: &str| Diagnostic::error(BAD_SETTINGS, place(), message, remedy);
@@ -115,11 +118,11 @@ pub(super) fn reader(
     let beside = connector.projections.iter().filter(|projection| projection.looks_beside());
     let beside = beside.map(|projection| projection.stream.clone()).collect();
     Reader::new(connector.source.clone(), settings, &connection, micros, Some(PATIENCE))
-        .map(|reader| (reader.with_pages(beside).only_hosts(network.hosts.clone()), connection))
+        .map(|reader| (reader.with_pages(beside).only_hosts(network.hosts.clone()).paying(purse), connection))
         .map_err(|error| error.diagnostic(&format!("[sources.{}]", spec.name)))
 }
 
-impl<S: Store> Networks<'_, S> {
+impl<S: Store + 'static> Networks<'_, S> {
     /// Reads every stream of every network whose turn has come.
     ///
     /// # Errors
@@ -140,7 +143,8 @@ impl<S: Store> Networks<'_, S> {
                     continue;
                 }
                 if made.is_none() {
-                    made = Some(match reader(spec, network, connector, self.rotated) {
+                    let purse = self.till.account(spec, connector).map(|account| account.purse());
+                    made = Some(match reader(spec, network, connector, self.rotated, purse) {
                         Ok((reader, _connection)) => reader,
                         Err(problem) => {
                             read.faults.push(Fault::of(problem));
@@ -164,6 +168,26 @@ impl<S: Store> Networks<'_, S> {
         self.rotated.keep(spec, given.expose(), changed, &rotated::file(spec, network, connector)?)
     }
 
+    /// Whether a stream has to wait for its source's budget, which is told once. Where that can't be known, it is a fault, and nothing is read.
+    async fn waits_for_budget(&self, account: Option<&Account<S>>, reader: &Reader, stream: &str, read: &mut Read) -> bool {
+        let Some(account) = account else { return false };
+        let waits = match reader.dearest_call(stream) {
+            Ok(dearest) => account.waits(stream, dearest, self.scribe).await,
+            Err(error) => Err(RunError::Fault(Fault::of(error.diagnostic(&format!("{}, stream {stream}", account.place()))))),
+        };
+        match waits {
+            Ok(until) => until.is_some(),
+            Err(RunError::Fault(fault)) => {
+                read.faults.push(fault);
+                true
+            }
+            Err(error) => {
+                read.faults.push(Fault::of(error.diagnostic()));
+                true
+            }
+        }
+    }
+
     /// Reads one stream from where it stands; with `since`, only what is newer, where its state can say so. Whether it was read to its end: a wait
     /// that the network asked for, and the end of the service, come before it.
     pub(super) async fn stream(
@@ -178,6 +202,10 @@ impl<S: Store> Networks<'_, S> {
         let stored = self.store.cursor(&spec.name, &projection.stream).await?;
         let mut standing = stored.as_deref().map(Standing::from_bytes).unwrap_or_default();
         if standing.not_before.take().is_some_and(|at| self.clock.now() < at) {
+            return Ok(Ok(false));
+        }
+        let account = self.till.account(spec, connector);
+        if self.waits_for_budget(account.as_ref(), reader, &projection.stream, read).await {
             return Ok(Ok(false));
         }
         if let Some(since) = since {
@@ -243,6 +271,11 @@ impl<S: Store> Networks<'_, S> {
         }
         match ended {
             Err(ReadError::Abandoned) if *self.stop.borrow() => Ok(Ok(false)),
+            Err(ReadError::Purse(PurseError::Spent { .. })) => {
+                // What was read before is kept, and the wait told.
+                self.waits_for_budget(account.as_ref(), reader, &projection.stream, read).await;
+                Ok(Ok(false))
+            }
             Err(ReadError::Wait(wait)) => {
                 // Kept, so that a start does not ask before.
                 standing.not_before = self.clock.now().checked_add(wait).ok();

@@ -37,6 +37,7 @@ impl Service {
             progress: &*self.progress,
             polled: &self.polled,
             rotated: &self.rotated,
+            till: &self.till,
             stops: &self.stops,
             stop,
         };

@@ -2,6 +2,7 @@
 
 use super::alarms::{Alarming, Alarms};
 use super::asked::Desk;
+use super::budget::Till;
 use super::crew::{Crew, CrewEnded, Shared};
 use super::customers::CustomersSide;
 use super::deliver::{Allowance, Bell, Ended, Gate, Order, WorkerReport};
@@ -72,6 +73,7 @@ pub struct Service {
     clocks: Clocks,
     pub(super) polled: Polled,
     pub(super) rotated: Rotated,
+    pub(super) till: Arc<Till<SqliteStore>>,
     pub(super) spools: Arc<Spools>,
     meter: Arc<Meter>,
     board: Arc<Board>,
@@ -119,6 +121,7 @@ impl Service {
         let log = TileLog::open_after(&state.join("log"), parts.keys.log.clone(), &parts.keys.former)?;
         let scribe = Arc::new(Scribe::new(store.ring().clone(), who, parts.rulebook.clone()));
         let board = Arc::new(Board::new(clock.now()));
+        let till = Arc::new(Till::new(store.clone(), clock.clone()));
         Ok(Self {
             parts,
             store,
@@ -135,6 +138,7 @@ impl Service {
             clocks: Clocks::default(),
             polled: Polled::default(),
             rotated: Rotated::default(),
+            till,
             spools: Arc::default(),
             meter: Arc::new(Meter::default()),
             board,
@@ -426,6 +430,7 @@ impl Service {
             board: self.board.clone(),
             meter: self.meter.clone(),
             stops: self.stops.clone(),
+            till: self.till.clone(),
             passes: wake.clone(),
         })
     }
@@ -593,6 +598,19 @@ impl Service {
         }
     }
 
+    /// Streams that wait for a budget are told with what else waits.
+    async fn told_budgets(&mut self, now: crate::model::Timestamp) {
+        let Ok(spending) = self.till.read().await else { return };
+        for (source, spent) in spending.at(now) {
+            let (sum, budget, currency) = (spent.spent(), spent.budget().unwrap_or_default(), spent.currency());
+            let why = format!("{sum} of the month's {budget} {currency} are spent (KITH-N075)");
+            let waits = spent.waits().iter();
+            let waits =
+                waits.map(|stream| Wait { target: format!("{source}/{stream}"), until: spent.ends().to_string(), why: why.clone() });
+            self.told.waits.extend(waits);
+        }
+    }
+
     /// The last entry, the last checkpoint, the counts.
     async fn end(
         mut self,
@@ -617,6 +635,7 @@ impl Service {
             let problem = error.diagnostic();
             tracing::warn!(code = problem.code.0, place = %problem.place, "{}; {}", problem.message, problem.remedy);
         }
+        self.told_budgets(now).await;
         let totals = self.store.totals().await?;
         *self.did.step_seconds.entry("end").or_default() += ending.seconds();
         Ok(Summary::new(totals, self.did, self.told, log_entries, stopwatch.seconds()))

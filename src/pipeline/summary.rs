@@ -79,7 +79,7 @@ pub struct Summary {
     pub totals: Totals,
     /// What went wrong without stopping the run, each with its code.
     pub faults: Vec<Fault>,
-    /// Targets that wait with work left, and until when.
+    /// Targets that wait with work left, and streams that wait for a budget, and until when.
     pub waits: Vec<Wait>,
     /// Rows of the customers that stand aside, as warnings.
     #[serde(skip)]
@@ -104,7 +104,7 @@ pub struct Fault {
 /// A target that may be written to again at a later time.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Wait {
-    /// `[targets.NAME]`.
+    /// `[targets.NAME]`; of a source that waits, its name and its stream.
     pub target: String,
     /// When.
     pub until: String,

@@ -28,6 +28,11 @@ impl FasterClock {
         command.env("LD_PRELOAD", &self.library).env("FAKETIME", format!("+0 x{}", self.times))
     }
 
+    /// Lets a program live so much later: `+32d`.
+    pub fn ahead<'c>(&self, command: &'c mut Command, by: &str) -> &'c mut Command {
+        command.env("LD_PRELOAD", &self.library).env("FAKETIME", by)
+    }
+
     /// How long its time takes by ours.
     pub fn ours(&self, its: Duration) -> Duration {
         its / self.times

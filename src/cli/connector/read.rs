@@ -7,12 +7,14 @@ use crate::cli::files::{read_bytes, read_text};
 use crate::cli::{Exit, Session, runtime};
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::manifest::Json;
+use crate::manifest::cost::Money;
 use crate::pipeline::{Clock as _, SystemClock};
-use crate::source::manifest::{Batch, Item, ReadError, Reader};
+use crate::source::manifest::{Answered, Batch, Item, Purse, ReadError, Reader, Reserved};
 use crate::wire::http::{Connection, Proxy};
 use serde_json::json;
 use std::borrow::Cow;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -91,6 +93,7 @@ fn read(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
         return Err(Exit::Wrong);
     }
     let Some(source) = checked.value.map(|connector| connector.source) else { return Err(Exit::Wrong) };
+    let counting = source.cost.clone().map(|cost| (Arc::new(Counting::default()), cost));
     let config = json_file(&arguments.source_config, "--source-config", session)?;
     let state = match &arguments.source_state {
         None => None,
@@ -119,6 +122,7 @@ fn read(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
         }
     };
     let reader = Reader::new(source, config, &connection, micros, None).map_err(|error| failed(session, &error))?;
+    let reader = reader.paying(counting.as_ref().map(|(counting, _)| counting.clone() as Arc<dyn Purse>));
     let runtime = runtime().map_err(|error| {
         let problem =
             Diagnostic::error(Code("KITH-R001"), Place::Named("this process".into()), format!("no threads: {error}"), "Raise the limits");
@@ -140,11 +144,43 @@ fn read(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
         };
         tokio::join!(reading, writing).0
     });
+    if let Some((counting, cost)) = &counting {
+        let (calls, spent) = counting.total();
+        let told = format!("{calls} calls cost {spent} {} at the prices of {} ({})", cost.currency, cost.as_of, cost.documentation);
+        session.terminal.note(&told);
+    }
     if let Err(error) = ended {
         return Err(failed(session, &error));
     }
     session.terminal.note(&format!("{count} records"));
     Ok(Exit::Fine)
+}
+
+/// What the calls cost; nothing holds them back, since a person makes them.
+#[derive(Debug, Default)]
+struct Counting(Mutex<(u64, Money)>);
+
+impl Counting {
+    fn total(&self) -> (u64, Money) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, calls: u64, less: Money, more: Money) {
+        let mut total = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *total = (total.0 + calls, total.1.minus(less).plus(more));
+    }
+}
+
+impl Purse for Counting {
+    fn reserve(&self, most: Money) -> Answered<'_, Reserved> {
+        self.count(1, Money::NONE, most);
+        Box::pin(std::future::ready(Ok(Reserved { most, month: 0 })))
+    }
+
+    fn settle(&self, reserved: Reserved, cost: Money) -> Answered<'_, ()> {
+        self.count(0, reserved.most, cost);
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// A record as the reference writes it: members that are null are not there.

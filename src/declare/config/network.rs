@@ -1,10 +1,12 @@
 //! `[sources.NAME]` of kind `network`: where the connector is, its settings, how often it is asked.
 
 use super::check::{Checker, Table};
+use super::codes::WRONG_FORM;
 use super::keys::{Form, Key, Need, key, only};
 use super::service::GivenSecret;
 use super::settings::{NetworkSource, SourceKind};
 use super::values::names;
+use crate::manifest::cost::Budget;
 use std::time::Duration;
 
 pub(super) const CONNECTOR: Key = only(
@@ -94,6 +96,17 @@ pub(super) const TIMEOUT_SECONDS: Key = only(
     key("timeout_seconds", Form::Count(1, 3_600), Need::Default("60"), "The longest time for a request with its whole answer.", "30"),
 );
 
+pub(super) const BUDGET_A_MONTH: Key = only(
+    "network",
+    key(
+        "budget_a_month",
+        Form::Text(32),
+        Need::Optional("What is spent is counted, where the connector names prices, and nothing is held back."),
+        "What the source's calls may cost in a month, with the currency of the connector's prices. A call that could cost more than what is left is not made; the stream waits for the next month.",
+        "\"50.00 USD\"",
+    ),
+);
+
 impl<'a> Checker<'a> {
     /// A network's interface.
     pub(super) fn network_source(&mut self, table: &Table<'a>) -> Option<SourceKind> {
@@ -106,6 +119,18 @@ impl<'a> Checker<'a> {
         let hosts = self.text(table, &HOSTS).map(|(text, _)| names(text));
         let ca_file = if has(&CA_FILE) { self.path(table, &CA_FILE) } else { None };
         let timeout = self.count(table, &TIMEOUT_SECONDS);
+        let given = self.text(table, &BUDGET_A_MONTH);
+        let budget = given.as_ref().and_then(|(text, _)| Budget::parse(text));
+        if let (Some((_, place)), None) = (&given, &budget) {
+            let message = format!("`{}` is no amount of money", BUDGET_A_MONTH.name);
+            self.error(
+                WRONG_FORM,
+                place,
+                message,
+                "write it as `\"50.00 USD\"`: at most twelve digits, six places, and the currency's three letters",
+            );
+            return None;
+        }
         Some(SourceKind::Network(Box::new(NetworkSource {
             connector: connector?,
             settings: GivenSecret { source: settings?, value: None },
@@ -115,6 +140,7 @@ impl<'a> Checker<'a> {
             hosts,
             ca_file,
             timeout: Duration::from_secs(timeout?.get().into()),
+            budget,
             loaded: None,
         })))
     }

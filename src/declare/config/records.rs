@@ -30,6 +30,7 @@ pub(super) const SOURCES: Section = Section {
         network::HOSTS,
         network::CA_FILE,
         network::TIMEOUT_SECONDS,
+        network::BUDGET_A_MONTH,
         webhook::WEBHOOK,
         webhook::SECRET,
         webhook::SECOND_SECRET,

@@ -4,6 +4,7 @@ use super::server::ServerSpec;
 use super::{GivenSecret, SecretSource, ServiceHours};
 use crate::declare::connector::Quotas;
 use crate::declare::manifest::Connector;
+use crate::manifest::cost::Budget;
 use crate::model::Network;
 use core::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -144,6 +145,8 @@ pub struct NetworkSource {
     pub ca_file: Option<PathBuf>,
     /// The longest time for a request with its whole answer.
     pub timeout: Duration,
+    /// What its calls may cost in a month.
+    pub budget: Option<Budget>,
     /// The connector, read by those who load the project; checking reads none.
     pub loaded: Option<Arc<Connector>>,
 }

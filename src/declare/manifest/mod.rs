@@ -2,6 +2,7 @@
 
 mod compile;
 mod components;
+mod cost;
 mod live;
 mod login;
 mod part;
@@ -14,6 +15,7 @@ mod webhook;
 use crate::declare::yaml;
 use crate::diagnose::{Checked, Code, Diagnostic, SourceFile};
 use crate::manifest::Source;
+use crate::manifest::cost::Budget;
 use crate::manifest::source::{ConfigChange, Matcher, Policy};
 use crate::model::{Digest, Network};
 use compile::{CONFIG, Compiler, REMOVE_CONDITION};
@@ -41,6 +43,8 @@ pub struct Connector {
     pub projections: Vec<Projection>,
     /// Connections over which events come by themselves; opened where a source names them.
     pub live: Vec<Arc<LiveStream>>,
+    /// The file with the network's duties, by its path from the connector's folder.
+    pub duties: Option<Arc<str>>,
     /// What it takes in where the network comes by itself.
     pub webhooks: Vec<Webhook>,
     /// Whether an `https` address stands in it.
@@ -73,6 +77,24 @@ impl Connector {
             found.push(Diagnostic::error(Code("KITH-N030"), place(), "the connector projects nothing on activities", remedy));
         }
         found
+    }
+
+    /// Why a budget of the configuration can't be kept: the connector names no prices, or other money.
+    pub fn unbudgeted(&self, source: &str, budget: Option<&Budget>) -> Option<Diagnostic> {
+        let budget = budget?;
+        let place = crate::diagnose::Place::Named(format!("[sources.{source}]"));
+        let (message, remedy) = match &self.source.cost {
+            None => (
+                "`budget_a_month` can't be kept: the connector names no prices".to_owned(),
+                "Write `metadata.kith.cost` in the connector, or leave the budget out".to_owned(),
+            ),
+            Some(cost) if cost.currency != budget.currency => (
+                format!("`budget_a_month` is in {}, and the connector's prices are in {}", budget.currency, cost.currency),
+                format!("Give the budget in {}", cost.currency),
+            ),
+            Some(_) => return None,
+        };
+        Some(Diagnostic::error(Code("KITH-N077"), place, message, remedy))
     }
 }
 
@@ -114,14 +136,28 @@ pub fn read(file: &Arc<SourceFile>) -> Checked<Connector> {
     let mut compiler = Compiler { tree: &tree, problems: &mut problems, engine: crate::manifest::Engine::default(), depth: 0 };
     let source = source(&mut compiler, &whole);
     let (network, projections) = projection::block(&mut compiler, &whole, &source);
+    let cost = cost::block(&mut compiler, &whole, &source);
     let live = live::streams(&mut compiler, &whole, &source, &projections);
     let webhooks = webhook::webhooks(&mut compiler, &whole);
+    let duties = duties(&mut compiler, &whole);
     let engine = std::mem::take(&mut compiler.engine);
     problems.sort();
-    let source = Arc::new(Source { engine, ..source });
+    let source = Arc::new(Source { engine, cost, ..source });
     let digest = Digest(Sha256::digest(file.text.as_bytes()).into());
     let tls = file.text.contains("https:") || file.text.contains("wss:");
-    Checked::new(Some(Connector { source, network, projections, live, webhooks, tls, digest }), problems)
+    Checked::new(Some(Connector { source, network, projections, live, duties, webhooks, tls, digest }), problems)
+}
+
+/// `metadata.kith.duties`
+fn duties(compiler: &mut Compiler<'_>, whole: &Part) -> Option<Arc<str>> {
+    let part = whole.get("metadata")?.get("kith")?.get("duties")?;
+    let path = part.text().filter(|path| !path.trim().is_empty());
+    if path.is_none() {
+        let message = "`duties` is no path of a file".to_owned();
+        let remedy = "Write the path from the connector's folder: `../networks/x.yaml`";
+        compiler.problems.push(Diagnostic::error(projection::BAD_PROJECTION, compiler.tree.place(part.span), message, remedy));
+    }
+    path.map(Arc::from)
 }
 
 fn source(compiler: &mut Compiler<'_>, whole: &Part) -> Source {
@@ -147,6 +183,7 @@ fn source(compiler: &mut Compiler<'_>, whole: &Part) -> Source {
         spec: spec.as_ref().and_then(|spec| spec.get("connection_specification")).map(Part::to_json),
         config_changes,
         budget,
+        cost: None,
     }
 }
 

@@ -139,11 +139,11 @@ pub(super) fn block(compiler: &mut Compiler<'_>, whole: &Part, source: &Source) 
         compiler.problems.push(Diagnostic::error(BAD_PROJECTION, place, message, remedy));
     };
     for field in kith.fields() {
-        if !["network", "streams", "live", "webhooks", "documentation", "as_of"].contains(&&*field.key) {
+        if !["network", "streams", "live", "webhooks", "cost", "duties", "documentation", "as_of"].contains(&&*field.key) {
             complain(
                 field.key_span,
                 format!("the block does not know the key `{}`", field.key),
-                "It has network, streams, live, webhooks, documentation and as_of; the duties of a network stand in a file of their own",
+                "It has network, streams, live, webhooks, cost, duties, documentation and as_of",
             );
         }
     }

@@ -32,7 +32,7 @@ pub(super) fn digest(root: &Node, duties: impl IntoIterator<Item = Digest>) -> D
 }
 
 /// SHA-256 over the canonical form of a network's file; when it was compared with its sources, and where those are, does not change it.
-pub(super) fn of_duties(root: &Node) -> Digest {
+pub(in crate::declare) fn of_duties(root: &Node) -> Digest {
     let said = root.entries().iter().filter(|e| !["as_of", "cites"].contains(&&*e.key));
     let said = pairs(said.map(|e| (&*e.key, canonical(&e.value, false))).collect(), false);
     Digest(Sha256::digest(said.to_string().as_bytes()).into())

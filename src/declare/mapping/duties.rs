@@ -1,9 +1,9 @@
 //! `policy.duties`: the files of the networks whose terms a mapping keeps to, and where it would not.
 
+use super::ModelText;
 use super::codes::{DENIED, DUPLICATE_ID, DUTIES_UNREADABLE, KEPT_TOO_LONG, UNREACHABLE};
 use super::reading::Reading;
 use super::sensitive::names_word;
-use super::{ModelText, digest};
 use crate::declare::network::{self, NetworkFile};
 use crate::declare::yaml::Node;
 use crate::diagnose::Span;
@@ -24,8 +24,13 @@ pub(super) struct Denied {
 pub(super) struct Named {
     file: NetworkFile,
     span: Span,
+}
+
+impl Named {
     /// Of what it says.
-    pub(super) digest: Digest,
+    pub(super) const fn digest(&self) -> Digest {
+        self.file.duties.said
+    }
 }
 
 impl Reading<'_> {
@@ -34,7 +39,7 @@ impl Reading<'_> {
         let mut found: Vec<Named> = Vec::new();
         for node in root.get("policy").and_then(|policy| policy.get("duties")).map(Node::list).unwrap_or_default() {
             let Some(path) = node.text() else { continue };
-            let Some((file, digest)) = self.network_file(path, node.span, texts) else { continue };
+            let Some(file) = self.network_file(path, node.span, texts) else { continue };
             let network = file.duties.network;
             if found.iter().any(|other| other.file.duties.network == network) {
                 self.error(DUPLICATE_ID, node.span, format!("the duties of `{network}` are named twice"), "Keep one of the two files");
@@ -42,12 +47,12 @@ impl Reading<'_> {
             }
             let denied = file.deny.iter().map(|(word, because)| Denied { network, word: word.clone(), because: because.clone() });
             self.denied.extend(denied);
-            found.push(Named { file, span: node.span, digest });
+            found.push(Named { file, span: node.span });
         }
         found
     }
 
-    fn network_file(&mut self, path: &str, span: Span, texts: &ModelText<'_>) -> Option<(NetworkFile, Digest)> {
+    fn network_file(&mut self, path: &str, span: Span, texts: &ModelText<'_>) -> Option<NetworkFile> {
         let remedy = "Write the path from the mapping's folder: `../connectors/networks/x.yaml`";
         let text = texts(path).map_err(|cause| self.error(DUTIES_UNREADABLE, span, format!("`{path}` can't be read: {cause}"), remedy));
         let checked = network::read(&text.ok()?);
@@ -56,7 +61,7 @@ impl Reading<'_> {
             self.error(DUTIES_UNREADABLE, span, format!("`{path}` has errors"), remedy);
         }
         self.problems.0.extend(checked.problems.0);
-        checked.value.map(|(file, tree)| (file, digest::of_duties(&tree.root)))
+        checked.value.map(|(file, _tree)| file)
     }
 
     /// Refuses a name, path or word that a network denies.

@@ -20,6 +20,7 @@ mod test_run;
 mod tests;
 
 pub use describe::describe;
+pub(in crate::declare) use digest::of_duties;
 pub use read::read;
 pub use test_run::{Coverage, Covered, Failure, TestResult, TestRun, run_tests};
 

@@ -144,7 +144,7 @@ fn rulebook(
         enrich: Enrichment { fields: enrich?, deliver: deliver?, related: related.iter().map(|r| (r.name.clone(), r.last)).collect() },
         related,
         tests,
-        digest: digest::digest(root, duties.iter().map(|named| named.digest)),
+        digest: digest::digest(root, duties.iter().map(duties::Named::digest)),
         source: tree.file.clone(),
         named: Vec::new(),
     })

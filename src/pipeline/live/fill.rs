@@ -116,6 +116,7 @@ impl One {
             progress: &*shared.progress,
             polled: &self.polled,
             rotated: &self.rotated,
+            till: &shared.till,
             stops: &shared.stops,
             stop: &stop,
         };

@@ -1,8 +1,10 @@
 //! Why a declarative source gives no records, or no more. No text holds an address, a value or a secret.
 
 use super::decode::DecodeError;
+use super::paid::PurseError;
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::manifest::EvaluationError;
+use crate::manifest::cost::PriceError;
 use crate::manifest::cursor::CursorError;
 use crate::manifest::page::PageError;
 use crate::manifest::request::RequestError;
@@ -27,6 +29,12 @@ pub enum ReadError {
     /// A cursor, or the state that was given.
     #[error(transparent)]
     Cursor(#[from] CursorError),
+    /// What a call costs is not known.
+    #[error(transparent)]
+    Price(#[from] PriceError),
+    /// A call is not made: the month's budget, or it can't be kept.
+    #[error(transparent)]
+    Purse(#[from] PurseError),
     /// An answer.
     #[error("{0}")]
     Decode(#[from] DecodeError),
@@ -98,6 +106,9 @@ impl ReadError {
             Self::Login(_) => "KITH-N027",
             Self::Cursor(_) => "KITH-N028",
             Self::NoStream(_) => "KITH-N029",
+            Self::Purse(PurseError::Spent { .. }) => "KITH-N075",
+            Self::Price(_) => "KITH-N076",
+            Self::Purse(PurseError::Unkept(_)) => "KITH-N078",
         })
     }
 

@@ -225,7 +225,7 @@ impl Reader {
         }
         let built = session.outline.build(options, None, &self.source.engine, &scope)?;
         let gate = Gate::of(&built.url)?;
-        let Some(reply) = Box::pin(self.send(built, &gate, &session.errors, &Login::None)).await? else {
+        let Some((reply, _free)) = Box::pin(self.send(built, &gate, (&session.errors, &Login::None), None)).await? else {
             return Err(ReadError::Login("the login was refused".to_owned()));
         };
         let answer = Json::parse(&reply.body).map_err(|_no_json| ReadError::Login("the answer is not JSON".to_owned()))?;

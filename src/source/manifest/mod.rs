@@ -5,12 +5,14 @@ mod decode;
 mod error;
 mod login;
 mod normalize;
+mod paid;
 mod records;
 mod send;
 mod walk;
 
 pub use decode::{DecodeError, decode, items, member, pick};
 pub use error::ReadError;
+pub use paid::{Answered, Purse, PurseError, Reserved};
 pub(in crate::source) use send::{Gate, MOST_REDIRECTS};
 
 use crate::manifest::cursor::DateCursor;
@@ -110,6 +112,7 @@ pub struct Reader {
     changed: Mutex<Option<Json>>,
     with_pages: Vec<String>,
     hosts: Option<Vec<Arc<str>>>,
+    purse: Option<Arc<dyn Purse>>,
 }
 
 impl fmt::Debug for Reader {
@@ -150,6 +153,7 @@ impl Reader {
             changed: Mutex::new(None),
             with_pages: Vec::new(),
             hosts: None,
+            purse: None,
         })
     }
 

@@ -3,7 +3,9 @@
 use super::Reader;
 use super::decode::gunzip;
 use super::error::ReadError;
+use super::paid::{Bill, Reserved};
 use crate::manifest::answer::{Action, ErrorHandling, Headers, Seen, Wait};
+use crate::manifest::cost::Money;
 use crate::manifest::request::{Built, Options};
 use crate::manifest::source::Login;
 use crate::manifest::{Json, Scope, source::Matcher};
@@ -157,21 +159,38 @@ impl Reader {
         Err(ReadError::Elsewhere("redirects without end"))
     }
 
-    /// Sends until there is an answer that is taken; `None` where the manifest says that it is left out.
-    pub(super) async fn send(&self, built: Built, gate: &Gate, errors: &ErrorHandling, login: &Login) -> Result<Option<Reply>, ReadError> {
+    /// Sends until there is an answer that is taken; `None` where the manifest says that it is left out. With it what was set aside for that call, to be settled by whoever counts the records.
+    pub(super) async fn send(
+        &self,
+        built: Built,
+        gate: &Gate,
+        (errors, login): (&ErrorHandling, &Login),
+        bill: Option<&Bill<'_>>,
+    ) -> Result<Option<(Reply, Option<Reserved>)>, ReadError> {
         gate.lets(&built.url)?;
+        self.listed(&built.url)?;
         let config = self.config();
         let engine = &self.source.engine;
         let attempts = errors.retries(engine, &config)? + 1;
         let plain_url = built.url.split(['?', '#']).next().unwrap_or_default().to_owned();
+        let of_a_call = bill.map_or(Money::NONE, |bill| bill.price.call);
         let mut built = built;
         for attempt in 1..=attempts {
             self.take_turn(&built).await?;
+            // Each attempt is a call. What comes of one that has no whole answer is not known: it counts in full.
+            let reserved = self.reserve(bill).await?;
             let reply = match self.exchange(&built, gate).await? {
                 Ok(reply) if reply.extent == Extent::Whole => Ok(reply),
                 Ok(_broken) => Err("the answer ended in the middle".to_owned()),
-                Err(SendError::Unsendable(error)) => return Err(ReadError::Unreached(error.to_string())),
-                Err(error) => Err(error.to_string()),
+                Err(error @ (SendError::Unsendable(_) | SendError::NotSent(_))) => {
+                    // Nothing left this machine.
+                    self.settle(reserved, Money::NONE).await?;
+                    if let SendError::Unsendable(error) = error {
+                        return Err(ReadError::Unreached(error.to_string()));
+                    }
+                    Err(error.to_string())
+                }
+                Err(SendError::Unanswered(error)) => Err(error),
             };
             self.tick();
             let reply = match reply {
@@ -197,10 +216,16 @@ impl Reader {
             };
             let resolution = errors.resolve(&seen, engine, &config)?;
             match resolution.action {
-                Action::Success | Action::Ignore => {
+                Action::Success | Action::Ignore if reply.status < 400 => {
                     drop(seen);
-                    return Ok((reply.status < 400).then_some(reply));
+                    return Ok(Some((reply, reserved)));
                 }
+                // An error has no records; a good answer that is asked for again may have had them.
+                _ if reply.status >= 400 => self.settle(reserved, of_a_call).await?,
+                _ => {}
+            }
+            match resolution.action {
+                Action::Success | Action::Ignore => return Ok(None),
                 Action::Fail => return Err(ReadError::Refused { status: reply.status, message: resolution.message }),
                 Action::Retry | Action::RateLimited | Action::RefreshToken if attempt == attempts => {
                     return Err(ReadError::Exhausted { status: reply.status, attempts });

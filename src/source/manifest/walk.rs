@@ -130,7 +130,8 @@ impl Reader {
             }
         };
         let (partitions, parent_state) = self.partitions(stream, given, &config).await?;
-        let plan = Plan::new(stream, evaluated(&stream.records_at, engine, &Scope::new(&config))?, self.with_pages.contains(&stream.name));
+        let looks = self.with_pages.contains(&stream.name) || self.bills_beside(stream);
+        let plan = Plan::new(stream, evaluated(&stream.records_at, engine, &Scope::new(&config))?, looks);
         let mut seen = HashSet::new();
         let hasher = RandomState::new();
         for partition in partitions {
@@ -320,9 +321,15 @@ impl Reader {
             let built = stream.outline.build(options, page_path.as_deref(), engine, &scope)?;
             // What the manifest's own base says is allowed; what an answer says is not, beyond it.
             let own = if base.is_empty() { Gate::of(&built.url)? } else { Gate::of(&base)? };
-            let Some(reply) = self.send(built, &own, &stream.errors, &stream.login).await? else { return Ok(()) };
+            let bill = self.bill(stream)?;
+            let sent = self.send(built, &own, (&stream.errors, &stream.login), bill.as_ref()).await?;
+            let Some((reply, reserved)) = sent else { return Ok(()) };
             out.config(self.take_changed_config()).await?;
             let mut taken = self.take(plan, &reply, &scope)?;
+            if let Some(bill) = &bill {
+                let page = taken.response.as_ref().filter(|_| stream.decoder.is_whole());
+                self.settle(reserved, bill.price.of_answer(taken.extracted, page)).await?;
+            }
             let field = memory.field().map(str::to_owned);
             if client_side
                 && !feed
