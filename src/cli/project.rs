@@ -167,6 +167,7 @@ pub(super) fn with_connector(spec: &mut SourceSpec, problems: &mut Problems) {
         SourceKind::Network(network) => {
             network.loaded = connector;
             problems.0.extend(network.loaded.iter().flat_map(|connector| connector.unfit(&name, &network.streams)));
+            problems.0.extend(network.loaded.iter().flat_map(|connector| connector.asks_unknown(&name, &network.compliance)));
         }
         SourceKind::Webhook(hook) => {
             hook.loaded = connector;

@@ -1,5 +1,6 @@
 //! One pass: customers, intake, decide.
 
+use super::compliance::Asking;
 use super::customers::CustomersSide;
 use super::decide::{Deciding, KnownSide};
 use super::leaves::Scribe;
@@ -50,6 +51,17 @@ impl Service {
             stops: &self.stops,
             stop,
         };
+        let asking = Asking {
+            parts: &self.parts,
+            store: &self.store,
+            scribe: &self.scribe,
+            clock: &*self.clock,
+            progress: &*self.progress,
+            rotated: &self.rotated,
+            board: &self.board,
+            stops: &self.stops,
+            stop,
+        };
         let hooks = Hooks {
             parts: &self.parts,
             store: &self.store,
@@ -75,6 +87,7 @@ impl Service {
                     intake::drain(&self.parts, Access::Move, &self.store, &self.scribe, &*self.clock, &*self.progress, stop, &self.stops)
                         .await?;
                 Box::pin(networks.drain(&mut read)).await?;
+                Box::pin(asking.drain(&mut read)).await?;
                 Box::pin(hooks.drain(&mut read)).await?;
                 Box::pin(taps.drain(&mut read)).await?;
                 Ok::<_, RunError>(read)

@@ -25,6 +25,7 @@ mod backup;
 mod bad_day;
 mod bad_input;
 mod cli;
+mod compliance;
 mod connector;
 mod customers;
 mod dead_letters;
