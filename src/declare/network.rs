@@ -9,9 +9,15 @@ use crate::diagnose::{Checked, Code, Diagnostic, Problems, SourceFile};
 use crate::model::Network;
 use crate::policy::Duties;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A date that is none.
 const NO_DATE: Code = Code("KITH-M080");
+
+/// Deletions are noticed by polling and told to a CRM: within less nobody can do it.
+const LEAST_WITHIN: Duration = Duration::from_mins(1);
+/// Longer is no duty.
+const MOST_WITHIN: Duration = Duration::from_hours(365 * 24);
 
 /// Most names, words and sources in one file.
 const MOST: usize = 200;
@@ -40,6 +46,12 @@ pub static SHAPE: Shape = Shape::Record(&Record {
             Shape::List { of: &DENIED, min: 0, max: MOST },
             "- { word: insolven*, because: financial distress may not be derived }",
             "What may not be read, matched by or delivered, beside what the law forbids everywhere (GDPR Art. 9).",
+        ),
+        Key::optional(
+            "deletions_within",
+            Shape::Duration,
+            "24h",
+            "How long after the author deleted or changed something the CRM must show it so; a minute at least, a year at most.",
         ),
         Key::optional("keep_at_most", Shape::Record(&KEPT), "{ profiles: 30d, activities: 30d }", "The longest that a mapping may keep."),
     ],
@@ -115,12 +127,29 @@ fn lower(tree: &Tree, problems: &mut Problems) -> Option<NetworkFile> {
     let accepts = root.get("accepts")?.list().iter().map(Node::shared_text).collect::<Option<_>>()?;
     let deny = root.get("deny").map(Node::list).unwrap_or_default();
     let deny = deny.iter().map(|denied| Some((denied.get("word")?.shared_text()?, denied.get("because")?.shared_text()?)));
+    let deletions_within = root.get("deletions_within").and_then(|node| within(node, tree, problems));
     let kept = |name: &'static str| Some((name, root.get("keep_at_most")?.get(name)?.days()?));
     Some(NetworkFile {
-        duties: Duties { network: root.get("network")?.text()?.parse().ok()?, as_of, accepts },
+        duties: Duties { network: root.get("network")?.text()?.parse().ok()?, as_of, accepts, deletions_within },
         deny: deny.collect::<Option<_>>()?,
         keep_at_most: ["unlinked", "profiles", "activities"].into_iter().filter_map(kept).collect(),
     })
+}
+
+/// `deletions_within`, where it is a time that a service can keep.
+fn within(node: &Node, tree: &Tree, problems: &mut Problems) -> Option<Duration> {
+    let found = node.duration()?;
+    if LEAST_WITHIN <= found && found <= MOST_WITHIN {
+        return Some(found);
+    }
+    let message = format!("`deletions_within` must be from a minute to a year, not `{}`", node.text()?);
+    problems.push(Diagnostic::error(
+        shape::WRONG_VALUE,
+        tree.place(node.span),
+        message,
+        "Write the time that the network's terms name, such as `24h`",
+    ));
+    None
 }
 
 /// The JSON Schema of these files.
@@ -142,7 +171,7 @@ mod tests {
     }
 
     const GOOD: &str = "kith: 1\nnetwork: x\nas_of: 2026-11-27\ncites: [{ what: Policy, where: \"https://x.example\" }]\naccepts: [consent]\n\
-        deny: [{ word: actor.location, because: not for this }]\nkeep_at_most: { activities: 30d }\n";
+        deny: [{ word: actor.location, because: not for this }]\nkeep_at_most: { activities: 30d }\ndeletions_within: 24h\n";
 
     #[test]
     fn a_file_says_who_may_be_matched_what_is_denied_and_how_long_is_kept() {
@@ -151,6 +180,9 @@ mod tests {
         assert_eq!(file.duties.accepts, ["consent".into()]);
         assert_eq!(file.deny, [("actor.location".into(), "not for this".into())]);
         assert_eq!(file.keep_at_most, [("activities", 30)]);
+        assert_eq!(file.duties.deletions_within(), Some(Duration::from_hours(24)));
+        let silent = read_text(&GOOD.replace("deletions_within: 24h\n", "")).value.unwrap().0;
+        assert_eq!(silent.duties.deletions_within(), None);
     }
 
     #[test]
@@ -159,6 +191,18 @@ mod tests {
         let codes: Vec<&str> = read_text(&faulty).problems.0.iter().map(|problem| problem.code.0).collect();
         assert_eq!(codes, ["KITH-M008", "KITH-M008", "KITH-M080"]);
         assert!(read_text(&GOOD.replace("cites: [{ what: Policy, where: \"https://x.example\" }]\n", "")).problems.has_errors());
+    }
+
+    #[test]
+    fn a_time_for_deletions_is_one_that_can_be_kept() {
+        for wrong in ["0s", "59s", "366d", "a day", "24"] {
+            let checked = read_text(&GOOD.replace("24h", wrong));
+            assert_eq!(checked.problems.0.iter().map(|problem| problem.code.0).collect::<Vec<_>>(), ["KITH-M008"], "{wrong}");
+        }
+        for (right, seconds) in [("1min", 60), ("365d", 31_536_000)] {
+            let within = read_text(&GOOD.replace("24h", right)).value.unwrap().0.duties.deletions_within();
+            assert_eq!(within, Some(Duration::from_secs(seconds)), "{right}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::expr::Condition;
 use crate::model::{AudienceSet, Network};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A lawful basis for matching an identity to a customer. The first whose condition holds is the link's basis.
 #[derive(Clone, Debug)]
@@ -45,6 +46,15 @@ pub struct Duties {
     pub as_of: Arc<str>,
     /// Names of the bases on which an account may be matched with a customer.
     pub accepts: Vec<Arc<str>>,
+    /// How long after the author deleted or changed something the CRM must show it so: a minute at least. `None`: the network names no time.
+    pub deletions_within: Option<Duration>,
+}
+
+impl Duties {
+    /// How long after a deletion or an edit on the network the CRM must have it; `None` where the network names no time.
+    pub const fn deletions_within(&self) -> Option<Duration> {
+        self.deletions_within
+    }
 }
 
 /// The policy of a mapping.
@@ -62,4 +72,12 @@ pub struct Policy {
     pub retain_fields: Vec<(Arc<str>, u32)>,
     /// Networks whose duties the mapping keeps, each once.
     pub duties: Vec<Duties>,
+}
+
+impl Policy {
+    /// How long after a deletion or an edit on this network the CRM must have it, by the duties that the mapping names; `None` where none of them
+    /// says so.
+    pub fn deletions_within(&self, network: Network) -> Option<Duration> {
+        self.duties.iter().find(|duties| duties.network == network)?.deletions_within()
+    }
 }

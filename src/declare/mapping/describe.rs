@@ -8,6 +8,7 @@ use crate::normalize::{Cleaner, Extract, Field, Finder, NamePart, SAID};
 use crate::resolve::RuleVerdict;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The whole mapping in sentences, a paragraph a section. Every line ends with a line end.
 pub fn describe(rulebook: &Rulebook) -> String {
@@ -130,6 +131,16 @@ fn field_sentence(field: &Field, columns: &[Arc<str>]) -> String {
     format!("{}: {}, {made}{optional}.", field.name, and(&from))
 }
 
+/// A time as a person says it, in the greatest unit that it is whole in.
+fn time(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (unit, count) = [("day", 86_400), ("hour", 3_600), ("minute", 60)]
+        .into_iter()
+        .find(|(_, length)| seconds >= *length && seconds % length == 0)
+        .map_or(("second", seconds), |(unit, length)| (unit, seconds / length));
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
 fn policy(out: &mut Text, rulebook: &Rulebook) {
     let policy = &rulebook.policy;
     out.title("Policy");
@@ -162,7 +173,10 @@ fn policy(out: &mut Text, rulebook: &Rulebook) {
             [] => "nobody there is matched".to_owned(),
             names => format!("only on {}", names.join(" or ")),
         };
-        out.item(&format!("by the duties of {} as of {}: {accepted}.", duties.network, duties.as_of));
+        let within = duties
+            .deletions_within()
+            .map_or_else(String::new, |within| format!("; what is deleted or changed there is so in the CRM within {}", time(within)));
+        out.item(&format!("by the duties of {} as of {}: {accepted}{within}.", duties.network, duties.as_of));
     }
     for (network, retain) in &policy.retain_on {
         out.item(&format!(

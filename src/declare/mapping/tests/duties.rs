@@ -2,11 +2,12 @@
 
 use super::super::read;
 use super::{RETAIL, file, models, surroundings};
-use crate::declare::mapping::Rulebook;
+use crate::declare::mapping::{Rulebook, describe};
 use crate::diagnose::{Checked, SourceFile};
 use crate::model::{Audience, Network};
 use crate::policy::Asked;
 use std::sync::Arc;
+use std::time::Duration;
 
 const X: &str = "kith: 1\nnetwork: x\nas_of: 2026-11-27\ncites: [{ what: Policy, where: \"https://x.example\" }]\n";
 
@@ -55,6 +56,19 @@ fn what_duties_say_is_part_of_the_mapping_and_when_they_were_read_is_not() {
         move |path: &str| if path == "x.yaml" { Ok(file(path, &format!("{later}accepts: [public_profile]\n"))) } else { models(path) };
     let mapping = RETAIL.replacen("policy:", "policy:\n  duties: [x.yaml]    #", 1);
     assert_eq!(read(&file("m.yaml", &mapping), &texts, None).value.unwrap().digest, one);
+}
+
+#[test]
+fn the_time_for_deletions_is_the_networks_and_part_of_the_mapping() {
+    let read = |duties: &str| with_duties(duties, NOTHING).value.unwrap();
+    let (timed, silent) = (read("accepts: [public_profile]\ndeletions_within: 36h\n"), read("accepts: [public_profile]\n"));
+    let within = |rulebook: &Rulebook, network| rulebook.policy.deletions_within(network);
+    assert_eq!(within(&timed, Network::X), Some(Duration::from_hours(36)));
+    assert_eq!([within(&timed, Network::Mastodon), within(&silent, Network::X)], [None, None]);
+    assert_ne!(timed.digest, silent.digest);
+    assert_ne!(timed.digest, read("accepts: [public_profile]\ndeletions_within: 24h\n").digest);
+    let told = "only on public_profile; what is deleted or changed there is so in the CRM within 36 hours.";
+    assert!(describe(&timed).contains(told) && !describe(&silent).contains("is so in the CRM"));
 }
 
 #[test]
