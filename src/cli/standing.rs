@@ -277,7 +277,10 @@ fn compliance_line(out: &mut String, asked: &ComplianceStanding) {
     let ended = asked.ended.as_ref().map_or_else(|| "no round has ended yet".to_owned(), |at| format!("all of it asked about at {at}"));
     let running = asked.round_since.as_ref().map(|since| format!("; a round is under way since {since}")).unwrap_or_default();
     let failing = if *failures == 0 { String::new() } else { format!("; FAILED {failures} times in a row: KITH-N096") };
-    line(out, format_args!("  {:<12}{question}: {ended}{running}; {count} asked about, {gone} gone, {deleted} deleted{failing}", "compliance"));
+    line(
+        out,
+        format_args!("  {:<12}{question}: {ended}{running}; {count} asked about, {gone} gone, {deleted} deleted{failing}", "compliance"),
+    );
 }
 
 /// A live stream: connected or not, its last event, what was missed.

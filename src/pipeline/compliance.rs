@@ -222,7 +222,13 @@ impl One<'_> {
             standing.ended = Some(self.now());
             let leaf = self.asking.scribe.asked_what_stands(&self.spec.name, &self.file, standing, self.now())?;
             self.keep(standing, vec![leaf], read).await?;
-            tracing::info!(source = &*self.spec.name, compliance = self.asked.name, asked = standing.asked, gone = standing.gone, "asked what still stands");
+            tracing::info!(
+                source = &*self.spec.name,
+                compliance = self.asked.name,
+                asked = standing.asked,
+                gone = standing.gone,
+                "asked what still stands"
+            );
             return Ok(After::Wait);
         }
         let parts = format!("{}/{}/{:?}/{}/{}", self.spec.name, self.asked.name, standing.round, standing.after, self.now());

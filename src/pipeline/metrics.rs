@@ -234,8 +234,8 @@ fn compliance(page: &mut Exposition, all: &[ComplianceStanding]) {
     for standing in all {
         failures.count(&[("question", &standing.question)], u64::from(standing.failures));
     }
-    let mut ended =
-        page.gauge("kith_compliance_last_round_timestamp_seconds", "When all that was held had last been asked about, in seconds since 1970.");
+    let mut ended = page
+        .gauge("kith_compliance_last_round_timestamp_seconds", "When all that was held had last been asked about, in seconds since 1970.");
     for standing in all {
         let at = standing.ended.as_ref().and_then(|at| at.parse().ok());
         ended.value(&[("question", &standing.question)], at.map_or(0.0, seconds));

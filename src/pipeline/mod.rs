@@ -102,6 +102,8 @@ pub use roles::role_of;
 pub use service::{RunOptions, Service};
 pub use signing_key::rotate_signing_key;
 pub use summary::{Decisions, Fault, Summary, ThisRun, Told, Wait};
-pub use supervise::{Arrivals, Board, ComplianceStanding, Down, Published, Reloaded, Standing, StreamStanding, TRIES_WHEN_DRAINING, Watched, survive};
+pub use supervise::{
+    Arrivals, Board, ComplianceStanding, Down, Published, Reloaded, Standing, StreamStanding, TRIES_WHEN_DRAINING, Watched, survive,
+};
 pub use systemd::Manager;
 pub use webhooks::serve_webhooks;

@@ -108,7 +108,8 @@ fn one(compiler: &mut Compiler<'_>, field: &Field) -> Option<Compliance> {
     };
     let asks = text("asks", "Write the network's word for what is asked about, such as `tweets`");
     let begins = text("begins", "Write what stands before the number in the ids of activities, such as https://x.com/i/web/status/");
-    let only = part.get("only").and_then(|only| projection::cel(only, &mut |span, message, remedy| complain(compiler, span, message, remedy)));
+    let only =
+        part.get("only").and_then(|only| projection::cel(only, &mut |span, message, remedy| complain(compiler, span, message, remedy)));
     let files = hosts(compiler, part);
     let Some(requester) = part.get("requester") else {
         complain(compiler, field.key_span, "a `requester` is missing", "Write the request that lists jobs, as a stream does");
@@ -151,7 +152,9 @@ mod tests {
 
     #[test]
     fn only_numbers_are_asked_about_and_taken() {
-        for (text, is) in [("1", true), ("1234567890123456789", true), ("12345678901234567890", false), ("", false), ("1\n2", false), ("١", false)] {
+        for (text, is) in
+            [("1", true), ("1234567890123456789", true), ("12345678901234567890", false), ("", false), ("1\n2", false), ("١", false)]
+        {
             assert_eq!(is_number(text), is, "{text:?}");
         }
     }

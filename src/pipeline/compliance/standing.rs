@@ -129,7 +129,8 @@ mod tests {
         let at: Timestamp = "2026-11-28T09:00:00.123456789Z".parse().unwrap();
         let job = |phase| Asked { name: "kith-1".into(), phase, to: 7, count: 3, at, uploaded: Some(at), looks: 2, taken: 1 };
         for phase in [Phase::Making, Phase::Made { id: "19".into() }] {
-            let standing = Standing { v: 1, running: true, round: Some(at), after: 4, job: Some(job(phase)), gone: 9, ..Standing::default() };
+            let standing =
+                Standing { v: 1, running: true, round: Some(at), after: 4, job: Some(job(phase)), gone: 9, ..Standing::default() };
             assert_eq!(Standing::from_bytes(&standing.to_bytes()), standing);
         }
         assert_eq!(Standing::from_bytes(b"not JSON"), Standing::default());

@@ -18,7 +18,9 @@ impl Scribe {
         let mut entry = Entry::new(now, event);
         entry.why.rule = Some("asked-what-stands".into());
         entry.why.since = standing.round.map(|at| at.to_string().into());
-        entry.why.record = Some(format!("{} asked about, {} gone, {} deleted, since the first round", standing.asked, standing.gone, standing.deleted).into());
+        entry.why.record = Some(
+            format!("{} asked about, {} gone, {} deleted, since the first round", standing.asked, standing.gone, standing.deleted).into(),
+        );
         entry.outcome = Some(EntryOutcome::Done);
         self.encode(&entry)
     }

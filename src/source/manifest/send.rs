@@ -158,7 +158,13 @@ impl Reader {
     }
 
     /// Sends until there is an answer that is taken; `None` where the manifest says that it is left out.
-    pub(in crate::source) async fn send(&self, built: Built, gate: &Gate, errors: &ErrorHandling, login: &Login) -> Result<Option<Reply>, ReadError> {
+    pub(in crate::source) async fn send(
+        &self,
+        built: Built,
+        gate: &Gate,
+        errors: &ErrorHandling,
+        login: &Login,
+    ) -> Result<Option<Reply>, ReadError> {
         gate.lets(&built.url)?;
         let config = self.config();
         let engine = &self.source.engine;

@@ -142,9 +142,8 @@ impl Holding for SqliteStore {
     async fn held_of(&self, account: IdentityRow, after: i64, limit: usize) -> Result<HeldPage<Held>, StoreError> {
         let ring = self.inner.ring.clone();
         let query = move |conn: &Connection| {
-            let sql = format!(
-                "SELECT {COLUMNS} FROM {FROM} WHERE o.identity = ?1 AND o.id > ?2 AND a.version_verb <> ?3 ORDER BY o.id LIMIT ?4"
-            );
+            let sql =
+                format!("SELECT {COLUMNS} FROM {FROM} WHERE o.identity = ?1 AND o.id > ?2 AND a.version_verb <> ?3 ORDER BY o.id LIMIT ?4");
             collected(conn, &sql, (account.0, after, Verb::Delete.number(), page(limit)))
         };
         self.inner.readers.read(query, move |found| opened(&ring, found)).await

@@ -41,7 +41,10 @@ fn what_was_said_is_held_until_it_is_taken_back_also_where_only_the_crm_has_it()
     deliver_all(&store);
     take(&store, "b", &[note("ada", "n2", 9).verb(Verb::Delete), note("bob", "n3", 9).verb(Verb::Update)]);
     assert_eq!(objects(&store), ["ada/n1", "bob/n3", "bob/n5"]);
-    assert_eq!((accounts(&store), of(&store, "bob"), of(&store, "nobody")), (vec!["ada".into(), "bob".into()], vec!["n3".into(), "n5".into()], vec![]));
+    assert_eq!(
+        (accounts(&store), of(&store, "bob"), of(&store, "nobody")),
+        (vec!["ada".into(), "bob".into()], vec!["n3".into(), "n5".into()], vec![])
+    );
     let asked = ["n5", "n2", "n9", "n3"].map(str::to_owned).to_vec();
     let found = run(store.held_by_id(Network::X, asked)).unwrap();
     let found: Vec<_> = found.iter().map(|held| held.as_ref().map(|held| (&*held.object, held.at))).collect();
