@@ -175,6 +175,7 @@ pub(super) fn with_connector(spec: &mut SourceSpec, problems: &mut Problems) {
             network.loaded = connector;
             problems.0.extend(network.loaded.iter().flat_map(|connector| connector.unfit(&name, &network.streams)));
             problems.0.extend(network.loaded.iter().filter_map(|connector| connector.unbudgeted(&name, network.budget.as_ref())));
+            problems.0.extend(network.loaded.iter().flat_map(|connector| connector.asks_unknown(&name, &network.compliance)));
         }
         SourceKind::Webhook(hook) => {
             hook.loaded = connector;

@@ -5,7 +5,9 @@ use crate::declare::config::Config;
 use crate::declare::connector::TargetFile;
 use crate::deliver::{Limits, Scope, SpentQuota};
 use crate::model::{OperationId, TargetId, Timestamp};
-use crate::pipeline::{SPENDING, Spending, Spent as SpentMoney, Standing, StreamStanding, breaker_state, endpoint_name, spent_quota};
+use crate::pipeline::{
+    ComplianceStanding, SPENDING, Spending, Spent as SpentMoney, Standing, StreamStanding, breaker_state, endpoint_name, spent_quota,
+};
 use crate::store::sqlite::SqliteReader;
 use crate::store::{EndpointState, GuardRow, GuardState, Pause, Spent, StoreError};
 use serde_json::{Value as Json, json};
@@ -300,12 +302,27 @@ pub(super) fn service_page(out: &mut String, service: Option<&Standing>) {
     for stream in &service.streams {
         stream_line(out, stream);
     }
+    for asked in &service.compliance {
+        compliance_line(out, asked);
+    }
     if let Some(why) = &service.checkpoint_kept {
         line(out, format_args!("  {:<12}KITH-A027: {why}", "checkpoint"));
     }
     if let Some(metrics) = &service.metrics {
         line(out, format_args!("  {:<12}{metrics}", "metrics"));
     }
+}
+
+/// What a network is asked about what still stands.
+fn compliance_line(out: &mut String, asked: &ComplianceStanding) {
+    let ComplianceStanding { question, asked: count, gone, deleted, failures, .. } = asked;
+    let ended = asked.ended.as_ref().map_or_else(|| "no round has ended yet".to_owned(), |at| format!("all of it asked about at {at}"));
+    let running = asked.round_since.as_ref().map(|since| format!("; a round is under way since {since}")).unwrap_or_default();
+    let failing = if *failures == 0 { String::new() } else { format!("; FAILED {failures} times in a row: KITH-N096") };
+    line(
+        out,
+        format_args!("  {:<12}{question}: {ended}{running}; {count} asked about, {gone} gone, {deleted} deleted{failing}", "compliance"),
+    );
 }
 
 /// A live stream: connected or not, its last event, what was missed.

@@ -1,6 +1,7 @@
 //! What the log says about each step: the one place where the flow's events become audit entries, personal values sealed.
 
 mod backup;
+mod compliance;
 mod dead_letters;
 mod people;
 mod releases;

@@ -4,7 +4,7 @@
 use super::budget::{SPENDING, Spending};
 use super::crew::endpoint_name;
 use super::exposition::{Exposition, Family};
-use super::supervise::{Board, Watched, survive};
+use super::supervise::{Board, ComplianceStanding, Watched, survive};
 use super::{ARRIVAL_SECONDS, BACKED_UP, Clock, Counts, Durations, Meter, Parts, RunError, SEND_SECONDS, Stopwatch};
 use crate::declare::config::ServiceHours;
 use crate::model::{TargetId, Timestamp};
@@ -120,6 +120,7 @@ impl Exporter {
         let mut page = Exposition::default();
         process(&mut page, &self.board, now);
         counted(&mut page, &self.meter.read());
+        compliance(&mut page, &self.board.all_compliance());
         match &*figures {
             Ok(figures) => {
                 page.gauge("kith_store_readable", "1 while the store can be counted.").count(&[], 1);
@@ -216,6 +217,34 @@ pub(super) async fn keep_serving(
 
 fn seconds(at: Timestamp) -> f64 {
     at.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64()
+}
+
+/// What networks are asked about what still stands. A label is a source's and a question's name.
+fn compliance(page: &mut Exposition, all: &[ComplianceStanding]) {
+    type Of = fn(&ComplianceStanding) -> u64;
+    let counters: [(&str, &str, Of); 5] = [
+        ("kith_compliance_asked_total", "Posts or accounts that a network was asked about, and answered.", |of| of.asked),
+        ("kith_compliance_gone_total", "Answers that say that something is gone.", |of| of.gone),
+        ("kith_compliance_deleted_total", "Deletes that followed.", |of| of.deleted),
+        ("kith_compliance_unknown_total", "Answers about what is not held.", |of| of.unknown),
+        ("kith_compliance_unread_total", "Lines of answers that are not understood.", |of| of.unread),
+    ];
+    for (name, help, of) in counters {
+        let mut family = page.counter(name, help);
+        for standing in all {
+            family.count(&[("question", &standing.question)], of(standing));
+        }
+    }
+    let mut failures = page.gauge("kith_compliance_failures", "Failures in a row.");
+    for standing in all {
+        failures.count(&[("question", &standing.question)], u64::from(standing.failures));
+    }
+    let mut ended = page
+        .gauge("kith_compliance_last_round_timestamp_seconds", "When all that was held had last been asked about, in seconds since 1970.");
+    for standing in all {
+        let at = standing.ended.as_ref().and_then(|at| at.parse().ok());
+        ended.value(&[("question", &standing.question)], at.map_or(0.0, seconds));
+    }
 }
 
 fn process(page: &mut Exposition, board: &Board, now: Timestamp) {

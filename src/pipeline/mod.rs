@@ -9,6 +9,7 @@ mod budget;
 mod called;
 mod changes;
 mod clock;
+mod compliance;
 mod conservation;
 pub mod control;
 mod crew;
@@ -103,6 +104,8 @@ pub use roles::role_of;
 pub use service::{RunOptions, Service};
 pub use signing_key::rotate_signing_key;
 pub use summary::{Decisions, Fault, Summary, ThisRun, Told, Wait};
-pub use supervise::{Arrivals, Board, Down, Published, Reloaded, Standing, StreamStanding, TRIES_WHEN_DRAINING, Watched, survive};
+pub use supervise::{
+    Arrivals, Board, ComplianceStanding, Down, Published, Reloaded, Standing, StreamStanding, TRIES_WHEN_DRAINING, Watched, survive,
+};
 pub use systemd::Manager;
 pub use webhooks::serve_webhooks;

@@ -1,5 +1,6 @@
 //! One pass: customers, intake, decide.
 
+use super::compliance::Asking;
 use super::customers::CustomersSide;
 use super::decide::{Deciding, KnownSide};
 use super::leaves::Scribe;
@@ -52,6 +53,17 @@ impl Service {
             stop,
             passes: None,
         };
+        let asking = Asking {
+            parts: &self.parts,
+            store: &self.store,
+            scribe: &self.scribe,
+            clock: &*self.clock,
+            progress: &*self.progress,
+            rotated: &self.rotated,
+            board: &self.board,
+            stops: &self.stops,
+            stop,
+        };
         let hooks = Hooks {
             parts: &self.parts,
             store: &self.store,
@@ -77,6 +89,7 @@ impl Service {
                     intake::drain(&self.parts, Access::Move, &self.store, &self.scribe, &*self.clock, &*self.progress, stop, &self.stops)
                         .await?;
                 Box::pin(networks.drain(&mut read)).await?;
+                Box::pin(asking.drain(&mut read)).await?;
                 Box::pin(hooks.drain(&mut read)).await?;
                 // A service that stays runs taps beside its passes.
                 if options.once {

@@ -76,7 +76,7 @@ pub struct Service {
     pub(super) till: Arc<Till<SqliteStore>>,
     pub(super) spools: Arc<Spools>,
     meter: Arc<Meter>,
-    board: Arc<Board>,
+    pub(super) board: Arc<Board>,
     alarming: Alarming,
     manager: Arc<Manager>,
     reloading: Option<Reloading>,
@@ -541,6 +541,7 @@ impl Service {
         if let Err(error) = self.enter(&scribe, &parts, order, (Vec::new(), Vec::new())).await {
             beside.teller.refused(prepared.asked, &error.diagnostic().into());
         } else {
+            self.board.no_compliance();
             if let Some(crew) = crew.take() {
                 let ended = crew.end(Order::Stop, stop, None, self.drain()).await?;
                 self.ended(ended).await;

@@ -102,6 +102,29 @@ pub struct StreamStanding {
     pub gaps_left: u64,
 }
 
+/// How a question about what still stands is: `compliance` of a source.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ComplianceStanding {
+    /// The source and the question: `x/posts`.
+    pub question: String,
+    /// When the last round ended: all that was held at its beginning was asked about. `None`: none has yet.
+    pub ended: Option<String>,
+    /// Since when a round is under way.
+    pub round_since: Option<String>,
+    /// Failures in a row.
+    pub failures: u32,
+    /// Numbers that were asked about and answered, since the first round.
+    pub asked: u64,
+    /// Answers that say that something is gone.
+    pub gone: u64,
+    /// Deletes that followed: one for each post, of an account all that it said.
+    pub deleted: u64,
+    /// Answers about what is not held.
+    pub unknown: u64,
+    /// Lines of answers that are not understood.
+    pub unread: u64,
+}
+
 /// How the running service stands: what only the process knows. Nothing personal.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Standing {
@@ -133,6 +156,9 @@ pub struct Standing {
     /// Live streams.
     #[serde(default)]
     pub streams: Vec<StreamStanding>,
+    /// What networks are asked about what still stands.
+    #[serde(default)]
+    pub compliance: Vec<ComplianceStanding>,
 }
 
 #[derive(Debug, Default)]
@@ -145,6 +171,7 @@ struct Inner {
     kept: Option<String>,
     kept_times: u64,
     streams: BTreeMap<String, StreamStanding>,
+    compliance: BTreeMap<String, ComplianceStanding>,
 }
 
 /// Where the parts of a service write how they stand.
@@ -242,6 +269,21 @@ impl Board {
         self.inner().streams.remove(stream);
     }
 
+    /// A question about what still stands is so.
+    pub(super) fn compliance(&self, standing: ComplianceStanding) {
+        self.inner().compliance.insert(standing.question.clone(), standing);
+    }
+
+    /// Other files take over: questions that they ask tell how they stand.
+    pub(super) fn no_compliance(&self) {
+        self.inner().compliance.clear();
+    }
+
+    /// How questions about what still stands are.
+    pub fn all_compliance(&self) -> Vec<ComplianceStanding> {
+        self.inner().compliance.values().cloned().collect()
+    }
+
     /// What does not run.
     pub fn down(&self) -> Vec<Down> {
         self.inner().down.values().map(|(_, down)| down.clone()).collect()
@@ -263,6 +305,7 @@ impl Board {
             checkpoint_kept: inner.kept.clone(),
             arrivals: arrivals(meter),
             streams: inner.streams.values().cloned().collect(),
+            compliance: inner.compliance.values().cloned().collect(),
         }
     }
 }

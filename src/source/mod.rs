@@ -1,8 +1,9 @@
 //! Rank 5, where activities come from: files and drop folders of NDJSON, CSV and Parquet (`rows`), declarative sources over HTTP (`manifest`), their live
-//! streams (`stream`), deliveries of networks (`webhook`), and Singer taps (`singer`). A file gives batches of lines with a cursor; what the caller stores together
+//! streams (`stream`), what is gone there (`compliance`), deliveries of networks (`webhook`), and Singer taps (`singer`). A file gives batches of lines with a cursor; what the caller stores together
 //! with a batch is where reading goes on after a crash.
 
 mod batch;
+pub mod compliance;
 mod cursor;
 mod error;
 mod file;

@@ -7,6 +7,7 @@ pub mod backup;
 mod dead_letters;
 pub mod erasures;
 mod guards;
+mod held;
 pub mod lock;
 pub mod log;
 mod outbox;
@@ -21,6 +22,7 @@ mod undo;
 
 pub use dead_letters::*;
 pub use guards::*;
+pub use held::*;
 pub use outbox::*;
 pub use people::*;
 pub use releases::*;

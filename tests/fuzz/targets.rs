@@ -34,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     ("manifest", source_manifest),
     ("source_answer", source_answer),
     ("event_stream", event_stream),
+    ("compliance_answer", compliance_answer),
     ("webhook_headers", webhook_headers),
     ("webhook_spool", webhook_spool),
     ("webhook_body", webhook_body),
@@ -47,6 +48,21 @@ fn event_stream(bytes: &[u8]) {
         let (mut parser, mut found) = (Parser::after(None), Vec::new());
         let good = bytes.chunks(size.max(1)).all(|piece| parser.push(piece, &mut found).is_ok());
         (good, found)
+    };
+    assert_eq!(read(bytes.len()), read(usize::from(bytes.first().copied().unwrap_or(1))));
+}
+
+/// A job of a network and the lines of its answer, whole and in pieces: the same is found.
+fn compliance_answer(bytes: &[u8]) {
+    use kith::source::compliance::{Job, Lines};
+    if let Ok(json) = serde_json::from_slice(bytes) {
+        drop(Job::of(&json));
+    }
+    let read = |size: usize| {
+        let mut lines = Lines::default();
+        let mut found: Vec<_> = bytes.chunks(size.max(1)).flat_map(|piece| lines.take(piece)).collect();
+        found.extend(lines.end());
+        found
     };
     assert_eq!(read(bytes.len()), read(usize::from(bytes.first().copied().unwrap_or(1))));
 }

@@ -99,6 +99,10 @@ fn no_reader_panics_on_real_files_bent_at_random() {
                 b"<?xml version='1.0'?><a xmlns:b='u'><b:c d='1'>x</b:c><e/><e>y</e></a>".to_vec(),
                 b"{\"id\":1}\n{\"id\":2}\n".to_vec(),
             ],
+            "compliance_answer" => vec![
+                br#"{"id":"1372966999991541762","type":"tweets","name":"kith-1","status":"complete","download_url":"https://f.example/x"}"#.to_vec(),
+                b"{\"action\":\"delete\",\"id\":\"19\",\"reason\":\"deleted\"}\r\n\n{\"id\":\"20\"}".to_vec(),
+            ],
             "webhook_headers" => ["sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843", "sha1=effcdf6ae5eb2fa2d27416d5f184df9c259a7c79",
                 "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE= v1a,x", "hub.mode=subscribe&hub.topic=topic&hub.challenge=c%20&hub.verify_token=token", "crc_token=x"]
                 .map(|text| text.as_bytes().to_vec())

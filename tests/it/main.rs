@@ -27,6 +27,7 @@ mod bad_input;
 mod bluesky;
 mod budgets;
 mod cli;
+mod compliance;
 mod connector;
 mod customers;
 mod dead_letters;

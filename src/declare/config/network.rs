@@ -49,6 +49,26 @@ pub(super) const EVERY_SECONDS: Key = only(
         "300",
     ),
 );
+pub(super) const COMPLIANCE: Key = only(
+    "network",
+    key(
+        "compliance",
+        Form::Text(1_000),
+        Need::Optional("The network is not asked."),
+        "What the network is asked about what is held of it, with commas between, as the connector's `compliance` names it: what it says is gone is deleted.",
+        "\"posts, accounts\"",
+    ),
+);
+pub(super) const COMPLIANCE_HOURS: Key = only(
+    "network",
+    key(
+        "compliance_hours",
+        Form::Count(1, 720),
+        Need::Default("24"),
+        "With `compliance`: how long after the beginning of a round the next one begins.",
+        "12",
+    ),
+);
 pub(super) const PROXY: Key = only(
     "network",
     key(
@@ -114,6 +134,8 @@ impl<'a> Checker<'a> {
         let settings = self.secret(table, &SETTINGS);
         let streams = self.text(table, &STREAMS).map(|(text, _)| text.to_owned());
         let every = self.count(table, &EVERY_SECONDS);
+        let compliance = self.text(table, &COMPLIANCE).map(|(text, _)| names(text));
+        let compliance_every = self.count(table, &COMPLIANCE_HOURS);
         let has = |key: &Key| table.values.contains_key(key.name);
         let proxy = self.proxy(table, [&PROXY, &PROXY_USER, &PROXY_PASSWORD]);
         let hosts = self.text(table, &HOSTS).map(|(text, _)| names(text));
@@ -136,6 +158,8 @@ impl<'a> Checker<'a> {
             settings: GivenSecret { source: settings?, value: None },
             streams: streams.as_deref().map(names).unwrap_or_default(),
             every: Duration::from_secs(every?.get().into()),
+            compliance: compliance.unwrap_or_default(),
+            compliance_every: Duration::from_hours(compliance_every?.get().into()),
             proxy: proxy?,
             hosts,
             ca_file,

@@ -24,6 +24,8 @@ pub(super) const SOURCES: Section = Section {
         network::SETTINGS,
         network::STREAMS,
         network::EVERY_SECONDS,
+        network::COMPLIANCE,
+        network::COMPLIANCE_HOURS,
         network::PROXY,
         network::PROXY_USER,
         network::PROXY_PASSWORD,

@@ -137,6 +137,10 @@ pub struct NetworkSource {
     pub streams: Vec<Arc<str>>,
     /// How long after a read the next one begins.
     pub every: Duration,
+    /// What the network is asked about what is held of it.
+    pub compliance: Vec<Arc<str>>,
+    /// How long after the beginning of a round of that the next one begins.
+    pub compliance_every: Duration,
     /// The proxy that every request goes through.
     pub proxy: Option<ProxySpec>,
     /// The only hosts that are asked; those of the connector's own addresses, where none is named.

@@ -1,6 +1,7 @@
 //! Declarative sources as files: Airbyte's low-code manifests, read with places, compiled into `manifest::Source`.
 
 mod compile;
+mod compliance;
 mod components;
 mod cost;
 mod live;
@@ -23,6 +24,7 @@ use part::{Kind, Part, Resolver, hand_down};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
+pub use compliance::{Compliance, Subject};
 pub use live::LiveStream;
 pub use projection::{Projection, Surroundings};
 pub use records::{Records, read_records};
@@ -47,6 +49,8 @@ pub struct Connector {
     pub duties: Option<Arc<str>>,
     /// What it takes in where the network comes by itself.
     pub webhooks: Vec<Webhook>,
+    /// What the network can be asked about what is held of it; asked where a source names it.
+    pub compliance: Vec<Arc<Compliance>>,
     /// Whether an `https` address stands in it.
     pub tls: bool,
     /// SHA-256 of the file.
@@ -57,6 +61,23 @@ impl Connector {
     /// The live streams that a source names. Without a name none is opened: a connection that stays is a thing to ask for.
     pub fn live_of(&self, streams: &[Arc<str>]) -> impl Iterator<Item = &Arc<LiveStream>> {
         self.live.iter().filter(|live| streams.iter().any(|name| **name == *live.stream.name))
+    }
+
+    /// What a source names of it. Without a name nothing is asked: who holds nothing for long has nothing to ask.
+    pub fn compliance_of(&self, names: &[Arc<str>]) -> impl Iterator<Item = &Arc<Compliance>> {
+        self.compliance.iter().filter(|asked| names.iter().any(|name| **name == *asked.name))
+    }
+
+    /// Names of `compliance` that the connector does not declare.
+    pub fn asks_unknown(&self, source: &str, names: &[Arc<str>]) -> Vec<Diagnostic> {
+        let unknown = names.iter().filter(|name| !self.compliance.iter().any(|known| *known.name == ***name));
+        unknown
+            .map(|name| {
+                let place = crate::diagnose::Place::Named(format!("[sources.{source}]"));
+                let message = format!("the connector declares no compliance `{name}`");
+                Diagnostic::error(compliance::BAD_COMPLIANCE, place, message, "Name one of its `metadata.kith.compliance`")
+            })
+            .collect()
     }
 
     /// Why it can't be read as a source of activities: nothing is projected, or a stream that is wanted is not.
@@ -140,12 +161,13 @@ pub fn read(file: &Arc<SourceFile>) -> Checked<Connector> {
     let live = live::streams(&mut compiler, &whole, &source, &projections);
     let webhooks = webhook::webhooks(&mut compiler, &whole);
     let duties = duties(&mut compiler, &whole);
+    let compliance = compliance::declared(&mut compiler, &whole);
     let engine = std::mem::take(&mut compiler.engine);
     problems.sort();
     let source = Arc::new(Source { engine, cost, ..source });
     let digest = Digest(Sha256::digest(file.text.as_bytes()).into());
     let tls = file.text.contains("https:") || file.text.contains("wss:");
-    Checked::new(Some(Connector { source, network, projections, live, duties, webhooks, tls, digest }), problems)
+    Checked::new(Some(Connector { source, network, projections, live, duties, webhooks, compliance, tls, digest }), problems)
 }
 
 /// `metadata.kith.duties`

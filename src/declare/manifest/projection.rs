@@ -139,11 +139,11 @@ pub(super) fn block(compiler: &mut Compiler<'_>, whole: &Part, source: &Source) 
         compiler.problems.push(Diagnostic::error(BAD_PROJECTION, place, message, remedy));
     };
     for field in kith.fields() {
-        if !["network", "streams", "live", "webhooks", "cost", "duties", "documentation", "as_of"].contains(&&*field.key) {
+        if !["network", "streams", "live", "webhooks", "compliance", "cost", "duties", "documentation", "as_of"].contains(&&*field.key) {
             complain(
                 field.key_span,
                 format!("the block does not know the key `{}`", field.key),
-                "It has network, streams, live, webhooks, cost, duties, documentation and as_of",
+                "It has network, streams, live, webhooks, compliance, cost, duties, documentation and as_of",
             );
         }
     }
@@ -239,7 +239,7 @@ fn beside(part: &Part, complain: &mut impl FnMut(Span, String, &str)) -> Vec<Bes
     found
 }
 
-fn cel(part: &Part, complain: &mut impl FnMut(Span, String, &str)) -> Option<RecordCel> {
+pub(super) fn cel(part: &Part, complain: &mut impl FnMut(Span, String, &str)) -> Option<RecordCel> {
     let Some(text) = part.scalar() else {
         complain(part.span, "an expression is meant here".to_owned(), "Write CEL over `record`, such as `record.account.url`");
         return None;

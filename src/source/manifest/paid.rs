@@ -53,8 +53,8 @@ pub enum PurseError {
 }
 
 /// What a call is billed by.
-pub(super) struct Bill<'a> {
-    pub price: &'a Price,
+pub(in crate::source) struct Bill<'a> {
+    pub(super) price: &'a Price,
     most: Money,
 }
 

@@ -160,7 +160,7 @@ impl Reader {
     }
 
     /// Sends until there is an answer that is taken; `None` where the manifest says that it is left out. With it what was set aside for that call, to be settled by whoever counts the records.
-    pub(super) async fn send(
+    pub(in crate::source) async fn send(
         &self,
         built: Built,
         gate: &Gate,

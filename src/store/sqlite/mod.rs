@@ -9,6 +9,7 @@ pub mod doctor;
 mod endpoint;
 mod error;
 mod evidence;
+mod held;
 mod intake;
 mod keys;
 mod names;
@@ -32,6 +33,8 @@ mod writer;
 mod dead_letters_tests;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod held_tests;
 #[cfg(test)]
 mod machine_tests;
 #[cfg(test)]

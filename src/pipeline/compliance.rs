@@ -1,0 +1,360 @@
+//! *Intake* of what a network says is gone: what is held of it is asked about in jobs, and each thing that is gone becomes a Delete, in one transaction
+//! with how far the answer was taken. A job is told to the store before it is made, under a name of its own: whoever is killed finds it again.
+
+mod standing;
+mod taking;
+
+use super::intake::{Intake, Read, Step};
+use super::leaves::Scribe;
+use super::network::reader;
+use super::progress::Progress;
+use super::rotated::Rotated;
+use super::stops::Stops;
+use super::supervise::{Board, ComplianceStanding};
+use super::{Clock, Fault, Parts, RunError};
+use crate::declare::config::{NetworkSource, SourceKind, SourceSpec};
+use crate::declare::manifest::{Compliance, Connector, Subject};
+use crate::model::{Digest, Network, Timestamp};
+use crate::normalize::activity_streams;
+use crate::source::compliance::{ComplianceError, Job, Jobs, State};
+use crate::source::{Access, Source};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Holding as _, Store as _};
+use jiff::SignedDuration;
+use sha2::{Digest as _, Sha256};
+pub(super) use standing::Standing;
+use standing::{Asked, Phase};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Numbers in one list: with 20 bytes each, 2 MB.
+const MOST_ASKED: usize = 100_000;
+/// Rows that are looked at at once for a list: some 1 MB of what is sealed.
+const PAGE: usize = 1_000;
+/// How long after its list a job is asked about first; then twice as long each time.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+/// No longer: 60 questions an hour, of the 600 that X allows.
+const LONGEST_LOOK: Duration = Duration::from_mins(1);
+/// A job that has its list and does not say so for so long will not: its place for the list ends after 15 minutes.
+const UNNOTICED: SignedDuration = SignedDuration::from_hours(1);
+/// After a failure; then twice as long each time.
+const FIRST_REST: Duration = Duration::from_secs(5);
+/// No longer: an answer lies there for a week.
+const LONGEST_REST: Duration = Duration::from_hours(6);
+
+/// What asking needs.
+pub struct Asking<'a> {
+    pub parts: &'a Parts,
+    pub store: &'a Arc<SqliteStore>,
+    pub scribe: &'a Arc<Scribe>,
+    pub clock: &'a dyn Clock,
+    pub progress: &'a dyn Progress,
+    pub rotated: &'a Rotated,
+    pub board: &'a Board,
+    pub stops: &'a Stops,
+    pub stop: &'a watch::Receiver<bool>,
+}
+
+/// One question of one source.
+struct One<'a> {
+    asking: &'a Asking<'a>,
+    spec: &'a SourceSpec,
+    asked: &'a Arc<Compliance>,
+    network: Network,
+    every: Duration,
+    jobs: Jobs,
+    source: Source,
+    lines: activity_streams::Reader,
+    /// Its place among the source's cursors.
+    file: String,
+}
+
+/// What follows a step.
+enum After {
+    Another,
+    Wait,
+}
+
+fn doubled(first: Duration, times: u32, most: Duration) -> Duration {
+    first.saturating_mul(1_u32.checked_shl(times.min(16)).unwrap_or(u32::MAX)).min(most)
+}
+
+impl Asking<'_> {
+    /// Brings every question on as far as it can be without waiting.
+    ///
+    /// # Errors
+    /// When the store fails. A network that fails is a fault; the others go on.
+    pub async fn drain(&self, read: &mut Read) -> Result<(), RunError> {
+        for spec in &self.parts.config.sources {
+            let SourceKind::Network(network) = &spec.kind else { continue };
+            let Some(connector) = &network.loaded else { continue };
+            for asked in connector.compliance_of(&network.compliance) {
+                if *self.stop.borrow() {
+                    return Ok(());
+                }
+                let file = format!("compliance/{}", asked.name);
+                let stored = self.store.cursor(&spec.name, &file).await?;
+                let mut standing = stored.as_deref().map(Standing::from_bytes).unwrap_or_default();
+                let due = !self.stops.source(&spec.name) && standing.is_due(self.clock.now(), network.compliance_every);
+                if due {
+                    match self.one(spec, network, connector, asked, file) {
+                        Ok(one) => one.on(&mut standing, read).await?,
+                        Err(fault) => read.faults.push(fault),
+                    }
+                }
+                self.board.compliance(standing.shown(&spec.name, &asked.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn one<'a>(
+        &'a self,
+        spec: &'a SourceSpec,
+        network: &NetworkSource,
+        connector: &Connector,
+        asked: &'a Arc<Compliance>,
+        file: String,
+    ) -> Result<One<'a>, Fault> {
+        let (reader, connection) = reader(spec, network, connector, self.rotated, None).map_err(Fault::of)?;
+        let place = format!("[sources.{}], compliance {}", spec.name, asked.name);
+        let jobs = Jobs::new(reader, asked.clone(), &connection).map_err(|error| Fault::of(error.diagnostic(&place)))?;
+        let Some(on) = spec.network.or(connector.network) else {
+            return Err(Fault::of(ComplianceError::NotUnderstood("the connector names no network").diagnostic(&place)));
+        };
+        Ok(One {
+            asking: self,
+            spec,
+            asked,
+            network: on,
+            every: network.compliance_every,
+            jobs,
+            source: Source::new(spec.clone(), Access::ReadOnly),
+            lines: activity_streams::Reader::new(&self.parts.rulebook.identities, Some(on)),
+            file,
+        })
+    }
+}
+
+impl One<'_> {
+    fn now(&self) -> Timestamp {
+        self.asking.clock.now()
+    }
+
+    fn intake(&self) -> Intake<'_, SqliteStore> {
+        Intake {
+            parts: self.asking.parts,
+            source: &self.source,
+            store: &**self.asking.store,
+            scribe: self.asking.scribe,
+            clock: self.asking.clock,
+            progress: self.asking.progress,
+            stop: self.asking.stop,
+        }
+    }
+
+    /// Steps until there is something to wait for.
+    async fn on(&self, standing: &mut Standing, read: &mut Read) -> Result<(), RunError> {
+        while !*self.asking.stop.borrow() {
+            match self.step(standing, read).await? {
+                Ok(After::Another) => {}
+                Ok(After::Wait) => break,
+                Err(error) => {
+                    self.failed(standing, &error, read).await?;
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What failed is tried again after a while. A job that brings nothing is given up, and its list asked about in another one.
+    async fn failed(&self, standing: &mut Standing, error: &ComplianceError, read: &mut Read) -> Result<(), RunError> {
+        let place = format!("[sources.{}], compliance {}", self.spec.name, self.asked.name);
+        let rest = error.wait().unwrap_or_else(|| doubled(FIRST_REST, standing.failures, LONGEST_REST));
+        if error.wait().is_none() {
+            standing.failures = standing.failures.saturating_add(1);
+        }
+        if matches!(error, ComplianceError::Ended(_)) {
+            standing.job = None;
+        }
+        standing.not_before = self.now().checked_add(rest).ok();
+        self.keep(standing, Vec::new(), read).await?;
+        read.faults.push(Fault::of(error.diagnostic(&place)));
+        Ok(())
+    }
+
+    /// Stores where the question stands.
+    async fn keep(&self, standing: &Standing, leaves: Vec<Vec<u8>>, read: &mut Read) -> Result<(), RunError> {
+        let (source, file, cursor) = (&self.spec.name, &*self.file, standing.to_bytes());
+        let step = Step { source, file, digest: Digest([0; 32]), lines: Vec::new(), cursor, told: false, leaves };
+        self.intake().step(step, read).await
+    }
+
+    async fn step(&self, standing: &mut Standing, read: &mut Read) -> Result<Result<After, ComplianceError>, RunError> {
+        if !standing.is_due(self.now(), self.every) {
+            return Ok(Ok(After::Wait));
+        }
+        standing.not_before = None;
+        let Some(job) = standing.job.clone() else { return self.begin(standing, read).await.map(Ok) };
+        match job.phase {
+            Phase::Making => self.make(standing, job, read).await,
+            Phase::Made { ref id } => {
+                let id = id.clone();
+                let shown = match self.jobs.job(&id).await {
+                    Ok(shown) => shown,
+                    Err(error) => return Ok(Err(error)),
+                };
+                self.made(standing, job, &shown, read).await
+            }
+        }
+    }
+
+    /// Begins a round where its time has come, and the next job of it; where nothing is left, the round is done.
+    async fn begin(&self, standing: &mut Standing, read: &mut Read) -> Result<After, RunError> {
+        if !standing.running {
+            (standing.running, standing.round, standing.after) = (true, Some(self.now()), 0);
+        }
+        let (list, to) = self.list(standing.after, i64::MAX).await?;
+        if list.is_empty() {
+            standing.running = false;
+            standing.ended = Some(self.now());
+            let leaf = self.asking.scribe.asked_what_stands(&self.spec.name, &self.file, standing, self.now())?;
+            self.keep(standing, vec![leaf], read).await?;
+            tracing::info!(
+                source = &*self.spec.name,
+                compliance = self.asked.name,
+                asked = standing.asked,
+                gone = standing.gone,
+                "asked what still stands"
+            );
+            return Ok(After::Wait);
+        }
+        let parts = format!("{}/{}/{:?}/{}/{}", self.spec.name, self.asked.name, standing.round, standing.after, self.now());
+        let name: String = Sha256::digest(parts.as_bytes()).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        let count = list.iter().filter(|byte| **byte == b'\n').count() as u64;
+        standing.job = Some(Asked {
+            name: format!("kith-{name}"),
+            phase: Phase::Making,
+            to,
+            count,
+            at: self.now(),
+            uploaded: None,
+            looks: 0,
+            taken: 0,
+        });
+        self.keep(standing, Vec::new(), read).await?;
+        Ok(After::Another)
+    }
+
+    /// What is asked about of the rows after one and up to another: a number a line, and the last row that was looked at.
+    async fn list(&self, after: i64, to: i64) -> Result<(Vec<u8>, i64), RunError> {
+        let (mut list, mut count, mut at) = (Vec::new(), 0, after);
+        loop {
+            // What one page brings is all taken: a list is longer than wanted by less than a page.
+            let (numbers, last) = match self.asked.about {
+                Subject::Objects => {
+                    let page = self.asking.store.held_objects(self.network, at, PAGE).await?;
+                    (page.held.into_iter().map(|held| held.object).collect::<Vec<_>>(), page.last)
+                }
+                Subject::Accounts => {
+                    let page = self.asking.store.held_accounts(self.network, at, PAGE).await?;
+                    (page.held, page.last)
+                }
+            };
+            let Some(last) = last else { break };
+            for number in numbers.iter().filter_map(|id| self.asked.number(id)) {
+                list.extend_from_slice(number.as_bytes());
+                list.push(b'\n');
+                count += 1;
+            }
+            at = last;
+            if count >= MOST_ASKED || at >= to {
+                break;
+            }
+        }
+        Ok((list, at))
+    }
+
+    async fn make(&self, standing: &mut Standing, job: Asked, read: &mut Read) -> Result<Result<After, ComplianceError>, RunError> {
+        // One that was made before this process was there has this name.
+        let there = match self.jobs.named(&job.name).await {
+            Ok(Some(there)) => Ok(there),
+            Ok(None) => self.jobs.make(&job.name).await,
+            Err(error) => Err(error),
+        };
+        let there = match there {
+            Ok(there) => there,
+            Err(error) => return Ok(Err(error)),
+        };
+        standing.job = Some(Asked { phase: Phase::Made { id: there.id }, ..job });
+        self.keep(standing, Vec::new(), read).await?;
+        Ok(Ok(After::Another))
+    }
+
+    async fn made(
+        &self,
+        standing: &mut Standing,
+        job: Asked,
+        shown: &Job,
+        read: &mut Read,
+    ) -> Result<Result<After, ComplianceError>, RunError> {
+        match (shown.state, job.uploaded) {
+            (State::Created, None) => {
+                // What was deleted here meanwhile is left out, what is new waits for the next round.
+                let (list, _to) = self.list(standing.after, job.to).await?;
+                if let Err(error) = self.jobs.upload(shown, list).await {
+                    return Ok(Err(error));
+                }
+                self.wait(standing, Asked { uploaded: Some(self.now()), ..job }, read).await.map(Ok)
+            }
+            (State::Created, Some(at)) if self.now().duration_since(at) > UNNOTICED => {
+                Ok(Err(ComplianceError::Ended("its list was not noticed")))
+            }
+            (State::Created | State::InProgress, _) => self.wait(standing, job, read).await.map(Ok),
+            (State::Failed, _) => Ok(Err(ComplianceError::Ended("it failed"))),
+            (State::Expired, _) => Ok(Err(ComplianceError::Ended("it expired"))),
+            (State::Complete, _) => match self.jobs.answer(shown).await {
+                Ok(answer) => self.take(standing, job, answer, read).await,
+                Err(error) => Ok(Err(error)),
+            },
+        }
+    }
+
+    async fn wait(&self, standing: &mut Standing, job: Asked, read: &mut Read) -> Result<After, RunError> {
+        let wait = doubled(FIRST_LOOK, job.looks, LONGEST_LOOK);
+        standing.not_before = self.now().checked_add(wait).ok();
+        standing.job = Some(Asked { looks: job.looks.saturating_add(1), ..job });
+        self.keep(standing, Vec::new(), read).await?;
+        Ok(After::Wait)
+    }
+}
+
+impl Standing {
+    fn shown(&self, source: &str, name: &str) -> ComplianceStanding {
+        ComplianceStanding {
+            question: format!("{source}/{name}"),
+            ended: self.ended.map(|at| at.to_string()),
+            round_since: self.round.filter(|_| self.running).map(|at| at.to_string()),
+            failures: self.failures,
+            asked: self.asked,
+            gone: self.gone,
+            deleted: self.deleted,
+            unknown: self.unknown,
+            unread: self.unread,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_their_end() {
+        let waits: Vec<u64> = (0..8).map(|times| doubled(FIRST_LOOK, times, LONGEST_LOOK).as_secs()).collect();
+        assert_eq!(waits, [2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!(doubled(FIRST_REST, u32::MAX, LONGEST_REST), LONGEST_REST);
+    }
+}

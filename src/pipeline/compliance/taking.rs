@@ -1,0 +1,180 @@
+//! An answer: what is gone and held becomes Deletes, some hundred lines a transaction, each with how far the answer was taken.
+
+use super::standing::{Asked, Standing};
+use super::{After, One};
+use crate::declare::manifest::Subject;
+use crate::model::{Digest, IdentityId, Personal, Timestamp};
+use crate::pipeline::RunError;
+use crate::pipeline::intake::{Read, Step};
+use crate::source::SourceLine;
+use crate::source::compliance::{Answer, ComplianceError};
+use crate::store::{Held, Holding as _};
+use serde_json::{Value as Json, json};
+use sha2::{Digest as _, Sha256};
+
+/// Lines of an answer that become one transaction: with a Delete each, some 500 kB.
+const AT_ONCE: usize = 500;
+/// Objects of one account that become one transaction.
+const OF_ACCOUNT: usize = 500;
+
+/// A line that says that something is gone.
+struct Gone {
+    id: String,
+    /// When, where it says so.
+    at: Option<Timestamp>,
+}
+
+/// What lines of an answer say.
+#[derive(Default)]
+struct Said {
+    gone: Vec<Gone>,
+    lines: u64,
+    unread: u64,
+}
+
+impl One<'_> {
+    /// Takes an answer from where it was taken before.
+    pub(super) async fn take(
+        &self,
+        standing: &mut Standing,
+        job: Asked,
+        mut answer: Answer,
+        read: &mut Read,
+    ) -> Result<Result<After, ComplianceError>, RunError> {
+        let mut before = job.taken;
+        let mut said = Said::default();
+        loop {
+            let lines = match answer.next().await {
+                Ok(Some(lines)) => lines,
+                Ok(None) => break,
+                Err(error) => {
+                    // What was understood of it holds.
+                    self.store(standing, &job, std::mem::take(&mut said), read).await?;
+                    return Ok(Err(error));
+                }
+            };
+            for line in lines {
+                if before > 0 {
+                    before -= 1;
+                    continue;
+                }
+                self.understand(&mut said, line.as_deref());
+                if said.gone.len() >= AT_ONCE {
+                    self.store(standing, &job, std::mem::take(&mut said), read).await?;
+                }
+            }
+            if *self.asking.stop.borrow() {
+                self.store(standing, &job, said, read).await?;
+                return Ok(Ok(After::Wait));
+            }
+        }
+        self.store(standing, &job, said, read).await?;
+        // The list is answered; the next begins after it.
+        (standing.job, standing.after, standing.failures) = (None, job.to, 0);
+        standing.asked = standing.asked.saturating_add(job.count);
+        self.keep(standing, Vec::new(), read).await?;
+        Ok(Ok(After::Another))
+    }
+
+    fn understand(&self, said: &mut Said, line: Option<&[u8]>) {
+        said.lines += 1;
+        let json = line.and_then(|line| serde_json::from_slice::<Json>(line).ok());
+        let id = json.as_ref().and_then(|json| self.asked.id(json.get("id")?.as_str()?));
+        let (Some(json), Some(id)) = (json, id) else {
+            said.unread += 1;
+            return;
+        };
+        if self.asked.says_gone(&json) {
+            let at = json.get("redacted_at").and_then(Json::as_str).and_then(|at| at.parse().ok());
+            said.gone.push(Gone { id, at });
+        }
+    }
+
+    /// Stores what lines say, with how far the answer is taken.
+    async fn store(&self, standing: &mut Standing, job: &Asked, said: Said, read: &mut Read) -> Result<(), RunError> {
+        if said.lines == 0 {
+            return Ok(());
+        }
+        let mut deletes = Vec::new();
+        standing.unread = standing.unread.saturating_add(said.unread);
+        standing.gone = standing.gone.saturating_add(said.gone.len() as u64);
+        match self.asked.about {
+            Subject::Objects => {
+                let ids = said.gone.iter().map(|gone| gone.id.clone()).collect();
+                let held = self.asking.store.held_by_id(self.network, ids).await?;
+                for (gone, held) in said.gone.iter().zip(held) {
+                    match held {
+                        Some(held) => deletes.push(self.delete(&held, gone.at.unwrap_or(job.at))),
+                        None => standing.unknown = standing.unknown.saturating_add(1),
+                    }
+                }
+            }
+            Subject::Accounts => {
+                for gone in &said.gone {
+                    if !self.account(standing, job, gone, &mut deletes, read).await? {
+                        standing.unknown = standing.unknown.saturating_add(1);
+                    }
+                }
+            }
+        }
+        if let Some(of) = &mut standing.job {
+            of.taken = of.taken.saturating_add(said.lines);
+        }
+        self.deleted(standing, deletes, read).await
+    }
+
+    /// Everything that an account said; whether anything was held. What is stored before the end is not held the next time.
+    async fn account(
+        &self,
+        standing: &mut Standing,
+        job: &Asked,
+        gone: &Gone,
+        deletes: &mut Vec<SourceLine>,
+        read: &mut Read,
+    ) -> Result<bool, RunError> {
+        let account = IdentityId { network: self.network, id: gone.id.as_str().into() };
+        let Some(row) = self.asking.store.account_row(account).await? else { return Ok(false) };
+        let (mut after, mut any) = (0, false);
+        loop {
+            let page = self.asking.store.held_of(row, after, OF_ACCOUNT).await?;
+            for held in &page.held {
+                any = true;
+                deletes.push(self.delete(held, gone.at.unwrap_or(job.at)));
+            }
+            let Some(last) = page.last else { return Ok(any) };
+            after = last;
+            if deletes.len() >= OF_ACCOUNT {
+                self.deleted(standing, std::mem::take(deletes), read).await?;
+            }
+        }
+    }
+
+    /// A Delete, later than all that is known of the object and not later than now.
+    fn delete(&self, held: &Held, at: Timestamp) -> SourceLine {
+        let at = at.min(self.now()).max(held.at).to_string();
+        let line = json!({
+            "@context": "https://www.w3.org/ns/activitystreams",
+            "type": "Delete",
+            "id": format!("{}#gone", held.object),
+            "published": at,
+            "to": ["https://www.w3.org/ns/activitystreams#Public"],
+            "actor": { "type": "Person", "id": &*held.author.id },
+            "object": { "type": "Tombstone", "id": &*held.object, "deleted": at },
+        });
+        let line = line.to_string().into_bytes();
+        SourceLine { line: 1, outcome: self.lines.parse(&line), raw: Personal::new(line) }
+    }
+
+    async fn deleted(&self, standing: &mut Standing, deletes: Vec<SourceLine>, read: &mut Read) -> Result<(), RunError> {
+        let mut all = Sha256::new();
+        let mut lines = Vec::with_capacity(deletes.len());
+        for line in deletes {
+            all.update(line.raw.reveal());
+            lines.push(SourceLine { line: lines.len() as u64 + 1, ..line });
+        }
+        standing.deleted = standing.deleted.saturating_add(lines.len() as u64);
+        let (told, digest, cursor) = (!lines.is_empty(), Digest(all.finalize().into()), standing.to_bytes());
+        let step = Step { source: &self.spec.name, file: &self.file, digest, lines, cursor, told, leaves: Vec::new() };
+        self.intake().step(step, read).await
+    }
+}

@@ -1,0 +1,195 @@
+//! X's compliance jobs (docs.x.com/x-api/compliance/batch-compliance, as of 2026-11): `POST {type, name}` makes one, `GET ?type=` lists them,
+//! `GET /ID` tells how one stands; its list is put to `upload_url` within 15 minutes, and the answer lies at `download_url` for a week. One job of a type
+//! at a time.
+
+use super::answer::Answer;
+use super::error::ComplianceError;
+use crate::declare::manifest::Compliance;
+use crate::manifest::Scope;
+use crate::manifest::request::{Built, Options};
+use crate::source::manifest::{Gate, ReadError, Reader};
+use crate::wire::http::{Client, Connection, Request};
+use serde_json::{Value as Json, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An id of X is a number of 1 to 19 digits.
+const LONGEST_ID: usize = 19;
+
+/// How a job stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// It waits for its list.
+    Created,
+    /// It has its list.
+    InProgress,
+    /// Its answer is there.
+    Complete,
+    /// It brings nothing.
+    Failed,
+    /// It waited too long.
+    Expired,
+}
+
+/// A job, as the interface shows it.
+pub struct Job {
+    /// Its number.
+    pub id: String,
+    /// The name that it was given.
+    pub name: Option<String>,
+    /// How it stands.
+    pub state: State,
+    upload: Option<String>,
+    download: Option<String>,
+}
+
+impl std::fmt::Debug for Job {
+    /// Addresses of files are secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl Job {
+    /// As the interface's JSON has it.
+    ///
+    /// # Errors
+    /// Where it has no id or no state that is known.
+    pub fn of(json: &Json) -> Result<Self, ComplianceError> {
+        let text = |key: &str| json.get(key).and_then(Json::as_str).map(str::to_owned);
+        let state = match json.get("status").and_then(Json::as_str) {
+            Some("created") => State::Created,
+            Some("in_progress") => State::InProgress,
+            Some("complete") => State::Complete,
+            Some("failed") => State::Failed,
+            Some("expired") => State::Expired,
+            _ => return Err(ComplianceError::NotUnderstood("a job has no state that is known")),
+        };
+        let id = text("id").filter(|id| (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_digit()));
+        let id = id.ok_or(ComplianceError::NotUnderstood("a job has no id"))?;
+        Ok(Self { id, name: text("name"), state, upload: text("upload_url"), download: text("download_url") })
+    }
+}
+
+/// The jobs of one network.
+pub struct Jobs {
+    reader: Reader,
+    asked: Arc<Compliance>,
+    /// For files: what they answer is short, or taken piece by piece.
+    up: Client,
+    down: Client,
+    within: Duration,
+}
+
+impl std::fmt::Debug for Jobs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Jobs")
+    }
+}
+
+impl Jobs {
+    /// With a reader's configuration, logins and hosts. Nothing is connected.
+    ///
+    /// # Errors
+    /// Where a client can't be set up.
+    pub fn new(reader: Reader, asked: Arc<Compliance>, connection: &Connection) -> Result<Self, ComplianceError> {
+        let up = Client::new(&Connection { longest_body: crate::wire::http::LONGEST_BODY, ..connection.clone() })?;
+        Ok(Self { reader, asked, up, down: Client::lasting(connection)?, within: connection.whole })
+    }
+
+    async fn ask(&self, method: &'static str, below: &str, body: Option<&Json>) -> Result<(Gate, Json), ComplianceError> {
+        self.reader.tick();
+        let config = self.reader.config();
+        let scope = Scope::new(&config);
+        let mut options = Options::default();
+        self.reader.log_in(&self.asked.login, &mut options).await?;
+        let base = self.asked.outline.base.text(self.reader.engine(), &scope).map_err(ReadError::from)?;
+        let gate = Gate::of(&base)?;
+        let mut built: Built = self.asked.outline.build(options, None, self.reader.engine(), &scope).map_err(ReadError::from)?;
+        built.method = method;
+        built.url.push_str(below);
+        if let Some(body) = body {
+            built.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
+            built.headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
+            built.body = Some(body.to_string().into_bytes());
+        }
+        let reply = self.reader.send(built, &gate, (&self.asked.errors, &self.asked.login), None).await?;
+        // Asking what still stands is not billed.
+        let (reply, _unbilled) = reply.ok_or(ComplianceError::NotUnderstood("it was left out"))?;
+        let json = serde_json::from_slice(&reply.body).map_err(|_no_json| ComplianceError::NotUnderstood("it is not JSON"))?;
+        Ok((gate, json))
+    }
+
+    /// The job of this name, where there is one.
+    ///
+    /// # Errors
+    /// Where the interface does not tell.
+    pub async fn named(&self, name: &str) -> Result<Option<Job>, ComplianceError> {
+        let (_, json) = self.ask("GET", &format!("?type={}", self.asked.asks), None).await?;
+        // Without jobs there is no `data`.
+        let listed = json.get("data").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+        let found = listed.iter().find(|job| job.get("name").and_then(Json::as_str) == Some(name));
+        found.map(Job::of).transpose()
+    }
+
+    /// Makes a job.
+    ///
+    /// # Errors
+    /// Where it may not have been made: [`Self::named`] tells.
+    pub async fn make(&self, name: &str) -> Result<Job, ComplianceError> {
+        let (_, json) = self.ask("POST", "", Some(&json!({ "type": self.asked.asks, "name": name }))).await?;
+        Job::of(json.get("data").unwrap_or(&Json::Null))
+    }
+
+    /// How a job stands, with its addresses and the gate of the interface that told them.
+    ///
+    /// # Errors
+    /// Where the interface does not tell.
+    pub async fn job(&self, id: &str) -> Result<Job, ComplianceError> {
+        let (gate, json) = self.ask("GET", &format!("/{id}"), None).await?;
+        let mut job = Job::of(json.get("data").unwrap_or(&Json::Null))?;
+        for address in [&mut job.upload, &mut job.download] {
+            if let Some(url) = address {
+                self.lets(&gate, url)?;
+            }
+        }
+        Ok(job)
+    }
+
+    /// A file lies at the interface's own host, or at one that the connector names, and at none that the configuration does not list.
+    fn lets(&self, gate: &Gate, url: &str) -> Result<(), ComplianceError> {
+        let of_file = Gate::of(url).map_err(|_no_address| ComplianceError::NotUnderstood("a file has no address"))?;
+        if gate.lets(url).is_err() && !(self.asked.files.iter().any(|host| host == of_file.host()) && url.starts_with("https:")) {
+            return Err(ComplianceError::Elsewhere("on a host that the connector does not name"));
+        }
+        self.reader.listed(url).map_err(|_not_listed| ComplianceError::Elsewhere("on a host that the configuration does not list"))
+    }
+
+    /// Brings a job its list, a number a line.
+    ///
+    /// # Errors
+    /// Where it may not have arrived: it can be brought again.
+    pub async fn upload(&self, job: &Job, list: Vec<u8>) -> Result<(), ComplianceError> {
+        let url = job.upload.clone().ok_or(ComplianceError::NotUnderstood("a job has no place for its list"))?;
+        let headers = vec![("Content-Type".to_owned(), "text/plain".to_owned())];
+        let reply = self.up.send(Request { method: "PUT", url, headers, authorization: None, body: Some(list) }).await?;
+        if (200..300).contains(&reply.status) { Ok(()) } else { Err(ComplianceError::Refused(reply.status)) }
+    }
+
+    /// The answer of a job that is complete.
+    ///
+    /// # Errors
+    /// Where it is not given.
+    pub async fn answer(&self, job: &Job) -> Result<Answer, ComplianceError> {
+        let url = job.download.clone().ok_or(ComplianceError::NotUnderstood("a complete job has no answer"))?;
+        let request = Request { method: "GET", url, headers: Vec::new(), authorization: None, body: None };
+        let opened = self.down.open(request, self.within).await?;
+        if opened.status != 200 {
+            return Err(ComplianceError::Refused(opened.status));
+        }
+        if opened.header("content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
+            return Err(ComplianceError::NotUnderstood("the file is packed, which was not asked for"));
+        }
+        Ok(Answer::new(opened, self.within))
+    }
+}

@@ -1,0 +1,10 @@
+//! Asks a network which of what is held of it still stands: jobs at its interface, and the files beside them. Addresses of files are signed, which makes
+//! them secrets: they are asked for anew whenever one is needed, kept nowhere, and shown nowhere.
+
+mod answer;
+mod error;
+mod jobs;
+
+pub use answer::{Answer, Lines};
+pub use error::ComplianceError;
+pub use jobs::{Job, Jobs, State};
