@@ -89,6 +89,7 @@ mod moment {
         use super::{Deserializer, Serializer, Timestamp};
         use serde::{Deserialize as _, de::Error as _};
 
+        #[expect(clippy::ref_option, reason = "serde hands it over so")]
         pub fn serialize<S: Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
             match at {
                 Some(at) => to.collect_str(at),

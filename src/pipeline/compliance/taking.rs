@@ -7,7 +7,7 @@ use crate::model::{Digest, IdentityId, Personal, Timestamp};
 use crate::pipeline::RunError;
 use crate::pipeline::intake::{Read, Step};
 use crate::source::SourceLine;
-use crate::source::compliance::{Answer, ComplianceError};
+use crate::source::compliance::{Answer, ComplianceError, Line};
 use crate::store::{Held, Holding as _};
 use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
@@ -58,7 +58,7 @@ impl One<'_> {
                     before -= 1;
                     continue;
                 }
-                self.understand(&mut said, line.as_deref());
+                self.understand(&mut said, &line);
                 if said.gone.len() >= AT_ONCE {
                     self.store(standing, &job, std::mem::take(&mut said), read).await?;
                 }
@@ -76,9 +76,12 @@ impl One<'_> {
         Ok(Ok(After::Another))
     }
 
-    fn understand(&self, said: &mut Said, line: Option<&[u8]>) {
+    fn understand(&self, said: &mut Said, line: &Line) {
         said.lines += 1;
-        let json = line.and_then(|line| serde_json::from_slice::<Json>(line).ok());
+        let json = match line {
+            Line::Whole(line) => serde_json::from_slice::<Json>(line).ok(),
+            Line::TooLong => None,
+        };
         let id = json.as_ref().and_then(|json| self.asked.id(json.get("id")?.as_str()?));
         let (Some(json), Some(id)) = (json, id) else {
             said.unread += 1;

@@ -7,6 +7,15 @@ use std::time::Duration;
 /// A line names an id, two times and two words: 300 bytes. What is longer is none.
 const LONGEST_LINE: usize = 16 * 1024;
 
+/// A line of an answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Line {
+    /// Without its end.
+    Whole(Vec<u8>),
+    /// Longer than any is: it was passed over.
+    TooLong,
+}
+
 /// Lines out of pieces.
 #[derive(Debug, Default)]
 pub struct Lines {
@@ -16,8 +25,8 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// The lines that a piece completes; `None` for one that is too long.
-    pub fn take(&mut self, piece: &[u8]) -> Vec<Option<Vec<u8>>> {
+    /// The lines that a piece completes.
+    pub fn take(&mut self, piece: &[u8]) -> Vec<Line> {
         let mut found = Vec::new();
         let mut rest = piece;
         while let Some(at) = memchr::memchr(b'\n', rest) {
@@ -31,7 +40,7 @@ impl Lines {
     }
 
     /// The last line, where it has no end.
-    pub fn end(&mut self) -> Option<Option<Vec<u8>>> {
+    pub fn end(&mut self) -> Option<Line> {
         self.line()
     }
 
@@ -43,12 +52,12 @@ impl Lines {
         }
     }
 
-    fn line(&mut self) -> Option<Option<Vec<u8>>> {
+    fn line(&mut self) -> Option<Line> {
         let line = std::mem::take(&mut self.rest);
         if std::mem::take(&mut self.over) {
-            return Some(None);
+            return Some(Line::TooLong);
         }
-        (!line.trim_ascii().is_empty()).then_some(Some(line))
+        (!line.trim_ascii().is_empty()).then_some(Line::Whole(line))
     }
 }
 
@@ -66,11 +75,11 @@ impl Answer {
         Self { opened, lines: Lines::default(), patience, ended: false }
     }
 
-    /// The next lines, as they came; `None` for one that is too long. Nothing at the end.
+    /// The next lines, as they came; `None` at the end.
     ///
     /// # Errors
     /// Where the connection breaks, or nothing comes for too long.
-    pub async fn next(&mut self) -> Result<Option<Vec<Option<Vec<u8>>>>, ComplianceError> {
+    pub async fn next(&mut self) -> Result<Option<Vec<Line>>, ComplianceError> {
         if self.ended {
             return Ok(None);
         }
@@ -97,8 +106,8 @@ mod tests {
             assert!(lines.take(&[b'x'; 1_000]).is_empty());
             assert!(lines.rest.len() <= LONGEST_LINE);
         }
-        assert_eq!(lines.take(b"x\n{}\n\n \r\nlast"), [None, Some(b"{}".to_vec())]);
-        assert_eq!(lines.end(), Some(Some(b"last".to_vec())));
+        assert_eq!(lines.take(b"x\n{}\n\n \r\nlast"), [Line::TooLong, Line::Whole(b"{}".to_vec())]);
+        assert_eq!(lines.end(), Some(Line::Whole(b"last".to_vec())));
         assert_eq!(lines.end(), None);
     }
 
@@ -114,7 +123,7 @@ mod tests {
             }
             found.extend(lines.take(rest));
             found.extend(lines.end());
-            let meant: Vec<_> = text.split('\n').filter(|line| !line.trim().is_empty()).map(|line| Some(line.as_bytes().to_vec())).collect();
+            let meant: Vec<_> = text.split('\n').filter(|line| !line.trim().is_empty()).map(|line| Line::Whole(line.as_bytes().to_vec())).collect();
             prop_assert_eq!(found, meant);
         }
     }

@@ -44,10 +44,7 @@ impl ComplianceError {
 
     /// How long the network asks to wait.
     pub const fn wait(&self) -> Option<Duration> {
-        match self {
-            Self::Interface(ReadError::Wait(wait)) => Some(*wait),
-            _ => None,
-        }
+        if let Self::Interface(ReadError::Wait(wait)) = self { Some(*wait) } else { None }
     }
 
     /// As a problem for people.

@@ -141,17 +141,15 @@ impl Jobs {
         Job::of(json.get("data").unwrap_or(&Json::Null))
     }
 
-    /// How a job stands, with its addresses and the gate of the interface that told them.
+    /// How a job stands, with its addresses, which are where files may lie.
     ///
     /// # Errors
     /// Where the interface does not tell.
     pub async fn job(&self, id: &str) -> Result<Job, ComplianceError> {
         let (gate, json) = self.ask("GET", &format!("/{id}"), None).await?;
-        let mut job = Job::of(json.get("data").unwrap_or(&Json::Null))?;
-        for address in [&mut job.upload, &mut job.download] {
-            if let Some(url) = address {
-                self.lets(&gate, url)?;
-            }
+        let job = Job::of(json.get("data").unwrap_or(&Json::Null))?;
+        for url in [&job.upload, &job.download].into_iter().flatten() {
+            self.lets(&gate, url)?;
         }
         Ok(job)
     }

@@ -5,6 +5,6 @@ mod answer;
 mod error;
 mod jobs;
 
-pub use answer::{Answer, Lines};
+pub use answer::{Answer, Line, Lines};
 pub use error::ComplianceError;
 pub use jobs::{Job, Jobs, State};
