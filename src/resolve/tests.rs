@@ -167,6 +167,34 @@ fn namesakes_in_one_city_need_a_person_and_one_alone_does_not() {
 }
 
 #[test]
+fn a_name_and_city_may_be_counted_as_one_value() {
+    let mut model = model();
+    if let Some(frequency) = model.term_frequencies.first_mut() {
+        frequency.of.push(CountedPart { field: "city".into(), form: KeyForm::Whole });
+        (frequency.u, frequency.shape, frequency.table) = (0.5, None, Vec::new());
+    }
+    let matching = Arc::new(Matching { model: Some(Arc::new(model)), rules: Vec::new(), ..(*matching()).clone() });
+    let mut index = Index::new(customer_fields(), identity_fields(), matching.clone());
+    // Four of one name, two of them in one city, and one whose city nobody knows.
+    for (id, city) in [("C1", "Lecce"), ("C2", "Lecce"), ("C3", "Roma"), ("C4", "Bari"), ("C5", "")] {
+        index.insert(index.prepare(&customer(id, "Ada Rossi", "", city, "")));
+    }
+    let nobody = |_: &CustomerView<'_>| None;
+    let permit = Permit { anyone: Some("public".into()), customer: &nobody };
+    let of = |city: &str, customer: &str| {
+        let decision = decide(&index, &identity(Network::Mastodon, "Ada Rossi", "", city, "zx"), &matching, DIGESTS, &permit);
+        let candidates = decision.evidence.unwrap().candidates;
+        let found = candidates.iter().find(|c| &*c.customer.0 == customer).unwrap();
+        found.comparisons.iter().find(|c| &*c.comparison == "name and handle").unwrap().term_frequency
+    };
+    // Of the four whose city is known; the more common of both sides counts, and a side that lacks the city takes the other's.
+    assert_eq!(of("Roma", "C3"), Some(0.25));
+    assert_eq!(of("Roma", "C1"), Some(0.5));
+    assert_eq!(of("", "C1"), Some(0.5));
+    assert_eq!(of("", "C5"), None);
+}
+
+#[test]
 fn rules_that_name_different_customers_ask_a_person() {
     let index = index(&[customer("C1", "Ada Rossi", "", "", "x:ada"), customer("C2", "Bea Neri", "ada@rossi.it", "", "")]);
     let decision = decided(&index, &identity(Network::X, "Ada Rossi", "ada@rossi.it", "", "ada"));

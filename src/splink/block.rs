@@ -1,8 +1,8 @@
 //! Candidate pairs: rule by rule, each pair by the first rule that yields it.
 
+use super::compiled::{Compiled, Shared};
 use super::condition::{Node, Pair, evaluate};
 use super::frame::{Distinct, Frame};
-use super::linker::{Compiled, Shared};
 use super::sql::Side;
 use super::value::Val;
 use super::{BlockingRule, LinkType};

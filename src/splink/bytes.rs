@@ -105,7 +105,7 @@ pub fn jaro(a: &[u8], b: &[u8]) -> f64 {
         return 1.0;
     }
     if let (Some(a), Some(b)) = (Short::new(a), Short::new(b)) {
-        a.jaro(b)
+        a.jaro(b, f64::NEG_INFINITY)
     } else if a.len() <= WORD && b.len() <= WORD {
         jaro_words(a, b)
     } else {
@@ -155,8 +155,28 @@ impl Short {
         usize::from(self.length)
     }
 
-    /// As [`jaro`].
-    pub(super) fn jaro(self, other: Self) -> f64 {
+    /// Whether one edit at most leads to another: a byte more, less or other, or, where these count, two neighbours exchanged.
+    pub(super) fn within_one(self, other: Self, exchanges: bool) -> bool {
+        let (long, short) = if self.length >= other.length { (self, other) } else { (other, self) };
+        let more = long.length - short.length;
+        let differs = long.lanes ^ short.lanes;
+        if differs == 0 {
+            // Equal, or longer by bytes that are 0.
+            return more <= 1;
+        }
+        // From the first lane that differs on.
+        let from = differs.trailing_zeros() & !7;
+        let (a, b) = (long.lanes >> from, short.lanes >> from);
+        match more {
+            0 if a >> 8 == b >> 8 => true,
+            0 => exchanges && a >> 8 >> 8 == b >> 8 >> 8 && a & 255 == b >> 8 & 255 && a >> 8 & 255 == b & 255,
+            1 => a >> 8 == b,
+            _ => false,
+        }
+    }
+
+    /// As [`jaro`], or 0 where it is seen early that `matches · (a + b)` is below this share of `a · b`.
+    pub(super) fn jaro(self, other: Self, share: f64) -> f64 {
         if self.length == 0 || other.length == 0 {
             return 0.0;
         }
@@ -166,35 +186,52 @@ impl Short {
         let halves = |short: Self| u64::try_from(short.lanes).ok().filter(|_| short.length <= 8);
         // Half the width is half the work.
         match (halves(self), halves(other)) {
-            (Some(a), Some(b)) => jaro_halves(a, self.len(), b, other.len()),
-            _ => jaro_lanes(self.lanes, self.len(), other.lanes, other.len()),
+            (Some(a), Some(b)) => jaro_halves(a, self.len(), b, other.len(), share),
+            _ => jaro_lanes(self.lanes, self.len(), other.lanes, other.len(), share),
         }
     }
 }
 
+/// A byte in every lane.
+fn in_halves(byte: u64) -> u64 {
+    (u64::MAX / 255).wrapping_mul(byte)
+}
+
+/// A byte in every lane: one multiplication, where the product of 128 bits has three.
+#[expect(clippy::cast_possible_truncation, reason = "a byte")]
+fn in_lanes(byte: u128) -> u128 {
+    let half = u128::from(in_halves(byte as u64));
+    half << 64 | half
+}
+
 /// Both are made of it: the same steps on numbers of 64 and of 128 bits.
 macro_rules! jaro_by_lanes {
-    ($name:ident, $word:ty, $bytes:literal) => {
-        fn $name(of_a: $word, a: usize, of_b: $word, b: usize) -> f64 {
-            const LOW: $word = <$word>::MAX / 255;
-            const HIGH: $word = LOW << 7;
+    ($name:ident, $word:ty, $bytes:literal, $spread:ident) => {
+        fn $name(of_a: $word, a: usize, of_b: $word, b: usize, share: f64) -> f64 {
+            const HIGH: $word = <$word>::MAX / 255 << 7;
             // Lanes before one, as their highest bits.
             let before = |lane: usize| if lane >= $bytes { HIGH } else { HIGH & ((1 << (8 * lane)) - 1) };
             let window = (a.max(b) / 2).saturating_sub(1);
-            // Lanes of `b` that are free, and places of `a` that are taken, as highest bits.
-            let (mut free, mut taken) = (before(b), <$word>::MIN);
+            // Lanes of `b` that are free, places of `a` that are taken, and lanes that the byte at hand may match, as highest bits.
+            let (mut free, mut taken, mut near) = (before(b), <$word>::MIN, before(window + 1));
+            let (mut rest, mut place): ($word, $word) = (of_a, 128);
             for i in 0..a {
-                let byte = (of_a >> (8 * i)) & 255;
-                let differs = of_b ^ LOW.wrapping_mul(byte);
+                let differs = of_b ^ $spread(rest & 255);
                 // The highest bit of a lane is set where it is 0: equal (Hacker's Delight, 6-1, in its exact form).
                 let equal = !((differs & !HIGH).wrapping_add(!HIGH) | differs) & HIGH;
-                let found = equal & free & before(i + window + 1) & !before(i.saturating_sub(window));
+                let found = equal & free & near;
                 let first = found & found.wrapping_neg();
                 free ^= first;
-                taken |= <$word>::from(first != 0) << (8 * i + 7);
+                taken |= if first == 0 { 0 } else { place };
+                rest >>= 8;
+                place <<= 8;
+                near = near << 8 | if i < window { 128 } else { 0 };
             }
             let (mut left, mut right) = (taken, before(b) & !free);
             let matches = usize::try_from(left.count_ones()).unwrap_or(0);
+            if number(matches * (a + b)) < share * number(a * b) {
+                return 0.0;
+            }
             let mut out_of_order = 0_usize;
             while left != 0 {
                 let byte = |word: $word, bits: $word| (word >> (bits.trailing_zeros() & !7)) & 255;
@@ -207,8 +244,8 @@ macro_rules! jaro_by_lanes {
     };
 }
 
-jaro_by_lanes!(jaro_halves, u64, 8);
-jaro_by_lanes!(jaro_lanes, u128, 16);
+jaro_by_lanes!(jaro_halves, u64, 8, in_halves);
+jaro_by_lanes!(jaro_lanes, u128, 16, in_lanes);
 
 fn of_parts(a: usize, b: usize, matches: usize, exchanged: usize) -> f64 {
     if matches == 0 {
@@ -326,13 +363,30 @@ mod tests {
         fn short_texts_are_as_like_as_long_ones(a in proptest::collection::vec(prop_oneof![97_u8..100, any::<u8>()], 1..17), b in proptest::collection::vec(prop_oneof![97_u8..100, any::<u8>()], 1..17), cut in 1..17_usize) {
             for (a, b) in [(&a[..], &b[..]), (&a[..a.len().min(cut)], &b[..b.len().min(cut)])] {
                 let (short, other) = (Short::new(a).unwrap(), Short::new(b).unwrap());
-                prop_assert!(a == b || short.jaro(other).to_bits() == jaro_lists(a, b).to_bits());
+                prop_assert!(a == b || short.jaro(other, f64::NEG_INFINITY).to_bits() == jaro_lists(a, b).to_bits());
+                prop_assert_eq!(short.within_one(other, false), levenshtein(a, b) <= 1);
+                prop_assert_eq!(short.within_one(other, true), damerau_levenshtein(a, b) <= 1);
                 if a.len() <= 8 && b.len() <= 8 {
-                    let wide = jaro_lanes(short.lanes, a.len(), other.lanes, b.len());
+                    let wide = jaro_lanes(short.lanes, a.len(), other.lanes, b.len(), f64::NEG_INFINITY);
                     prop_assert_eq!(jaro_lists(a, b).to_bits(), wide.to_bits());
                 }
             }
             prop_assert_eq!(Short::new(&[0; 17]), None);
+        }
+
+        #[test]
+        fn one_edit_of_short_texts_is_told_at_once(a in proptest::collection::vec(0_u8..3, 0..17), at in 0..17_usize, by in 0_u8..3, how in 0..4) {
+            let mut b = a.clone();
+            match how {
+                0 if b.len() < 16 => b.insert(at.min(a.len()), by),
+                1 if at < b.len() => drop(b.remove(at)),
+                2 if at < b.len() => b[at] = by,
+                3 if at + 1 < b.len() => b.swap(at, at + 1),
+                _ => {}
+            }
+            let (short, other) = (Short::new(&a).unwrap(), Short::new(&b).unwrap());
+            prop_assert_eq!(short.within_one(other, false), levenshtein(&a, &b) <= 1);
+            prop_assert_eq!(other.within_one(short, true), damerau_levenshtein(&a, &b) <= 1);
         }
 
         #[test]

@@ -1,178 +1,21 @@
 //! A model made ready for a frame: classes of equal inputs, computed columns, scores of candidate pairs.
 
-use super::block::{Ranks, Rule, classes, of_row};
-use super::condition::{Node, Pair, evaluate};
+use super::Settings;
+use super::block::{Ranks, Rule};
+use super::compiled::{Compiled, Shared};
+use super::condition::Node;
 use super::frame::Frame;
-use super::ladder::{Computed, Ladder, Notes, Parts};
+use super::ladder::Notes;
+use super::memory::Memory;
 use super::sql::Side;
-use super::value::Val;
-use super::{Settings, bytes};
-use crate::model::stable_hash::mix;
-use std::collections::HashMap;
+use super::terms::{Frequencies, GivenFrequencies};
 use std::sync::Arc;
 
 /// Candidates of one task: enough to pay for handing it out, few enough that a block of 100,000 is shared among threads.
 const TASK: u64 = 1 << 17;
 
-/// Places of a worker's memory of levels, for each comparison: 2¹⁴ × 16 bytes = 256 KiB stay in the second-level cache.
-const MEMORY: usize = 1 << 14;
-
 /// A Bayes factor is kept between 1e−300 and 1e300, as Splink 4 keeps it: in bits.
 const MOST_BITS: f64 = 996.578_428_466_209;
-
-/// A shared number of the pair at hand.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) enum Shared {
-    Unknown,
-    Null,
-    Number(f64),
-}
-
-/// Records of a side by what a comparison reads of them: records of one class are compared alike.
-#[derive(Clone, Debug)]
-struct Classes {
-    of: Arc<Vec<u32>>,
-    /// A record of each class.
-    example: Arc<Vec<u32>>,
-}
-
-impl Classes {
-    fn new(columns: &[usize], frame: &Frame) -> Self {
-        let (of, count) = classes(columns, frame);
-        let mut example = vec![u32::MAX; count];
-        for (row, class) in (0_u32..).zip(of.iter()) {
-            if let Some(slot) = usize::try_from(*class).ok().and_then(|class| example.get_mut(class)).filter(|slot| **slot == u32::MAX) {
-                *slot = row;
-            }
-        }
-        Self { of, example: Arc::new(example) }
-    }
-
-    fn class(&self, row: u32) -> u32 {
-        usize::try_from(row).ok().and_then(|row| self.of.get(row)).copied().unwrap_or(0)
-    }
-}
-
-/// Conditions made ready for a frame.
-#[derive(Debug)]
-pub(super) struct Compiled<'f> {
-    left: Classes,
-    right: Classes,
-    computed: [Vec<Computed<'f>>; 2],
-    shared: Vec<Node>,
-    conditions: Vec<Node>,
-    /// The conditions as steps, where all have a common form.
-    ladder: Option<Ladder<'f>>,
-    /// For each side the number of the one column that its classes are the numbers of, where they are.
-    single: [Option<usize>; 2],
-}
-
-impl<'f> Compiled<'f> {
-    pub(super) fn new(nodes: &[Node], frame: &'f Frame) -> Self {
-        let columns = |side: Side| {
-            let mut all: Vec<usize> = nodes.iter().flat_map(|node| node.columns(side)).collect();
-            all.sort_unstable();
-            all.dedup();
-            all
-        };
-        let (of_left, of_right) = (columns(Side::Left), columns(Side::Right));
-        let left = Classes::new(&of_left, frame);
-        let right = if of_left == of_right { left.clone() } else { Classes::new(&of_right, frame) };
-        let numeric = |at: usize| frame.columns.get(at).is_some_and(|column| column.numeric);
-        let (mut one_sided, mut shared, mut conditions) = ([Vec::new(), Vec::new()], Vec::new(), Vec::new());
-        for node in nodes {
-            conditions.push(node.clone().typed(&numeric).hoisted(&mut one_sided).with_shared(&mut shared));
-        }
-        let [nodes_left, nodes_right] = one_sided;
-        let compute = |node: &Node, classes: &Classes| -> Computed<'f> {
-            let value = |row: &u32| {
-                let row = usize::try_from(*row).unwrap_or(usize::MAX);
-                if row >= frame.rows {
-                    return Val::Null;
-                }
-                // A column as it is stays in the frame.
-                let Node::Column(_, at) = node else { return of_row(node, frame, row).owned() };
-                frame.columns.get(*at).and_then(|column| column.cell(row)).map_or(Val::Null, Val::text)
-            };
-            Arc::new(classes.example.iter().map(value).collect())
-        };
-        let computed_left: Vec<Computed<'f>> = nodes_left.iter().map(|node| compute(node, &left)).collect();
-        let computed_right = nodes_right
-            .iter()
-            .map(|node| {
-                let twin = nodes_left.iter().position(|other| of_left == of_right && other.mirrored() == *node);
-                twin.and_then(|at| computed_left.get(at)).cloned().unwrap_or_else(|| compute(node, &right))
-            })
-            .collect();
-        let computed = [computed_left, computed_right];
-        let raw = [nodes_left, nodes_right].map(|nodes| {
-            let column = |node: &Node| if let Node::Column(_, at) = node { Some(*at) } else { None };
-            nodes.iter().map(column).collect::<Vec<_>>()
-        });
-        let single = |columns: &[usize]| if let [one] = columns { Some(*one) } else { None };
-        let single = [single(&of_left), single(&of_right)];
-        let ladder = Ladder::new(&conditions, &Parts { computed: &computed, shared: &shared, single, raw: &raw });
-        Self { left, right, computed, shared, conditions, ladder, single }
-    }
-
-    fn classes(&self, side: Side) -> &Classes {
-        if side == Side::Left { &self.left } else { &self.right }
-    }
-
-    /// The first condition that holds for two records, every expression evaluated: what the steps must agree with. Says too whether there are steps.
-    #[cfg(test)]
-    pub(super) fn first_evaluated(&self, left: u32, right: u32) -> (Option<usize>, bool) {
-        (self.evaluated(self.left.class(left), self.right.class(right), &mut Vec::new()), self.ladder.is_some())
-    }
-
-    /// The first condition that holds for two records.
-    pub(super) fn first(&self, left: u32, right: u32, shared: &mut Vec<Shared>) -> Option<usize> {
-        let (left, right) = (self.left.class(left), self.right.class(right));
-        match &self.ladder {
-            Some(ladder) => ladder.first(left, right),
-            None => self.evaluated(left, right, shared),
-        }
-    }
-
-    /// The first condition that holds, every expression evaluated.
-    fn evaluated(&self, left: u32, right: u32, shared: &mut Vec<Shared>) -> Option<usize> {
-        shared.clear();
-        shared.resize(self.shared.len(), Shared::Unknown);
-        let class = |class: u32| usize::try_from(class).unwrap_or(usize::MAX);
-        let mut live = Live { compiled: self, left: class(left), right: class(right), shared };
-        self.conditions.iter().position(|node| evaluate(node, &mut live, &[]).truth() == Some(true))
-    }
-}
-
-/// One pair of classes at a time.
-struct Live<'v, 'f> {
-    compiled: &'v Compiled<'f>,
-    left: usize,
-    right: usize,
-    shared: &'v mut Vec<Shared>,
-}
-
-impl<'v> Pair<'v> for Live<'v, '_> {
-    fn column(&self, side: Side, at: usize) -> Val<'v> {
-        let [left, right] = &self.compiled.computed;
-        let (computed, class) = if side == Side::Left { (left, self.left) } else { (right, self.right) };
-        computed.get(at).and_then(|values| values.get(class)).map_or(Val::Null, Val::view)
-    }
-
-    fn shared(&mut self, at: usize) -> Option<f64> {
-        match self.shared.get(at) {
-            Some(Shared::Null) => return None,
-            Some(Shared::Number(n)) => return Some(*n),
-            Some(Shared::Unknown) | None => {}
-        }
-        let compiled = self.compiled;
-        let number = compiled.shared.get(at).and_then(|node| evaluate(node, self, &[]).number());
-        if let Some(slot) = self.shared.get_mut(at) {
-            *slot = number.map_or(Shared::Null, Shared::Number);
-        }
-        number
-    }
-}
 
 /// The term-frequency part of a level.
 #[derive(Clone, Copy, Debug)]
@@ -210,28 +53,18 @@ impl Ready<'_> {
     }
 
     /// The gamma of two classes, from memory where this worker has compared them lately.
-    fn remembered(&self, left: u32, right: u32, seen: &mut [(u64, i8)], shared: &mut Vec<Shared>) -> i8 {
-        let key = u64::from(left) << 32 | u64::from(right);
-        let place = usize::try_from(mix(key) % MEMORY_U64).unwrap_or(0);
-        if let Some((known, gamma)) = seen.get(place)
-            && *known == key
-        {
-            return *gamma;
+    fn remembered(&self, left: u32, right: u32, memory: &mut Memory, shared: &mut Vec<Shared>) -> i8 {
+        // No condition holds: beyond any comparison's conditions that are remembered.
+        const NONE: u8 = 254;
+        if let Some(known) = memory.known(left, right) {
+            return self.gamma(Some(usize::from(known)).filter(|first| *first < usize::from(NONE)));
         }
-        let gamma = self.gamma(self.compiled.evaluated(left, right, shared));
-        if let Some(slot) = seen.get_mut(place) {
-            *slot = (key, gamma);
+        let first = self.compiled.evaluated(left, right, shared);
+        if let Some(kept) = first.map_or(Some(NONE), |first| u8::try_from(first).ok().filter(|first| *first < NONE)) {
+            memory.keep(left, right, kept);
         }
-        gamma
+        self.gamma(first)
     }
-}
-
-/// Frequencies of a column's values, by the numbers of its texts.
-#[derive(Debug)]
-struct Frequencies {
-    column: usize,
-    of: Vec<f64>,
-    bits: Vec<f64>,
 }
 
 /// A model made ready for a frame.
@@ -282,10 +115,37 @@ pub struct Scores {
     pub probabilities: Vec<f64>,
 }
 
-/// A worker's memory of what it has compared.
+impl Scores {
+    fn clear(&mut self, comparisons: usize, most: usize) {
+        self.left.clear();
+        self.right.clear();
+        self.weights.clear();
+        self.probabilities.clear();
+        self.gammas.resize_with(comparisons, Vec::new);
+        for numbers in [&mut self.left, &mut self.right] {
+            numbers.reserve(most);
+        }
+        for gammas in &mut self.gammas {
+            gammas.clear();
+            gammas.reserve(most);
+        }
+        self.weights.reserve(most);
+        self.probabilities.reserve(most);
+    }
+}
+
+/// A worker's memory of what it has compared, and its notes of the pairs at hand.
 #[derive(Debug)]
 pub struct Worker {
-    seen: Vec<Vec<(u64, i8)>>,
+    /// For blocking.
+    shared: Vec<Shared>,
+    comparing: Comparing,
+}
+
+#[derive(Debug)]
+struct Comparing {
+    /// By comparison.
+    memories: Vec<Memory>,
     shared: Vec<Shared>,
     /// The classes of the pairs at hand by one comparison.
     classes: [Vec<u32>; 2],
@@ -418,28 +278,24 @@ impl<'f> Linker<'f> {
 
     /// A worker without memories.
     pub fn worker(&self) -> Worker {
+        let memory = |ready: &Ready<'_>| ready.compiled.ladder.as_ref().map_or_else(Memory::new, |ladder| ladder.memory(self.frame.len()));
         Worker {
-            // Steps are quicker than remembering.
-            seen: self
-                .comparisons
-                .iter()
-                .map(|c| if c.compiled.ladder.is_some() { Vec::new() } else { vec![(u64::MAX, 0); MEMORY] })
-                .collect(),
             shared: Vec::new(),
-            classes: [Vec::with_capacity(TOGETHER), Vec::with_capacity(TOGETHER)],
-            notes: Notes::default(),
+            comparing: Comparing {
+                memories: self.comparisons.iter().map(memory).collect(),
+                shared: Vec::new(),
+                classes: [Vec::with_capacity(TOGETHER), Vec::with_capacity(TOGETHER)],
+                notes: Notes::default(),
+            },
         }
     }
 
     /// Scores the pairs of a task into `scores`, which is emptied first. The same on any thread and after any other task.
     pub fn score(&self, task: Task, worker: &mut Worker, scores: &mut Scores) {
-        let Worker { seen, shared, classes: [of_left, of_right], notes } = worker;
-        scores.left.clear();
-        scores.right.clear();
-        let Some((rule, earlier)) = self.rules.get(..=task.rule).and_then(|rules| rules.split_last()) else { return };
+        let Worker { shared, comparing } = worker;
         let most = usize::try_from(task.to.saturating_sub(task.from)).unwrap_or(0);
-        scores.left.reserve(most);
-        scores.right.reserve(most);
+        scores.clear(self.comparisons.len(), most);
+        let Some((rule, earlier)) = self.rules.get(..=task.rule).and_then(|rules| rules.split_last()) else { return };
         rule.each(
             task.from..task.to,
             &self.ranks,
@@ -449,45 +305,13 @@ impl<'f> Linker<'f> {
             |left, right| {
                 scores.left.push(left);
                 scores.right.push(right);
+                // What was read of these records to find them is still near.
+                if scores.left.len() == scores.weights.len() + TOGETHER {
+                    self.compare(comparing, scores);
+                }
             },
         );
-        let count = scores.left.len();
-        scores.weights.clear();
-        scores.weights.resize(count, self.prior_bits);
-        scores.gammas.resize_with(self.comparisons.len(), Vec::new);
-        for gammas in &mut scores.gammas {
-            gammas.clear();
-            gammas.reserve(count);
-        }
-        let pairs = scores.left.chunks(TOGETHER).zip(scores.right.chunks(TOGETHER)).zip(scores.weights.chunks_mut(TOGETHER));
-        for ((lefts, rights), weights) in pairs {
-            let comparisons = self.comparisons.iter().zip(seen.iter_mut()).zip(&mut scores.gammas);
-            for (number, ((ready, seen), gammas)) in comparisons.enumerate() {
-                self.classes(Side::Left, number, lefts, of_left);
-                self.classes(Side::Right, number, rights, of_right);
-                let of_these = gammas.len();
-                match &ready.compiled.ladder {
-                    Some(ladder) => {
-                        let firsts = ladder.firsts([of_left, of_right], notes);
-                        gammas.extend(firsts.iter().map(|first| ready.gamma(Some(usize::from(*first)))));
-                    }
-                    None => gammas.extend(of_left.iter().zip(&*of_right).map(|(l, r)| ready.remembered(*l, *r, seen, shared))),
-                }
-                let of_these = gammas.get(of_these..).unwrap_or_default();
-                let pairs = lefts.iter().zip(rights).zip(of_left.iter().zip(&*of_right));
-                for (((rows, classes), gamma), weight) in pairs.zip(of_these).zip(weights.iter_mut()) {
-                    if let Some(level) = usize::try_from(*gamma).ok().and_then(|gamma| ready.weights.get(gamma)) {
-                        *weight += level.bits;
-                        if let Some(term) = &level.term {
-                            let ((row, class), (other, of_other)) = ((*rows.0, *classes.0), (*rows.1, *classes.1));
-                            *weight +=
-                                if term.by_class { self.bits_of_numbers(term, class, of_other) } else { self.term_bits(term, row, other) };
-                        }
-                    }
-                }
-            }
-        }
-        scores.probabilities.clear();
+        self.compare(comparing, scores);
         scores.probabilities.extend(scores.weights.iter_mut().map(|weight| {
             if *weight == f64::INFINITY || self.prior_bits == f64::INFINITY {
                 *weight = if self.prior_bits == f64::INFINITY { f64::INFINITY } else { MOST_BITS };
@@ -498,6 +322,42 @@ impl<'f> Linker<'f> {
             let odds = libm::exp2(*weight);
             odds / (1.0 + odds)
         }));
+    }
+
+    /// Compares the pairs that have no weight yet.
+    fn compare(&self, comparing: &mut Comparing, scores: &mut Scores) {
+        let Comparing { memories, shared, classes: [of_left, of_right], notes } = comparing;
+        let done = scores.weights.len();
+        scores.weights.resize(scores.left.len(), self.prior_bits);
+        let (Some(lefts), Some(rights), Some(weights)) =
+            (scores.left.get(done..), scores.right.get(done..), scores.weights.get_mut(done..))
+        else {
+            return;
+        };
+        let comparisons = self.comparisons.iter().zip(memories).zip(&mut scores.gammas);
+        for (number, ((ready, memory), gammas)) in comparisons.enumerate() {
+            self.classes(Side::Left, number, lefts, of_left);
+            self.classes(Side::Right, number, rights, of_right);
+            match &ready.compiled.ladder {
+                Some(ladder) => {
+                    let firsts = ladder.firsts([of_left, of_right], notes, memory);
+                    gammas.extend(firsts.iter().map(|first| ready.gamma(Some(usize::from(*first)))));
+                }
+                None => gammas.extend(of_left.iter().zip(&*of_right).map(|(l, r)| ready.remembered(*l, *r, memory, shared))),
+            }
+            let of_these = gammas.get(done..).unwrap_or_default();
+            let pairs = lefts.iter().zip(rights).zip(of_left.iter().zip(&*of_right));
+            for (((rows, classes), gamma), weight) in pairs.zip(of_these).zip(weights.iter_mut()) {
+                if let Some(level) = usize::try_from(*gamma).ok().and_then(|gamma| ready.weights.get(gamma)) {
+                    *weight += level.bits;
+                    if let Some(term) = &level.term {
+                        let ((row, class), (other, of_other)) = ((*rows.0, *classes.0), (*rows.1, *classes.1));
+                        *weight +=
+                            if term.by_class { self.bits_of_numbers(term, class, of_other) } else { self.term_bits(term, row, other) };
+                    }
+                }
+            }
+        }
     }
 
     fn term_bits(&self, term: &Term, left: u32, right: u32) -> f64 {
@@ -541,45 +401,5 @@ impl<'f> Linker<'f> {
             id => table.of.get(at(id)).copied().filter(|frequency| !frequency.is_nan()),
         };
         rows.iter().map(of).collect()
-    }
-}
-
-/// [`MEMORY`] for a remainder.
-const MEMORY_U64: u64 = 1 << 14;
-
-/// Term frequencies of a column that are known from elsewhere.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct GivenFrequencies {
-    /// The column.
-    pub column: String,
-    /// Above 0 and at most 1, by value.
-    pub of: HashMap<String, f64>,
-}
-
-impl Frequencies {
-    fn given(column: usize, frame: &Frame, given: &GivenFrequencies) -> Self {
-        let texts = frame.columns.get(column);
-        let count = texts.and_then(|column| u32::try_from(column.texts.len()).ok()).unwrap_or(0);
-        let frequency = |id: u32| texts.and_then(|column| column.text(id)).and_then(|text| given.of.get(text)).copied();
-        let of: Vec<f64> = (0..=count).map(|id| frequency(id).unwrap_or(f64::NAN)).collect();
-        let bits = of.iter().map(|f| libm::log2(*f)).collect();
-        Self { column, of, bits }
-    }
-
-    fn new(column: usize, frame: &Frame) -> Self {
-        let (mut counts, mut total) = (Vec::new(), 0_usize);
-        if let Some(of) = frame.columns.get(column) {
-            counts.resize(of.texts.len() + 1, 0_usize);
-            for id in of.ids.iter().filter(|id| **id != 0) {
-                total += 1;
-                if let Some(count) = counts.get_mut(at(*id)) {
-                    *count += 1;
-                }
-            }
-        }
-        let of: Vec<f64> =
-            counts.iter().enumerate().map(|(id, n)| if id == 0 { f64::NAN } else { bytes::number(*n) / bytes::number(total) }).collect();
-        let bits = of.iter().map(|f| libm::log2(*f)).collect();
-        Self { column, of, bits }
     }
 }

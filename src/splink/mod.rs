@@ -5,24 +5,30 @@
 
 mod block;
 pub mod bytes;
+mod compiled;
 mod condition;
 mod frame;
 mod function;
 mod ladder;
 mod linker;
 mod locate;
+mod memory;
 mod moment;
 mod pattern;
 mod settings;
 mod sign;
 mod sql;
+mod steps;
+mod terms;
+mod texts;
 mod value;
 
 pub use condition::{Cells, KeyOf};
 pub use frame::{Frame, FrameBuilder, FrameError};
-pub use linker::{GivenFrequencies, Linker, Scores, Task, Worker};
+pub use linker::{Linker, Scores, Task, Worker};
 pub use settings::{BlockingRule, Comparison, Level, LinkType, Settings, TermAdjustment};
 pub use sql::{Equality, Side};
+pub use terms::GivenFrequencies;
 
 #[cfg(test)]
 mod parity_tests;

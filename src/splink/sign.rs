@@ -4,19 +4,24 @@
 use super::bytes::{self, LANES, Short};
 
 /// Kinds of bytes that are told apart: by their low five bits, so that no two letters of one case and no two digits are of one kind.
-const KINDS: usize = 32;
+const KINDS: u32 = 32;
+
+/// The bits that tell a byte's kind.
+const KIND: u8 = 31;
 
 /// Where no text is: longer than any.
 const NO_TEXT: u16 = u16::MAX;
 
-/// The sign of a text, or of none. A line of cache: comparing reads one at random, and nothing else where the text is short.
+/// The sign of a text, or of none. Half a line of cache: comparing reads one at random, and nothing else where the text is short.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(align(64))]
+#[repr(align(32))]
 pub(super) struct Sign {
-    /// How often each kind stands in it.
-    kinds: [u8; KINDS],
     /// The first sixteen bytes, the first lowest, 0 behind the end.
     lanes: u128,
+    /// Which kinds stand in it once at least, and above those which stand in it twice at least.
+    kinds: u64,
+    /// How many bytes are the third of their kind, or a later one.
+    more: u8,
     /// In bytes; [`NO_TEXT`] where there is none.
     length: u16,
     /// Whether it is longer than is counted, so that nothing is known but the length.
@@ -26,16 +31,22 @@ pub(super) struct Sign {
 impl Sign {
     /// Of a text; a cell has 2¹⁵ bytes at most.
     pub(super) fn new(text: Option<&[u8]>) -> Self {
-        let mut sign = Self { kinds: [0; KINDS], lanes: 0, length: NO_TEXT, crowded: false };
+        let mut sign = Self { lanes: 0, kinds: 0, more: 0, length: NO_TEXT, crowded: false };
         let Some(text) = text else { return sign };
         // What an expression made longer than that is compared as it is.
         sign.length = u16::try_from(text.len()).unwrap_or(NO_TEXT - 1).min(NO_TEXT - 1);
         sign.lanes = bytes::lanes(text);
-        // A sum of 255 is not beyond a byte.
+        // No more than 255 are counted in a byte.
         sign.crowded = text.len() > usize::from(u8::MAX);
         for byte in text.iter().take(usize::from(u8::MAX)) {
-            if let Some(kind) = sign.kinds.get_mut(usize::from(byte & 31)) {
-                *kind += 1;
+            let once = 1_u64 << (byte & KIND);
+            let twice = once << KINDS;
+            if sign.kinds & once == 0 {
+                sign.kinds |= once;
+            } else if sign.kinds & twice == 0 {
+                sign.kinds |= twice;
+            } else {
+                sign.more += 1;
             }
         }
         sign
@@ -77,6 +88,12 @@ impl Sign {
         u32::from(self.length.abs_diff(other.length)) > edits
     }
 
+    /// How many bytes two texts have in common at most, whatever the order: of each kind none, one or two, and what is more of either.
+    #[inline]
+    fn common(&self, other: &Self) -> u32 {
+        (self.kinds & other.kinds).count_ones() + u32::from(self.more.min(other.more))
+    }
+
     /// Bounds of the distance to another text; [`Bounds::NONE`] where one of them is no text.
     #[inline]
     pub(super) fn bounds(&self, other: &Self) -> Bounds {
@@ -84,16 +101,9 @@ impl Sign {
             return Bounds::NONE;
         }
         let shorter = u32::from(self.length.min(other.length));
-        let common = if self.crowded || other.crowded { shorter } else { common(&self.kinds, &other.kinds) };
+        let common = if self.crowded || other.crowded { shorter } else { self.common(other) };
         Bounds::new(self.length, other.length, common, self.start(other))
     }
-}
-
-/// How many bytes two texts have in common at most, whatever the order: 255 for the longest that are counted, so that the sum is a byte too.
-/// A loop that processors do at once.
-#[inline]
-fn common(x: &[u8; KINDS], y: &[u8; KINDS]) -> u32 {
-    u32::from(x.iter().zip(y).map(|(x, y)| *x.min(y)).fold(0, u8::wrapping_add))
 }
 
 /// What two signs tell.
@@ -132,6 +142,25 @@ impl Ruler {
     }
 }
 
+impl Ruler {
+    /// Reached by nothing.
+    pub(super) const NOTHING: Self = Self { shares: [f64::INFINITY; 5] };
+
+    /// Of whichever limit is reached first.
+    pub(super) fn or(mut self, other: &Self) -> Self {
+        for (share, theirs) in self.shares.iter_mut().zip(other.shares) {
+            *share = share.min(theirs);
+        }
+        self
+    }
+
+    /// By so long a common start: the share of `a · b` that `common · (a + b)` must reach.
+    #[inline]
+    pub(super) fn share(&self, start: usize) -> f64 {
+        self.shares.get(start).copied().unwrap_or(0.0)
+    }
+}
+
 /// (c/a + c/b + 1)/3 ≥ j, where `j` is a little less than wanted: similarities round.
 fn share(similarity: f64) -> f64 {
     3.0 * (similarity - 1e-9) - 1.0
@@ -160,10 +189,16 @@ impl Bounds {
         self.longer.wrapping_sub(self.common)
     }
 
+    /// Whether fewer edits than these may do; none are fewer than 0.
+    #[inline]
+    pub(super) fn below(&self, edits: u32) -> bool {
+        self.longer < self.common.saturating_add(edits)
+    }
+
     /// Whether a similarity can't be reached.
     #[inline]
     pub(super) fn misses(&self, ruler: &Ruler) -> bool {
-        let share = ruler.shares.get(self.start).copied().unwrap_or(0.0);
+        let share = ruler.share(self.start);
         // Nothing in common: a similarity of 0, whatever the formula says.
         self.sum < share * self.product || (self.common == 0 && share > -1.0)
     }

@@ -1,6 +1,6 @@
 //! Promises of the whole: a model and records in, scores out.
 
-use super::linker::Compiled;
+use super::compiled::Compiled;
 use super::{Frame, FrameBuilder, Linker, Scores, Settings, Side};
 use crate::diagnose::{Place, SourceFile};
 use proptest::prelude::*;

@@ -1,0 +1,313 @@
+//! What two texts are asked: whether they are the same, how near or how like they are. Their signs tell most of it.
+
+use super::bytes::{self, LANES};
+use super::condition::bit;
+use super::memory::Memory;
+use super::sign::{Bounds, Ruler, Sign};
+use super::value::Val;
+use std::cmp::Ordering::{Equal, Greater, Less};
+use std::sync::Arc;
+
+/// Values of a computed column by class.
+pub(super) type Computed<'f> = Arc<Vec<Val<'f>>>;
+
+/// Signs of both sides' texts, by class.
+pub(super) type Signs = [Arc<Vec<Sign>>; 2];
+
+/// Signs of a side that the second-level cache does not hold: 2¹³ × 32 bytes are 256 KiB.
+const MANY_SIGNS: usize = 1 << 13;
+
+/// A string distance.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Distance {
+    Levenshtein,
+    DamerauLevenshtein,
+    Jaro,
+    JaroWinkler,
+    Jaccard,
+}
+
+/// A question to two texts. It holds or not: unknown is no.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Test {
+    /// They are equal.
+    Same,
+    /// No more edits than these are needed.
+    Within { exchanges: bool, edits: u32 },
+    /// Jaro's or Jaro–Winkler's similarity stands so to the limit, which is reached from below.
+    Similar { winkler: bool, ruler: Ruler, how: u8, limit: f64 },
+    /// A distance stands so to the limit.
+    Open { distance: Distance, how: u8, limit: f64 },
+}
+
+impl Test {
+    /// Whether a distance stands so to a limit.
+    pub(super) fn new(distance: Distance, how: u8, limit: f64) -> Self {
+        let (at_most, at_least) = (bit(Less) | bit(Equal), bit(Greater) | bit(Equal));
+        match distance {
+            Distance::Levenshtein | Distance::DamerauLevenshtein if how == at_most => {
+                // Edits are whole; a cell has 2¹⁵ bytes at most.
+                let most = (0_u32..1 << 15).rfind(|edits| f64::from(*edits) <= limit);
+                let exchanges = distance == Distance::DamerauLevenshtein;
+                most.map_or(Self::Open { distance, how, limit }, |edits| Self::Within { exchanges, edits })
+            }
+            Distance::Jaro if how == at_least => Self::Similar { winkler: false, ruler: Ruler::jaro(limit), how, limit },
+            Distance::JaroWinkler if how == at_least => Self::Similar { winkler: true, ruler: Ruler::jaro_winkler(limit), how, limit },
+            Distance::Levenshtein | Distance::DamerauLevenshtein | Distance::Jaro | Distance::JaroWinkler | Distance::Jaccard => {
+                Self::Open { distance, how, limit }
+            }
+        }
+    }
+
+    /// Whether signs do not rule it out.
+    #[inline]
+    fn may_hold(&self, a: &Sign, b: &Sign, bounds: &Bounds) -> bool {
+        match self {
+            Self::Same => a.same(b),
+            Self::Within { edits, .. } => !a.longer_by_more(b, *edits) && bounds.edits() <= *edits,
+            Self::Similar { ruler, .. } => !bounds.misses(ruler),
+            Self::Open { .. } => true,
+        }
+    }
+}
+
+/// What of several questions signs rule out at once.
+#[derive(Clone, Copy, Debug)]
+struct Gate {
+    /// Fewer edits than these answer one of them.
+    edits: u32,
+    /// The least similarity that answers one of them.
+    ruler: Ruler,
+    /// Whether equal texts answer one, which two empty ones would not by their likeness.
+    same: bool,
+    /// Whether signs rule nothing out.
+    open: bool,
+}
+
+impl Gate {
+    fn new(tests: &[Test]) -> Self {
+        let mut gate = Self { edits: 0, ruler: Ruler::NOTHING, same: false, open: false };
+        for test in tests {
+            match test {
+                Test::Same => gate.same = true,
+                Test::Within { edits, .. } => gate.edits = gate.edits.max(edits + 1),
+                Test::Similar { ruler, .. } => gate.ruler = gate.ruler.or(ruler),
+                Test::Open { .. } => gate.open = true,
+            }
+        }
+        // Equal texts need no edits.
+        gate.same &= gate.edits == 0;
+        gate
+    }
+
+    /// Whether one of the questions may hold.
+    #[inline]
+    fn lets(&self, a: &Sign, b: &Sign, bounds: &Bounds) -> bool {
+        !bounds.misses(&self.ruler) || bounds.below(self.edits) || self.open || (self.same && a.same(b))
+    }
+}
+
+/// Texts of both sides by class, and what is asked of them, in order.
+#[derive(Debug)]
+pub(super) struct Texts<'f> {
+    pub(super) of: [Computed<'f>; 2],
+    pub(super) signs: Signs,
+    tests: Vec<Test>,
+    gate: Gate,
+}
+
+fn at(class: u32) -> usize {
+    usize::try_from(class).unwrap_or(usize::MAX)
+}
+
+impl<'f> Texts<'f> {
+    pub(super) fn new(of: [Computed<'f>; 2], signs: Signs, test: Test) -> Self {
+        Self { of, signs, gate: Gate::new(&[test]), tests: vec![test] }
+    }
+
+    /// Asks another's questions after its own.
+    pub(super) fn ask(&mut self, other: Self) {
+        self.tests.extend(other.tests);
+        self.gate = Gate::new(&self.tests);
+    }
+
+    /// Whether pairs of classes come again and again when so many records are compared, and an answer costs more than remembering it.
+    pub(super) fn repeat(&self, records: usize) -> bool {
+        let asks = self.tests.iter().any(|test| !matches!(test, Test::Same));
+        asks && self.signs.iter().all(|side| side.len() <= records / 4)
+    }
+
+    /// The signs of two classes, where both have texts.
+    #[inline]
+    fn signs(&self, left: u32, right: u32) -> Option<(&Sign, &Sign)> {
+        let [of_left, of_right] = &self.signs;
+        of_left.get(at(left)).zip(of_right.get(at(right))).filter(|(a, b)| a.is_text() && b.is_text())
+    }
+
+    /// Whether the signs are so many that each look at one waits for memory.
+    pub(super) fn are_many(&self) -> bool {
+        self.signs.iter().any(|side| side.len() > MANY_SIGNS)
+    }
+
+    /// A look at the memory where the signs of two classes stand.
+    #[inline]
+    pub(super) fn look(&self, left: u32, right: u32) -> u16 {
+        let [of_left, of_right] = &self.signs;
+        of_left.get(at(left)).map_or(0, Sign::look) ^ of_right.get(at(right)).map_or(0, Sign::look)
+    }
+
+    /// Whether signs leave it open that some question holds.
+    #[inline]
+    pub(super) fn may_hold(&self, left: u32, right: u32) -> bool {
+        self.signs(left, right).is_some_and(|(a, b)| self.gate.lets(a, b, &a.bounds(b)))
+    }
+
+    /// The first question that holds of two classes' texts, by its place; `None` where none does, or either has no text.
+    #[inline]
+    pub(super) fn first(&self, left: u32, right: u32, memory: &mut Memory) -> Option<u8> {
+        let (a, b) = self.signs(left, right)?;
+        let bounds = a.bounds(b);
+        if self.gate.lets(a, b, &bounds) { self.first_asked((a, b), &bounds, (left, right), memory) } else { None }
+    }
+
+    /// The first that holds, where the gate lets them through.
+    #[inline(never)]
+    fn first_asked(&self, signs: (&Sign, &Sign), bounds: &Bounds, (left, right): (u32, u32), memory: &mut Memory) -> Option<u8> {
+        // No question has the place 254: a ladder has fewer conditions.
+        const NO_ANSWER: u8 = 254;
+        let answer = memory.known(left, right).unwrap_or_else(|| {
+            let mut jaro = None;
+            let holds = self
+                .tests
+                .iter()
+                .enumerate()
+                .find(|(_, test)| test.may_hold(signs.0, signs.1, bounds) && self.holds(test, signs, bounds, (left, right), &mut jaro));
+            let answer = holds.and_then(|(place, _)| u8::try_from(place).ok()).unwrap_or(NO_ANSWER);
+            memory.keep(left, right, answer);
+            answer
+        });
+        (answer != NO_ANSWER).then_some(answer)
+    }
+
+    /// Whether one holds that signs do not rule out. Jaro's similarity is reckoned once.
+    fn holds(&self, test: &Test, (a, b): (&Sign, &Sign), bounds: &Bounds, classes: (u32, u32), jaro: &mut Option<f64>) -> bool {
+        match *test {
+            Test::Same => a.short().is_some() || self.with_bytes((a, b), classes, |a, b| a == b),
+            Test::Within { exchanges, edits } => match (a.short(), b.short()) {
+                (Some(a), Some(b)) if edits == 1 => a.within_one(b, exchanges),
+                _ => self.with_bytes((a, b), classes, |a, b| within(a, b, exchanges, edits)),
+            },
+            Test::Similar { winkler, how, limit, .. } => {
+                let jaro = *jaro.get_or_insert_with(|| match (a.short(), b.short()) {
+                    (Some(a), Some(b)) => a.jaro(b, self.gate.ruler.share(bounds.start())),
+                    _ => self.both(classes).map_or(f64::NAN, |(a, b)| bytes::jaro(a, b)),
+                });
+                stands(if winkler { bytes::raised(jaro, bounds.start()) } else { jaro }, how, limit)
+            }
+            Test::Open { distance, how, limit } => self.with_bytes((a, b), classes, |a, b| stands(distance.of(a, b), how, limit)),
+        }
+    }
+
+    /// What a closure tells of two texts, out of their signs where they are short.
+    fn with_bytes(&self, (a, b): (&Sign, &Sign), classes: (u32, u32), tell: impl Fn(&[u8], &[u8]) -> bool) -> bool {
+        if let (Some(a), Some(b)) = (a.short(), b.short()) {
+            let mut buffers = ([0; LANES], [0; LANES]);
+            return tell(a.bytes(&mut buffers.0), b.bytes(&mut buffers.1));
+        }
+        self.both(classes).is_some_and(|(a, b)| tell(a, b))
+    }
+
+    /// The texts of two classes, where both are texts.
+    fn both(&self, (left, right): (u32, u32)) -> Option<(&[u8], &[u8])> {
+        let [of_left, of_right] = &self.of;
+        match (of_left.get(at(left))?, of_right.get(at(right))?) {
+            (Val::Text(a), Val::Text(b)) => Some((a.as_bytes(), b.as_bytes())),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a number stands to a limit in one of the ways of `how`; NaN, which is null, does not.
+pub(super) fn stands(number: f64, how: u8, limit: f64) -> bool {
+    number.partial_cmp(&limit).is_some_and(|order| how & bit(order) != 0)
+}
+
+impl Distance {
+    /// How far apart or how like two texts are; NaN for null.
+    fn of(self, a: &[u8], b: &[u8]) -> f64 {
+        match self {
+            Self::Jaro => bytes::jaro(a, b),
+            Self::JaroWinkler => bytes::jaro_winkler(a, b),
+            Self::Jaccard => bytes::jaccard(a, b).unwrap_or(f64::NAN),
+            Self::Levenshtein => bytes::number(bytes::levenshtein(a, b)),
+            Self::DamerauLevenshtein => bytes::number(bytes::damerau_levenshtein(a, b)),
+        }
+    }
+}
+
+/// Whether at most so many edits lead from one text to the other.
+fn within(a: &[u8], b: &[u8], exchanges: bool, edits: u32) -> bool {
+    let most = usize::try_from(edits).unwrap_or(usize::MAX);
+    let (a, b) = bytes::differing(a, b);
+    if a.len().max(b.len()) <= most {
+        return true;
+    }
+    if a.len().abs_diff(b.len()) > most {
+        return false;
+    }
+    // Both ends differ: one edit makes them equal only where one letter is left, or two that are exchanged.
+    if most < 2 {
+        let exchanged = matches!((a, b), ([first, second], [third, fourth]) if first == fourth && second == third);
+        return exchanges && most == 1 && exchanged;
+    }
+    (if exchanges { bytes::damerau_levenshtein(a, b) } else { bytes::levenshtein(a, b) }) <= most
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever signs, short cuts and memory tell is what the distance itself says.
+        #[test]
+        fn questions_are_answered_as_distances_are(texts in proptest::collection::vec("[abé]{0,6}|[a-c]{14,19}", 1..9), edits in 0..4_u32, limit in 0.3..1.0) {
+            let of: Computed<'_> = Arc::new(texts.iter().map(|text| Val::text(text.as_str())).collect());
+            let signs: Arc<Vec<Sign>> = Arc::new(texts.iter().map(|text| Sign::new(Some(text.as_bytes()))).collect());
+            let (at_most, at_least) = (bit(Less) | bit(Equal), bit(Greater) | bit(Equal));
+            let asked = [
+                (Distance::Levenshtein, at_most, f64::from(edits)),
+                (Distance::DamerauLevenshtein, at_most, f64::from(edits)),
+                (Distance::Levenshtein, bit(Less), f64::from(edits)),
+                (Distance::Jaro, at_least, limit),
+                (Distance::JaroWinkler, at_least, limit),
+                (Distance::JaroWinkler, bit(Greater), limit),
+                (Distance::Jaccard, at_least, limit),
+            ];
+            let one = |test: Test| Texts::new([of.clone(), of.clone()], [signs.clone(), signs.clone()], test);
+            let mut all = one(Test::Same);
+            asked.iter().for_each(|(distance, how, limit)| all.ask(one(Test::new(*distance, *how, *limit))));
+            let single: Vec<_> = asked.iter().map(|(distance, how, limit)| one(Test::new(*distance, *how, *limit))).collect();
+            // Without those that open the gate.
+            let (mut closed, of_closed) = (one(Test::Same), asked.iter().skip(3).take(2));
+            of_closed.clone().for_each(|(distance, how, limit)| closed.ask(one(Test::new(*distance, *how, *limit))));
+            let mut memory = Memory::new();
+            for (l, a) in (0_u32..).zip(&texts) {
+                for (r, b) in (0_u32..).zip(&texts) {
+                    let (a, b) = (a.as_bytes(), b.as_bytes());
+                    let said = |(distance, how, limit): &(Distance, u8, f64)| stands(distance.of(a, b), *how, *limit);
+                    for (asked, texts) in asked.iter().zip(&single) {
+                        prop_assert_eq!(texts.first(l, r, &mut Memory::default()).is_some(), said(asked), "{:?} {:?}", asked, (a, b));
+                    }
+                    let first = if a == b { Some(0) } else { of_closed.clone().position(said).map(|at| at + 1) };
+                    prop_assert_eq!(closed.first(l, r, &mut Memory::default()).map(usize::from), first);
+                    prop_assert!(first.is_none() || closed.may_hold(l, r));
+                    let first = if a == b { Some(0) } else { asked.iter().position(said).map(|at| at + 1) };
+                    for _ in 0..2 {
+                        prop_assert_eq!(all.first(l, r, &mut memory).map(usize::from), first);
+                    }
+                }
+            }
+        }
+    }
+}
