@@ -203,7 +203,8 @@ fn stated_duties(config: &Config, rulebook: &Rulebook, problems: &mut Problems) 
         let place = Place::Named(format!("[sources.{}]", spec.name));
         let checked = match yaml_at(&path, Some(&place)) {
             Ok(file) => network::read(&file),
-            Err(problem) => {
+            Err(mut problem) => {
+                problem.code = UNKEPT;
                 problems.push(problem);
                 continue;
             }

@@ -18,7 +18,9 @@ const OF_A_STREAM: [&str; 4] = ["per_call", "per_record", "beside", "records_a_c
 pub(super) fn block(compiler: &mut Compiler<'_>, whole: &Part, source: &Source) -> Option<Cost> {
     let part = whole.get("metadata")?.get("kith")?.get("cost")?.clone();
     let mut all = Vec::new();
-    source.streams.iter().for_each(|stream| with_parents(stream, &mut all));
+    for stream in &source.streams {
+        with_parents(stream, &mut all);
+    }
     known(compiler, &part, &KEYS);
     let text = |compiler: &mut Compiler<'_>, key: &str, example: &str| {
         let found = part.get(key).and_then(Part::scalar);
@@ -88,7 +90,9 @@ fn with_parents<'s>(stream: &'s Arc<Stream>, all: &mut Vec<&'s Arc<Stream>>) {
     all.push(stream);
     for router in &stream.routers {
         if let Router::Parents(parents) = router {
-            parents.iter().for_each(|parent| with_parents(&parent.stream, all));
+            for parent in parents {
+                with_parents(&parent.stream, all);
+            }
         }
     }
 }

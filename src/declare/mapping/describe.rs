@@ -136,7 +136,7 @@ fn time(time: Duration) -> String {
     let seconds = time.as_secs();
     let (unit, count) = [("day", 86_400), ("hour", 3_600), ("minute", 60)]
         .into_iter()
-        .find(|(_, length)| seconds >= *length && seconds % length == 0)
+        .find(|(_, length)| seconds >= *length && seconds.is_multiple_of(*length))
         .map_or(("second", seconds), |(unit, length)| (unit, seconds / length));
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
