@@ -32,7 +32,7 @@ pub struct Spent {
     /// Its number.
     month: i32,
     /// Millionths that were spent, what is set aside for calls that are being made included.
-    spent: u64,
+    sum: u64,
     /// Streams that wait for the next month.
     waits: BTreeSet<String>,
 }
@@ -45,7 +45,7 @@ impl Spent {
 
     /// What was spent.
     pub const fn spent(&self) -> Money {
-        Money::of_millionths(self.spent)
+        Money::of_millionths(self.sum)
     }
 
     /// Three letters.
@@ -95,7 +95,7 @@ impl Spending {
             currency: currency.to_owned(),
             ends: month.ends.as_second(),
             month: month.number,
-            spent: 0,
+            sum: 0,
             waits: BTreeSet::new(),
         };
         let line = self.0.entry(account.source.to_string()).or_insert_with(fresh);
@@ -148,13 +148,12 @@ impl<S: Store + 'static> Till<S> {
     }
 
     async fn open<'k>(&self, kept: &'k mut Option<Spending>) -> Result<&'k mut Spending, PurseError> {
-        let found = match kept.take() {
-            Some(found) => found,
-            None => {
-                let text = self.store.setting(SPENDING).await.map_err(|error| PurseError::Unkept(error.to_string()))?;
-                let unread = || PurseError::Unkept(format!("the setting `{SPENDING}` of the store can't be read"));
-                Spending::of(text.as_deref()).ok_or_else(unread)?
-            }
+        let found = if let Some(found) = kept.take() {
+            found
+        } else {
+            let text = self.store.setting(SPENDING).await.map_err(|error| PurseError::Unkept(error.to_string()))?;
+            let unread = || PurseError::Unkept(format!("the setting `{SPENDING}` of the store can't be read"));
+            Spending::of(text.as_deref()).ok_or_else(unread)?
         };
         Ok(kept.insert(found))
     }
@@ -251,7 +250,7 @@ impl<S: Store + 'static> Purse for Account<S> {
             if self.terms.budget.is_some_and(|budget| after > budget) {
                 return Err(PurseError::Spent { until: line.ends() });
             }
-            line.spent = after.millionths();
+            line.sum = after.millionths();
             let month = line.month;
             self.till.keep(spending, Vec::new()).await?;
             Ok(Reserved { most, month })
@@ -265,7 +264,7 @@ impl<S: Store + 'static> Purse for Account<S> {
             let line = spending.line(&self.terms, self.till.clock.now());
             // Where the month has turned meanwhile, the call was the last one's.
             if line.month == reserved.month {
-                line.spent = line.spent().minus(reserved.most).plus(cost).millionths();
+                line.sum = line.spent().minus(reserved.most).plus(cost).millionths();
                 self.till.keep(spending, Vec::new()).await?;
             }
             Ok(())
@@ -296,16 +295,16 @@ mod tests {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let (mut spending, terms) = (Spending::default(), terms("50", "USD"));
         let line = spending.line(&terms, at("2026-11-30T23:59:59Z"));
-        (line.spent, line.waits) = (7, BTreeSet::from(["mentions".to_owned()]));
+        (line.sum, line.waits) = (7, BTreeSet::from(["mentions".to_owned()]));
         assert_eq!((line.month(), line.ends(), line.budget()), ("2026-11".to_owned(), at("2026-12-01T00:00:00Z"), Money::parse("50")));
         let kept = serde_json::to_string(&spending).unwrap();
         assert_eq!(Spending::of(Some(&kept)).as_ref(), Some(&spending));
         assert_eq!(spending.at(at("2026-12-01T00:00:00Z")).count(), 0, "a month that is over is not told");
         let line = spending.line(&terms, at("2026-12-01T00:00:00Z"));
-        assert_eq!((line.spent, line.waits.len(), line.month()), (0, 0, "2026-12".to_owned()));
-        line.spent = 9;
-        assert_eq!(spending.line(&terms, at("2026-11-15T00:00:00Z")).spent, 9);
-        assert_eq!(spending.line(&self::terms("50", "EUR"), at("2026-12-02T00:00:00Z")).spent, 0, "other money is another sum");
+        assert_eq!((line.sum, line.waits.len(), line.month()), (0, 0, "2026-12".to_owned()));
+        line.sum = 9;
+        assert_eq!(spending.line(&terms, at("2026-11-15T00:00:00Z")).sum, 9);
+        assert_eq!(spending.line(&self::terms("50", "EUR"), at("2026-12-02T00:00:00Z")).sum, 0, "other money is another sum");
     }
 
     #[test]

@@ -232,8 +232,8 @@ impl One<'_> {
             return Ok(After::Wait);
         }
         let parts = format!("{}/{}/{:?}/{}/{}", self.spec.name, self.asked.name, standing.round, standing.after, self.now());
-        let name: String = Sha256::digest(parts.as_bytes()).iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-        let count = list.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let name: String = Digest(Sha256::digest(parts.as_bytes()).into()).to_string().chars().take(24).collect();
+        let count = memchr::memchr_iter(b'\n', &list).count() as u64;
         standing.job = Some(Asked {
             name: format!("kith-{name}"),
             phase: Phase::Making,

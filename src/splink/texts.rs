@@ -286,7 +286,9 @@ mod tests {
             ];
             let one = |test: Test| Texts::new([of.clone(), of.clone()], [signs.clone(), signs.clone()], test);
             let mut all = one(Test::Same);
-            asked.iter().for_each(|(distance, how, limit)| all.ask(one(Test::new(*distance, *how, *limit))));
+            for (distance, how, limit) in &asked {
+                all.ask(one(Test::new(*distance, *how, *limit)));
+            }
             let single: Vec<_> = asked.iter().map(|(distance, how, limit)| one(Test::new(*distance, *how, *limit))).collect();
             // Without those that open the gate.
             let (mut closed, of_closed) = (one(Test::Same), asked.iter().skip(3).take(2));

@@ -161,7 +161,7 @@ mod tests {
     const GOOD: &str = "      currency: USD\n      as_of: \"2026-11-28\"\n      documentation: https://a.example/prices\n      per_record: \"0.005\"\n      beside: { includes.users: \"0.010\" }\n      records_a_call: \"{{ config.get('size', 100) }}\"\n";
 
     fn told(cost: &str) -> Vec<String> {
-        let file = Arc::new(SourceFile { name: "m.yaml".into(), text: format!("{MANIFEST}{cost}").into() });
+        let file = Arc::new(SourceFile { name: "m.yaml".into(), text: format!("{MANIFEST}{cost}") });
         let checked = read(&file);
         checked.problems.0.iter().map(|problem| format!("{} {}", problem.code, problem.message)).collect()
     }

@@ -84,13 +84,12 @@ impl Answer {
             return Ok(None);
         }
         let piece = tokio::time::timeout(self.patience, self.opened.piece()).await;
-        match piece.unwrap_or_else(|_late| Err(SendError::Unanswered("the time was up".to_owned())))? {
-            Some(piece) => Ok(Some(self.lines.take(&piece))),
-            None => {
-                self.ended = true;
-                Ok(Some(self.lines.end().into_iter().collect()))
-            }
+        let piece = piece.unwrap_or_else(|_late| Err(SendError::Unanswered("the time was up".to_owned())))?;
+        if let Some(piece) = piece {
+            return Ok(Some(self.lines.take(&piece)));
         }
+        self.ended = true;
+        Ok(Some(self.lines.end().into_iter().collect()))
     }
 }
 

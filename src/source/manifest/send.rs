@@ -215,14 +215,12 @@ impl Reader {
                 url: &plain_url,
             };
             let resolution = errors.resolve(&seen, engine, &config)?;
-            match resolution.action {
-                Action::Success | Action::Ignore if reply.status < 400 => {
-                    drop(seen);
-                    return Ok(Some((reply, reserved)));
-                }
+            if reply.status >= 400 {
                 // An error has no records; a good answer that is asked for again may have had them.
-                _ if reply.status >= 400 => self.settle(reserved, of_a_call).await?,
-                _ => {}
+                self.settle(reserved, of_a_call).await?;
+            } else if let Action::Success | Action::Ignore = resolution.action {
+                drop(seen);
+                return Ok(Some((reply, reserved)));
             }
             match resolution.action {
                 Action::Success | Action::Ignore => return Ok(None),

@@ -61,7 +61,7 @@ fn open(ring: &KeyRing, found: &RawHeld) -> Result<Option<Held>, StoreError> {
     Ok(content.object.map(|object| Held { object, author: content.identity, at }))
 }
 
-fn opened(ring: &KeyRing, found: Vec<RawHeld>) -> Result<HeldPage<Held>, StoreError> {
+fn opened(ring: &KeyRing, found: &[RawHeld]) -> Result<HeldPage<Held>, StoreError> {
     let last = found.last().map(|found| found.row);
     let held = found.iter().filter_map(|found| open(ring, found).transpose()).collect::<Result<_, _>>()?;
     Ok(HeldPage { held, last })
@@ -82,7 +82,7 @@ impl Holding for SqliteStore {
             );
             collected(conn, &sql, (after, network.name(), Verb::Delete.number(), page(limit)))
         };
-        self.inner.readers.read(query, move |found| opened(&ring, found)).await
+        self.inner.readers.read(query, move |found| opened(&ring, &found)).await
     }
 
     async fn held_accounts(&self, network: Network, after: i64, limit: usize) -> Result<HeldPage<Arc<str>>, StoreError> {
@@ -146,6 +146,6 @@ impl Holding for SqliteStore {
                 format!("SELECT {COLUMNS} FROM {FROM} WHERE o.identity = ?1 AND o.id > ?2 AND a.version_verb <> ?3 ORDER BY o.id LIMIT ?4");
             collected(conn, &sql, (account.0, after, Verb::Delete.number(), page(limit)))
         };
-        self.inner.readers.read(query, move |found| opened(&ring, found)).await
+        self.inner.readers.read(query, move |found| opened(&ring, &found)).await
     }
 }
