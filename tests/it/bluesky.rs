@@ -1,4 +1,4 @@
-//! The shipped connector for Bluesky against Bluesky's own servers (`@atproto/dev-env`: directory, personal data server, AppView), which nobody here
+//! The shipped connector for Bluesky against Bluesky's own servers (`@atproto/dev-env`: directory, personal data server, `AppView`), which nobody here
 //! wrote: `.ci/run --full` installs them; `KITH_TEST_BLUESKY` names the folder with their `node_modules`.
 
 use crate::networks::{counted, project};
@@ -24,7 +24,7 @@ struct Network {
     node: Child,
     base: String,
     _databases: [Ended; 2],
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Network {
@@ -65,15 +65,16 @@ impl Network {
             .spawn()
             .unwrap();
         let answers = BufReader::new(node.stdout.take().unwrap());
-        let mut network = Self { answers, node, base: String::new(), _databases: databases, _folder: data };
-        network.base = network.answer()["server"].as_str().unwrap().to_owned();
+        let mut network = Self { answers, node, base: String::new(), _databases: databases, folder: data };
+        let said = network.answer();
+        said["server"].as_str().unwrap().clone_into(&mut network.base);
         Some(network)
     }
 
     fn answer(&mut self) -> Json {
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
-        let log = || std::fs::read_to_string(self._folder.path().join("network.log")).unwrap_or_default();
+        let log = || std::fs::read_to_string(self.folder.path().join("network.log")).unwrap_or_default();
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}\n{}", log()))
     }
 

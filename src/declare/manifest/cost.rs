@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn prices_are_read_and_the_dearest_call_is_known() {
-        let file = Arc::new(SourceFile { name: "m.yaml".into(), text: format!("{MANIFEST}{GOOD}").into() });
+        let file = Arc::new(SourceFile { name: "m.yaml".into(), text: format!("{MANIFEST}{GOOD}") });
         let checked = read(&file);
         assert!(!checked.problems.has_errors(), "{:?}", checked.problems);
         let source = checked.value.unwrap().source;
