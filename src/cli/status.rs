@@ -166,6 +166,18 @@ fn page(
             line(&mut out, format_args!("  {label:<12}{parts}"));
         }
     }
+    for change in &totals.changes {
+        let target = change.target.as_deref().unwrap_or("a target that is not decided yet");
+        let parked = if change.parked == 0 { String::new() } else { format!(", {} of them PARKED", grouped(change.parked)) };
+        let (count, network, since) = (grouped(change.waiting), &change.network, &change.since);
+        line(
+            &mut out,
+            format_args!(
+                "  {:<12}{count} deletions and edits on {network} have not arrived in {target}{parked}; the oldest since {since}",
+                "waiting"
+            ),
+        );
+    }
     line(&mut out, format_args!("  {:<12}{} entries", "audit log", grouped(totals.leaves)));
     out.push('\n');
     if let Some(mapping) = mapping {

@@ -5,14 +5,14 @@
 //! all the same, and the log lacks its entry: a full disk must not silence its own alarm.
 
 use super::leaves::Scribe;
-use super::metrics::{Exporter, LOG_TASK, breaker_state};
+use super::metrics::{Exporter, LOG_TASK, breaker_state, deadlines};
 use super::supervise::{Board, survive};
 use super::{Clock, Parts, RunError};
 use crate::audit::EntryOutcome;
 use crate::declare::config::{Alarms as Spec, Hold, TargetPlace};
 use crate::declare::connector::{Retry, TargetKind};
 use crate::deliver::{DeliveryError, Limits, Notice, NotifyTarget, Scope, rest};
-use crate::model::{Digest, TargetId, Timestamp};
+use crate::model::{Digest, Network, TargetId, Timestamp};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{GuardState, Store as _, StoreError};
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,8 @@ const LITTLE_ROOM: u64 = 5_000_000_000;
 const MOST: usize = 200;
 /// Alarms of one message: a person reads it.
 const IN_ONE: usize = 50;
+/// A deletion or edit that has waited for this share of its network's time is an alarm: a fifth of it is left to act in.
+const LATE_SHARE: f64 = 0.8;
 /// Codes that say that our login is not taken.
 const LOGIN_CODES: [&str; 3] = ["KITH-D016", "KITH-D040", "KITH-D063"];
 
@@ -139,6 +141,8 @@ pub(super) struct Alarms {
     scribe: Arc<Scribe>,
     clock: Arc<dyn Clock>,
     standing: BTreeMap<String, Stand>,
+    /// Within what time networks want deletions and edits to arrive.
+    deadlines: Vec<(Network, Duration)>,
 }
 
 impl Alarms {
@@ -170,7 +174,8 @@ impl Alarms {
         if tellers.is_empty() {
             return None;
         }
-        Some(Self { spec, tellers, exporter, board, store, scribe, clock, standing: BTreeMap::new() })
+        let deadlines = deadlines(parts);
+        Some(Self { spec, tellers, exporter, board, store, scribe, clock, standing: BTreeMap::new(), deadlines })
     }
 
     /// What was told before a restart.
@@ -240,6 +245,23 @@ impl Alarms {
                 what,
                 "keep the state folder as it is and report it: runbook, Conservation gap",
             );
+        }
+        for change in &figures.totals.changes {
+            let Some((_, within)) = self.deadlines.iter().find(|(network, _)| network.name() == change.network) else { continue };
+            let age = change.since.parse().map_or(Duration::ZERO, |since: Timestamp| now.duration_since(since).unsigned_abs());
+            if change.parked == 0 && age < within.mul_f64(LATE_SHARE) {
+                continue;
+            }
+            let target = change.target.as_deref().unwrap_or("undecided");
+            let (waiting, parked) = (change.waiting, change.parked);
+            let what = format!(
+                "{waiting} deletions and edits on {} have not arrived in {target}, the oldest since {}; {parked} of them are parked. The network wants them \
+                 there within {} s",
+                change.network,
+                change.since,
+                within.as_secs()
+            );
+            add("DeletionLate", &format!("{} {target}", change.network), true, true, what, "runbook, Deletions are late");
         }
         if let Some(free) = figures.free.filter(|free| *free < LITTLE_ROOM) {
             let what = format!("the state folder's disk has {} MB left", free / 1_000_000);

@@ -7,9 +7,11 @@ use super::exposition::{Exposition, Family};
 use super::supervise::{Board, ComplianceStanding, Watched, survive};
 use super::{ARRIVAL_SECONDS, BACKED_UP, Clock, Counts, Durations, Meter, Parts, RunError, SEND_SECONDS, Stopwatch};
 use crate::declare::config::ServiceHours;
-use crate::model::{TargetId, Timestamp};
+use crate::model::{Network, TargetId, Timestamp};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Conservation, EndpointState, GuardMatter, GuardRow, GuardState, Guards as _, Store, StoreError, Totals};
+use crate::store::{
+    Conservation, EndpointState, GuardMatter, GuardRow, GuardState, Guards as _, Store, StoreError, Totals, WaitingChanges,
+};
 use crate::wire::scrape::{self, Page, Shown};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -35,14 +37,27 @@ pub struct Labelled {
     hours: Option<ServiceHours>,
 }
 
-/// The targets of a project.
-pub fn labelled(parts: &Parts) -> Vec<Labelled> {
+/// The targets of a project, and what its networks want.
+pub fn labelled(parts: &Parts) -> Labels {
     let target = |spec: &crate::declare::config::TargetSpec| Labelled {
         id: TargetId(spec.name.clone()),
         endpoint: endpoint_name(spec),
         hours: spec.hours.clone(),
     };
-    parts.targets.iter().map(|(spec, _)| target(spec)).collect()
+    Labels { targets: parts.targets.iter().map(|(spec, _)| target(spec)).collect(), deadlines: deadlines(parts) }
+}
+
+/// What metrics name of a project.
+#[derive(Clone, Debug)]
+pub struct Labels {
+    targets: Vec<Labelled>,
+    /// Within what time the mapping's networks want deletions and edits to arrive.
+    deadlines: Vec<(Network, Duration)>,
+}
+
+/// Within what time the mapping's networks want deletions and edits to arrive.
+pub(super) fn deadlines(parts: &Parts) -> Vec<(Network, Duration)> {
+    parts.rulebook.policy.duties.iter().filter_map(|duties| Some((duties.network, duties.deletions_within()?))).collect()
 }
 
 /// What the store says, at one time.
@@ -73,21 +88,21 @@ pub struct Exporter {
     board: Arc<Board>,
     clock: Arc<dyn Clock>,
     state: PathBuf,
-    targets: watch::Receiver<Vec<Labelled>>,
+    labels: watch::Receiver<Labels>,
     cached: Mutex<Option<Cached>>,
 }
 
 impl Exporter {
-    /// Over a service's store and counts; `targets` follows a reload.
+    /// Over a service's store and counts; `labels` follows a reload.
     pub fn new(
         store: Arc<SqliteStore>,
         meter: Arc<Meter>,
         board: Arc<Board>,
         clock: Arc<dyn Clock>,
         state: PathBuf,
-        targets: watch::Receiver<Vec<Labelled>>,
+        labels: watch::Receiver<Labels>,
     ) -> Self {
-        Self { store, meter, board, clock, state, targets, cached: Mutex::new(None) }
+        Self { store, meter, board, clock, state, labels, cached: Mutex::new(None) }
     }
 
     /// What is asked for. The process is healthy when it answers. It is ready when the store can be read and the audit log follows: else nothing is
@@ -115,7 +130,7 @@ impl Exporter {
     /// The page.
     pub async fn page(&self) -> String {
         let figures = self.figures().await;
-        let targets = self.targets.borrow().clone();
+        let Labels { targets, deadlines } = self.labels.borrow().clone();
         let now = self.clock.now();
         let mut page = Exposition::default();
         process(&mut page, &self.board, now);
@@ -125,6 +140,7 @@ impl Exporter {
             Ok(figures) => {
                 page.gauge("kith_store_readable", "1 while the store can be counted.").count(&[], 1);
                 stored(&mut page, figures, now);
+                changes(&mut page, &figures.totals.changes, &deadlines, now);
                 log(&mut page, figures.totals.leaves, self.board.log_entries());
                 checkpoints(&mut page, self.board.checkpoints());
                 closed(&mut page, &targets, &figures.endpoints, now);
@@ -145,7 +161,7 @@ impl Exporter {
             return found.figures.clone();
         }
         let watch = Stopwatch::start();
-        let targets = self.targets.borrow().iter().map(|target| target.id.clone()).collect();
+        let targets = self.labels.borrow().targets.iter().map(|target| target.id.clone()).collect();
         let figures = Arc::new(self.read(targets).await);
         let lasts = (watch.seconds() * SHARE).max(FRESH.as_secs_f64());
         *cached = Some(Cached { watch: Stopwatch::start(), lasts, figures: figures.clone() });
@@ -217,6 +233,26 @@ pub(super) async fn keep_serving(
 
 fn seconds(at: Timestamp) -> f64 {
     at.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64()
+}
+
+/// Deletions and edits that have not arrived, and within what time they must.
+fn changes(page: &mut Exposition, waiting: &[WaitingChanges], deadlines: &[(Network, Duration)], now: Timestamp) {
+    let target = |change: &WaitingChanges| change.target.clone().unwrap_or_else(|| "undecided".to_owned());
+    let mut oldest = page
+        .gauge("kith_oldest_waiting_change_age_seconds", "How long the oldest deletion or edit on a network waits that has not arrived.");
+    for change in waiting {
+        let age = change.since.parse().map_or(0.0, |since: Timestamp| now.duration_since(since).as_secs_f64().max(0.0));
+        oldest.value(&[("network", &change.network), ("target", &target(change))], age);
+    }
+    let mut parked =
+        page.gauge("kith_parked_changes", "Deletions and edits that are parked: they do not arrive before a person has seen to them.");
+    for change in waiting {
+        parked.count(&[("network", &change.network), ("target", &target(change))], change.parked);
+    }
+    let mut within = page.gauge("kith_change_deadline_seconds", "Within what time a network wants its deletions and edits to arrive.");
+    for (network, time) in deadlines {
+        within.value(&[("network", network.name())], time.as_secs_f64());
+    }
 }
 
 /// What networks are asked about what still stands. A label is a source's and a question's name.

@@ -95,7 +95,7 @@ struct Beside {
     prepared: mpsc::Receiver<Prepared>,
     /// Who hears what a reload changes.
     desks: watch::Sender<Arc<Desk>>,
-    labels: watch::Sender<Vec<metrics::Labelled>>,
+    labels: watch::Sender<metrics::Labels>,
     listen: watch::Sender<Option<std::net::SocketAddr>>,
     /// What webhooks are taken in by.
     configs: watch::Sender<Arc<Config>>,

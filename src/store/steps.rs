@@ -439,9 +439,26 @@ impl Totals {
     }
 }
 
+/// Deletions and edits of a network that have not arrived in a target.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
+pub struct WaitingChanges {
+    /// The network's name.
+    pub network: String,
+    /// The target; `None`: it is not decided yet which.
+    pub target: Option<String>,
+    /// When the oldest of them was received.
+    pub since: String,
+    /// How many.
+    pub waiting: u64,
+    /// How many of them are parked: they will not arrive before a person has seen to them.
+    pub parked: u64,
+}
+
 /// The counts of a state folder.
 #[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize)]
 pub struct Totals {
+    /// Deletions and edits that have not arrived, by network and target.
+    pub changes: Vec<WaitingChanges>,
     /// By source and day.
     pub conservation: Vec<Conservation>,
     /// Identities by outcome name; `undetermined` counts those without a decision.

@@ -5,7 +5,7 @@ use crate::bad_input::may_mount;
 use crate::review;
 use crate::support::clock::FasterClock;
 use crate::support::receiver::{KEY, Receiver, hook};
-use crate::support::{CUSTOMERS_HEADER, ORDERS_HEADER, Project, activity, free_port, lines, wait_for};
+use crate::support::{CUSTOMERS_HEADER, ORDERS_HEADER, Project, activity, deleted, free_port, lines, wait_for};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::net::UnixListener;
@@ -196,4 +196,54 @@ fn what_stops_the_machine_is_told_too() {
     told(&receiver, &project, &["StoreUnreadable"], "began");
     project.write("stop", "");
     service.0.wait().unwrap();
+}
+
+/// The alarm about a deletion that waits for a target that is away, and one that is parked: before the network's time is over.
+#[test]
+fn a_deletion_that_does_not_arrive_is_told_while_there_is_time() {
+    let project = Project::empty();
+    project.write("data/customers.csv", CUSTOMERS_HEADER.to_owned() + "C1,Someone Else,,,,,,,,x:handle1,standard\n");
+    project.write("data/orders.csv", ORDERS_HEADER);
+    // The shortest time that a network may give: four fifths of it are 48 s.
+    let duties = "kith: 1\nnetwork: x\nas_of: 2026-11-28\ncites: [{ what: Policy, where: \"https://x.example\" }]\n\
+        accepts: [provided_by_customer, public_profile]\ndeletions_within: 1min\n";
+    project.write("connectors/networks/hasty.yaml", duties);
+    project.edit("mappings/retail.yaml", "  audience: [public]", "  duties: [../connectors/networks/hasty.yaml]\n  audience: [public]");
+    let receiver = Receiver::webhook(&project, &[]);
+    configure(&project, &receiver);
+    let metrics = free_port();
+    let config = fs::read_to_string(project.path("config/kith.toml")).unwrap();
+    project.write("config/kith.toml", format!("{config}\n[metrics]\nlisten = \"127.0.0.1:{metrics}\"\n"));
+    let said = activity("x", "u1", "handle1", "x", 1, "my order arrived broken");
+    project.write("data/activities.ndjson", lines(&[said.clone()]));
+    project.run_once();
+    assert_eq!(project.crm("SELECT count(*) FROM SocialInteraction"), ["1"]);
+
+    // A folder in place of the CRM: it is away.
+    fs::rename(project.path("crm/crm.db"), project.path("crm/aside")).unwrap();
+    fs::create_dir(project.path("crm/crm.db")).unwrap();
+    project.write("data/activities.ndjson", lines(&[said.clone(), deleted(&said, "2026-09-02T10:00:00Z")]));
+    let _service = started(&project, &mut project.command(&["run"]));
+    until_told(&receiver, &project, ("DeletionLate", "began"), 1);
+    let status = project.kith(&["--format", "json", "status"]).ok().json();
+    let change = &status["totals"]["changes"][0];
+    assert_eq!(
+        (&change["network"], &change["target"], &change["waiting"], &change["parked"]),
+        (&"x".into(), &"crm_db".into(), &1.into(), &0.into())
+    );
+    let page = project.kith(&["status"]).ok().stdout;
+    assert!(page.contains("1 deletions and edits on x have not arrived in crm_db"), "{page}");
+    let out = Command::new("curl").args(["-sSf", &format!("http://127.0.0.1:{metrics}/metrics")]).output().unwrap();
+    let scraped = String::from_utf8(out.stdout).unwrap();
+    let age =
+        scraped.lines().find_map(|line| line.strip_prefix("kith_oldest_waiting_change_age_seconds{network=\"x\",target=\"crm_db\"} "));
+    assert!(age.is_some_and(|age| age.parse::<f64>().unwrap() >= 40.0), "{scraped}");
+    assert!(scraped.contains("kith_change_deadline_seconds{network=\"x\"} 60\n"), "{scraped}");
+
+    // It is back.
+    fs::remove_dir(project.path("crm/crm.db")).unwrap();
+    fs::rename(project.path("crm/aside"), project.path("crm/crm.db")).unwrap();
+    until_told(&receiver, &project, ("DeletionLate", "ended"), 1);
+    assert_eq!(project.crm("SELECT count(*) FROM SocialInteraction"), ["0"]);
+    assert!(!receiver.got().iter().any(|notice| notice.to_string().contains("handle1")), "no personal data in an alarm");
 }

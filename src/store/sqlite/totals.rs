@@ -1,9 +1,9 @@
 //! Counts, each from an index, and the conservation sum: received as counted at intake, the rest as the rows stand now.
 
 use super::error::{InDatabase, damaged};
-use super::names::{LINE_ERASED, LINE_PARKED, LINE_REPLAYED, Numbered, state_name};
-use crate::model::{ActivityState, DeliveryState, DropRule, Outcome};
-use crate::store::{Conservation, StoreError, Totals};
+use super::names::{DELIVERING, LINE_ERASED, LINE_PARKED, LINE_REPLAYED, Numbered, PARKED, WAITING_DECISION, state_name, timestamp};
+use crate::model::{ActivityState, DeliveryState, DropRule, Outcome, Verb};
+use crate::store::{Conservation, StoreError, Totals, WaitingChanges};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 
@@ -73,6 +73,7 @@ pub(super) fn totals(conn: &Connection) -> Result<Totals, StoreError> {
         .into_iter()
         .map(|(retired, count)| (if retired == 0 { "in_force" } else { "retired" }.to_owned(), count))
         .collect();
+    totals.changes = changes(conn)?;
     totals.leaves = number(conn, "SELECT coalesce(max(seq) + 1, 0) FROM leaf")?;
     // An account of which nothing is kept can't be decided again, so it is on no work-list.
     totals.decided_under_older_mapping = number(
@@ -81,6 +82,36 @@ pub(super) fn totals(conn: &Connection) -> Result<Totals, StoreError> {
          WHERE d.current = 1 AND i.account IS NOT NULL AND d.mapping <> (SELECT mapping FROM decision ORDER BY id DESC LIMIT 1)",
     )?;
     Ok(totals)
+}
+
+/// Deletions and edits that have not arrived: of those that wait for a person's decision about their author nothing stands in a CRM. Only what is open
+/// or parked is looked at, by the index of counts.
+fn changes(conn: &Connection) -> Result<Vec<WaitingChanges>, StoreError> {
+    let sql = format!(
+        "SELECT i.network, d.target, min(a.received), count(DISTINCT a.id), count(DISTINCT CASE WHEN d.state = ?1 THEN a.id END)
+         FROM source_day s CROSS JOIN activity a INDEXED BY activity_count
+           ON a.source_day = s.id AND a.state IN ({WAITING_DECISION}, {DELIVERING}, {PARKED})
+         JOIN identity i ON i.id = a.identity
+         LEFT JOIN delivery d ON d.activity = a.id AND d.activity IS NOT NULL AND d.state IN (?1, ?2, ?3, ?4)
+         WHERE a.version_verb IN (?5, ?6) GROUP BY i.network, d.target ORDER BY i.network, d.target"
+    );
+    let [parked, planned, sending, unknown] =
+        [DeliveryState::Parked, DeliveryState::Planned, DeliveryState::Sending, DeliveryState::Unknown].map(Numbered::number);
+    let rows: Vec<(String, Option<String>, i64, i64, i64)> = conn
+        .prepare_cached(&sql)
+        .said()?
+        .query_map((parked, planned, sending, unknown, Verb::Delete.number(), Verb::Update.number()), |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+        })
+        .said()?
+        .collect::<Result<_, _>>()
+        .said()?;
+    rows.into_iter()
+        .map(|(network, target, since, waiting, parked)| {
+            let since = timestamp(since).to_string();
+            Ok(WaitingChanges { network, target, since, waiting: unsigned(waiting)?, parked: unsigned(parked)? })
+        })
+        .collect()
 }
 
 /// A statement's rows of a day, a state and a count.
