@@ -215,7 +215,7 @@ fn a_deletion_that_does_not_arrive_is_told_while_there_is_time() {
     let config = fs::read_to_string(project.path("config/kith.toml")).unwrap();
     project.write("config/kith.toml", format!("{config}\n[metrics]\nlisten = \"127.0.0.1:{metrics}\"\n"));
     let said = activity("x", "u1", "handle1", "x", 1, "my order arrived broken");
-    project.write("data/activities.ndjson", lines(&[said.clone()]));
+    project.write("data/activities.ndjson", lines(std::slice::from_ref(&said)));
     project.run_once();
     assert_eq!(project.crm("SELECT count(*) FROM SocialInteraction"), ["1"]);
 
