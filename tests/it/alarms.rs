@@ -48,7 +48,7 @@ fn until_told(receiver: &Receiver, project: &Project, (name, state): (&str, &str
     let started = Instant::now();
     while receiver.alarms(name, state) < times {
         let log = || fs::read_to_string(project.path("service.log")).unwrap_or_default() + &project.kith(&["status"]).stdout;
-        assert!(started.elapsed() < Duration::from_secs(120), "not told that {name} {state} {times} times:\n{}", log());
+        assert!(started.elapsed() < Duration::from_secs(300), "not told that {name} {state} {times} times:\n{}", log());
         std::thread::sleep(Duration::from_millis(100));
     }
 }
