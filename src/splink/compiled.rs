@@ -6,7 +6,7 @@ use super::frame::Frame;
 use super::ladder::Ladder;
 use super::sql::Side;
 use super::steps::Parts;
-use super::texts::Computed;
+use super::texts::{Computed, at};
 use super::value::Val;
 use std::sync::Arc;
 
@@ -128,8 +128,7 @@ impl<'f> Compiled<'f> {
     pub(super) fn evaluated(&self, left: u32, right: u32, shared: &mut Vec<Shared>) -> Option<usize> {
         shared.clear();
         shared.resize(self.shared.len(), Shared::Unknown);
-        let class = |class: u32| usize::try_from(class).unwrap_or(usize::MAX);
-        let mut live = Live { compiled: self, left: class(left), right: class(right), shared };
+        let mut live = Live { compiled: self, left: at(left), right: at(right), shared };
         self.conditions.iter().position(|node| evaluate(node, &mut live, &[]).truth() == Some(true))
     }
 }

@@ -6,7 +6,7 @@ use super::frame::Distinct;
 use super::memory::Memory;
 use super::sign::Sign;
 use super::sql::Side;
-use super::texts::{Computed, Distance, Signs, Test, Texts, stands};
+use super::texts::{Computed, Distance, Signs, Test, Texts, at, stands};
 use super::value::Val;
 use std::sync::Arc;
 
@@ -72,10 +72,6 @@ pub(super) struct Parts<'p, 'f> {
     pub(super) single: [Option<usize>; 2],
     /// For each side, which raw column a computed column is, where it is one.
     pub(super) raw: &'p [Vec<Option<usize>>; 2],
-}
-
-fn at(class: u32) -> usize {
-    usize::try_from(class).unwrap_or(usize::MAX)
 }
 
 impl<'f> Step<'f> {

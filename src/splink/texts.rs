@@ -116,7 +116,8 @@ pub(super) struct Texts<'f> {
     gate: Gate,
 }
 
-fn at(class: u32) -> usize {
+/// A class as a place.
+pub(super) fn at(class: u32) -> usize {
     usize::try_from(class).unwrap_or(usize::MAX)
 }
 
