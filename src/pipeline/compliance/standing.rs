@@ -28,10 +28,8 @@ pub struct Asked {
     /// How many are in its list.
     pub count: u64,
     /// When it was begun.
-    #[serde(with = "moment")]
     pub at: Timestamp,
     /// When its list arrived.
-    #[serde(with = "moment::maybe")]
     pub uploaded: Option<Timestamp>,
     /// How often it was asked about since.
     pub looks: u32,
@@ -47,16 +45,13 @@ pub struct Standing {
     /// Whether a round is under way.
     pub running: bool,
     /// When the present or last round began.
-    #[serde(with = "moment::maybe")]
     pub round: Option<Timestamp>,
     /// When the last round ended.
-    #[serde(with = "moment::maybe")]
     pub ended: Option<Timestamp>,
     /// The row after which the next job begins.
     pub after: i64,
     pub job: Option<Asked>,
     /// Nothing is asked before: the network asked for it, or something failed.
-    #[serde(with = "moment::maybe")]
     pub not_before: Option<Timestamp>,
     /// Failures in a row.
     pub failures: u32,
@@ -70,37 +65,6 @@ pub struct Standing {
     pub unknown: u64,
     /// Lines that are not understood.
     pub unread: u64,
-}
-
-/// Times as text.
-mod moment {
-    use crate::model::Timestamp;
-    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
-
-    pub fn serialize<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(at)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
-        String::deserialize(from)?.parse().map_err(D::Error::custom)
-    }
-
-    pub mod maybe {
-        use super::{Deserializer, Serializer, Timestamp};
-        use serde::{Deserialize as _, de::Error as _};
-
-        #[expect(clippy::ref_option, reason = "serde hands it over so")]
-        pub fn serialize<S: Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
-            match at {
-                Some(at) => to.collect_str(at),
-                None => to.serialize_none(),
-            }
-        }
-
-        pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
-            Option::<String>::deserialize(from)?.map(|at| at.parse().map_err(D::Error::custom)).transpose()
-        }
-    }
 }
 
 impl Standing {
