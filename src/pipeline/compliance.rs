@@ -4,14 +4,11 @@
 mod standing;
 mod taking;
 
-use super::intake::{Intake, Read, Step};
-use super::leaves::Scribe;
+use super::intake::{Inlet, Intake, Read, Step};
 use super::network::reader;
-use super::progress::Progress;
 use super::rotated::Rotated;
-use super::stops::Stops;
 use super::supervise::{Board, ComplianceStanding};
-use super::{Clock, Fault, Parts, RunError};
+use super::{Fault, RunError};
 use crate::declare::config::{NetworkSource, SourceKind, SourceSpec};
 use crate::declare::manifest::{Compliance, Connector, Subject};
 use crate::model::{Digest, Network, Timestamp};
@@ -26,7 +23,6 @@ pub(super) use standing::Standing;
 use standing::{Asked, Phase};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// Numbers in one list: with 20 bytes each, 2 MB.
 const MOST_ASKED: usize = 100_000;
@@ -45,15 +41,9 @@ const LONGEST_REST: Duration = Duration::from_hours(6);
 
 /// What asking needs.
 pub struct Asking<'a> {
-    pub parts: &'a Parts,
-    pub store: &'a Arc<SqliteStore>,
-    pub scribe: &'a Arc<Scribe>,
-    pub clock: &'a dyn Clock,
-    pub progress: &'a dyn Progress,
+    pub inlet: Inlet<'a, SqliteStore>,
     pub rotated: &'a Rotated,
     pub board: &'a Board,
-    pub stops: &'a Stops,
-    pub stop: &'a watch::Receiver<bool>,
 }
 
 /// One question of one source.
@@ -86,17 +76,17 @@ impl Asking<'_> {
     /// # Errors
     /// When the store fails. A network that fails is a fault; the others go on.
     pub async fn drain(&self, read: &mut Read) -> Result<(), RunError> {
-        for spec in &self.parts.config.sources {
+        for spec in &self.inlet.parts.config.sources {
             let SourceKind::Network(network) = &spec.kind else { continue };
             let Some(connector) = &network.loaded else { continue };
             for asked in connector.compliance_of(&network.compliance) {
-                if *self.stop.borrow() {
+                if *self.inlet.stop.borrow() {
                     return Ok(());
                 }
                 let file = format!("compliance/{}", asked.name);
-                let stored = self.store.cursor(&spec.name, &file).await?;
+                let stored = self.inlet.store.cursor(&spec.name, &file).await?;
                 let mut standing = stored.as_deref().map(Standing::from_bytes).unwrap_or_default();
-                let due = !self.stops.source(&spec.name) && standing.is_due(self.clock.now(), network.compliance_every);
+                let due = !self.inlet.stops.source(&spec.name) && standing.is_due(self.inlet.clock.now(), network.compliance_every);
                 if due {
                     match self.one(spec, network, connector, asked, file) {
                         Ok(one) => one.on(&mut standing, read).await?,
@@ -131,7 +121,7 @@ impl Asking<'_> {
             every: network.compliance_every,
             jobs,
             source: Source::new(spec.clone(), Access::ReadOnly),
-            lines: activity_streams::Reader::new(&self.parts.rulebook.identities, Some(on)),
+            lines: activity_streams::Reader::new(&self.inlet.parts.rulebook.identities, Some(on)),
             file,
         })
     }
@@ -139,24 +129,16 @@ impl Asking<'_> {
 
 impl One<'_> {
     fn now(&self) -> Timestamp {
-        self.asking.clock.now()
+        self.asking.inlet.clock.now()
     }
 
     fn intake(&self) -> Intake<'_, SqliteStore> {
-        Intake {
-            parts: self.asking.parts,
-            source: &self.source,
-            store: &**self.asking.store,
-            scribe: self.asking.scribe,
-            clock: self.asking.clock,
-            progress: self.asking.progress,
-            stop: self.asking.stop,
-        }
+        self.asking.inlet.intake(&self.source)
     }
 
     /// Steps until there is something to wait for.
     async fn on(&self, standing: &mut Standing, read: &mut Read) -> Result<(), RunError> {
-        while !*self.asking.stop.borrow() {
+        while !*self.asking.inlet.stop.borrow() {
             match self.step(standing, read).await? {
                 Ok(After::Another) => {}
                 Ok(After::Wait) => break,
@@ -220,7 +202,7 @@ impl One<'_> {
         if list.is_empty() {
             standing.running = false;
             standing.ended = Some(self.now());
-            let leaf = self.asking.scribe.asked_what_stands(&self.spec.name, &self.file, standing, self.now())?;
+            let leaf = self.asking.inlet.scribe.asked_what_stands(&self.spec.name, &self.file, standing, self.now())?;
             self.keep(standing, vec![leaf], read).await?;
             tracing::info!(
                 source = &*self.spec.name,
@@ -255,11 +237,11 @@ impl One<'_> {
             // What one page brings is all taken: a list is longer than wanted by less than a page.
             let (numbers, last) = match self.asked.about {
                 Subject::Objects => {
-                    let page = self.asking.store.held_objects(self.network, at, PAGE).await?;
+                    let page = self.asking.inlet.store.held_objects(self.network, at, PAGE).await?;
                     (page.held.into_iter().map(|held| held.object).collect::<Vec<_>>(), page.last)
                 }
                 Subject::Accounts => {
-                    let page = self.asking.store.held_accounts(self.network, at, PAGE).await?;
+                    let page = self.asking.inlet.store.held_accounts(self.network, at, PAGE).await?;
                     (page.held, page.last)
                 }
             };

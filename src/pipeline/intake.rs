@@ -51,21 +51,44 @@ impl Read {
     }
 }
 
-/// Reads every source to its end.
+/// What taking in needs, whatever kind of source it is from.
+pub struct Inlet<'a, S> {
+    pub parts: &'a Parts,
+    pub store: &'a Arc<S>,
+    pub scribe: &'a Arc<Scribe>,
+    pub clock: &'a dyn Clock,
+    pub progress: &'a dyn Progress,
+    /// What people paused.
+    pub stops: &'a Stops,
+    /// True when reading should end.
+    pub stop: &'a watch::Receiver<bool>,
+}
+
+impl<S> Clone for Inlet<'_, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Inlet<'_, S> {}
+
+impl<'a, S> Inlet<'a, S> {
+    /// For one source.
+    pub(super) fn intake<'s>(self, source: &'s Source) -> Intake<'s, S>
+    where
+        'a: 's,
+    {
+        let Self { parts, store, scribe, clock, progress, stops: _, stop } = self;
+        Intake { parts, source, store, scribe, clock, progress, stop }
+    }
+}
+
+/// Reads every source of files to its end.
 ///
 /// # Errors
 /// When the store fails. A source that fails is a fault; the others go on.
-#[expect(clippy::too_many_arguments, reason = "what, from where, to where, and who stops it: each once")]
-pub async fn drain<S: Store>(
-    parts: &Parts,
-    access: Access,
-    store: &Arc<S>,
-    scribe: &Arc<Scribe>,
-    clock: &dyn Clock,
-    progress: &dyn Progress,
-    stop: &watch::Receiver<bool>,
-    stops: &Stops,
-) -> Result<Read, RunError> {
+pub async fn drain<S: Store>(inlet: Inlet<'_, S>, access: Access) -> Result<Read, RunError> {
+    let Inlet { parts, clock, stops, stop, .. } = inlet;
     let mut read = Read::default();
     for spec in parts.config.sources.iter().filter(|spec| !stops.source(&spec.name)) {
         let source = Source::new(spec.clone(), access);
@@ -84,8 +107,7 @@ pub async fn drain<S: Store>(
             if *stop.borrow() {
                 return Ok(read);
             }
-            let intake = Intake { parts, source: &source, store: &**store, scribe, clock, progress, stop };
-            if let Err(error) = intake.file(&path, &mut read).await? {
+            if let Err(error) = inlet.intake(&source).file(&path, &mut read).await? {
                 read.faults.push(Fault::of(error.diagnostic()));
             }
         }

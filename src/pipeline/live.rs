@@ -8,7 +8,7 @@ mod taking;
 pub use standing::Missed;
 
 use super::budget::Till;
-use super::intake::Read;
+use super::intake::{Inlet, Read};
 use super::leaves::Scribe;
 use super::network::{Polled, reader};
 use super::progress::Progress;
@@ -64,6 +64,19 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Taking in until `stop`.
+    pub(super) fn inlet<'a>(&'a self, stop: &'a watch::Receiver<bool>) -> Inlet<'a, SqliteStore> {
+        Inlet {
+            parts: &self.parts,
+            store: &self.store,
+            scribe: &self.scribe,
+            clock: &*self.clock,
+            progress: &*self.progress,
+            stops: &self.stops,
+            stop,
+        }
+    }
+
     pub(super) fn watched(&self, task: String) -> Watched {
         Watched::new(task, None, self.board.clone(), self.meter.clone(), self.clock.clone())
     }

@@ -1,12 +1,9 @@
 //! *Intake* from networks: each stream of a connector from where its stored state says; records become activities, page by page durable.
 
 use super::budget::{Account, Till};
-use super::intake::{Intake, Read};
-use super::leaves::Scribe;
-use super::progress::Progress;
+use super::intake::{Inlet, Read};
 use super::rotated::{self, Rotated};
-use super::stops::Stops;
-use super::{Clock, Fault, Parts, RunError, SystemClock};
+use super::{Clock, Fault, RunError, SystemClock};
 use crate::declare::config::{NetworkSource, SourceKind, SourceSpec};
 use crate::declare::manifest::{Connector, Projection};
 use crate::diagnose::{Code, Diagnostic, Place};
@@ -21,7 +18,7 @@ use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 const BAD_SETTINGS: Code = Code("KITH-N020");
 /// Pages that wait for the store.
@@ -70,16 +67,10 @@ impl Standing {
 
 /// What reading networks needs.
 pub struct Networks<'a, S> {
-    pub parts: &'a Parts,
-    pub store: &'a Arc<S>,
-    pub scribe: &'a Arc<Scribe>,
-    pub clock: &'a dyn Clock,
-    pub progress: &'a dyn Progress,
+    pub inlet: Inlet<'a, S>,
     pub polled: &'a Polled,
     pub rotated: &'a Rotated,
     pub till: &'a Arc<Till<S>>,
-    pub stops: &'a Stops,
-    pub stop: &'a watch::Receiver<bool>,
 }
 
 fn micros() -> i64 {
@@ -128,18 +119,18 @@ impl<S: Store + 'static> Networks<'_, S> {
     /// # Errors
     /// When the store fails. A network that fails is a fault; the others go on.
     pub async fn drain(&self, read: &mut Read) -> Result<(), RunError> {
-        for spec in self.parts.config.sources.iter().filter(|spec| !self.stops.source(&spec.name)) {
+        for spec in self.inlet.parts.config.sources.iter().filter(|spec| !self.inlet.stops.source(&spec.name)) {
             let SourceKind::Network(network) = &spec.kind else { continue };
             let Some(connector) = &network.loaded else { continue };
             // A client, and the certificates that it trusts, are set up where some stream's turn has come.
             let mut made = None;
             for projection in &connector.projections {
                 let wanted = network.streams.is_empty() || network.streams.iter().any(|name| **name == *projection.stream);
-                if !wanted || *self.stop.borrow() {
+                if !wanted || *self.inlet.stop.borrow() {
                     continue;
                 }
                 let turn = format!("{}/{}", spec.name, projection.stream);
-                if !self.polled.take_turn(&turn, network.every, self.clock.now()) {
+                if !self.polled.take_turn(&turn, network.every, self.inlet.clock.now()) {
                     continue;
                 }
                 if made.is_none() {
@@ -172,7 +163,7 @@ impl<S: Store + 'static> Networks<'_, S> {
     async fn waits_for_budget(&self, account: Option<&Account<S>>, reader: &Reader, stream: &str, read: &mut Read) -> bool {
         let Some(account) = account else { return false };
         let waits = match reader.dearest_call(stream) {
-            Ok(dearest) => account.waits(stream, dearest, self.scribe).await,
+            Ok(dearest) => account.waits(stream, dearest, self.inlet.scribe).await,
             Err(error) => Err(RunError::Fault(Fault::of(error.diagnostic(&format!("{}, stream {stream}", account.place()))))),
         };
         match waits {
@@ -199,9 +190,9 @@ impl<S: Store + 'static> Networks<'_, S> {
         since: Option<Timestamp>,
         read: &mut Read,
     ) -> Result<Result<bool, ReadError>, RunError> {
-        let stored = self.store.cursor(&spec.name, &projection.stream).await?;
+        let stored = self.inlet.store.cursor(&spec.name, &projection.stream).await?;
         let mut standing = stored.as_deref().map(Standing::from_bytes).unwrap_or_default();
-        if standing.not_before.take().is_some_and(|at| self.clock.now() < at) {
+        if standing.not_before.take().is_some_and(|at| self.inlet.clock.now() < at) {
             return Ok(Ok(false));
         }
         let account = self.till.account(spec, connector);
@@ -212,16 +203,8 @@ impl<S: Store + 'static> Networks<'_, S> {
             standing.state = reader.state_since(&projection.stream, since.as_microsecond(), standing.state.take());
         }
         let source = Source::new(spec.clone(), Access::ReadOnly);
-        let intake = Intake {
-            parts: self.parts,
-            source: &source,
-            store: &**self.store,
-            scribe: self.scribe,
-            clock: self.clock,
-            progress: self.progress,
-            stop: self.stop,
-        };
-        let lines = activity_streams::Reader::new(&self.parts.rulebook.identities, spec.network.or(connector.network));
+        let intake = self.inlet.intake(&source);
+        let lines = activity_streams::Reader::new(&self.inlet.parts.rulebook.identities, spec.network.or(connector.network));
         let (sender, mut receiver) = mpsc::channel(WAITING);
         let given = standing.state.clone();
         let reading = async {
@@ -256,7 +239,7 @@ impl<S: Store + 'static> Networks<'_, S> {
                         }
                     }
                 }
-                if *self.stop.borrow() {
+                if *self.inlet.stop.borrow() {
                     // The reader ends when nobody takes its pages; what was stored holds.
                     receiver.close();
                 }
@@ -270,7 +253,7 @@ impl<S: Store + 'static> Networks<'_, S> {
             read.faults.push(Fault::of(problem));
         }
         match ended {
-            Err(ReadError::Abandoned) if *self.stop.borrow() => Ok(Ok(false)),
+            Err(ReadError::Abandoned) if *self.inlet.stop.borrow() => Ok(Ok(false)),
             Err(ReadError::Purse(PurseError::Spent { .. })) => {
                 // What was read before is kept, and the wait told.
                 self.waits_for_budget(account.as_ref(), reader, &projection.stream, read).await;
@@ -278,7 +261,7 @@ impl<S: Store + 'static> Networks<'_, S> {
             }
             Err(ReadError::Wait(wait)) => {
                 // Kept, so that a start does not ask before.
-                standing.not_before = self.clock.now().checked_add(wait).ok();
+                standing.not_before = self.inlet.clock.now().checked_add(wait).ok();
                 intake.taken(&spec.name, &projection.stream, Digest([0; 32]), Vec::new(), standing.to_bytes(), read).await?;
                 Ok(Err(ReadError::Wait(wait)))
             }

@@ -3,6 +3,7 @@
 use super::compliance::Asking;
 use super::customers::CustomersSide;
 use super::decide::{Deciding, KnownSide};
+use super::intake::Inlet;
 use super::leaves::Scribe;
 use super::network::Networks;
 use super::progress::Stage;
@@ -30,50 +31,19 @@ impl Service {
             let suppressed = self.store.suppressed_customers().await?.into_iter().collect();
             self.customers = CustomersSide::without(suppressed, self.parts.keys.hash.clone());
         }
-        let networks = Networks {
+        let inlet = Inlet {
             parts: &self.parts,
             store: &self.store,
             scribe: &self.scribe,
             clock: &*self.clock,
             progress: &*self.progress,
-            polled: &self.polled,
-            rotated: &self.rotated,
-            till: &self.till,
             stops: &self.stops,
             stop,
         };
-        let taps = Taps {
-            parts: &self.parts,
-            store: &self.store,
-            scribe: &self.scribe,
-            clock: &*self.clock,
-            progress: &*self.progress,
-            polled: &self.polled,
-            stops: &self.stops,
-            stop,
-            passes: None,
-        };
-        let asking = Asking {
-            parts: &self.parts,
-            store: &self.store,
-            scribe: &self.scribe,
-            clock: &*self.clock,
-            progress: &*self.progress,
-            rotated: &self.rotated,
-            board: &self.board,
-            stops: &self.stops,
-            stop,
-        };
-        let hooks = Hooks {
-            parts: &self.parts,
-            store: &self.store,
-            scribe: &self.scribe,
-            clock: &*self.clock,
-            progress: &*self.progress,
-            spools: &self.spools,
-            stops: &self.stops,
-            stop,
-        };
+        let networks = Networks { inlet, polled: &self.polled, rotated: &self.rotated, till: &self.till };
+        let taps = Taps { inlet, polled: &self.polled, passes: None };
+        let asking = Asking { inlet, rotated: &self.rotated, board: &self.board };
+        let hooks = Hooks { inlet, spools: &self.spools };
         // Neither needs the other; deciding needs both.
         let (customers, sources) = tokio::join!(
             timed(self.customers.refresh(
@@ -85,9 +55,7 @@ impl Service {
                 options.approve_customers
             )),
             timed(async {
-                let mut read =
-                    intake::drain(&self.parts, Access::Move, &self.store, &self.scribe, &*self.clock, &*self.progress, stop, &self.stops)
-                        .await?;
+                let mut read = intake::drain(inlet, Access::Move).await?;
                 Box::pin(networks.drain(&mut read)).await?;
                 Box::pin(asking.drain(&mut read)).await?;
                 Box::pin(hooks.drain(&mut read)).await?;

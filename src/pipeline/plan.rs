@@ -66,7 +66,10 @@ pub async fn plan(parts: Parts, who: WhoAsks, clock: Arc<dyn Clock>, shown: usiz
         Err(error) => return Err(error),
     }
     let (_going_on, stop) = watch::channel(false);
-    let read = intake::drain(&parts, Access::ReadOnly, &store, &scribe, &*clock, &Unseen, &stop, &super::stops::Stops::default()).await?;
+    let stops = super::stops::Stops::default();
+    let inlet =
+        intake::Inlet { parts: &parts, store: &store, scribe: &scribe, clock: &*clock, progress: &Unseen, stops: &stops, stop: &stop };
+    let read = intake::drain(inlet, Access::ReadOnly).await?;
     preview.faults.extend(read.faults);
     if let Some(known) = customers.known() {
         super::pass::decide_all(&parts, &store, &scribe, &*clock, &known, &stop, |_| {}).await?;

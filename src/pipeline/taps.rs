@@ -1,14 +1,11 @@
 //! *Intake* from Singer taps: each runs to its end as a child process; its records become activities, and what it says to go on with is stored in
 //! one step with them. A service that stays runs them beside its passes; a single run ends when they have.
 
-use super::intake::{Intake, Read};
-use super::leaves::Scribe;
+use super::intake::{Inlet, Intake, Read};
 use super::live::{LOOK, Shared};
 use super::network::Polled;
-use super::progress::Progress;
-use super::stops::Stops;
 use super::supervise::survive;
-use super::{Clock, Fault, Parts, RunError};
+use super::{Fault, RunError};
 use crate::declare::config::{SingerSource, SourceKind, SourceSpec};
 use crate::declare::manifest::Records;
 use crate::model::Personal;
@@ -39,14 +36,8 @@ struct Standing<'a> {
 
 /// What reading taps needs.
 pub struct Taps<'a, S> {
-    pub parts: &'a Parts,
-    pub store: &'a Arc<S>,
-    pub scribe: &'a Arc<Scribe>,
-    pub clock: &'a dyn Clock,
-    pub progress: &'a dyn Progress,
+    pub inlet: Inlet<'a, S>,
     pub polled: &'a Polled,
-    pub stops: &'a Stops,
-    pub stop: &'a watch::Receiver<bool>,
     /// Who hears that something came while the tap runs on.
     pub passes: Option<&'a Notify>,
 }
@@ -58,17 +49,7 @@ pub(super) async fn keep(shared: Arc<Shared>, spec: SourceSpec, mut stop: watch:
     let Some(records) = &tap.loaded else { return read };
     let polled = Polled::default();
     let stopping = stop.clone();
-    let taps = Taps {
-        parts: &shared.parts,
-        store: &shared.store,
-        scribe: &shared.scribe,
-        clock: &*shared.clock,
-        progress: &*shared.progress,
-        polled: &polled,
-        stops: &shared.stops,
-        stop: &stopping,
-        passes: Some(&shared.passes),
-    };
+    let taps = Taps { inlet: shared.inlet(&stopping), polled: &polled, passes: Some(&shared.passes) };
     let mut watched = shared.watched(format!("tap {}", spec.name));
     while !*stop.borrow() {
         let pause = if shared.stops.source(&spec.name) {
@@ -123,13 +104,13 @@ impl<S: Store> Taps<'_, S> {
     /// # Errors
     /// When the store fails. A tap that fails is a fault; the others go on.
     pub async fn drain(&self, read: &mut Read) -> Result<(), RunError> {
-        for spec in self.parts.config.sources.iter().filter(|spec| !self.stops.source(&spec.name)) {
+        for spec in self.inlet.parts.config.sources.iter().filter(|spec| !self.inlet.stops.source(&spec.name)) {
             let SourceKind::Singer(tap) = &spec.kind else { continue };
             let Some(records) = &tap.loaded else { continue };
-            if *self.stop.borrow() {
+            if *self.inlet.stop.borrow() {
                 return Ok(());
             }
-            if !self.polled.take_turn(&spec.name, tap.every, self.clock.now()) {
+            if !self.polled.take_turn(&spec.name, tap.every, self.inlet.clock.now()) {
                 continue;
             }
             if let Err(error) = self.run(spec, tap, records, read).await? {
@@ -141,7 +122,7 @@ impl<S: Store> Taps<'_, S> {
 
     /// Until a person pauses the source.
     async fn paused(&self, source: &Arc<str>) {
-        while !self.stops.source(source) {
+        while !self.inlet.stops.source(source) {
             tokio::time::sleep(LOOK).await;
         }
     }
@@ -153,9 +134,9 @@ impl<S: Store> Taps<'_, S> {
         records: &Records,
         read: &mut Read,
     ) -> Result<Result<(), TapError>, RunError> {
-        let kept = self.store.cursor(&spec.name, CURSOR).await?.unwrap_or_default();
+        let kept = self.inlet.store.cursor(&spec.name, CURSOR).await?.unwrap_or_default();
         let state = serde_json::from_slice::<Standing<'_>>(&kept).ok().map(|standing| standing.state).filter(|state| state.get() != "null");
-        let folder = self.parts.config.service.state.join("taps").join(&*spec.name);
+        let folder = self.inlet.parts.config.service.state.join("taps").join(&*spec.name);
         let folder = match std::path::absolute(folder) {
             Ok(folder) => folder,
             Err(error) => return Ok(Err(TapError::Files(error.to_string()))),
@@ -165,21 +146,13 @@ impl<S: Store> Taps<'_, S> {
             Err(error) => return Ok(Err(error)),
         };
         let source = Source::new(spec.clone(), Access::ReadOnly);
-        let intake = Intake {
-            parts: self.parts,
-            source: &source,
-            store: &**self.store,
-            scribe: self.scribe,
-            clock: self.clock,
-            progress: self.progress,
-            stop: self.stop,
-        };
+        let intake = self.inlet.intake(&source);
         let mut run = Run {
             intake,
             name: &spec.name,
             records,
-            reader: Reader::new(&self.parts.rulebook.identities, spec.network.or(records.network)),
-            limits: BatchLimits::lines(usize::try_from(self.parts.config.service.intake_batch.get()).unwrap_or(1)),
+            reader: Reader::new(&self.inlet.parts.rulebook.identities, spec.network.or(records.network)),
+            limits: BatchLimits::lines(usize::try_from(self.inlet.parts.config.service.intake_batch.get()).unwrap_or(1)),
             pending: Vec::new(),
             bytes: 0,
             kept,
@@ -187,7 +160,7 @@ impl<S: Store> Taps<'_, S> {
             streams: HashSet::new(),
             passes: self.passes,
         };
-        let mut stop = self.stop.clone();
+        let mut stop = self.inlet.stop.clone();
         let mut told_to_stop = std::pin::pin!(async {
             tokio::select! {
                 _told = stop.wait_for(|stop| *stop) => {}

@@ -56,7 +56,10 @@ pub async fn train_mapping(
     // Training writes nothing to a CRM: the guards of a run do not hold it back.
     customers.refresh(&*store, &parts, &scribe, &*clock, &Unseen, true).await?;
     let (_going_on, stop) = watch::channel(false);
-    intake::drain(&parts, Access::ReadOnly, &store, &scribe, &*clock, &Unseen, &stop, &super::stops::Stops::default()).await?;
+    let stops = super::stops::Stops::default();
+    let inlet =
+        intake::Inlet { parts: &parts, store: &store, scribe: &scribe, clock: &*clock, progress: &Unseen, stops: &stops, stop: &stop };
+    intake::drain(inlet, Access::ReadOnly).await?;
     let Some(known) = customers.known() else { return Ok(None) };
     let mut identities: Vec<Vec<Value>> = Vec::new();
     let mut hash = Sha256::new();

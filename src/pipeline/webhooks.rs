@@ -1,9 +1,6 @@
 //! Webhooks: the listener beside the passes, *intake* of what waits in its spools or outside, and the listener that runs alone.
 
-use super::intake::{Intake, Read};
-use super::leaves::Scribe;
-use super::progress::Progress;
-use super::stops::Stops;
+use super::intake::{Inlet, Intake, Read};
 use super::supervise::{Watched, survive};
 use super::{Clock, Fault, Manager, Parts, RunError, SystemClock};
 use crate::declare::config::{Config, Listener, SourceKind, SourceSpec, Taken, WebhookSource, Webhooks};
@@ -210,14 +207,8 @@ fn outside(name: &str, error: &FetchError) -> Fault {
 
 /// What taking in deliveries needs.
 pub struct Hooks<'a, S> {
-    pub parts: &'a Parts,
-    pub store: &'a Arc<S>,
-    pub scribe: &'a Arc<Scribe>,
-    pub clock: &'a dyn Clock,
-    pub progress: &'a dyn Progress,
+    pub inlet: Inlet<'a, S>,
     pub spools: &'a Spools,
-    pub stops: &'a Stops,
-    pub stop: &'a watch::Receiver<bool>,
 }
 
 impl<S: Store> Hooks<'_, S> {
@@ -226,10 +217,10 @@ impl<S: Store> Hooks<'_, S> {
     /// # Errors
     /// When the store fails. A source that fails is a fault; the others go on.
     pub async fn drain(&self, read: &mut Read) -> Result<(), RunError> {
-        for spec in self.parts.config.sources.iter().filter(|spec| !self.stops.source(&spec.name)) {
+        for spec in self.inlet.parts.config.sources.iter().filter(|spec| !self.inlet.stops.source(&spec.name)) {
             let SourceKind::Webhook(hook) = &spec.kind else { continue };
             let Some((connector, webhook)) = declared(hook) else { continue };
-            match Side::of(self.parts, self.spools, &spec.name, hook) {
+            match Side::of(self.inlet.parts, self.spools, &spec.name, hook) {
                 Ok(side) => {
                     if let Err(fault) = self.source(spec, connector, webhook, &side, read).await? {
                         read.faults.push(fault);
@@ -249,19 +240,11 @@ impl<S: Store> Hooks<'_, S> {
         side: &Side,
         read: &mut Read,
     ) -> Result<Result<(), Fault>, RunError> {
-        let reader = activity_streams::Reader::new(&self.parts.rulebook.identities, spec.network.or(connector.network));
+        let reader = activity_streams::Reader::new(&self.inlet.parts.rulebook.identities, spec.network.or(connector.network));
         let source = Source::new(spec.clone(), Access::ReadOnly);
-        let intake = Intake {
-            parts: self.parts,
-            source: &source,
-            store: &**self.store,
-            scribe: self.scribe,
-            clock: self.clock,
-            progress: self.progress,
-            stop: self.stop,
-        };
-        let most = usize::try_from(self.parts.config.service.intake_batch.get()).unwrap_or(1);
-        while !*self.stop.borrow() {
+        let intake = self.inlet.intake(&source);
+        let most = usize::try_from(self.inlet.parts.config.service.intake_batch.get()).unwrap_or(1);
+        while !*self.inlet.stop.borrow() {
             let batch = match side.look(&spec.name).await {
                 Ok(Some(batch)) => batch,
                 Ok(None) => break,
@@ -270,7 +253,7 @@ impl<S: Store> Hooks<'_, S> {
             let mut good = Vec::new();
             for frame in &batch.frames {
                 let body = frame.body.reveal();
-                let taken = take(connector, webhook, body, &reader, self.clock.now().as_microsecond());
+                let taken = take(connector, webhook, body, &reader, self.inlet.clock.now().as_microsecond());
                 for bad in taken.bad {
                     // Under its own digest and place: the same delivery again is a repeat.
                     self.taken(&intake, spec, webhook, Digest(Sha256::digest(body).into()), vec![bad], read).await?;

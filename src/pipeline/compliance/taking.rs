@@ -63,7 +63,7 @@ impl One<'_> {
                     self.store(standing, &job, std::mem::take(&mut said), read).await?;
                 }
             }
-            if *self.asking.stop.borrow() {
+            if *self.asking.inlet.stop.borrow() {
                 self.store(standing, &job, said, read).await?;
                 return Ok(Ok(After::Wait));
             }
@@ -104,7 +104,7 @@ impl One<'_> {
         match self.asked.about {
             Subject::Objects => {
                 let ids = said.gone.iter().map(|gone| gone.id.clone()).collect();
-                let held = self.asking.store.held_by_id(self.network, ids).await?;
+                let held = self.asking.inlet.store.held_by_id(self.network, ids).await?;
                 for (gone, held) in said.gone.iter().zip(held) {
                     match held {
                         Some(held) => deletes.push(self.delete(&held, gone.at.unwrap_or(job.at))),
@@ -136,10 +136,10 @@ impl One<'_> {
         read: &mut Read,
     ) -> Result<bool, RunError> {
         let account = IdentityId { network: self.network, id: gone.id.as_str().into() };
-        let Some(row) = self.asking.store.account_row(account).await? else { return Ok(false) };
+        let Some(row) = self.asking.inlet.store.account_row(account).await? else { return Ok(false) };
         let (mut after, mut any) = (0, false);
         loop {
-            let page = self.asking.store.held_of(row, after, OF_ACCOUNT).await?;
+            let page = self.asking.inlet.store.held_of(row, after, OF_ACCOUNT).await?;
             for held in &page.held {
                 any = true;
                 deletes.push(self.delete(held, gone.at.unwrap_or(job.at)));

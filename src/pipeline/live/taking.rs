@@ -6,7 +6,7 @@ use super::standing::{Missed, Standing, Why};
 use crate::model::{Digest, Network, Personal, Timestamp};
 use crate::normalize::activity_streams::{MAX_LINE_BYTES, Malformed};
 use crate::pipeline::RunError;
-use crate::pipeline::intake::{Intake, Read, Step};
+use crate::pipeline::intake::{Read, Step};
 use crate::pipeline::leaves::GapStep;
 use crate::source::stream::Event;
 use crate::source::{Access, Source, SourceLine};
@@ -181,16 +181,7 @@ impl<'a> Taking<'a> {
             lines.push((SourceLine { line: 1, outcome, raw: Personal::new(raw) }, known));
         }
         let lines = self.about_known(lines).await?;
-        let shared = &one.shared;
-        let intake = Intake {
-            parts: &shared.parts,
-            source: &self.source,
-            store: &*shared.store,
-            scribe: &shared.scribe,
-            clock: &*shared.clock,
-            progress: &*shared.progress,
-            stop: &self.stop,
-        };
+        let intake = one.shared.inlet(&self.stop).intake(&self.source);
         let (source, file) = (&one.spec.name, one.file.as_str());
         let (mut good, mut all) = (Vec::new(), Sha256::new());
         let news = !lines.is_empty();
@@ -214,7 +205,7 @@ impl<'a> Taking<'a> {
             self.kept = cursor;
         }
         if news {
-            shared.passes.notify_one();
+            one.shared.passes.notify_one();
         }
         Ok(())
     }
