@@ -68,7 +68,7 @@ pub(super) struct Ranks {
     left: Vec<u32>,
     right: Vec<u32>,
     /// Which rows stand on either side.
-    sides: [Range<usize>; 2],
+    pub(super) sides: [Range<usize>; 2],
 }
 
 fn at(row: u32) -> usize {
@@ -370,10 +370,11 @@ impl<'f> Rule<'f> {
         let [left, right] = if rule.exploded.is_empty() { single_keys(rule, frame, ranks) } else { many_keys(rule, frame) };
         let rest = rule.rest.iter().map(|node| Compiled::new(std::slice::from_ref(node), frame)).collect();
         let most = ranks.right.iter().flat_map(|row| right.of(at(*row))).copied().max().unwrap_or(0);
-        let mut group_starts = vec![0_usize; at(most) + 2];
+        // Counted two places on and filled one place on, so that each key's place ends where its group begins.
+        let mut group_starts = vec![0_usize; at(most) + 3];
         for row in &ranks.right {
             for key in right.of(at(*row)) {
-                if let Some(count) = group_starts.get_mut(at(*key) + 1) {
+                if let Some(count) = group_starts.get_mut(at(*key) + 2) {
                     *count += 1;
                 }
             }
@@ -383,11 +384,10 @@ impl<'f> Rule<'f> {
             sum += *start;
             *start = sum;
         }
-        let mut places = group_starts.clone();
         let mut grouped = vec![0_u32; sum];
         for row in &ranks.right {
             for key in right.of(at(*row)) {
-                if let Some(place) = places.get_mut(at(*key)) {
+                if let Some(place) = group_starts.get_mut(at(*key) + 1) {
                     if let Some(slot) = grouped.get_mut(*place) {
                         *slot = *row;
                     }

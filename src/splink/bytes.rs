@@ -98,6 +98,11 @@ pub fn damerau_levenshtein(a: &[u8], b: &[u8]) -> usize {
 
 /// Jaro similarity; 0 where either is empty.
 pub fn jaro(a: &[u8], b: &[u8]) -> f64 {
+    jaro_reaching(a, b, f64::NEG_INFINITY)
+}
+
+/// As [`jaro`], or 0 where it is seen early that `matches · (a + b)` is below this share of `a · b`.
+pub(super) fn jaro_reaching(a: &[u8], b: &[u8], share: f64) -> f64 {
     if a.is_empty() || b.is_empty() {
         return 0.0;
     }
@@ -105,9 +110,9 @@ pub fn jaro(a: &[u8], b: &[u8]) -> f64 {
         return 1.0;
     }
     if let (Some(a), Some(b)) = (Short::new(a), Short::new(b)) {
-        a.jaro(b, f64::NEG_INFINITY)
+        a.jaro(b, share)
     } else if a.len() <= WORD && b.len() <= WORD {
-        jaro_words(a, b)
+        jaro_words(a, b, share)
     } else {
         jaro_lists(a, b)
     }
@@ -175,7 +180,7 @@ impl Short {
         }
     }
 
-    /// As [`jaro`], or 0 where it is seen early that `matches · (a + b)` is below this share of `a · b`.
+    /// As [`jaro_reaching`].
     pub(super) fn jaro(self, other: Self, share: f64) -> f64 {
         if self.length == 0 || other.length == 0 {
             return 0.0;
@@ -259,20 +264,27 @@ fn window(a: &[u8], b: &[u8]) -> usize {
     (a.len().max(b.len()) / 2).saturating_sub(1)
 }
 
-fn jaro_words(a: &[u8], b: &[u8]) -> f64 {
+/// Of texts that are no longer than a word has bits: of each byte the places in `b` as bits, of which each place of `a` takes the first that is free.
+fn jaro_words(a: &[u8], b: &[u8], share: f64) -> f64 {
     let window = window(a, b);
-    let (mut taken_a, mut taken_b) = (0_u64, 0_u64);
-    for (i, x) in a.iter().enumerate() {
-        let from = i.saturating_sub(window);
-        for (j, y) in b.iter().enumerate().take(i + window + 1).skip(from) {
-            if x == y && taken_b & (1 << j) == 0 {
-                taken_a |= 1 << i;
-                taken_b |= 1 << j;
-                break;
-            }
+    let mut places = [0_u64; 256];
+    for (j, byte) in b.iter().enumerate() {
+        if let Some(of_byte) = places.get_mut(usize::from(*byte)) {
+            *of_byte |= 1 << j;
         }
     }
+    let (mut taken_a, mut taken_b) = (0_u64, 0_u64);
+    for (i, byte) in a.iter().enumerate() {
+        let (from, to) = (i.saturating_sub(window), (i + window).min(WORD - 1));
+        let near = (u64::MAX << from) & (u64::MAX >> (WORD - 1 - to));
+        let found = places.get(usize::from(*byte)).copied().unwrap_or(0) & near & !taken_b;
+        taken_b |= found & found.wrapping_neg();
+        taken_a |= u64::from(found != 0) << i;
+    }
     let matches = usize::try_from(taken_a.count_ones()).unwrap_or(0);
+    if number(matches * (a.len() + b.len())) < share * number(a.len() * b.len()) {
+        return 0.0;
+    }
     let (mut left, mut right, mut out_of_order) = (taken_a, taken_b, 0_usize);
     while left != 0 {
         let (i, j) = (usize::try_from(left.trailing_zeros()).unwrap_or(0), usize::try_from(right.trailing_zeros()).unwrap_or(0));
@@ -356,7 +368,7 @@ mod tests {
     proptest! {
         #[test]
         fn ways_of_jaro_agree(a in proptest::collection::vec(97_u8..101, 1..64), b in proptest::collection::vec(97_u8..101, 1..64)) {
-            prop_assert_eq!(jaro_words(&a, &b).to_bits(), jaro_lists(&a, &b).to_bits());
+            prop_assert_eq!(jaro_words(&a, &b, f64::NEG_INFINITY).to_bits(), jaro_lists(&a, &b).to_bits());
         }
 
         #[test]

@@ -8,6 +8,7 @@ use super::sql::Side;
 use super::steps::Parts;
 use super::texts::{Computed, at};
 use super::value::Val;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A shared number of the pair at hand.
@@ -74,24 +75,30 @@ impl<'f> Compiled<'f> {
             conditions.push(node.clone().typed(&numeric).hoisted(&mut one_sided).with_shared(&mut shared));
         }
         let [nodes_left, nodes_right] = one_sided;
-        let compute = |node: &Node, classes: &Classes| -> Computed<'f> {
+        let single = |columns: &[usize]| if let [one] = columns { Some(*one) } else { None };
+        let single = [single(&of_left), single(&of_right)];
+        let compute = |node: &Node, classes: &Classes, single: Option<usize>| -> Computed<'f> {
+            if let (Node::Column(_, at), Some(column)) = (node, single.and_then(|at| frame.columns.get(at)))
+                && single == Some(*at)
+            {
+                return Computed::Column(column);
+            }
+            let mut read: Vec<usize> = [Side::Left, Side::Right].iter().flat_map(|side| node.columns(*side)).collect();
+            read.sort_unstable();
+            read.dedup();
             let value = |row: &u32| {
-                let row = usize::try_from(*row).unwrap_or(usize::MAX);
-                if row >= frame.rows {
-                    return Val::Null;
-                }
-                // A column as it is stays in the frame.
-                let Node::Column(_, at) = node else { return of_row(node, frame, row).owned() };
-                frame.columns.get(*at).and_then(|column| column.cell(row)).map_or(Val::Null, Val::text)
+                let row = at(*row);
+                if row >= frame.rows { Val::Null } else { kept(of_row(node, frame, row), &read, frame, row) }
             };
-            Arc::new(classes.example.iter().map(value).collect())
+            Computed::Values(Arc::new(classes.example.iter().map(value).collect()))
         };
-        let computed_left: Vec<Computed<'f>> = nodes_left.iter().map(|node| compute(node, &left)).collect();
+        let [single_left, single_right] = single;
+        let computed_left: Vec<Computed<'f>> = nodes_left.iter().map(|node| compute(node, &left, single_left)).collect();
         let computed_right = nodes_right
             .iter()
             .map(|node| {
                 let twin = nodes_left.iter().position(|other| of_left == of_right && other.mirrored() == *node);
-                twin.and_then(|at| computed_left.get(at)).cloned().unwrap_or_else(|| compute(node, &right))
+                twin.and_then(|at| computed_left.get(at)).cloned().unwrap_or_else(|| compute(node, &right, single_right))
             })
             .collect();
         let computed = [computed_left, computed_right];
@@ -99,8 +106,6 @@ impl<'f> Compiled<'f> {
             let column = |node: &Node| if let Node::Column(_, at) = node { Some(*at) } else { None };
             nodes.iter().map(column).collect::<Vec<_>>()
         });
-        let single = |columns: &[usize]| if let [one] = columns { Some(*one) } else { None };
-        let single = [single(&of_left), single(&of_right)];
         let ladder = Ladder::new(&conditions, &Parts { computed: &computed, shared: &shared, single, raw: &raw });
         Self { left, right, computed, shared, conditions, ladder, single }
     }
@@ -128,16 +133,31 @@ impl<'f> Compiled<'f> {
     pub(super) fn evaluated(&self, left: u32, right: u32, shared: &mut Vec<Shared>) -> Option<usize> {
         shared.clear();
         shared.resize(self.shared.len(), Shared::Unknown);
-        let mut live = Live { compiled: self, left: at(left), right: at(right), shared };
+        let mut live = Live { compiled: self, left, right, shared };
         self.conditions.iter().position(|node| evaluate(node, &mut live, &[]).truth() == Some(true))
     }
+}
+
+/// A value to keep: a text that stands in one of the cells that were read stays there.
+fn kept<'f>(value: Val<'_>, read: &[usize], frame: &'f Frame, row: usize) -> Val<'f> {
+    if let Val::Text(Cow::Borrowed(text)) = value {
+        let cells = read.iter().filter_map(|column| frame.columns.get(*column)?.cell(row));
+        let within = |cell: &'f str| {
+            let start = text.as_ptr().addr().checked_sub(cell.as_ptr().addr())?;
+            cell.get(start..start.checked_add(text.len())?)
+        };
+        if let Some(text) = cells.filter_map(within).find(|found| *found == text) {
+            return Val::text(text);
+        }
+    }
+    value.owned()
 }
 
 /// One pair of classes at a time.
 struct Live<'v, 'f> {
     compiled: &'v Compiled<'f>,
-    left: usize,
-    right: usize,
+    left: u32,
+    right: u32,
     shared: &'v mut Vec<Shared>,
 }
 
@@ -145,7 +165,7 @@ impl<'v> Pair<'v> for Live<'v, '_> {
     fn column(&self, side: Side, at: usize) -> Val<'v> {
         let [left, right] = &self.compiled.computed;
         let (computed, class) = if side == Side::Left { (left, self.left) } else { (right, self.right) };
-        computed.get(at).and_then(|values| values.get(class)).map_or(Val::Null, Val::view)
+        computed.get(at).map_or(Val::Null, |values| values.value(class))
     }
 
     fn shared(&mut self, at: usize) -> Option<f64> {

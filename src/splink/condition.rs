@@ -1,29 +1,13 @@
 //! Compiled conditions: what only one side decides is computed once a distinct value, what both sides share once a pair.
 
 use super::function::Known;
+use super::pattern::Pattern;
 use super::sql;
 use super::sql::Side;
 use super::value::Val;
-use regex::Regex;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::sync::Arc;
-
-/// A regular expression, equal to another of the same text.
-#[derive(Clone, Debug)]
-pub(super) struct Pattern(Regex);
-
-impl From<Regex> for Pattern {
-    fn from(regex: Regex) -> Self {
-        Self(regex)
-    }
-}
-
-impl PartialEq for Pattern {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.as_str() == other.0.as_str()
-    }
-}
 
 /// What a cast gives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -286,22 +270,16 @@ pub(super) fn evaluate<'v, P: Pair<'v>>(node: &'v Node, pair: &mut P, parameters
         Node::Filter(list, body) => lambda(list, pair, parameters, &mut |pair, inner, member| {
             (evaluate(body, pair, inner).truth() == Some(true)).then(|| member.clone())
         }),
-        Node::Extract(text, regex, group) => match evaluate(text, pair, parameters).string() {
-            None => Val::Null,
-            // A text without a match gives an empty text, as in DuckDB.
-            Some(text) => {
-                // The whole match is found several times as fast as its groups.
-                let found = if *group == 0 { regex.0.find(&text) } else { regex.0.captures(&text).and_then(|c| c.get(*group)) };
-                Val::Text(Cow::Owned(found.map_or("", |m| m.as_str()).to_owned()))
-            }
+        Node::Extract(text, pattern, group) => match evaluate(text, pair, parameters) {
+            Val::Text(Cow::Borrowed(text)) => Val::text(pattern.extract(text, *group)),
+            value => value.string().map_or(Val::Null, |text| Val::text(pattern.extract(&text, *group).to_owned())),
         },
-        Node::Matches(text, regex) => {
-            evaluate(text, pair, parameters).string().map_or(Val::Null, |text| Val::Bool(regex.0.is_match(&text)))
+        Node::Matches(text, pattern) => {
+            evaluate(text, pair, parameters).string().map_or(Val::Null, |text| Val::Bool(pattern.is_match(&text)))
         }
-        Node::Replace(text, regex, by, all) => match evaluate(text, pair, parameters).string() {
-            None => Val::Null,
-            Some(text) => Val::Text(Cow::Owned(regex.0.replacen(&text, usize::from(!all), &**by).into_owned())),
-        },
+        Node::Replace(text, pattern, by, all) => {
+            evaluate(text, pair, parameters).string().map_or(Val::Null, |text| Val::text(pattern.replaced(&text, by, *all)))
+        }
     }
 }
 

@@ -78,19 +78,45 @@ impl Distinct {
     }
 }
 
+/// A column that grows.
+#[derive(Default, Debug)]
+struct Growing {
+    ids: Vec<u32>,
+    texts: Distinct,
+}
+
+impl Growing {
+    fn finish(self) -> Column {
+        let count = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        let numeric = count > 0 && (1..=count).all(|id| is_number(self.texts.get(id)));
+        // Only texts were put in.
+        let texts = String::from_utf8(self.texts.buffer).unwrap_or_default();
+        Column { ids: Arc::new(self.ids), texts, ends: self.texts.ends, numeric }
+    }
+}
+
 /// A column: the number of each row's text, 0 for null.
 #[derive(Debug)]
 pub(super) struct Column {
     pub(super) ids: Arc<Vec<u32>>,
-    pub(super) texts: Distinct,
+    /// All texts, one behind the other.
+    texts: String,
+    /// Where each ends.
+    ends: Vec<usize>,
     /// Whether every text is a plain number of up to 15 digits.
     pub(super) numeric: bool,
 }
 
 impl Column {
+    /// How many texts there are, null being none.
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
     pub(super) fn text(&self, id: u32) -> Option<&str> {
-        // Only texts were put in.
-        (id != 0).then(|| std::str::from_utf8(self.texts.get(id)).unwrap_or_default())
+        let at = usize::try_from(id).ok()?.checked_sub(1)?;
+        let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        self.texts.get(start..*self.ends.get(at)?)
     }
 
     pub(super) fn cell(&self, row: usize) -> Option<&str> {
@@ -140,7 +166,7 @@ pub enum FrameError {
 #[derive(Debug)]
 pub struct FrameBuilder {
     names: Vec<Arc<str>>,
-    columns: Vec<Column>,
+    columns: Vec<Growing>,
     tables: Vec<Arc<str>>,
     starts: Vec<usize>,
     rows: usize,
@@ -152,7 +178,7 @@ impl FrameBuilder {
     /// For a model.
     pub fn new(settings: &Settings) -> Self {
         let names: Vec<Arc<str>> = settings.columns().cloned().chain(std::iter::once(settings.unique_id.clone())).collect();
-        let columns = names.iter().map(|_| Column { ids: Arc::default(), texts: Distinct::default(), numeric: false }).collect();
+        let columns = names.iter().map(|_| Growing::default()).collect();
         Self { names, columns, tables: Vec::new(), starts: Vec::new(), rows: 0, picks: Vec::new() }
     }
 
@@ -201,8 +227,7 @@ impl FrameBuilder {
                 text if number == id => column.texts.add(text.as_bytes()),
                 text => column.texts.number(text.as_bytes()),
             };
-            // Nobody else has it yet.
-            Arc::make_mut(&mut column.ids).push(number);
+            column.ids.push(number);
         }
         if let (Some(column), Some(name)) = (self.columns.last(), self.names.last())
             && column.ids.last() == Some(&0)
@@ -214,14 +239,10 @@ impl FrameBuilder {
     }
 
     /// All records.
-    pub fn finish(mut self) -> Frame {
-        for column in &mut self.columns {
-            let count = u32::try_from(column.texts.len()).unwrap_or(u32::MAX);
-            column.numeric = count > 0 && (1..=count).all(|id| is_number(column.texts.get(id)));
-            column.texts.by_hash = ByHash::default();
-        }
+    pub fn finish(self) -> Frame {
+        let columns = self.columns.into_iter().map(Growing::finish).collect();
         let of_first = self.starts.get(1).copied().unwrap_or(self.rows);
-        Frame { columns: self.columns, rows: self.rows, of_first, tables: self.tables }
+        Frame { columns, rows: self.rows, of_first, tables: self.tables }
     }
 }
 

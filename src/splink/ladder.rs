@@ -6,6 +6,10 @@ use super::steps::{Parts, Signed, Step};
 use super::texts::Texts;
 use std::sync::Arc;
 
+/// Pairs that are compared together, so that looks at memory do not wait for each other, and what was looked at is still near: 2 × 256 lines of
+/// numbers are 32 KiB. A place among them is a byte, which is within every list of so many.
+pub(super) const TOGETHER: usize = 256;
+
 /// The conditions of a comparison, in order.
 #[derive(Debug)]
 pub(super) struct Ladder<'f> {
@@ -13,24 +17,52 @@ pub(super) struct Ladder<'f> {
     steps: Vec<(u8, Step<'f>)>,
     /// How many of the first steps look at no texts.
     plain: usize,
+    /// The condition of the last step where it always holds.
+    otherwise: u8,
 }
 
 /// No condition holds.
 const NONE: u8 = u8::MAX;
 
-/// What a worker notes about the pairs at hand.
-#[derive(Default, Debug)]
-pub(super) struct Notes {
-    /// The first condition that holds, by place.
-    first: Vec<u8>,
-    /// Places of pairs of which no condition is known to hold yet, ascending.
-    open: Vec<u32>,
-    /// Those of them whose texts may be near each other.
-    near: Vec<u32>,
+/// Places of pairs at hand, ascending.
+#[derive(Debug)]
+struct Places {
+    of: [u8; TOGETHER],
+    count: usize,
 }
 
-fn at(place: u32) -> usize {
-    usize::try_from(place).unwrap_or(usize::MAX)
+impl Places {
+    const NONE: Self = Self { of: [0; TOGETHER], count: 0 };
+
+    /// Notes a place after the others, where it is one of them. Without a branch: which are is hard to foretell.
+    #[inline]
+    fn note(&mut self, place: u8, is_one: bool) {
+        if let Some(slot) = self.of.get_mut(self.count) {
+            *slot = place;
+        }
+        self.count += usize::from(is_one);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u8> {
+        self.of.iter().take(self.count).copied()
+    }
+}
+
+/// What a worker notes about the pairs at hand, each list by place.
+#[derive(Debug)]
+pub(super) struct Notes {
+    /// Their classes, on the left and on the right.
+    pub(super) classes: [[u32; TOGETHER]; 2],
+    /// The first condition that holds.
+    first: [u8; TOGETHER],
+    /// Where no condition is known to hold yet.
+    open: Places,
+    /// Those of them whose texts may be near each other.
+    near: Places,
+}
+
+impl Notes {
+    pub(super) const EMPTY: Self = Self { classes: [[0; TOGETHER]; 2], first: [NONE; TOGETHER], open: Places::NONE, near: Places::NONE };
 }
 
 /// Whether two steps look at the same signs.
@@ -54,8 +86,12 @@ impl<'f> Ladder<'f> {
                 (_, step) => steps.push((number, step)),
             }
         }
+        let otherwise = match steps.pop_if(|(_, step)| matches!(step, Step::Always)) {
+            Some((number, _)) => number,
+            None => NONE,
+        };
         let plain = steps.iter().position(|(_, step)| step.reads_signs()).unwrap_or(steps.len());
-        Some(Self { steps, plain })
+        Some(Self { steps, plain, otherwise })
     }
 
     /// What a worker remembers of it when so many records are compared.
@@ -70,74 +106,85 @@ impl<'f> Ladder<'f> {
 
     /// The first condition that holds.
     pub(super) fn first(&self, left: u32, right: u32) -> Option<usize> {
-        Some(Self::climb(&self.steps, left, right, &mut Memory::default())).filter(|first| *first != NONE).map(usize::from)
+        let first = Self::climb(&self.steps, left, right, &mut Memory::default()).unwrap_or(self.otherwise);
+        (first != NONE).then_some(usize::from(first))
     }
 
-    /// The first condition of some steps that holds, [`NONE`] where none does.
+    /// The first condition of some steps that holds.
     #[inline]
-    fn climb(steps: &[(u8, Step<'f>)], left: u32, right: u32, memory: &mut Memory) -> u8 {
+    fn climb(steps: &[(u8, Step<'f>)], left: u32, right: u32, memory: &mut Memory) -> Option<u8> {
         for (number, step) in steps {
             if let Step::Texts(texts) = step {
                 if let Some(place) = texts.first(left, right, memory) {
-                    return number.saturating_add(place);
+                    return Some(number.saturating_add(place));
                 }
             } else if step.holds(left, right) {
-                return *number;
+                return Some(*number);
             }
         }
-        NONE
+        None
     }
 
-    /// The first condition that holds, for each pair of classes; out of range where none does. Step by step over many pairs, so that looks at memory
-    /// do not wait for each other: first the steps that read next to nothing, then a look at signs and what they tell, then the texts that they leave open.
-    pub(super) fn firsts<'n>(&self, [left, right]: [&[u32]; 2], notes: &'n mut Notes, memory: &mut Memory) -> &'n [u8] {
+    /// The first condition that holds, for each of the first `count` pairs of classes in the notes; out of range where none does. Step by step over
+    /// many pairs, so that looks at memory do not wait for each other: first the steps that read next to nothing, then a look at signs and what they
+    /// tell, then the texts that they leave open.
+    pub(super) fn firsts<'n>(&self, notes: &'n mut Notes, count: usize, memory: &mut Memory) -> &'n [u8] {
         let Some((plain, signed)) = self.steps.split_at_checked(self.plain) else { return &[] };
-        let Notes { first, open, near } = notes;
-        first.clear();
+        let Notes { classes: [left, right], first, open, near } = notes;
+        open.count = 0;
+        let pairs = left.iter().zip(right.iter()).zip(first.iter_mut()).take(count);
         if let [(_, Step::Nothing), (_, Step::SameClass)] = plain {
             // The same as the steps say, without going through them.
-            let plainly = |l: u32, r: u32| match (l == 0 || r == 0, l == r) {
-                (true, _) => 0,
-                (false, true) => 1,
-                (false, false) => NONE,
-            };
-            first.extend(left.iter().zip(right).map(|(l, r)| plainly(*l, *r)));
+            for (place, ((l, r), slot)) in (0..=u8::MAX).zip(pairs) {
+                let missing = *l == 0 || *r == 0;
+                *slot = if missing {
+                    0
+                } else if l == r {
+                    1
+                } else {
+                    self.otherwise
+                };
+                open.note(place, !missing && l != r);
+            }
         } else {
-            first.extend(left.iter().zip(right).map(|(l, r)| Self::climb(plain, *l, *r, memory)));
+            for (place, ((l, r), slot)) in (0..=u8::MAX).zip(pairs) {
+                let found = Self::climb(plain, *l, *r, memory);
+                *slot = found.unwrap_or(self.otherwise);
+                open.note(place, found.is_none());
+            }
         }
-        let Some((step, later)) = signed.split_first() else { return first };
-        open.clear();
-        open.extend((0..).zip(first.iter()).filter(|(_, first)| **first == NONE).map(|(place, _): (u32, _)| place));
-        let classes = |place: u32| (left.get(at(place)).copied().unwrap_or(0), right.get(at(place)).copied().unwrap_or(0));
-        let later = if let (number, Step::Texts(texts)) = step {
+        let classes = |place: u8| {
+            let of = |side: &[u32; TOGETHER]| side.get(usize::from(place)).copied().unwrap_or(0);
+            (of(left), of(right))
+        };
+        let mut later = signed;
+        if let Some(((number, Step::Texts(texts)), after)) = signed.split_first() {
+            later = after;
             if texts.are_many() {
-                let looks = open.iter().map(|place| classes(*place)).map(|(l, r)| texts.look(l, r));
+                let looks = open.iter().map(classes).map(|(l, r)| texts.look(l, r));
                 std::hint::black_box(looks.fold(0, |seen, look| seen ^ look));
             }
-            near.clear();
-            near.extend(open.iter().copied().filter(|place| {
-                let (l, r) = classes(*place);
-                texts.may_hold(l, r)
-            }));
+            near.count = 0;
+            for place in open.iter() {
+                let (l, r) = classes(place);
+                near.note(place, texts.may_hold(l, r));
+            }
             for place in near.iter() {
-                let (l, r) = classes(*place);
-                if let (Some(slot), Some(place)) = (first.get_mut(at(*place)), texts.first(l, r, memory)) {
-                    *slot = number.saturating_add(place);
+                let (l, r) = classes(place);
+                if let (Some(found), Some(slot)) = (texts.first_near(l, r, memory), first.get_mut(usize::from(place))) {
+                    *slot = number.saturating_add(found);
                 }
             }
-            later
-        } else {
-            signed
-        };
-        if later.is_empty() {
-            return first;
         }
-        for place in open.iter() {
-            let (l, r) = classes(*place);
-            if let Some(slot) = first.get_mut(at(*place)).filter(|slot| **slot == NONE) {
-                *slot = Self::climb(later, l, r, memory);
+        if !later.is_empty() {
+            for place in open.iter() {
+                let (l, r) = classes(place);
+                let undecided = first.get_mut(usize::from(place)).filter(|slot| **slot == self.otherwise);
+                if let (Some(slot), Some(found)) = (undecided, Self::climb(later, l, r, memory)) {
+                    *slot = found;
+                }
             }
         }
-        first
+        first.get(..count).unwrap_or_default()
     }
 }

@@ -5,10 +5,11 @@ use super::block::{Ranks, Rule};
 use super::compiled::{Compiled, Shared};
 use super::condition::Node;
 use super::frame::Frame;
-use super::ladder::Notes;
+use super::ladder::{Notes, TOGETHER};
 use super::memory::Memory;
 use super::sql::Side;
 use super::terms::{Frequencies, GivenFrequencies};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Candidates of one task: enough to pay for handing it out, few enough that a block of 100,000 is shared among threads.
@@ -44,6 +45,10 @@ struct Ready<'f> {
     gammas: Vec<i8>,
     /// By gamma; the null level adds nothing.
     weights: Vec<Weight>,
+    /// What each gamma adds without its term, −1 first.
+    bits: Vec<f64>,
+    /// Gammas with terms.
+    terms: Vec<(i8, Term)>,
 }
 
 impl Ready<'_> {
@@ -78,18 +83,17 @@ pub struct Linker<'f> {
     frequencies: Vec<Frequencies>,
     prior_bits: f64,
     /// Of each record, side by side what comparing it on the left and on the right reads first: its key of each rule, its class of each
-    /// comparison. A record that is compared stands anywhere in memory, and so costs one wait and not one for each number.
+    /// comparison, none twice. A record that is compared stands anywhere in memory, and so costs one wait and not one for each number. Only records of
+    /// the side stand in it.
     packed: [Arc<Vec<u32>>; 2],
     /// Numbers of a record in it.
     width: usize,
+    /// Which of them is the class of each comparison.
+    class_at: Vec<usize>,
 }
 
 /// Numbers of 32 bits in a line of cache.
 const LINE: usize = 16;
-
-/// Pairs that are compared together, so that looks at memory do not wait for each other, and what was looked at is still near: 2 × 256 lines of
-/// numbers are 32 KiB.
-const TOGETHER: usize = 256;
 
 /// Candidates of one rule that are scored together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -147,9 +151,7 @@ struct Comparing {
     /// By comparison.
     memories: Vec<Memory>,
     shared: Vec<Shared>,
-    /// The classes of the pairs at hand by one comparison.
-    classes: [Vec<u32>; 2],
-    notes: Notes,
+    notes: Box<Notes>,
 }
 
 fn at(row: u32) -> usize {
@@ -202,49 +204,65 @@ impl<'f> Linker<'f> {
             for term in weights.iter_mut().filter_map(|weight| weight.term.as_mut()) {
                 term.by_class = frequencies.get(term.table).is_some_and(|table| compiled.single == [Some(table.column); 2]);
             }
-            comparisons.push(Ready { compiled, gammas, weights });
+            let bits = std::iter::once(0.0).chain(weights.iter().map(|weight| weight.bits)).collect();
+            let terms = (0..).zip(&weights).filter_map(|(gamma, weight)| weight.term.map(|term| (gamma, term))).collect();
+            comparisons.push(Ready { compiled, gammas, weights, bits, terms });
         }
         let prior_bits = libm::log2(settings.prior / (1.0 - settings.prior));
-        let numbers = |side: Side| -> Vec<&Arc<Vec<u32>>> {
-            let keys = rules.iter().map(|rule| rule.keys(side));
-            keys.chain(comparisons.iter().map(|ready| &ready.compiled.classes(side).of)).collect()
-        };
-        let (of_left, of_right) = (numbers(Side::Left), numbers(Side::Right));
-        let width = rules.len() + comparisons.len();
-        // Whole lines of sixteen numbers where there is more than half of one.
-        let width = if width > LINE / 2 { width.next_multiple_of(LINE) } else { width };
-        let pack = |columns: &[&Arc<Vec<u32>>]| {
-            let mut packed = Vec::with_capacity(width * frame.rows);
-            for row in 0..frame.rows {
-                packed.extend(columns.iter().map(|column| column.get(row).copied().unwrap_or(0)));
-                packed.resize(width * (row + 1), 0);
+        let mut columns: Vec<[&Arc<Vec<u32>>; 2]> =
+            rules.iter().map(|rule| [Side::Left, Side::Right].map(|side| rule.keys(side))).collect();
+        let mut class_at = Vec::new();
+        for ready in &comparisons {
+            let of = [Side::Left, Side::Right].map(|side| &ready.compiled.classes(side).of);
+            let known = columns.iter().position(|column| column.iter().zip(of).all(|(a, b)| Arc::ptr_eq(a, b)));
+            class_at.push(known.unwrap_or(columns.len()));
+            if known.is_none() {
+                columns.push(of);
+            }
+        }
+        // No record stands in two lines of cache where one will do.
+        let width = if columns.len() > LINE { columns.len().next_multiple_of(LINE) } else { columns.len().next_power_of_two() };
+        let pack = |columns: &[&Arc<Vec<u32>>], rows: &Range<usize>| {
+            let mut packed = vec![0; width * rows.len()];
+            for (row, record) in rows.clone().zip(packed.chunks_exact_mut(width)) {
+                for (slot, column) in record.iter_mut().zip(columns) {
+                    *slot = column.get(row).copied().unwrap_or(0);
+                }
             }
             Arc::new(packed)
         };
-        let left = pack(&of_left);
-        let twins = of_left.iter().zip(&of_right).all(|(left, right)| Arc::ptr_eq(left, right));
-        let right = if twins { left.clone() } else { pack(&of_right) };
-        Self { settings, frame, ranks, rules, comparisons, frequencies, prior_bits, packed: [left, right], width }
+        let (of_left, of_right): (Vec<_>, Vec<_>) = columns.iter().map(|[left, right]| (*left, *right)).unzip();
+        let [lefts, rights] = &ranks.sides;
+        let left = pack(&of_left, lefts);
+        let twins = lefts == rights && of_left.iter().zip(&of_right).all(|(left, right)| Arc::ptr_eq(left, right));
+        let right = if twins { left.clone() } else { pack(&of_right, rights) };
+        Self { settings, frame, ranks, rules, comparisons, frequencies, prior_bits, packed: [left, right], width, class_at }
+    }
+
+    /// Where a record's numbers as it stands on a side begin, and those of all records.
+    #[inline]
+    fn packed(&self, side: Side) -> (usize, &[u32]) {
+        let ([left, right], [lefts, rights]) = (&self.packed, &self.ranks.sides);
+        if side == Side::Left { (lefts.start, left) } else { (rights.start, right) }
     }
 
     /// A record's keys, as it stands on a side.
     #[inline]
     fn keys(&self, side: Side, row: u32) -> &[u32] {
-        let start = at(row).saturating_mul(self.width);
-        self.packed(side).get(start..start + self.rules.len()).unwrap_or_default()
-    }
-
-    fn packed(&self, side: Side) -> &[u32] {
-        let [left, right] = &self.packed;
-        if side == Side::Left { left } else { right }
+        let (first, packed) = self.packed(side);
+        let start = at(row).wrapping_sub(first).wrapping_mul(self.width);
+        packed.get(start..start.wrapping_add(self.rules.len())).unwrap_or_default()
     }
 
     /// The classes of records by one comparison.
-    fn classes(&self, side: Side, comparison: usize, rows: &[u32], into: &mut Vec<u32>) {
-        let (packed, width) = (self.packed(side), self.width);
-        let within = self.rules.len() + comparison;
-        into.clear();
-        into.extend(rows.iter().map(|row| packed.get(at(*row).wrapping_mul(width).wrapping_add(within)).copied().unwrap_or(0)));
+    #[inline]
+    fn classes(&self, side: Side, comparison: usize, rows: &[u32], into: &mut [u32; TOGETHER]) {
+        let ((first, packed), width) = (self.packed(side), self.width);
+        let within = self.class_at.get(comparison).copied().unwrap_or(0);
+        for (slot, row) in into.iter_mut().zip(rows) {
+            let place = at(*row).wrapping_sub(first).wrapping_mul(width).wrapping_add(within);
+            *slot = packed.get(place).copied().unwrap_or(0);
+        }
     }
 
     /// The model.
@@ -284,8 +302,7 @@ impl<'f> Linker<'f> {
             comparing: Comparing {
                 memories: self.comparisons.iter().map(memory).collect(),
                 shared: Vec::new(),
-                classes: [Vec::with_capacity(TOGETHER), Vec::with_capacity(TOGETHER)],
-                notes: Notes::default(),
+                notes: Box::new(Notes::EMPTY),
             },
         }
     }
@@ -306,7 +323,7 @@ impl<'f> Linker<'f> {
                 scores.left.push(left);
                 scores.right.push(right);
                 // What was read of these records to find them is still near.
-                if scores.left.len() == scores.weights.len() + TOGETHER {
+                if scores.left.len() >= scores.weights.len() + TOGETHER {
                     self.compare(comparing, scores);
                 }
             },
@@ -326,7 +343,7 @@ impl<'f> Linker<'f> {
 
     /// Compares the pairs that have no weight yet.
     fn compare(&self, comparing: &mut Comparing, scores: &mut Scores) {
-        let Comparing { memories, shared, classes: [of_left, of_right], notes } = comparing;
+        let Comparing { memories, shared, notes } = comparing;
         let done = scores.weights.len();
         scores.weights.resize(scores.left.len(), self.prior_bits);
         let (Some(lefts), Some(rights), Some(weights)) =
@@ -336,25 +353,29 @@ impl<'f> Linker<'f> {
         };
         let comparisons = self.comparisons.iter().zip(memories).zip(&mut scores.gammas);
         for (number, ((ready, memory), gammas)) in comparisons.enumerate() {
+            let [of_left, of_right] = &mut notes.classes;
             self.classes(Side::Left, number, lefts, of_left);
             self.classes(Side::Right, number, rights, of_right);
-            match &ready.compiled.ladder {
-                Some(ladder) => {
-                    let firsts = ladder.firsts([of_left, of_right], notes, memory);
-                    gammas.extend(firsts.iter().map(|first| ready.gamma(Some(usize::from(*first)))));
-                }
-                None => gammas.extend(of_left.iter().zip(&*of_right).map(|(l, r)| ready.remembered(*l, *r, memory, shared))),
+            if let Some(ladder) = &ready.compiled.ladder {
+                let firsts = ladder.firsts(notes, lefts.len(), memory);
+                gammas.extend(firsts.iter().map(|first| ready.gamma(Some(usize::from(*first)))));
+            } else {
+                let classes = of_left.iter().zip(of_right).take(lefts.len());
+                gammas.extend(classes.map(|(l, r)| ready.remembered(*l, *r, memory, shared)));
             }
             let of_these = gammas.get(done..).unwrap_or_default();
-            let pairs = lefts.iter().zip(rights).zip(of_left.iter().zip(&*of_right));
-            for (((rows, classes), gamma), weight) in pairs.zip(of_these).zip(weights.iter_mut()) {
-                if let Some(level) = usize::try_from(*gamma).ok().and_then(|gamma| ready.weights.get(gamma)) {
-                    *weight += level.bits;
-                    if let Some(term) = &level.term {
-                        let ((row, class), (other, of_other)) = ((*rows.0, *classes.0), (*rows.1, *classes.1));
-                        *weight +=
-                            if term.by_class { self.bits_of_numbers(term, class, of_other) } else { self.term_bits(term, row, other) };
-                    }
+            for (weight, gamma) in weights.iter_mut().zip(of_these) {
+                *weight += ready.bits.get(usize::from(gamma.wrapping_add(1).cast_unsigned())).copied().unwrap_or(0.0);
+            }
+            let [of_left, of_right] = &notes.classes;
+            for (of_term, term) in &ready.terms {
+                let pairs = lefts.iter().zip(rights).zip(of_left.iter().zip(of_right)).zip(weights.iter_mut());
+                for (((rows, classes), weight), _) in pairs.zip(of_these).filter(|(_, gamma)| *gamma == of_term) {
+                    *weight += if term.by_class {
+                        self.bits_of_numbers(term, *classes.0, *classes.1)
+                    } else {
+                        self.term_bits(term, *rows.0, *rows.1)
+                    };
                 }
             }
         }

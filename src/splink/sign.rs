@@ -38,23 +38,27 @@ impl Sign {
         sign.lanes = bytes::lanes(text);
         // No more than 255 are counted in a byte.
         sign.crowded = text.len() > usize::from(u8::MAX);
+        // Without branches: which letters stand twice is hard to foretell.
+        let (mut once, mut twice) = (0_u32, 0_u32);
         for byte in text.iter().take(usize::from(u8::MAX)) {
-            let once = 1_u64 << (byte & KIND);
-            let twice = once << KINDS;
-            if sign.kinds & once == 0 {
-                sign.kinds |= once;
-            } else if sign.kinds & twice == 0 {
-                sign.kinds |= twice;
-            } else {
-                sign.more += 1;
-            }
+            let kind = 1 << (byte & KIND);
+            sign.more += u8::from(twice & kind != 0);
+            twice |= once & kind;
+            once |= kind;
         }
+        sign.kinds = u64::from(twice) << KINDS | u64::from(once);
         sign
     }
 
     /// A look at the memory where it stands.
     #[inline]
     pub(super) fn look(&self) -> u16 {
+        self.length
+    }
+
+    /// In bytes; beyond what texts have where there is none.
+    #[inline]
+    pub(super) fn length(&self) -> u16 {
         self.length
     }
 
@@ -78,7 +82,7 @@ impl Sign {
 
     /// How many of the first four bytes two texts have in common.
     #[inline]
-    fn start(&self, other: &Self) -> u32 {
+    pub(super) fn start(&self, other: &Self) -> u32 {
         ((self.lanes ^ other.lanes).trailing_zeros() / 8).min(4).min(u32::from(self.length.min(other.length)))
     }
 
@@ -88,9 +92,10 @@ impl Sign {
         u32::from(self.length.abs_diff(other.length)) > edits
     }
 
-    /// How many bytes two texts have in common at most, whatever the order: of each kind none, one or two, and what is more of either.
+    /// How many bytes two texts that are not crowded have in common at most, whatever the order: of each kind none, one or two, and what is more
+    /// of either.
     #[inline]
-    fn common(&self, other: &Self) -> u32 {
+    pub(super) fn common(&self, other: &Self) -> u32 {
         (self.kinds & other.kinds).count_ones() + u32::from(self.more.min(other.more))
     }
 
@@ -168,7 +173,7 @@ fn share(similarity: f64) -> f64 {
 
 impl Bounds {
     #[inline]
-    fn new(a: u16, b: u16, common: u32, start: u32) -> Self {
+    pub(super) fn new(a: u16, b: u16, common: u32, start: u32) -> Self {
         let (a, b) = (u32::from(a), u32::from(b));
         let (sum, product) = (f64::from(common) * f64::from(a + b), f64::from(a) * f64::from(b));
         Self { longer: a.max(b), common, start: usize::try_from(start).unwrap_or(0), sum, product }

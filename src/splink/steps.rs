@@ -4,7 +4,6 @@
 use super::condition::{Node, bit};
 use super::frame::Distinct;
 use super::memory::Memory;
-use super::sign::Sign;
 use super::sql::Side;
 use super::texts::{Computed, Distance, Signs, Test, Texts, at, stands};
 use super::value::Val;
@@ -49,15 +48,11 @@ impl<'f> Signed<'f> {
 
     fn signs(&mut self, texts: &[Computed<'f>; 2]) -> Signs {
         let [left, right] = texts;
-        if let Some((_, known)) = self.of.iter().find(|([l, r], _)| Arc::ptr_eq(l, left) && Arc::ptr_eq(r, right)) {
+        if let Some((_, known)) = self.of.iter().find(|([l, r], _)| l.is(left) && r.is(right)) {
             return known.clone();
         }
-        let of = |values: &Computed<'f>| -> Arc<Vec<Sign>> {
-            let sign = |value: &Val<'f>| Sign::new(if let Val::Text(text) = value { Some(text.as_bytes()) } else { None });
-            Arc::new(values.iter().map(sign).collect())
-        };
-        let of_left = of(left);
-        let of_right = if Arc::ptr_eq(left, right) { of_left.clone() } else { of(right) };
+        let of_left = Arc::new(left.signs());
+        let of_right = if left.is(right) { of_left.clone() } else { Arc::new(right.signs()) };
         let signs = [of_left, of_right];
         self.of.push((texts.clone(), signs.clone()));
         signs
@@ -179,12 +174,12 @@ impl<'f> Parts<'_, 'f> {
     /// Conditions of which each reads one side only, and any will do.
     fn one_sided(&self, nodes: &[Node]) -> Option<Step<'f>> {
         let [left, right] = self.computed;
-        let mut holds = [left, right].map(|columns| vec![false; columns.iter().map(|c| c.len()).max().unwrap_or(0)]);
+        let mut holds = [left, right].map(|columns| vec![false; columns.iter().map(Computed::len).max().unwrap_or(0)]);
         for node in nodes {
             let Node::Column(side, number) = node else { return None };
             let [of_left, of_right] = &mut holds;
             let of_side = if *side == Side::Left { of_left } else { of_right };
-            for (holds, value) in of_side.iter_mut().zip(self.values(*side, *number)?.iter()) {
+            for (holds, value) in of_side.iter_mut().zip(self.values(*side, *number)?.values()) {
                 *holds |= value.truth() == Some(true);
             }
         }
@@ -212,24 +207,24 @@ impl<'f> Parts<'_, 'f> {
         }
         let mut distinct = Distinct::with_room(left.len());
         let mut bytes = Vec::new();
-        let mut number = |value: &Val<'_>| {
+        let mut number = |value: Val<'_>| {
             bytes.clear();
             value.key(&mut bytes);
             if value.is_null() { 0 } else { distinct.number(&bytes) }
         };
-        let of_left: Arc<Vec<u32>> = Arc::new(left.iter().map(&mut number).collect());
-        let of_right = if Arc::ptr_eq(left, right) { of_left.clone() } else { Arc::new(right.iter().map(&mut number).collect()) };
+        let of_left: Arc<Vec<u32>> = Arc::new(left.values().map(&mut number).collect());
+        let of_right = if left.is(right) { of_left.clone() } else { Arc::new(right.values().map(&mut number).collect()) };
         Some(Step::Equal([of_left, of_right]))
     }
 
     fn apart(&self, [l, r]: [usize; 2], how: u8, limit: f64) -> Option<Step<'f>> {
         let numbers = |values: &Computed<'f>| {
-            let number = |value: &Val<'_>| match value {
+            let number = |value: Val<'_>| match value {
                 Val::Null => Some(f64::NAN),
-                Val::Number(n) if n.is_finite() => Some(*n),
+                Val::Number(n) if n.is_finite() => Some(n),
                 Val::Number(_) | Val::Bool(_) | Val::Time(_) | Val::Text(_) | Val::List(_) => None,
             };
-            values.iter().map(number).collect::<Option<Vec<f64>>>()
+            values.values().map(number).collect::<Option<Vec<f64>>>()
         };
         let values = [numbers(self.values(Side::Left, l)?)?, numbers(self.values(Side::Right, r)?)?];
         Some(Step::Apart { values, how, limit })
@@ -268,9 +263,12 @@ enum Kind {
 
 /// `None` where values differ in kind, or equality is not that of their keys.
 #[expect(clippy::option_option, reason = "no kind at all, or a kind")]
-fn kind(values: &[Val<'_>]) -> Option<Option<Kind>> {
+fn kind(values: &Computed<'_>) -> Option<Option<Kind>> {
     let mut found = Kind::Null;
-    for value in values {
+    if let Computed::Column(_) = values {
+        return Some(Some(Kind::Text));
+    }
+    for value in values.values() {
         let of = match value {
             Val::Null => continue,
             Val::Bool(_) => Kind::Bool,

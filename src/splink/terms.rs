@@ -25,7 +25,7 @@ pub struct GivenFrequencies {
 impl Frequencies {
     pub(super) fn given(column: usize, frame: &Frame, given: &GivenFrequencies) -> Self {
         let texts = frame.columns.get(column);
-        let count = texts.and_then(|column| u32::try_from(column.texts.len()).ok()).unwrap_or(0);
+        let count = texts.and_then(|column| u32::try_from(column.len()).ok()).unwrap_or(0);
         let frequency = |id: u32| texts.and_then(|column| column.text(id)).and_then(|text| given.of.get(text)).copied();
         let of: Vec<f64> = (0..=count).map(|id| frequency(id).unwrap_or(f64::NAN)).collect();
         let bits = of.iter().map(|f| libm::log2(*f)).collect();
@@ -35,7 +35,7 @@ impl Frequencies {
     pub(super) fn new(column: usize, frame: &Frame) -> Self {
         let (mut counts, mut total) = (Vec::new(), 0_usize);
         if let Some(of) = frame.columns.get(column) {
-            counts.resize(of.texts.len() + 1, 0_usize);
+            counts.resize(of.len() + 1, 0_usize);
             for id in of.ids.iter().filter(|id| **id != 0) {
                 total += 1;
                 if let Some(count) = counts.get_mut(usize::try_from(*id).unwrap_or(usize::MAX)) {

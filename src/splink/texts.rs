@@ -2,14 +2,67 @@
 
 use super::bytes::{self, LANES};
 use super::condition::bit;
+use super::frame::Column;
 use super::memory::Memory;
 use super::sign::{Bounds, Ruler, Sign};
 use super::value::Val;
 use std::cmp::Ordering::{Equal, Greater, Less};
 use std::sync::Arc;
 
-/// Values of a computed column by class.
-pub(super) type Computed<'f> = Arc<Vec<Val<'f>>>;
+/// Values of a side by class.
+#[derive(Clone, Debug)]
+pub(super) enum Computed<'f> {
+    /// Those of a column, by its numbers.
+    Column(&'f Column),
+    Values(Arc<Vec<Val<'f>>>),
+}
+
+impl<'f> Computed<'f> {
+    /// How many classes there may be.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Column(column) => column.len() + 1,
+            Self::Values(values) => values.len(),
+        }
+    }
+
+    /// Whether both are the same values in memory.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Column(one), Self::Column(other)) => std::ptr::eq(*one, *other),
+            (Self::Values(one), Self::Values(other)) => Arc::ptr_eq(one, other),
+            (Self::Column(_), Self::Values(_)) | (Self::Values(_), Self::Column(_)) => false,
+        }
+    }
+
+    pub(super) fn value(&self, class: u32) -> Val<'_> {
+        match self {
+            Self::Column(column) => column.text(class).map_or(Val::Null, Val::text),
+            Self::Values(values) => values.get(at(class)).map_or(Val::Null, Val::view),
+        }
+    }
+
+    /// Every class's value.
+    pub(super) fn values(&self) -> impl Iterator<Item = Val<'_>> {
+        (0..).take(self.len()).map(|class| self.value(class))
+    }
+
+    /// The value of a class as bytes, where it is a text.
+    fn bytes(&self, class: u32) -> Option<&[u8]> {
+        match self {
+            Self::Column(column) => column.text(class).map(str::as_bytes),
+            Self::Values(values) => match values.get(at(class))? {
+                Val::Text(text) => Some(text.as_bytes()),
+                Val::Null | Val::Bool(_) | Val::Number(_) | Val::Time(_) | Val::List(_) => None,
+            },
+        }
+    }
+
+    /// Every class's sign.
+    pub(super) fn signs(&self) -> Vec<Sign> {
+        (0..).take(self.len()).map(|class| Sign::new(self.bytes(class))).collect()
+    }
+}
 
 /// Signs of both sides' texts, by class.
 pub(super) type Signs = [Arc<Vec<Sign>>; 2];
@@ -71,8 +124,17 @@ impl Test {
     }
 }
 
+/// Texts shorter than this have their gate in a table.
+const TABLED: u16 = 32;
+
+/// Starts that are told apart: none to four bytes in common.
+const STARTS: usize = 5;
+
+/// Where no number of bytes in common suffices.
+const NEVER: u8 = u8::MAX;
+
 /// What of several questions signs rule out at once.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Gate {
     /// Fewer edits than these answer one of them.
     edits: u32,
@@ -82,11 +144,19 @@ struct Gate {
     same: bool,
     /// Whether signs rule nothing out.
     open: bool,
+    /// For two lengths below [`TABLED`] and a common start, how many bytes in common some question needs.
+    least: Vec<u8>,
+}
+
+/// Where a gate's table says it of two lengths and a common start.
+#[inline]
+fn tabled(a: u16, b: u16, start: u32) -> usize {
+    usize::from(a * TABLED + b) * STARTS + at(start)
 }
 
 impl Gate {
     fn new(tests: &[Test]) -> Self {
-        let mut gate = Self { edits: 0, ruler: Ruler::NOTHING, same: false, open: false };
+        let mut gate = Self { edits: 0, ruler: Ruler::NOTHING, same: false, open: false, least: Vec::new() };
         for test in tests {
             match test {
                 Test::Same => gate.same = true,
@@ -97,13 +167,36 @@ impl Gate {
         }
         // Equal texts need no edits.
         gate.same &= gate.edits == 0;
+        let pairs = (0..TABLED).flat_map(|a| (0..TABLED).map(move |b| (a, b)));
+        gate.least =
+            pairs.flat_map(|(a, b)| (0..=4).map(move |start| (a, b, start))).map(|(a, b, start)| gate.least(a, b, start)).collect();
         gate
+    }
+
+    /// How many bytes in common some question needs of texts of these lengths.
+    fn least(&self, a: u16, b: u16, start: u32) -> u8 {
+        let shorter = u32::from(a.min(b));
+        let suffices = |common: &u32| {
+            // Equal texts have all in common, and their start.
+            let equal = self.same && a == b && *common == shorter && start == shorter.min(4);
+            equal || self.lets_bounds(&Bounds::new(a, b, *common, start))
+        };
+        (0..=shorter).find(suffices).and_then(|common| u8::try_from(common).ok()).unwrap_or(NEVER)
+    }
+
+    fn lets_bounds(&self, bounds: &Bounds) -> bool {
+        !bounds.misses(&self.ruler) || bounds.below(self.edits) || self.open
     }
 
     /// Whether one of the questions may hold.
     #[inline]
-    fn lets(&self, a: &Sign, b: &Sign, bounds: &Bounds) -> bool {
-        !bounds.misses(&self.ruler) || bounds.below(self.edits) || self.open || (self.same && a.same(b))
+    fn lets(&self, a: &Sign, b: &Sign) -> bool {
+        let (of_a, of_b) = (a.length(), b.length());
+        if of_a < TABLED && of_b < TABLED {
+            let least = self.least.get(tabled(of_a, of_b, a.start(b))).copied().unwrap_or(0);
+            return a.common(b) >= u32::from(least);
+        }
+        a.is_text() && b.is_text() && (self.lets_bounds(&a.bounds(b)) || (self.same && a.same(b)))
     }
 }
 
@@ -160,34 +253,34 @@ impl<'f> Texts<'f> {
     /// Whether signs leave it open that some question holds.
     #[inline]
     pub(super) fn may_hold(&self, left: u32, right: u32) -> bool {
-        self.signs(left, right).is_some_and(|(a, b)| self.gate.lets(a, b, &a.bounds(b)))
+        let [of_left, of_right] = &self.signs;
+        of_left.get(at(left)).zip(of_right.get(at(right))).is_some_and(|(a, b)| self.gate.lets(a, b))
     }
 
     /// The first question that holds of two classes' texts, by its place; `None` where none does, or either has no text.
     #[inline]
     pub(super) fn first(&self, left: u32, right: u32, memory: &mut Memory) -> Option<u8> {
-        let (a, b) = self.signs(left, right)?;
-        let bounds = a.bounds(b);
-        if self.gate.lets(a, b, &bounds) { self.first_asked((a, b), &bounds, (left, right), memory) } else { None }
+        if self.may_hold(left, right) { self.first_near(left, right, memory) } else { None }
     }
 
-    /// The first that holds, where the gate lets them through.
+    /// As [`Texts::first`], where signs leave it open.
     #[inline(never)]
-    fn first_asked(&self, signs: (&Sign, &Sign), bounds: &Bounds, (left, right): (u32, u32), memory: &mut Memory) -> Option<u8> {
+    pub(super) fn first_near(&self, left: u32, right: u32, memory: &mut Memory) -> Option<u8> {
         // No question has the place 254: a ladder has fewer conditions.
         const NO_ANSWER: u8 = 254;
-        let answer = memory.known(left, right).unwrap_or_else(|| {
+        let answer = memory.known(left, right).or_else(|| {
+            let signs = self.signs(left, right)?;
+            let bounds = signs.0.bounds(signs.1);
             let mut jaro = None;
-            let holds = self
-                .tests
-                .iter()
-                .enumerate()
-                .find(|(_, test)| test.may_hold(signs.0, signs.1, bounds) && self.holds(test, signs, bounds, (left, right), &mut jaro));
+            let holds =
+                self.tests.iter().enumerate().find(|(_, test)| {
+                    test.may_hold(signs.0, signs.1, &bounds) && self.holds(test, signs, &bounds, (left, right), &mut jaro)
+                });
             let answer = holds.and_then(|(place, _)| u8::try_from(place).ok()).unwrap_or(NO_ANSWER);
             memory.keep(left, right, answer);
-            answer
+            Some(answer)
         });
-        (answer != NO_ANSWER).then_some(answer)
+        answer.filter(|answer| *answer != NO_ANSWER)
     }
 
     /// Whether one holds that signs do not rule out. Jaro's similarity is reckoned once.
@@ -199,9 +292,10 @@ impl<'f> Texts<'f> {
                 _ => self.with_bytes((a, b), classes, |a, b| within(a, b, exchanges, edits)),
             },
             Test::Similar { winkler, how, limit, .. } => {
+                let share = self.gate.ruler.share(bounds.start());
                 let jaro = *jaro.get_or_insert_with(|| match (a.short(), b.short()) {
-                    (Some(a), Some(b)) => a.jaro(b, self.gate.ruler.share(bounds.start())),
-                    _ => self.both(classes).map_or(f64::NAN, |(a, b)| bytes::jaro(a, b)),
+                    (Some(a), Some(b)) => a.jaro(b, share),
+                    _ => self.both(classes).map_or(f64::NAN, |(a, b)| bytes::jaro_reaching(a, b, share)),
                 });
                 stands(if winkler { bytes::raised(jaro, bounds.start()) } else { jaro }, how, limit)
             }
@@ -221,10 +315,7 @@ impl<'f> Texts<'f> {
     /// The texts of two classes, where both are texts.
     fn both(&self, (left, right): (u32, u32)) -> Option<(&[u8], &[u8])> {
         let [of_left, of_right] = &self.of;
-        match (of_left.get(at(left))?, of_right.get(at(right))?) {
-            (Val::Text(a), Val::Text(b)) => Some((a.as_bytes(), b.as_bytes())),
-            _ => None,
-        }
+        of_left.bytes(left).zip(of_right.bytes(right))
     }
 }
 
@@ -273,7 +364,7 @@ mod tests {
         /// Whatever signs, short cuts and memory tell is what the distance itself says.
         #[test]
         fn questions_are_answered_as_distances_are(texts in proptest::collection::vec("[abé]{0,6}|[a-c]{14,19}", 1..9), edits in 0..4_u32, limit in 0.3..1.0) {
-            let of: Computed<'_> = Arc::new(texts.iter().map(|text| Val::text(text.as_str())).collect());
+            let of = Computed::Values(Arc::new(texts.iter().map(|text| Val::text(text.as_str())).collect()));
             let signs: Arc<Vec<Sign>> = Arc::new(texts.iter().map(|text| Sign::new(Some(text.as_bytes()))).collect());
             let (at_most, at_least) = (bit(Less) | bit(Equal), bit(Greater) | bit(Equal));
             let asked = [
