@@ -79,9 +79,9 @@ impl Permit<'_> {
 
 /// A record that may be the identity's owner, under the customer that survives.
 pub(super) struct Found {
-    survivor: Row,
+    pub(super) survivor: Row,
     row: Row,
-    rules: Vec<usize>,
+    pub(super) rules: Vec<usize>,
 }
 
 /// Decides about an identity. `identity` is what [`crate::normalize::clean_identity`] gave for the index's fields.

@@ -11,6 +11,7 @@ mod evidence;
 mod frequency;
 mod handle;
 mod index;
+mod known;
 mod model;
 mod one_person;
 mod postings;

@@ -1,5 +1,6 @@
 //! Training without labels: u from random pairs and from counted values, m by expectation maximisation (EM) in one session a blocking rule,
-//! the prior from the exact rules and a stated recall. Pure and on one thread: the same seed gives the same bits.
+//! the prior from the exact rules and a stated recall; and both from the pairs that certain exact rules know, where they are enough (`known`). Pure
+//! and on one thread: the same seed gives the same bits.
 
 use super::cell::{cell, each};
 use super::decide::by_rules;
@@ -59,6 +60,10 @@ pub struct TrainedComparison {
     pub name: Arc<str>,
     /// Its levels in the model's order.
     pub levels: Vec<TrainedLevel>,
+    /// How many pairs that exact rules know trained its m; `None` where these were too few and EM did.
+    pub known: Option<u64>,
+    /// How many known rivals trained its u; `None` where random pairs did.
+    pub rivals: Option<u64>,
 }
 
 /// A session of EM.
@@ -122,17 +127,24 @@ pub fn train(index: &Index, identities: &[Vec<Value>], options: TrainOptions) ->
     let trainer = Trainer { index, model: &model, plan, cells: &cells, rows: &rows, options };
     let u = trainer.u();
     let sessions: Vec<(Session, Vec<Option<Vec<f64>>>)> = (0..model.blocking.len()).filter_map(|rule| trainer.session(rule, &u)).collect();
+    let known = trainer.known_pairs();
     let comparisons = model
         .comparisons
         .iter()
         .enumerate()
         .map(|(number, comparison)| {
-            let m = medians(&sessions.iter().filter_map(|(_, m)| m.get(number)?.as_deref()).collect::<Vec<_>>());
+            let m = known.m(number, medians(&sessions.iter().filter_map(|(_, m)| m.get(number)?.as_deref()).collect::<Vec<_>>()));
+            let u = known.u(number, u.get(number).map(Vec::as_slice).unwrap_or_default(), options.pairs);
             let levels = comparison.levels.iter().enumerate().map(|(at, level)| {
-                let (of, exact) = u.get(number).and_then(|of| of.get(at)).copied().unwrap_or((None, false));
+                let (of, exact) = u.get(at).copied().unwrap_or((None, false));
                 TrainedLevel { label: level.label.clone(), m: m.as_ref().and_then(|m| m.get(at)).copied(), u: of, exact }
             });
-            TrainedComparison { name: comparison.name.clone(), levels: levels.collect() }
+            TrainedComparison {
+                name: comparison.name.clone(),
+                levels: levels.collect(),
+                known: known.matches(number),
+                rivals: known.rivals(number),
+            }
         })
         .collect();
     Some(Trained {
@@ -143,20 +155,20 @@ pub fn train(index: &Index, identities: &[Vec<Value>], options: TrainOptions) ->
     })
 }
 
-struct Trainer<'a> {
-    index: &'a Index,
-    model: &'a Model,
-    plan: &'a super::compare::Plan,
-    cells: &'a [Vec<Option<String>>],
-    rows: &'a [Row],
-    options: TrainOptions,
+pub(super) struct Trainer<'a> {
+    pub(super) index: &'a Index,
+    pub(super) model: &'a Model,
+    pub(super) plan: &'a super::compare::Plan,
+    pub(super) cells: &'a [Vec<Option<String>>],
+    pub(super) rows: &'a [Row],
+    pub(super) options: TrainOptions,
 }
 
 /// u of each level of each comparison, and whether it was counted.
 type AllU = Vec<Vec<(Option<f64>, bool)>>;
 
 impl Trainer<'_> {
-    fn pattern(&self, identity: &super::compare::Subject, row: Row) -> Vec<u8> {
+    pub(super) fn pattern(&self, identity: &super::compare::Subject, row: Row) -> Vec<u8> {
         let mut cells = Vec::new();
         self.index.cells_of(row, &mut cells);
         let level = |(number, comparison): (usize, &Comparison)| {
@@ -263,24 +275,12 @@ impl Trainer<'_> {
 
     /// The patterns of a rule's pairs and how often each came. Identities are taken in an order that the seed gives until there are pairs enough.
     fn patterns(&self, rule: usize, cut_above: u32, kept: &[bool]) -> (BTreeMap<Vec<u8>, u64>, u64) {
-        let mut order: Vec<(u64, usize)> = (0..self.cells.len())
-            .map(|at| (mix(self.options.seed ^ u64::try_from(at).unwrap_or(0).wrapping_mul(0x9e37_79b9_7f4a_7c15)), at))
-            .collect();
-        order.sort_unstable();
         let (mut patterns, mut pairs) = (BTreeMap::new(), 0_u64);
-        for (_, at) in order {
+        for (_, cells) in self.in_drawn_order() {
             if pairs >= self.options.pairs {
                 break;
             }
-            let Some(cells) = self.cells.get(at) else { continue };
-            let get = |field: usize| cells.get(field).and_then(Option::as_deref);
-            let mut rows: Vec<Row> = Vec::new();
-            for key in self.index.keys.of_identity(rule, &get) {
-                let block = self.index.rows(key);
-                if u32::try_from(block.len()).is_ok_and(|size| size <= cut_above) {
-                    rows.extend(block);
-                }
-            }
+            let mut rows = self.block(rule, cut_above, cells);
             rows.sort_unstable_by(|a, b| self.index.id_text(*a).cmp(self.index.id_text(*b)));
             rows.dedup();
             if rows.is_empty() {
@@ -375,7 +375,7 @@ fn medians(sessions: &[&[f64]]) -> Option<Vec<f64>> {
     (sum > 0.0).then(|| all.iter().map(|m| m / sum).collect())
 }
 
-fn fields_of_part(part: &KeyPart) -> Vec<&str> {
+pub(super) fn fields_of_part(part: &KeyPart) -> Vec<&str> {
     match part {
         KeyPart::Field { identity, customer, .. } => vec![identity, customer],
         KeyPart::SpelledInHandle { handle, given, family } => vec![handle, given, family],
@@ -388,7 +388,7 @@ fn names<'s>(settings: &'s Settings, columns: &[usize]) -> Vec<&'s str> {
     settings.columns().enumerate().filter(|(number, _)| columns.contains(number)).map(|(_, name)| &**name).collect()
 }
 
-fn fields_of(comparison: &Comparison) -> Vec<&str> {
+pub(super) fn fields_of(comparison: &Comparison) -> Vec<&str> {
     match &comparison.compared {
         Compared::Field { identity, customer } => vec![identity, customer],
         Compared::NameAndHandle { given, family, handle } => vec![given, family, handle],

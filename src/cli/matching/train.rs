@@ -184,7 +184,7 @@ fn report(session: &mut Session, training: &Training, model: &Model, out: &Path)
         let comparisons: Vec<Json> = trained
             .comparisons
             .iter()
-            .map(|c| json!({ "comparison": &*c.name, "levels": c.levels.iter().map(|l| json!({ "level": &*l.label, "m": l.m, "u": l.u, "counted": l.exact })).collect::<Vec<_>>() }))
+            .map(|c| json!({ "comparison": &*c.name, "known": c.known, "rivals": c.rivals, "levels": c.levels.iter().map(|l| json!({ "level": &*l.label, "m": l.m, "u": l.u, "counted": l.exact })).collect::<Vec<_>>() }))
             .collect();
         session.terminal.json(&json!({ "out": out.display().to_string(), "data": training.data.to_string(), "share": trained.share, "model": model.digest.to_string(), "sessions": sessions, "comparisons": comparisons, "untrained": untrained }));
         return;
@@ -213,6 +213,12 @@ fn report(session: &mut Session, training: &Training, model: &Model, out: &Path)
     let shown = |value: Option<f64>| value.map_or_else(|| "not trained".to_owned(), |v| format!("{v:.7}"));
     for comparison in &trained.comparisons {
         line(&mut page, format_args!("\n{}", comparison.name));
+        let from = |pairs: Option<u64>, known: &str, else_from: &str| {
+            pairs.map_or_else(|| else_from.to_owned(), |pairs| format!("{} {known}", grouped(pairs)))
+        };
+        let m = from(comparison.known, "pairs that certain rules know", "EM");
+        let u = from(comparison.rivals, "others in the blocks of whom they know", "random pairs");
+        line(&mut page, format_args!("  m from {m}; u from {u}"));
         for level in &comparison.levels {
             let how = if level.exact { "  (u counted)" } else { "" };
             line(&mut page, format_args!("  {:<40}  m {:>11}  u {:>11}{how}", level.label, shown(level.m), shown(level.u)));

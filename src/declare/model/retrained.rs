@@ -111,6 +111,8 @@ mod tests {
         let level = |label: &str, m, u| TrainedLevel { label: label.into(), m, u, exact: false };
         let trained = Trained {
             comparisons: vec![TrainedComparison {
+                known: None,
+                rivals: None,
                 name: "city".into(),
                 levels: vec![level("same", Some(0.75), Some(0.000_000_2)), level("other", Some(0.25), None)],
             }],

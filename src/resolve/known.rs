@@ -1,0 +1,186 @@
+//! What certain exact rules know serves as labels: whom such a rule gives one customer is that customer, and everybody else in the blocks is not.
+//! A rule teaches only comparisons that read none of its fields.
+
+use super::decide::by_rules;
+use super::frequency::count;
+use super::postings::Row;
+use super::train::{Trainer, fields_of, fields_of_part};
+use crate::model::stable_hash::mix;
+use std::collections::BTreeSet;
+
+/// A rule whose links are right less often teaches nothing.
+const CERTAIN: f64 = 0.99;
+
+/// Fewer known pairs train no m, fewer known rivals no u: a level of one in twenty is known to a third of itself at 200, and u are smaller than m.
+const ENOUGH_PAIRS: u64 = 200;
+const ENOUGH_RIVALS: u64 = 1_000;
+
+/// What EM, or an even share, says is worth so many pairs beside the known ones.
+const BELIEVED: f64 = 10.0;
+
+/// Random pairs of a level that tell its u by themselves.
+const ENOUGH_RANDOM: f64 = 10.0;
+
+/// Whom certain rules give one customer.
+struct Known {
+    identity: usize,
+    row: Row,
+    rules: Vec<usize>,
+}
+
+/// Pairs of known identities, by comparison and level.
+pub(super) struct KnownPairs {
+    /// With their customer, as far as no rule that knows it reads a field of the comparison.
+    matches: Vec<Vec<u64>>,
+    /// With others under the first blocking rule that shares no field with the comparison: who must be told apart is mostly a namesake, and
+    /// namesakes are more alike than strangers are.
+    rivals: Vec<Vec<u64>>,
+    /// With others under any blocking rule.
+    others: Vec<Vec<u64>>,
+    /// All pairs of these identities with others, in the blocks or not.
+    all: f64,
+}
+
+impl Trainer<'_> {
+    /// In the order that the seed gives.
+    fn known(&self) -> Vec<Known> {
+        let matching = &self.index.matching;
+        let certain = |id: &str| matching.rules.iter().position(|rule| *rule.id == *id && rule.precision >= CERTAIN);
+        let mut known = Vec::new();
+        for (identity, cells) in self.in_drawn_order() {
+            let (found, hits) = by_rules(self.index, cells, matching);
+            let hits = hits.iter().filter(|(_, hit)| hit.customers == 1 && hit.set_aside.is_none());
+            let rules: Vec<usize> = hits.filter_map(|(_, hit)| certain(&hit.rule)).collect();
+            let rows: BTreeSet<Row> =
+                found.iter().filter(|f| f.rules.iter().any(|rule| rules.contains(rule))).map(|f| f.survivor).collect();
+            // Rules that contradict each other know nothing.
+            if let (Some(row), 1) = (rows.first(), rows.len()) {
+                known.push(Known { identity, row: *row, rules });
+            }
+        }
+        known
+    }
+
+    /// The identities by number in the order that the seed gives.
+    pub(super) fn in_drawn_order(&self) -> impl Iterator<Item = (usize, &Vec<Option<String>>)> {
+        let seed = self.options.seed;
+        let drawn = |at: usize| mix(seed ^ u64::try_from(at).unwrap_or(0).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut order: Vec<(u64, usize)> = (0..self.cells.len()).map(|at| (drawn(at), at)).collect();
+        order.sort_unstable();
+        order.into_iter().filter_map(|(_, at)| Some((at, self.cells.get(at)?)))
+    }
+
+    /// Counts the pairs of known identities, until there are as many as the options say.
+    pub(super) fn known_pairs(&self) -> KnownPairs {
+        let (model, matching) = (self.model, &self.index.matching);
+        let none: Vec<Vec<u64>> = model.comparisons.iter().map(|c| vec![0; c.levels.len()]).collect();
+        let mut pairs = KnownPairs { matches: none.clone(), rivals: none.clone(), others: none, all: 0.0 };
+        let fields: Vec<BTreeSet<&str>> = model.comparisons.iter().map(|c| fields_of(c).into_iter().collect()).collect();
+        let reads = |rule: usize, fields: &BTreeSet<&str>| {
+            let same = matching.rules.get(rule).map(|rule| &*rule.same).unwrap_or_default();
+            let names = same.iter().flat_map(|(i, c)| [self.index.identity_names.get(*i), self.index.customer_names.get(*c)]);
+            names.flatten().any(|name| fields.contains(&**name))
+        };
+        let apart = |fields: &BTreeSet<&str>| {
+            model.blocking.iter().position(|rule| !rule.parts.iter().flat_map(fields_of_part).any(|field| fields.contains(field)))
+        };
+        let rule_of: Vec<Option<usize>> = fields.iter().map(apart).collect();
+        let mut compared = 0_u64;
+        for known in self.known() {
+            if compared >= self.options.pairs {
+                break;
+            }
+            let Some(cells) = self.cells.get(known.identity) else { continue };
+            pairs.all += count(u64::try_from(self.rows.len().saturating_sub(1)).unwrap_or(0));
+            let subject = self.plan.subject(cells.clone());
+            for (at, level) in self.pattern(&subject, known.row).into_iter().enumerate() {
+                let blind = fields.get(at).is_some_and(|fields| !known.rules.iter().any(|rule| reads(*rule, fields)));
+                if blind {
+                    add(&mut pairs.matches, at, level);
+                }
+            }
+            let mut seen: BTreeSet<Row> = BTreeSet::new();
+            for (number, blocking) in model.blocking.iter().enumerate() {
+                let rows: BTreeSet<Row> = self.block(number, blocking.cut_above, cells).into_iter().collect();
+                let counts_here = rule_of.contains(&Some(number));
+                for row in rows.into_iter().filter(|row| self.index.survivor_row(*row) != known.row) {
+                    let new = seen.insert(row);
+                    if !new && !counts_here {
+                        continue;
+                    }
+                    compared += 1;
+                    for (at, level) in self.pattern(&subject, row).into_iter().enumerate() {
+                        if rule_of.get(at) == Some(&Some(number)) {
+                            add(&mut pairs.rivals, at, level);
+                        }
+                        if new {
+                            add(&mut pairs.others, at, level);
+                        }
+                    }
+                }
+            }
+        }
+        pairs
+    }
+
+    /// Who stands in an identity's blocks of a rule, those that are cut left out.
+    pub(super) fn block(&self, rule: usize, cut_above: u32, cells: &[Option<String>]) -> Vec<Row> {
+        let get = |field: usize| cells.get(field).and_then(Option::as_deref);
+        let blocks = self.index.keys.of_identity(rule, &get).into_iter().map(|key| self.index.rows(key));
+        blocks.filter(|block| u32::try_from(block.len()).is_ok_and(|size| size <= cut_above)).flatten().copied().collect()
+    }
+}
+
+fn add(counts: &mut [Vec<u64>], comparison: usize, level: u8) {
+    if let Some(slot) = counts.get_mut(comparison).and_then(|levels| levels.get_mut(usize::from(level))) {
+        *slot += 1;
+    }
+}
+
+impl KnownPairs {
+    /// How many known pairs train a comparison's m, where they are enough.
+    pub(super) fn matches(&self, comparison: usize) -> Option<u64> {
+        self.matches.get(comparison).map(|levels| levels.iter().sum()).filter(|sum| *sum >= ENOUGH_PAIRS)
+    }
+
+    /// m of a comparison's levels, what EM says beside the known pairs; as EM says where they are too few.
+    pub(super) fn m(&self, comparison: usize, em: Option<Vec<f64>>) -> Option<Vec<f64>> {
+        let (Some(total), Some(levels)) = (self.matches(comparison), self.matches.get(comparison)) else { return em };
+        let even = 1.0 / count(u64::try_from(levels.len()).unwrap_or(1));
+        let believed = |at: usize| em.as_ref().and_then(|em| em.get(at)).copied().unwrap_or(even);
+        let m = |(at, seen): (usize, &u64)| (count(*seen) + BELIEVED * believed(at)) / (count(total) + BELIEVED);
+        Some(levels.iter().enumerate().map(m).collect())
+    }
+
+    /// How many known rivals train a comparison's u, where they are enough.
+    pub(super) fn rivals(&self, comparison: usize) -> Option<u64> {
+        self.rivals.get(comparison).map(|levels| levels.iter().sum()).filter(|sum| *sum >= ENOUGH_RIVALS)
+    }
+
+    /// u of a comparison's levels: among rivals where enough of them are known. Else what random pairs say, and where these saw next to nothing of a
+    /// level, what the blocks hold of it. What was counted exactly stays. `random` are so many pairs.
+    pub(super) fn u(&self, comparison: usize, random: &[(Option<f64>, bool)], pairs: u64) -> Vec<(Option<f64>, bool)> {
+        let counted = random.first().and_then(|(u, exact)| u.filter(|_| *exact));
+        if let (Some(total), Some(levels)) = (self.rivals(comparison), self.rivals.get(comparison)) {
+            // Half a pair for each level: none is impossible.
+            let halves = 0.5 * count(u64::try_from(levels.len()).unwrap_or(0));
+            let share = |seen: &u64| (count(*seen) + 0.5) / (count(total) + halves);
+            let first = levels.first().map_or(0.0, share);
+            let others = |u: f64| counted.map_or(u, |exact| u * (1.0 - exact) / (1.0 - first));
+            let u = levels.iter().enumerate().map(|(at, seen)| match counted {
+                Some(exact) if at == 0 => (Some(exact), true),
+                _ => (Some(others(share(seen))), false),
+            });
+            return u.collect();
+        }
+        let in_blocks = |at: usize| {
+            let seen = self.others.get(comparison).and_then(|levels| levels.get(at)).copied().unwrap_or(0);
+            (self.all > 0.0 && seen > 0).then(|| count(seen) / self.all)
+        };
+        let u = random.iter().enumerate().map(|(at, (u, exact))| match u {
+            Some(seen) if *exact || seen * count(pairs) >= ENOUGH_RANDOM => (*u, *exact),
+            rare => (in_blocks(at).into_iter().chain(*rare).reduce(f64::max), false),
+        });
+        u.collect()
+    }
+}
