@@ -17,6 +17,7 @@ pub mod moment;
 pub mod page;
 pub mod partitions;
 pub mod path;
+pub mod properties;
 mod python;
 pub mod request;
 pub mod slice;

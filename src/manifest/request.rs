@@ -223,6 +223,11 @@ impl Options {
         self.headers.iter().map(|(name, value)| (name.to_string(), shown(value))).collect()
     }
 
+    /// A parameter, over any other option.
+    pub fn parameter(&mut self, name: &str, value: &str) {
+        self.parameters.insert(name.into(), Json::text(value));
+    }
+
     /// A header, over any other.
     pub fn header(&mut self, name: &str, value: &str) {
         self.headers.insert(name.into(), Json::text(value));
