@@ -10,6 +10,7 @@ pub mod cursor;
 mod dates;
 mod functions;
 pub mod gap;
+mod growing;
 pub mod json;
 mod literal;
 pub mod live;

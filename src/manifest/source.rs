@@ -73,8 +73,12 @@ pub struct Matcher {
     pub method: Option<String>,
     /// The address up to the path.
     pub base: Option<String>,
-    /// A pattern of the path.
+    /// A pattern that is found in the path.
     pub path: Option<String>,
+    /// Parameters that the address has.
+    pub parameters: Vec<(String, String)>,
+    /// Headers that the request has; names in small letters.
+    pub headers: Vec<(String, String)>,
 }
 
 /// A stream.
@@ -108,6 +112,8 @@ pub struct Stream {
     pub slice_on_first_page_only: bool,
     /// Into which partitions it falls; more than one list: all combinations.
     pub routers: Vec<Router>,
+    /// The state of its parents is remembered with its own: its router stands in no list.
+    pub remembers_parents: bool,
     /// What is remembered.
     pub cursor: Option<CursorKind>,
     /// The schema of its records.

@@ -1,7 +1,7 @@
 //! Streams: retriever, records, pages, cursor.
 
 use super::compile::{ADD_CONDITION, CONFIG, Compiler, FILTER, PAGE, REMOVE_CONDITION, TRANSFORM};
-use super::part::Part;
+use super::part::{Kind, Part};
 use crate::manifest::cursor::{Clamping, CountCursorSpec, DateCursorSpec, DateTemplate};
 use crate::manifest::page::{Paginator, Strategy, TokenPlace};
 use crate::manifest::source::{CursorKind, Decoder};
@@ -43,10 +43,9 @@ impl Compiler<'_> {
         let selector = self.required(&retriever, "record_selector")?.clone();
         self.is_one_of(&selector, &["RecordSelector"]);
         let records_at = self.extractor(&selector);
-        let filter = selector
-            .get("record_filter")
-            .cloned()
-            .and_then(|filter| self.is_one_of(&filter, &["RecordFilter"]).then(|| self.condition(&filter, "condition", FILTER)).flatten());
+        let filter = selector.get("record_filter").cloned().filter(|filter| self.is_one_of(filter, &["RecordFilter"]));
+        // A filter without a condition takes nothing, as in the reference.
+        let filter = filter.map(|filter| self.template_or(&filter, "condition", FILTER, ""));
         let normalize = self.normalize(&selector);
         let cursor = part.get("incremental_sync").cloned().and_then(|sync| self.cursor(&sync));
         let client_side = matches!(cursor, Some(CursorKind::Date { client_side: true, .. }));
@@ -57,6 +56,7 @@ impl Compiler<'_> {
             transformations.extend(self.transformation(transformation));
         }
         let paginator = retriever.get("paginator").cloned().and_then(|paginator| self.paginator(&paginator));
+        let remembers_parents = retriever.get("partition_router").is_some_and(|router| !matches!(router.kind, Kind::List(_)));
         let routers = retriever.get("partition_router").cloned().map(|router| self.routers(&router)).unwrap_or_default();
         if let (Some(CursorKind::Count { .. }), false) = (&cursor, routers.is_empty()) {
             let span = part.get("incremental_sync").map_or(part.span, |sync| sync.span);
@@ -79,6 +79,7 @@ impl Compiler<'_> {
             paginator,
             slice_on_first_page_only: retriever.is_set("ignore_stream_slicer_parameters_on_paginated_requests"),
             routers,
+            remembers_parents,
             cursor,
             schema,
             takes_legacy_state,

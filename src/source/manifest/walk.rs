@@ -127,7 +127,8 @@ impl Reader {
             (Some(CursorKind::Date { spec, .. }), true) => Memory::Date(Box::new(DateCursor::new(spec, given, None, engine, &config)?)),
             (Some(CursorKind::Date { spec, global, .. }), false) => {
                 // Of groups only one cursor over all is remembered: who is in which may change.
-                let global = *global || matches!(stream.routers.as_slice(), [Router::Grouped { .. }]);
+                let grouped = stream.remembers_parents && matches!(stream.routers.as_slice(), [Router::Grouped { .. }]);
+                let global = *global || grouped;
                 Memory::Partitions(Box::new(PartitionCursors::new(spec, global, given, engine, &config)?))
             }
         };
@@ -179,7 +180,7 @@ impl Reader {
         let mut parent_state = None;
         for router in &stream.routers {
             let (some, states) = self.routed(router, state, config).await?;
-            if stream.routers.len() == 1 {
+            if stream.remembers_parents {
                 parent_state = states;
             }
             if all.len().saturating_mul(some.len()) > MOST_PARTITIONS {
