@@ -5,28 +5,34 @@
 
 use super::dates::{DateObject, GapObject, MomentObject, value_error};
 use super::gap::Gap;
+use super::growing::ListObject;
 use super::moment::Moment;
 use super::python;
 use minijinja::machinery::ast::{BinOpKind, CallArg, CompareOpKind, Expr, Stmt, UnaryOpKind};
 use minijinja::machinery::parse;
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind};
+use std::borrow::Cow;
 
 const PLUS: &str = "__plus";
 const MINUS: &str = "__minus";
 const CONCAT: &str = "__concat";
+const LIST: &str = "__list";
+/// What changes a list.
+const GROWS: &[&str] = &[".append(", ".extend("];
 /// Functions that give dates or spans of time.
 const DATES: &[&str] = &["duration(", "now_utc(", "today_utc(", "str_to_datetime(", "today_with_timezone("];
 
-/// Whether a name is one of the functions that stand for `+` and `-`.
+/// Whether a name is one of the functions that stand for what the engine does in another way.
 pub fn is_function(name: &str) -> bool {
-    name == PLUS || name == MINUS || name == CONCAT
+    [PLUS, MINUS, CONCAT, LIST].contains(&name)
 }
 
 /// Adds the functions.
 pub fn install(environment: &mut Environment<'static>) {
     environment.add_function(PLUS, |a: Value, b: Value| operate(&a, &b, false));
     environment.add_function(MINUS, |a: Value, b: Value| operate(&a, &b, true));
+    environment.add_function(LIST, |list: Value| ListObject::of(&list));
     // The engine shows text inside of lists in its own quotes.
     environment.add_function(CONCAT, |a: Value, b: Value| format!("{}{}", python::text(&a), python::text(&b)));
 }
@@ -92,13 +98,33 @@ fn plain(a: &Value, b: &Value, minus: bool) -> Result<Value, Error> {
     Err(wrong())
 }
 
-/// The template with functions in place of `+` and `-`, where it handles dates; as it is elsewhere.
+/// Without the `:` that Jinja allows at the end of a block: `{% if x: %}`.
+fn without_colons(source: &str) -> Cow<'_, str> {
+    let end_of = |before: &str| {
+        let bare = before.trim_end().trim_end_matches(['-', '+']).trim_end();
+        bare.ends_with(':').then(|| bare.len() - 1)
+    };
+    let mut parts: Vec<Cow<'_, str>> = source.split("%}").map(Cow::Borrowed).collect();
+    // After the last end there is no block.
+    let blocks = parts.len() - 1;
+    let mut changed = false;
+    for part in parts.iter_mut().take(blocks) {
+        if let Some(at) = end_of(part).filter(|_| part.contains("{%")) {
+            part.to_mut().remove(at);
+            changed = true;
+        }
+    }
+    if changed { Cow::Owned(parts.join("%}")) } else { Cow::Borrowed(source) }
+}
+
+/// The template with functions in place of `+` and `-`, where it handles dates, and of lists, where it fills them; as it is elsewhere.
 ///
 /// # Errors
 /// Where it can't be parsed, or has a statement around dates that can't be written anew.
 pub fn rewrite(source: &str) -> Result<String, Error> {
+    let source = &*without_colons(source);
     let dates = DATES.iter().any(|name| source.contains(name)) && source.contains(['+', '-']);
-    if !dates && !source.contains('~') {
+    if !dates && !source.contains('~') && !GROWS.iter().any(|method| source.contains(method)) {
         return Ok(source.to_owned());
     }
     let tree = parse(source, "<template>", minijinja::syntax::SyntaxConfig::default())?;
@@ -109,6 +135,7 @@ pub fn rewrite(source: &str) -> Result<String, Error> {
 
 /// A filter or test of a template that is not `known`.
 pub fn unknown_filter(source: &str, known: impl Fn(&str) -> bool) -> Option<String> {
+    let source = &*without_colons(source);
     let tree = parse(source, "<template>", minijinja::syntax::SyntaxConfig::default()).ok()?;
     let mut found = None;
     let mut out = String::new();
@@ -164,7 +191,7 @@ fn statement(stmt: &Stmt<'_>, out: &mut String) -> Result<(), Error> {
         }
         Stmt::Set(set) => {
             out.push_str("{% set ");
-            expression(&set.target, out)?;
+            target(&set.target, out)?;
             out.push_str(" = ");
             expression(&set.expr, out)?;
             out.push_str(" %}");
@@ -192,7 +219,7 @@ fn statement(stmt: &Stmt<'_>, out: &mut String) -> Result<(), Error> {
     }
 }
 
-/// What a loop assigns to: names without brackets.
+/// What is assigned to: names without brackets.
 fn target(expr: &Expr<'_>, out: &mut String) -> Result<(), Error> {
     let items = match expr {
         Expr::List(list) => &list.items,
@@ -392,9 +419,10 @@ fn expression(expr: &Expr<'_>, out: &mut String) -> Result<(), Error> {
             arguments(&call.args, out)?;
         }
         Expr::List(items) => {
-            out.push('[');
+            out.push_str(LIST);
+            out.push_str("([");
             list(&items.items, out)?;
-            out.push(']');
+            out.push_str("])");
         }
         Expr::Tuple(items) => {
             out.push('(');

@@ -13,6 +13,19 @@ const SWITCH_TO_GLOBAL: usize = 10_000;
 /// Cursors that are held; the oldest goes.
 const MOST_CURSORS: usize = 25_000;
 
+/// A state in the form that was written before there were partitions, as `LegacyToPerPartitionStateMigration` brings it up: an object of
+/// partitions, each with the cursor alone. `None` where it is none.
+pub fn of_legacy(state: &Json, partition: &str, cursor: &str) -> Option<Json> {
+    let members = state.members().filter(|members| !members.is_empty() && !members.contains_key("states"))?;
+    let one = |(value, at): (&Arc<str>, &Json)| {
+        at.members().filter(|at| at.len() == 1 && at.contains_key(cursor))?;
+        let own: Members = [(partition.into(), Json::Text(value.clone()))].into_iter().collect();
+        Some(Json::Map(Arc::new([("partition".into(), Json::Map(Arc::new(own))), ("cursor".into(), at.clone())].into_iter().collect())))
+    };
+    let states = members.iter().map(one).collect::<Option<Vec<_>>>()?;
+    Some(Json::Map(Arc::new([("states".into(), Json::List(Arc::new(states)))].into_iter().collect())))
+}
+
 /// The cursors of a stream that is read by partition.
 #[derive(Clone, Debug)]
 pub struct PartitionCursors {

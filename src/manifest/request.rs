@@ -223,6 +223,11 @@ impl Options {
         self.headers.iter().map(|(name, value)| (name.to_string(), shown(value))).collect()
     }
 
+    /// A parameter, over any other option.
+    pub fn parameter(&mut self, name: &str, value: &str) {
+        self.parameters.insert(name.into(), Json::text(value));
+    }
+
     /// A header, over any other.
     pub fn header(&mut self, name: &str, value: &str) {
         self.headers.insert(name.into(), Json::text(value));
@@ -359,7 +364,14 @@ fn join(base: &str, path: &str) -> String {
         let host = base.get(after..).and_then(|rest| rest.find(['/', '?', '#'])).map_or(base.len(), |at| after + at);
         return format!("{}{path}", base.get(..host).unwrap_or_default());
     }
-    format!("{}/{path}", base.strip_suffix('/').unwrap_or(base))
+    let (route, query) = path.split_at(path.find(['?', '#']).unwrap_or(path.len()));
+    let after = base.find("://").map_or(0, |at| at + 3);
+    let at = base.get(after..).and_then(|rest| rest.find('/')).map_or(base.len(), |at| after + at);
+    let (origin, under) = base.split_at(at);
+    // Slashes that follow each other are one: a template between them may have given nothing.
+    let segments: Vec<&str> = under.split('/').chain(route.split('/')).filter(|segment| !segment.is_empty()).collect();
+    let end = if route.is_empty() || route.ends_with('/') { "/" } else { "" };
+    format!("{origin}/{}{end}{query}", segments.join("/"))
 }
 
 fn pairs(members: &Members) -> Result<Vec<(String, String)>, RequestError> {

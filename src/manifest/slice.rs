@@ -3,7 +3,9 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "whatever else JSON has in that place is the same")]
 
 use super::json::{Json, Members};
+use indexmap::IndexSet;
 use minijinja::value::{Enumerator, Object, Value};
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -34,6 +36,75 @@ impl Slice {
     pub fn to_template(&self) -> Value {
         Value::from_object(View(self.clone()))
     }
+}
+
+/// Why partitions can't be brought together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum TogetherError {
+    /// Groups are of single values.
+    #[error("a partition that is grouped has more than one member, or none")]
+    NotOne,
+    /// The member of a union.
+    #[error("a partition of a union has not its member")]
+    NoMember,
+}
+
+/// The same partitions, `size` in one: each member and each field that is carried along becomes a list. `once`: each value one time.
+///
+/// # Errors
+/// Where a partition has more than one member.
+pub fn grouped(slices: Vec<Slice>, size: usize, once: bool) -> Result<Vec<Slice>, TogetherError> {
+    let (mut groups, mut group, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
+    for slice in slices {
+        let mut own = slice.partition.iter().filter(|(name, _)| &***name != "parent_slice");
+        let (Some((_, value)), None) = (own.next(), own.next()) else { return Err(TogetherError::NotOne) };
+        if once && !seen.insert(value.compact()) {
+            continue;
+        }
+        group.push(slice);
+        if group.len() == size {
+            groups.push(as_one(&std::mem::take(&mut group)));
+        }
+    }
+    if !group.is_empty() {
+        groups.push(as_one(&group));
+    }
+    Ok(groups)
+}
+
+fn as_one(group: &[Slice]) -> Slice {
+    let lists = |names: Vec<Arc<str>>, of: fn(&Slice) -> &Members| -> Arc<Members> {
+        let list =
+            |name: &Arc<str>| Json::List(Arc::new(group.iter().map(|slice| of(slice).get(name).cloned().unwrap_or_default()).collect()));
+        Arc::new(names.into_iter().map(|name| (name.clone(), list(&name))).collect())
+    };
+    let carried: IndexSet<Arc<str>> = group.iter().flat_map(|slice| slice.extra.keys().cloned()).collect();
+    let own = group.first().map(|slice| slice.partition.keys().cloned().collect()).unwrap_or_default();
+    Slice {
+        partition: lists(own, |slice| &slice.partition),
+        cursor: Arc::default(),
+        extra: lists(carried.into_iter().collect(), |slice| &slice.extra),
+    }
+}
+
+/// Partitions of several routers: only their common member tells them apart, the first of each value stays, and their other members are carried
+/// along.
+///
+/// # Errors
+/// Where one has not that member.
+pub fn united(slices: Vec<Slice>, field: &str) -> Result<Vec<Slice>, TogetherError> {
+    let (mut united, mut seen) = (Vec::new(), HashSet::new());
+    for slice in slices {
+        let value = slice.partition.get(field).ok_or(TogetherError::NoMember)?;
+        if !seen.insert(value.compact()) {
+            continue;
+        }
+        let own: Members = [(Arc::from(field), value.clone())].into_iter().collect();
+        let mut extra = (*slice.extra).clone();
+        extra.extend(slice.partition.iter().filter(|(name, _)| &***name != field).map(|(name, value)| (name.clone(), value.clone())));
+        united.push(Slice { partition: Arc::new(own), cursor: Arc::default(), extra: Arc::new(extra) });
+    }
+    Ok(united)
 }
 
 /// What identifies a partition: its members as JSON, sorted by name, as the reference's keys are.

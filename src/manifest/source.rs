@@ -6,6 +6,7 @@ use super::cursor::{CountCursorSpec, DateCursorSpec};
 use super::gap::Gap;
 use super::json::Json;
 use super::page::Paginator;
+use super::properties::Properties;
 use super::request::{Input, Outline, RequestOption};
 use super::template::{Engine, Template};
 use super::transform::Transformation;
@@ -72,8 +73,12 @@ pub struct Matcher {
     pub method: Option<String>,
     /// The address up to the path.
     pub base: Option<String>,
-    /// A pattern of the path.
+    /// A pattern that is found in the path.
     pub path: Option<String>,
+    /// Parameters that the address has.
+    pub parameters: Vec<(String, String)>,
+    /// Headers that the request has; names in small letters.
+    pub headers: Vec<(String, String)>,
 }
 
 /// A stream.
@@ -87,6 +92,8 @@ pub struct Stream {
     pub login: Login,
     /// What it does about errors.
     pub errors: ErrorHandling,
+    /// Properties that its requests name.
+    pub properties: Option<Properties>,
     /// How answers are read.
     pub decoder: Decoder,
     /// Where the records are in an answer.
@@ -105,10 +112,16 @@ pub struct Stream {
     pub slice_on_first_page_only: bool,
     /// Into which partitions it falls; more than one list: all combinations.
     pub routers: Vec<Router>,
+    /// The state of its parents is remembered with its own: its router stands in no list.
+    pub remembers_parents: bool,
     /// What is remembered.
     pub cursor: Option<CursorKind>,
     /// The schema of its records.
     pub schema: Option<Json>,
+    /// A state in the old form, a cursor by partition, is understood.
+    pub takes_legacy_state: bool,
+    /// How it is read once there is a state; as the first time, where nothing is said.
+    pub resumed: Option<Arc<Stream>>,
 }
 
 /// How a stream is remembered.
@@ -152,6 +165,34 @@ pub enum Router {
     },
     /// One for each record of other streams.
     Parents(Vec<Parent>),
+    /// Those of another, several in one: each member is a list.
+    Grouped {
+        /// The other.
+        router: Box<Router>,
+        /// How many; at least one.
+        size: usize,
+        /// Each value once.
+        once: bool,
+    },
+    /// Those of several, one after the other, each value once.
+    Union {
+        /// The others.
+        routers: Vec<Router>,
+        /// The member that they have in common.
+        field: String,
+    },
+}
+
+impl Router {
+    /// The parents that it asks, however deep.
+    pub fn parents(&self) -> Vec<&Parent> {
+        match self {
+            Self::List { .. } => Vec::new(),
+            Self::Parents(parents) => parents.iter().collect(),
+            Self::Grouped { router, .. } => router.parents(),
+            Self::Union { routers, .. } => routers.iter().flat_map(Self::parents).collect(),
+        }
+    }
 }
 
 /// Values of a list.
@@ -205,6 +246,8 @@ pub enum Login {
     OAuth(Arc<OAuth>),
     /// A token that a login call gives.
     Session(Arc<Session>),
+    /// A token that is signed here.
+    Jwt(Arc<Jwt>),
     /// One of several, by a value of the configuration.
     Selected {
         /// Where the value is.
@@ -262,6 +305,55 @@ pub struct Rotation {
     pub expiry_path: Vec<String>,
 }
 
+/// A JSON Web Token (RFC 7519).
+#[derive(Debug)]
+pub struct Jwt {
+    /// What signs: text, or a private key in PEM.
+    pub secret: Template,
+    /// The text is written in Base64 before it signs.
+    pub secret_in_base64: bool,
+    /// How it signs.
+    pub algorithm: JwtAlgorithm,
+    /// How long it holds.
+    pub seconds: i64,
+    /// What stands before it.
+    pub prefix: Option<Template>,
+    /// Members of its header, but for `alg`.
+    pub header: Vec<(Template, Template)>,
+    /// Members of its payload, but for its times.
+    pub payload: Vec<(Template, Template)>,
+    /// Where it goes; `Authorization` where nothing is said.
+    pub option: Option<RequestOption>,
+}
+
+macro_rules! algorithms {
+    ($($kind:ident $name:literal;)+) => {
+        /// How a token is signed (RFC 7518, RFC 8037, RFC 8812).
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum JwtAlgorithm {
+            $(#[doc = $name] $kind),+
+        }
+
+        impl JwtAlgorithm {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$kind),+];
+
+            /// As a token's header says it.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$kind => $name),+ }
+            }
+        }
+    };
+}
+
+algorithms! {
+    Hs256 "HS256"; Hs384 "HS384"; Hs512 "HS512";
+    Es256 "ES256"; Es256K "ES256K"; Es384 "ES384"; Es512 "ES512";
+    Rs256 "RS256"; Rs384 "RS384"; Rs512 "RS512";
+    Ps256 "PS256"; Ps384 "PS384"; Ps512 "PS512";
+    EdDsa "EdDSA";
+}
+
 /// A login call.
 #[derive(Debug)]
 pub struct Session {
@@ -288,6 +380,8 @@ pub enum Decoder {
     Json,
     /// A JSON value on each line.
     JsonLines,
+    /// Lines of text, each a record with the member `record`.
+    Lines,
     /// XML.
     Xml,
     /// Comma-separated values with a header.
@@ -309,6 +403,14 @@ impl Decoder {
 }
 
 impl Stream {
+    /// As it is read after this state.
+    pub fn after(&self, state: Option<&Json>) -> &Self {
+        match &self.resumed {
+            Some(resumed) if state.is_some_and(Json::is_true) => resumed,
+            Some(_) | None => self,
+        }
+    }
+
     /// Whether any template that sees records needs them parsed.
     pub fn looks_at_records(&self) -> bool {
         self.filter.is_some()

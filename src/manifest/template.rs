@@ -409,6 +409,12 @@ mod tests {
             ("{{ 'CamelCase' | lower }}{{ camel_case_to_snake_case('CamelCase') }}", r#""camelcasecamel_case""#),
             ("{{ ','.join(['a','b']) }}", r#""a,b""#),
             ("{{ 'ab'[0:1] }}", r#""a""#),
+            ("{% if config.on: %}yes{% else: %}no{% endif %}", r#""yes""#),
+            (
+                "{% set f = [] %}{% for x in config.a.b[:2]: -%} {% set _ = f.append({'n': x}) %} {%- endfor %}{{ f }}",
+                r#"[{"n":1},{"n":2}]"#,
+            ),
+            ("{% set f = ['a'] %}{% set _ = f.extend(f) %}{{ f | length }}{{ f[-1] }}", r#""2a""#),
         ] {
             assert_eq!(evaluate(source, config).as_deref(), Ok(json), "{source}");
         }

@@ -52,6 +52,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("tar", &["src/store/backup"]),
     ("sqlparser", &["src/splink"]),
     ("parquet", &["src/wire/table"]),
+    ("aws_lc_rs", &["src/source/manifest/jwt"]),
     ("tokio_tungstenite", &["src/wire/websocket"]),
 ];
 

@@ -4,10 +4,13 @@ standard library. `manifest_server.py PORT`; says `ready` once it listens."""
 import base64
 import csv
 import gzip
+import hashlib
+import hmac
 import io
 import json
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -158,6 +161,30 @@ class Handler(BaseHTTPRequestHandler):
         since = query.get("since", "")
         self.answer({"users": [user for user in USERS if user["updated_at"] >= since]})
 
+    def on_posts(self, steps, query, body):
+        since = query.get("since", "")
+        posts = [post for user in query.get("users", "").split(",") for post in POSTS.get(user, []) if post["created"] >= since]
+        self.answer({"posts": posts})
+
+    def on_describe(self, steps, query, body):
+        self.answer({"fields": [{"name": name, "kind": "any"} for name in ("price", "nested.color", "nested.deep", "active")]})
+
+    def on_objects(self, steps, query, body):
+        asked = json.loads(body)["properties"] if body else query.get("properties", "").split(",")
+        start = int(query.get("after", 0))
+        found = []
+        for one in ITEMS[start : start + 4] if not body else ITEMS[:3]:
+            record = {"id": "" if one["id"] == 2 else str(one["id"]), "Name": one["Name"]}
+            for name in asked:
+                first, _, rest = name.partition(".")
+                if first in one:
+                    if rest:
+                        record.setdefault(first, {})[rest] = one[first][rest]
+                    else:
+                        record[first] = one[first]
+            found.append(record)
+        self.answer({"results": found, "next": str(start + 4) if start < 8 else None, "asked": asked})
+
     def on_by_color(self, steps, query, body):
         found = [one for one in ITEMS if one["nested"]["color"] == query.get("color")]
         if "size" in query:
@@ -174,6 +201,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def on_jsonl(self, steps, query, body):
         self.answer("\n".join(json.dumps(one) for one in ITEMS[:5]) + "\n", kind="application/x-ndjson")
+
+    def on_lines(self, steps, query, body):
+        self.answer("first\n\nthird \u00e9\r\nlast", kind="text/plain; charset=utf-8")
 
     def on_packed(self, steps, query, body):
         self.answer(gzip.compress("\n".join(json.dumps(one) for one in ITEMS[:6]).encode()), kind="application/gzip")
@@ -216,6 +246,19 @@ class Handler(BaseHTTPRequestHandler):
 
     def on_session(self, steps, query, body):
         self.guarded(self.headers.get("X-Session") == "sess-9")
+
+    def on_jwt(self, steps, query, body):
+        kind, _, token = self.headers.get("Authorization", "").partition(" ")
+        signed, _, signature = token.rpartition(".")
+        code = lambda data: base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+        read = lambda part: json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        secret = base64.b64encode(b"a secret that is long enough for this")
+        if kind != "Bearer" or code(hmac.new(secret, signed.encode(), hashlib.sha256).digest()) != signature:
+            return self.guarded(False)
+        header, payload = (read(part) for part in signed.split("."))
+        lives = payload.pop("exp") - payload["iat"]
+        fresh = abs(payload.pop("iat") - time.time()) < 300 and payload.pop("nbf") > 0
+        self.answer({"data": [{"header": header, "payload": payload, "lives": lives, "fresh": fresh}]})
 
     def on_flaky(self, steps, query, body):
         turn = times("flaky-" + query.get("run", ""))

@@ -19,11 +19,17 @@ components! {
     "DeclarativeSource": "version" "check" "streams" "dynamic_streams" "schemas" "definitions" "spec" "concurrency_level" "api_budget" "stream_groups"
         "max_concurrent_async_job_count" "metadata" "description";
     "DeclarativeStream": "name" "retriever" "incremental_sync" "primary_key" "schema_loader" "transformations" "state_migrations" "file_uploader";
+    "StateDelegatingStream": "name" "full_refresh_stream" "incremental_stream" "api_retention_period";
+    "LegacyToPerPartitionStateMigration":;
     "SimpleRetriever": "requester" "decoder" "record_selector" "paginator" "pagination_reset" "partition_router" "primary_key" "name"
         "ignore_stream_slicer_parameters_on_paginated_requests" "page_size_reduction" "request_window_splitting";
     "HttpRequester": "url" "url_base" "path" "http_method" "authenticator" "error_handler" "request_body" "request_body_data" "request_body_json"
         "request_headers" "request_parameters" "use_cache" "name" "connect_timeout_in_seconds" "read_timeout_in_seconds" "use_tcp_keepalive"
         "fetch_properties_from_endpoint" "query_properties";
+    "QueryProperties": "property_list" "always_include_properties" "property_chunking" "property_selector";
+    "PropertiesFromEndpoint": "property_field_path" "retriever";
+    "PropertyChunking": "property_limit_type" "property_limit" "record_merge_strategy";
+    "GroupByKeyMergeStrategy": "key";
     "RecordSelector": "extractor" "record_filter" "schema_normalization" "transform_before_filtering";
     "DpathExtractor": "field_path" "decoder" "record_expander";
     "RecordFilter": "condition";
@@ -44,6 +50,8 @@ components! {
         "refresh_token_updater" "refresh_token_error_status_codes" "refresh_token_error_key" "refresh_token_error_values";
     "SessionTokenAuthenticator": "login_requester" "session_token_path" "expiration_duration" "request_authentication" "decoder";
     "SelectiveAuthenticator": "authenticator_selection_path" "authenticators";
+    "JwtAuthenticator": "secret_key" "base64_encode_secret_key" "algorithm" "token_duration" "header_prefix" "jwt_headers" "additional_jwt_headers"
+        "jwt_payload" "additional_jwt_payload" "passphrase" "request_option";
     "DefaultErrorHandler": "backoff_strategies" "max_retries" "response_filters";
     "CompositeErrorHandler": "error_handlers";
     "HttpResponseFilter": "action" "failure_type" "error_message" "error_message_contains" "http_codes" "predicate";
@@ -58,6 +66,8 @@ components! {
     "IncrementingCountCursor": "cursor_field" "start_value" "start_value_option" "allow_catalog_defined_cursor_field";
     "ListPartitionRouter": "cursor_field" "values" "request_option";
     "SubstreamPartitionRouter": "parent_stream_configs";
+    "GroupingPartitionRouter": "group_size" "underlying_partition_router" "deduplicate";
+    "UnionPartitionRouter": "partition_routers" "partition_field";
     "ParentStreamConfig": "stream" "parent_key" "partition_field" "request_option" "incremental_dependency" "extra_fields" "lazy_read_pointer";
     "AddFields": "fields" "condition";
     "AddedFieldDefinition": "path" "value" "value_type";
@@ -69,6 +79,7 @@ components! {
     "DpathFlattenFields": "field_path" "delete_origin_value" "replace_record" "key_transformation";
     "JsonDecoder":;
     "JsonlDecoder":;
+    "IterableDecoder":;
     "XmlDecoder":;
     "CsvDecoder": "encoding" "delimiter" "set_values_to_none";
     "GzipDecoder": "decoder";
@@ -101,15 +112,13 @@ pub fn why_not(name: &str) -> &'static str {
     }
     match name {
         "AsyncRetriever" => "jobs that are made, waited for and fetched are not run",
-        "StateDelegatingStream" => "two streams under one name are not read",
         "DynamicDeclarativeStream" | "ConfigComponentsResolver" | "HttpComponentsResolver" | "ParametrizedComponentsResolver" => {
             "streams that are made while reading are not known beforehand, and nothing about them can be checked"
         }
-        "ZipfileDecoder" | "IterableDecoder" | "JsonItemsDecoder" | "CombinedExtractor" | "RecordExpander" | "ResponseToFileExtractor" => {
+        "ZipfileDecoder" | "JsonItemsDecoder" | "CombinedExtractor" | "RecordExpander" | "ResponseToFileExtractor" => {
             "answers of this kind are not read"
         }
-        "LegacySessionTokenAuthenticator" | "JwtAuthenticator" | "RateLimitedMultipleTokenAuthenticator" => "this login is not there",
-        "GroupingPartitionRouter" | "UnionPartitionRouter" => "partitions of this kind are not there",
+        "LegacySessionTokenAuthenticator" | "RateLimitedMultipleTokenAuthenticator" => "this login is not there",
         _ => "Kith has no such component",
     }
 }

@@ -88,12 +88,11 @@ fn with_parents<'s>(stream: &'s Arc<Stream>, all: &mut Vec<&'s Arc<Stream>>) {
         return;
     }
     all.push(stream);
-    for router in &stream.routers {
-        if let Router::Parents(parents) = router {
-            for parent in parents {
-                with_parents(&parent.stream, all);
-            }
-        }
+    for parent in stream.routers.iter().flat_map(Router::parents) {
+        with_parents(&parent.stream, all);
+    }
+    if let Some(resumed) = &stream.resumed {
+        with_parents(resumed, all);
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::compile::{CONFIG, Compiler, SESSION};
 use super::part::{Kind, Part};
+use crate::manifest::Template;
 use crate::manifest::request::{Into, RequestOption};
-use crate::manifest::source::{Login, OAuth, Rotation, Session};
+use crate::manifest::source::{Jwt, JwtAlgorithm, Login, OAuth, Rotation, Session};
 use std::sync::Arc;
 
 const LOGINS: &[&str] = &[
@@ -14,6 +15,7 @@ const LOGINS: &[&str] = &[
     "OAuthAuthenticator",
     "SessionTokenAuthenticator",
     "SelectiveAuthenticator",
+    "JwtAuthenticator",
 ];
 /// A login call that logs in by a login call, and so on.
 const DEEPEST: usize = 4;
@@ -42,6 +44,7 @@ impl Compiler<'_> {
             "ApiKeyAuthenticator" => self.key(part)?,
             "OAuthAuthenticator" => Login::OAuth(Arc::new(self.oauth(part)?)),
             "SessionTokenAuthenticator" => Login::Session(Arc::new(self.session(part, depth)?)),
+            "JwtAuthenticator" => Login::Jwt(Arc::new(self.jwt(part)?)),
             "SelectiveAuthenticator" => {
                 let path = self.required(part, "authenticator_selection_path")?.clone();
                 let choices = self.required(part, "authenticators")?.clone();
@@ -118,6 +121,48 @@ impl Compiler<'_> {
             headers: more(self, "refresh_request_headers"),
             in_query: part.is_set("send_refresh_request_as_query_params"),
             rotation,
+        })
+    }
+
+    fn jwt(&mut self, part: &Part) -> Option<Jwt> {
+        if let Some(passphrase) = part.get("passphrase") {
+            self.refuse(passphrase.span, "`passphrase`", "private keys are read as they are");
+        }
+        let algorithm = self.required(part, "algorithm")?.clone();
+        let found = JwtAlgorithm::ALL.iter().find(|known| algorithm.text() == Some(known.name())).copied();
+        if found.is_none() {
+            let names: Vec<&str> = JwtAlgorithm::ALL.iter().map(|known| known.name()).collect();
+            self.wrong(algorithm.span, "no such algorithm of a token", format!("There are {}", names.join(", ")));
+        }
+        let seconds = part.get("token_duration").map_or(Some(1_200), |_| self.whole(part, "token_duration"));
+        let mut members = |more: &str, own: &str, known: &[&str], kind: Option<&str>| {
+            let mut members = Vec::new();
+            for (key, reserved) in [(more, false), (own, true)] {
+                for field in part.get(key).map(Part::fields).unwrap_or_default().iter().filter(|field| !field.key.starts_with('$')) {
+                    if known.contains(&&*field.key) != reserved {
+                        let place = if reserved { more } else { own };
+                        self.wrong(field.key_span, format!("`{}` has no place in `{key}`", field.key), format!("Write it in `{place}`"));
+                        continue;
+                    }
+                    let name = Part { span: field.key_span, kind: Kind::Text(field.key.clone()) };
+                    let (name, value) = (self.template_of(&name, part, CONFIG), self.template_of(&field.value, part, CONFIG));
+                    members.extend(name.zip(value));
+                }
+            }
+            if let Some(kind) = kind.filter(|_| part.get(own).and_then(|own| own.get("typ")).is_none()) {
+                members.push((Template::fixed("typ"), Template::fixed(kind)));
+            }
+            members
+        };
+        Some(Jwt {
+            header: members("additional_jwt_headers", "jwt_headers", &["kid", "typ", "cty", "alg"], Some("JWT")),
+            payload: members("additional_jwt_payload", "jwt_payload", &["iss", "sub", "aud", "iat", "exp", "nbf"], None),
+            secret: self.required_template(part, "secret_key", CONFIG)?,
+            secret_in_base64: part.is_set("base64_encode_secret_key"),
+            algorithm: found?,
+            seconds: i64::try_from(seconds?).unwrap_or(i64::MAX),
+            prefix: self.condition(part, "header_prefix", CONFIG),
+            option: self.option(part, "request_option"),
         })
     }
 

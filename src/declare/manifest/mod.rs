@@ -7,7 +7,9 @@ mod cost;
 mod live;
 mod login;
 mod part;
+mod partitions;
 mod projection;
+mod properties;
 mod records;
 mod request;
 mod stream;
@@ -273,13 +275,21 @@ fn policies(compiler: &mut Compiler<'_>, budget: &Part) -> Vec<Policy> {
         let matchers = matchers
             .iter()
             .map(|matcher| {
-                for key in ["params", "headers"] {
-                    if let Some(part) = matcher.get(key).filter(|part| !part.fields().is_empty()) {
-                        compiler.refuse(part.span, &format!("a matcher's `{key}`"), "calls are told apart by method and address");
-                    }
+                if let Some(weight) = matcher.get("weight") {
+                    compiler.refuse(weight.span, "a matcher's `weight`", "every call counts as one");
                 }
+                let pairs = |key: &str| -> Vec<(String, String)> {
+                    let fields = matcher.get(key).map(Part::fields).unwrap_or_default().iter().filter(|field| !field.key.starts_with('$'));
+                    fields.filter_map(|field| Some((field.key.to_string(), field.value.scalar()?))).collect()
+                };
                 let text = |key| matcher.text_of(key).map(str::to_owned);
-                Matcher { method: text("method"), base: text("url_base"), path: text("url_path_pattern") }
+                Matcher {
+                    method: text("method"),
+                    base: text("url_base"),
+                    path: text("url_path_pattern"),
+                    parameters: pairs("params"),
+                    headers: pairs("headers").into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
+                }
             })
             .collect();
         found.push(Policy { rates, matchers });

@@ -1,28 +1,26 @@
-//! Streams: retriever, records, pages, partitions, cursor.
+//! Streams: retriever, records, pages, cursor.
 
 use super::compile::{ADD_CONDITION, CONFIG, Compiler, FILTER, PAGE, REMOVE_CONDITION, TRANSFORM};
 use super::part::{Kind, Part};
 use crate::manifest::cursor::{Clamping, CountCursorSpec, DateCursorSpec, DateTemplate};
 use crate::manifest::page::{Paginator, Strategy, TokenPlace};
-use crate::manifest::source::{CursorKind, Decoder, ListValues, Parent, Router};
+use crate::manifest::source::{CursorKind, Decoder};
 use crate::manifest::transform::Transformation;
 use crate::manifest::{Stream, Template, Wanted};
 use std::sync::Arc;
 
-/// Parents of parents; three are seen.
-const DEEPEST: usize = 8;
-
 impl Compiler<'_> {
     /// A stream with everything that reading it needs.
     pub fn stream(&mut self, part: &Part) -> Option<Stream> {
-        if !self.is_one_of(part, &["DeclarativeStream"]) {
+        if !self.is_one_of(part, &["DeclarativeStream", "StateDelegatingStream"]) {
             return None;
         }
         let name = self.required(part, "name")?.scalar().unwrap_or_default();
-        for key in ["state_migrations", "file_uploader"] {
-            if let Some(found) = part.get(key).filter(|found| !found.items().is_empty() || !found.fields().is_empty()) {
-                self.refuse(found.span, &format!("`{key}`"), "Kith has no such thing");
-            }
+        if part.component() == "StateDelegatingStream" {
+            return self.delegating(part, &name);
+        }
+        if let Some(found) = part.get("file_uploader").filter(|found| !found.fields().is_empty()) {
+            self.refuse(found.span, "`file_uploader`", "files are not fetched");
         }
         let retriever = self.required(part, "retriever")?.clone();
         if !self.is_one_of(&retriever, &["SimpleRetriever"]) {
@@ -37,6 +35,7 @@ impl Compiler<'_> {
         if !self.is_one_of(&requester, &["HttpRequester"]) {
             return None;
         }
+        let (requester, properties) = self.properties(&requester);
         let outline = self.outline(&requester);
         let login = self.login(&requester, 0);
         let errors = self.errors(&requester);
@@ -44,10 +43,9 @@ impl Compiler<'_> {
         let selector = self.required(&retriever, "record_selector")?.clone();
         self.is_one_of(&selector, &["RecordSelector"]);
         let records_at = self.extractor(&selector);
-        let filter = selector
-            .get("record_filter")
-            .cloned()
-            .and_then(|filter| self.is_one_of(&filter, &["RecordFilter"]).then(|| self.condition(&filter, "condition", FILTER)).flatten());
+        let filter = selector.get("record_filter").cloned().filter(|filter| self.is_one_of(filter, &["RecordFilter"]));
+        // A filter without a condition takes nothing, as in the reference.
+        let filter = filter.map(|filter| self.template_or(&filter, "condition", FILTER, ""));
         let normalize = self.normalize(&selector);
         let cursor = part.get("incremental_sync").cloned().and_then(|sync| self.cursor(&sync));
         let client_side = matches!(cursor, Some(CursorKind::Date { client_side: true, .. }));
@@ -58,17 +56,20 @@ impl Compiler<'_> {
             transformations.extend(self.transformation(transformation));
         }
         let paginator = retriever.get("paginator").cloned().and_then(|paginator| self.paginator(&paginator));
+        let remembers_parents = retriever.get("partition_router").is_some_and(|router| !matches!(router.kind, Kind::List(_)));
         let routers = retriever.get("partition_router").cloned().map(|router| self.routers(&router)).unwrap_or_default();
         if let (Some(CursorKind::Count { .. }), false) = (&cursor, routers.is_empty()) {
             let span = part.get("incremental_sync").map_or(part.span, |sync| sync.span);
             self.wrong(span, "a counting cursor and partitions exclude each other", "Use a cursor by time, or no partition router");
         }
+        let takes_legacy_state = self.takes_legacy_state(part, &routers);
         let schema = Self::schema(part);
         Some(Stream {
             name,
             outline: outline?,
             login,
             errors,
+            properties,
             decoder: decoder?,
             records_at,
             filter,
@@ -78,9 +79,32 @@ impl Compiler<'_> {
             paginator,
             slice_on_first_page_only: retriever.is_set("ignore_stream_slicer_parameters_on_paginated_requests"),
             routers,
+            remembers_parents,
             cursor,
             schema,
+            takes_legacy_state,
+            resumed: None,
         })
+    }
+
+    /// Two streams under one name: one without a state, one with it.
+    fn delegating(&mut self, part: &Part, name: &str) -> Option<Stream> {
+        if let Some(period) = part.get("api_retention_period") {
+            self.refuse(period.span, "`api_retention_period`", "how old a state is, is not looked at");
+        }
+        let mut inner = |key: &str| {
+            let stream = self.required(part, key)?.clone();
+            if !self.is_one_of(&stream, &["DeclarativeStream"]) {
+                return None;
+            }
+            let stream = self.stream(&stream);
+            if stream.as_ref().is_some_and(|stream| stream.name != name) {
+                self.wrong(part.span, format!("`{key}` has another name than `{name}`"), "Give both the same name");
+            }
+            stream
+        };
+        let (first, resumed) = (inner("full_refresh_stream"), inner("incremental_stream"));
+        Some(Stream { resumed: Some(Arc::new(resumed?)), ..first? })
     }
 
     fn schema(part: &Part) -> Option<crate::manifest::Json> {
@@ -122,11 +146,12 @@ impl Compiler<'_> {
     }
 
     fn decoder(&mut self, part: &Part) -> Option<Decoder> {
-        if !self.is_one_of(part, &["JsonDecoder", "JsonlDecoder", "XmlDecoder", "CsvDecoder", "GzipDecoder"]) {
+        if !self.is_one_of(part, &["JsonDecoder", "JsonlDecoder", "IterableDecoder", "XmlDecoder", "CsvDecoder", "GzipDecoder"]) {
             return None;
         }
         Some(match part.component() {
             "JsonlDecoder" => Decoder::JsonLines,
+            "IterableDecoder" => Decoder::Lines,
             "XmlDecoder" => Decoder::Xml,
             "CsvDecoder" => {
                 let written = part.text_of("delimiter").unwrap_or(",");
@@ -255,67 +280,6 @@ impl Compiler<'_> {
     pub fn pointers(&mut self, part: &Part) -> Option<Vec<Vec<String>>> {
         let pointers = self.required(part, "field_pointers")?.clone();
         Some(pointers.items().iter().map(|pointer| self.texts(pointer)).collect())
-    }
-
-    fn routers(&mut self, part: &Part) -> Vec<Router> {
-        match &part.kind {
-            Kind::List(items) => items.iter().filter_map(|item| self.router(item)).collect(),
-            Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) | Kind::Map(_) => {
-                self.router(part).into_iter().collect()
-            }
-        }
-    }
-
-    pub fn router(&mut self, part: &Part) -> Option<Router> {
-        if !self.is_one_of(part, &["ListPartitionRouter", "SubstreamPartitionRouter"]) {
-            return None;
-        }
-        if part.component() == "ListPartitionRouter" {
-            let values = self.required(part, "values")?.clone();
-            let values = match &values.kind {
-                Kind::List(items) => ListValues::Fixed(items.iter().map(Part::to_json).collect()),
-                Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) | Kind::Map(_) => {
-                    ListValues::Template(self.template_of(&values, part, CONFIG)?)
-                }
-            };
-            return Some(Router::List {
-                values,
-                field: self.required_template(part, "cursor_field", CONFIG)?,
-                option: self.option(part, "request_option"),
-            });
-        }
-        let configs = self.required(part, "parent_stream_configs")?.clone();
-        if configs.items().is_empty() {
-            self.wrong(configs.span, "at least one parent is meant", "Write a list of `ParentStreamConfig`");
-        }
-        Some(Router::Parents(configs.items().iter().filter_map(|config| self.parent(config)).collect()))
-    }
-
-    fn parent(&mut self, part: &Part) -> Option<Parent> {
-        if !self.is_one_of(part, &["ParentStreamConfig"]) {
-            return None;
-        }
-        if let Some(lazy) = part.get("lazy_read_pointer").filter(|lazy| !lazy.items().is_empty()) {
-            self.refuse(lazy.span, "`lazy_read_pointer`", "children inside of parents are not read");
-        }
-        let stream = self.required(part, "stream")?.clone();
-        if self.depth >= DEEPEST {
-            self.wrong(stream.span, format!("more than {DEEPEST} parents above each other"), "Read it with fewer");
-            return None;
-        }
-        self.depth += 1;
-        let stream = self.stream(&stream);
-        self.depth -= 1;
-        let extra = part.get("extra_fields").cloned();
-        let extra = extra.as_ref().map(Part::items).unwrap_or_default().iter();
-        Some(Parent {
-            extra: extra.map(|path| path.items().iter().filter_map(|segment| self.template_of(segment, part, CONFIG)).collect()).collect(),
-            stream: Arc::new(stream?),
-            key: self.required_template(part, "parent_key", CONFIG)?,
-            field: self.required_template(part, "partition_field", CONFIG)?,
-            option: self.option(part, "request_option"),
-            incremental: part.is_set("incremental_dependency"),
-        })
     }
 
     fn date(&mut self, part: &Part, owner: &Part) -> Option<DateTemplate> {

@@ -58,6 +58,10 @@ pub fn decode(decoder: &Decoder, bytes: &[u8]) -> Result<Vec<Json>, DecodeError>
             // A line that is no JSON is left out, as in the reference.
             Ok(bytes.split(|byte| *byte == b'\n').filter_map(|line| Json::parse(line).ok()).collect())
         }
+        Decoder::Lines => {
+            let text = std::str::from_utf8(bytes).map_err(|_no_text| DecodeError::Form("lines of text"))?;
+            Ok(lines(text).map(|line| Json::Map(Arc::new([("record".into(), Json::text(line))].into_iter().collect()))).collect())
+        }
         Decoder::Xml => {
             let text = xml::decode(bytes, None).map_err(|_no_text| DecodeError::Form("XML"))?;
             let root = xml::parse(&text, &xml::Limits::ANSWER).map_err(|_no_xml| DecodeError::Form("XML"))?;
@@ -74,6 +78,25 @@ pub fn decode(decoder: &Decoder, bytes: &[u8]) -> Result<Vec<Json>, DecodeError>
             }
         }
     }
+}
+
+/// Lines that end with `\n`, `\r` or both, as Python's `bytes.splitlines` finds them.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (line, after) = match rest.find(['\n', '\r']) {
+            None => (rest, ""),
+            Some(at) => {
+                let (line, end) = rest.split_at(at);
+                (line, end.strip_prefix("\r\n").or_else(|| end.get(1..)).unwrap_or_default())
+            }
+        };
+        rest = after;
+        Some(line)
+    })
 }
 
 fn csv_rows(bytes: &[u8], delimiter: u8, nulls: &[String]) -> Result<Vec<Json>, DecodeError> {

@@ -8,6 +8,7 @@ use crate::manifest::cost::PriceError;
 use crate::manifest::cursor::CursorError;
 use crate::manifest::page::PageError;
 use crate::manifest::request::RequestError;
+use crate::manifest::slice::TogetherError;
 use crate::wire::http::SetupError;
 use std::time::Duration;
 
@@ -29,6 +30,9 @@ pub enum ReadError {
     /// A cursor, or the state that was given.
     #[error(transparent)]
     Cursor(#[from] CursorError),
+    /// Partitions that can't be brought together.
+    #[error(transparent)]
+    Together(#[from] TogetherError),
     /// What a call costs is not known.
     #[error(transparent)]
     Price(#[from] PriceError),
@@ -96,7 +100,7 @@ impl ReadError {
     /// The page that explains it.
     pub const fn code(&self) -> Code {
         Code(match self {
-            Self::Template(_) | Self::Request(_) | Self::Page(_) | Self::Config(_) => "KITH-N020",
+            Self::Template(_) | Self::Request(_) | Self::Page(_) | Self::Together(_) | Self::Config(_) => "KITH-N020",
             Self::Unreached(_) | Self::Setup(_) | Self::Abandoned => "KITH-N021",
             Self::Refused { .. } => "KITH-N022",
             Self::Exhausted { .. } | Self::Wait(_) | Self::WaitTooLong(_) => "KITH-N023",

@@ -59,6 +59,13 @@ impl Reader {
                     Some(option) => options.put(option, Json::Text(shaped.into()), engine, &scope)?,
                 }
             }
+            Login::Jwt(jwt) => {
+                let token = self.jwt(jwt, self.tick())?;
+                match &jwt.option {
+                    None => options.header("Authorization", &token),
+                    Some(option) => options.put(option, Json::Text(token.into()), engine, &scope)?,
+                }
+            }
             Login::Selected { path: at, choices } => {
                 let chosen = path::get(&config, at).map(Json::shown).unwrap_or_default();
                 let Some((_, login)) = choices.iter().find(|(name, _)| *name == chosen) else {

@@ -3,8 +3,10 @@
 mod config;
 mod decode;
 mod error;
+mod jwt;
 mod login;
 mod normalize;
+mod pages;
 mod paid;
 mod records;
 mod send;
@@ -185,7 +187,7 @@ impl Reader {
     pub fn state_since(&self, stream: &str, from: i64, stored: Option<Json>) -> Option<Json> {
         self.tick();
         let stored = stored?;
-        let stream = self.source.stream(stream)?;
+        let stream = self.source.stream(stream)?.after(Some(&stored));
         let Some(CursorKind::Date { spec, .. }) = stream.cursor.as_ref().filter(|_| stream.routers.is_empty()) else { return Some(stored) };
         let young = || {
             let cursor = DateCursor::new(spec, Some(&stored), None, &self.source.engine, &self.config()).ok()?;

@@ -78,11 +78,11 @@ impl Reader {
     fn dearest_of(&self, stream: &Stream) -> Result<Money, ReadError> {
         let Some(cost) = &self.source.cost else { return Ok(Money::NONE) };
         let mut dearest = cost.of(&stream.name).dearest(stream, &self.source.engine, &self.config())?;
-        for router in &stream.routers {
-            let Router::Parents(parents) = router else { continue };
-            for parent in parents {
-                dearest = dearest.max(self.dearest_of(&parent.stream)?);
-            }
+        for parent in stream.routers.iter().flat_map(Router::parents) {
+            dearest = dearest.max(self.dearest_of(&parent.stream)?);
+        }
+        if let Some(resumed) = &stream.resumed {
+            dearest = dearest.max(self.dearest_of(resumed)?);
         }
         Ok(dearest)
     }

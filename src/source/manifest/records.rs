@@ -21,6 +21,8 @@ pub struct Plan<'s> {
     response: bool,
     /// Who reads it is told what else a page has.
     pub page: bool,
+    /// The properties that its requests name, once they are known.
+    pub names: Option<Vec<String>>,
 }
 
 /// A page.
@@ -41,7 +43,7 @@ impl<'s> Plan<'s> {
         let wild = at.iter().any(|segment| segment.contains(['*', '?']) || segment.parse::<usize>().is_ok());
         // A page's template that names the member with the records looks at them; without a path the answer is the records.
         let raw = stream.decoder == Decoder::Json && !stream.looks_at_records() && !wild && !(templates && (inside || at.is_empty()));
-        Self { stream, at, raw, response: templates || page, page }
+        Self { stream, at, raw, response: templates || page, page, names: None }
     }
 }
 

@@ -289,16 +289,22 @@ impl Reader {
     }
 }
 
+/// Whether a limit counts a call.
 fn fits(matcher: &Matcher, built: &Built) -> bool {
-    let url = built.url.split(['?', '#']).next().unwrap_or_default();
+    let (url, query) = built.url.split('#').next().unwrap_or_default().split_once('?').unwrap_or((&built.url, ""));
     let after = url.find("://").map_or(0, |at| at + 3);
     let path_at = url.get(after..).and_then(|rest| rest.find('/')).map_or(url.len(), |at| after + at);
     let (base, path) = url.split_at_checked(path_at).unwrap_or((url, ""));
+    let has_parameter = |(name, value): &(String, String)| form_urlencoded::parse(query.as_bytes()).any(|(n, v)| n == *name && v == *value);
+    let has_header = |(name, value): &(String, String)| built.headers.iter().any(|(n, v)| n.eq_ignore_ascii_case(name) && v == value);
     matcher.method.as_ref().is_none_or(|method| method.eq_ignore_ascii_case(built.method))
         && matcher.base.as_ref().is_none_or(|wanted| base == wanted.trim_end_matches('/'))
         && matcher.path.as_ref().is_none_or(|pattern| {
-            regex::RegexBuilder::new(&format!("^(?:{pattern})")).size_limit(1 << 20).build().is_ok_and(|regex| regex.is_match(path))
+            let regex = regex::RegexBuilder::new(pattern).size_limit(1 << 20).build();
+            regex.is_ok_and(|regex| regex.is_match(path.trim_end_matches('/')))
         })
+        && matcher.parameters.iter().all(has_parameter)
+        && matcher.headers.iter().all(has_header)
 }
 
 /// The manifest's wait, or one that doubles.
@@ -314,6 +320,26 @@ fn seconds_of(wait: Option<Wait>, attempt: u32) -> Result<Duration, ReadError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_counts_the_calls_that_its_matcher_means() {
+        let pair = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+        let built = Built {
+            method: "GET",
+            url: "https://a.example/api/lists/7/?f%5Bx%5D=a+b&n=1".to_owned(),
+            headers: pair("X-Team", "t"),
+            body: None,
+        };
+        let meant = |matcher: Matcher| fits(&matcher, &built);
+        assert!(meant(Matcher::default()));
+        assert!(meant(Matcher { path: Some("/lists/".to_owned()), ..Matcher::default() }), "a pattern stands anywhere in the path");
+        assert!(meant(Matcher { path: Some("/7$".to_owned()), base: Some("https://a.example/".to_owned()), ..Matcher::default() }));
+        assert!(!meant(Matcher { path: Some("^/lists".to_owned()), ..Matcher::default() }));
+        assert!(meant(Matcher { parameters: pair("f[x]", "a b"), method: Some("get".to_owned()), ..Matcher::default() }));
+        assert!(!meant(Matcher { parameters: pair("f[x]", "a"), ..Matcher::default() }));
+        assert!(meant(Matcher { headers: pair("x-team", "t"), ..Matcher::default() }));
+        assert!(!meant(Matcher { headers: pair("x-team", "u"), ..Matcher::default() }));
+    }
 
     #[test]
     fn the_gate_lets_the_own_host_through_alone() {

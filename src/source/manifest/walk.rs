@@ -4,14 +4,11 @@
 
 use super::error::ReadError;
 use super::records::Plan;
-use super::send::Gate;
 use super::{Batch, Item, Reader};
-use crate::manifest::answer::Headers;
 use crate::manifest::cursor::{CountCursor, DateCursor};
-use crate::manifest::page::{Page, TokenPlace};
-use crate::manifest::partitions::PartitionCursors;
+use crate::manifest::partitions::{PartitionCursors, of_legacy};
 use crate::manifest::path;
-use crate::manifest::request::Options;
+use crate::manifest::slice::{grouped, united};
 use crate::manifest::source::{CursorKind, ListValues, Parent, Router};
 use crate::manifest::transform::evaluated;
 use crate::manifest::{Fallback, Json, Members, Scope, Slice, Stream, Wanted};
@@ -20,8 +17,6 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 
-/// Pages of one slice: at 100 records each these are 10 million.
-const MOST_PAGES: usize = 100_000;
 /// Partitions of a stream; at 200 bytes each they take 200 MB.
 const MOST_PARTITIONS: usize = 1_000_000;
 
@@ -34,7 +29,7 @@ pub enum Out<'a> {
 }
 
 impl Out<'_> {
-    async fn records(&mut self, items: Vec<Item>, page: Option<Json>, slice: &Slice) -> Result<(), ReadError> {
+    pub(super) async fn records(&mut self, items: Vec<Item>, page: Option<Json>, slice: &Slice) -> Result<(), ReadError> {
         match self {
             Self::Send(_) if items.is_empty() => Ok(()),
             Self::Send(to) => to.send(Batch::Records { items, page }).await.map_err(|_gone| ReadError::Abandoned),
@@ -56,7 +51,7 @@ impl Out<'_> {
         }
     }
 
-    async fn config(&mut self, config: Option<Json>) -> Result<(), ReadError> {
+    pub(super) async fn config(&mut self, config: Option<Json>) -> Result<(), ReadError> {
         match (self, config) {
             (Self::Send(to), Some(config)) => to.send(Batch::Config(config)).await.map_err(|_gone| ReadError::Abandoned),
             _ => Ok(()),
@@ -65,7 +60,7 @@ impl Out<'_> {
 }
 
 /// What is remembered while a stream is read.
-enum Memory {
+pub(super) enum Memory {
     None,
     Date(Box<DateCursor>),
     Count(CountCursor),
@@ -73,7 +68,7 @@ enum Memory {
 }
 
 impl Memory {
-    fn field(&self) -> Option<&str> {
+    pub(super) fn field(&self) -> Option<&str> {
         match self {
             Self::None => None,
             Self::Date(cursor) => Some(cursor.field()),
@@ -82,7 +77,7 @@ impl Memory {
         }
     }
 
-    fn observe(&mut self, slice: &Slice, value: &Json) {
+    pub(super) fn observe(&mut self, slice: &Slice, value: &Json) {
         match self {
             Self::None => {}
             Self::Date(cursor) => cursor.observe(value),
@@ -91,7 +86,7 @@ impl Memory {
         }
     }
 
-    fn is_new(&self, slice: &Slice, value: Option<&Json>) -> bool {
+    pub(super) fn is_new(&self, slice: &Slice, value: Option<&Json>) -> bool {
         match self {
             Self::None => true,
             Self::Date(cursor) => cursor.is_new(value),
@@ -120,18 +115,27 @@ impl Reader {
         let began = self.tick();
         let config = self.config();
         let engine = &self.source.engine;
+        let stream = stream.after(state.as_ref());
+        let state = match state {
+            Some(state) if stream.takes_legacy_state => Some(self.of_legacy(stream, &state, &config)?.unwrap_or(state)),
+            state => state,
+        };
         let given = state.as_ref();
         let mut memory = match (&stream.cursor, stream.routers.is_empty()) {
             (None, _) => Memory::None,
             (Some(CursorKind::Count { spec, .. }), _) => Memory::Count(CountCursor::new(spec, given, engine, &config)?),
             (Some(CursorKind::Date { spec, .. }), true) => Memory::Date(Box::new(DateCursor::new(spec, given, None, engine, &config)?)),
             (Some(CursorKind::Date { spec, global, .. }), false) => {
-                Memory::Partitions(Box::new(PartitionCursors::new(spec, *global, given, engine, &config)?))
+                // Of groups only one cursor over all is remembered: who is in which may change.
+                let grouped = stream.remembers_parents && matches!(stream.routers.as_slice(), [Router::Grouped { .. }]);
+                let global = *global || grouped;
+                Memory::Partitions(Box::new(PartitionCursors::new(spec, global, given, engine, &config)?))
             }
         };
         let (partitions, parent_state) = self.partitions(stream, given, &config).await?;
         let looks = self.with_pages.contains(&stream.name) || self.bills_beside(stream);
-        let plan = Plan::new(stream, evaluated(&stream.records_at, engine, &Scope::new(&config))?, looks);
+        let at = evaluated(&stream.records_at, engine, &Scope::new(&config))?;
+        let mut plan = Plan::new(stream, at, looks);
         let mut seen = HashSet::new();
         let hasher = RandomState::new();
         for partition in partitions {
@@ -149,6 +153,9 @@ impl Reader {
             let last = slices.len();
             for (at, cursor) in slices.into_iter().enumerate() {
                 let slice = Slice { cursor, ..partition.clone() };
+                if stream.properties.is_some() && plan.names.is_none() {
+                    plan.names = Some(self.property_names(stream).await?);
+                }
                 self.pages(&plan, &slice, &mut memory, out).await?;
                 match &mut memory {
                     Memory::None | Memory::Count(_) => {}
@@ -173,7 +180,7 @@ impl Reader {
         let mut parent_state = None;
         for router in &stream.routers {
             let (some, states) = self.routed(router, state, config).await?;
-            if stream.routers.len() == 1 {
+            if stream.remembers_parents {
                 parent_state = states;
             }
             if all.len().saturating_mul(some.len()) > MOST_PARTITIONS {
@@ -192,6 +199,21 @@ impl Reader {
                 .collect();
         }
         Ok((all, parent_state))
+    }
+
+    /// A state in the form that was written before there were partitions, brought up; `None` where it is none.
+    fn of_legacy(&self, stream: &Stream, state: &Json, config: &Json) -> Result<Option<Json>, ReadError> {
+        let (engine, scope) = (&self.source.engine, Scope::new(config));
+        let partition = match stream.routers.as_slice() {
+            [Router::Parents(parents)] => match parents.as_slice() {
+                [parent] => parent.field.text(engine, &scope)?,
+                _ => return Ok(None),
+            },
+            [Router::Union { field, .. }] => field.clone(),
+            _ => return Ok(None),
+        };
+        let Some(CursorKind::Date { spec, .. }) = &stream.cursor else { return Ok(None) };
+        Ok(of_legacy(state, &partition, &spec.field.text(engine, &scope)?))
     }
 
     /// The slices of a router, and the state of parents.
@@ -247,146 +269,21 @@ impl Reader {
                 }
                 Ok((slices, Some(Json::Map(Arc::new(states)))))
             }
+            Router::Grouped { router, size, once } => {
+                let (slices, states) = Box::pin(self.routed(router, state, config)).await?;
+                Ok((grouped(slices, *size, *once)?, states))
+            }
+            Router::Union { routers, field } => {
+                let (mut slices, mut states) = (Vec::new(), Members::new());
+                for router in routers {
+                    let (some, own) = Box::pin(self.routed(router, state, config)).await?;
+                    slices.extend(some);
+                    states.extend(own.as_ref().and_then(Json::members).cloned().unwrap_or_default());
+                }
+                Ok((united(slices, field)?, Some(Json::Map(Arc::new(states)))))
+            }
         }
     }
-
-    /// The options that a slice puts into a request.
-    fn slice_options(&self, stream: &Stream, slice: &Slice, options: &mut Options, scope: &Scope) -> Result<(), ReadError> {
-        let engine = &self.source.engine;
-        for router in &stream.routers {
-            let fields: Vec<_> = match router {
-                Router::List { field, option, .. } => vec![(field, option)],
-                Router::Parents(parents) => parents.iter().map(|parent| (&parent.field, &parent.option)).collect(),
-            };
-            for (field, option) in fields {
-                let value = slice.partition.get(field.text(engine, scope)?.as_str());
-                if let (Some(option), Some(value)) = (option, value.filter(|value| value.is_true())) {
-                    options.put(option, value.clone(), engine, scope)?;
-                }
-            }
-        }
-        match &stream.cursor {
-            None => {}
-            Some(CursorKind::Count { start_option, .. }) => {
-                if let (Some(option), Some(value)) = (start_option, slice.cursor.get("start")) {
-                    options.put(option, value.clone(), engine, scope)?;
-                }
-            }
-            Some(CursorKind::Date { spec, start_option, end_option, .. }) => {
-                for (option, field) in [(start_option, &spec.start_field), (end_option, &spec.end_field)] {
-                    if let (Some(option), Some(value)) = (option, slice.cursor.get(field.text(engine, scope)?.as_str())) {
-                        options.put(option, value.clone(), engine, scope)?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn pages(&self, plan: &Plan<'_>, slice: &Slice, memory: &mut Memory, out: &mut Out<'_>) -> Result<(), ReadError> {
-        let stream = plan.stream;
-        let engine = &self.source.engine;
-        let seen_slice = slice.to_template();
-        let mut token = stream.paginator.as_ref().and_then(crate::manifest::page::Paginator::first);
-        let (mut tokens, hasher) = (HashSet::new(), RandomState::new());
-        let (feed, client_side) = match &stream.cursor {
-            Some(CursorKind::Date { feed, client_side, .. }) => (*feed, *client_side),
-            Some(CursorKind::Count { .. }) | None => (false, false),
-        };
-        for _ in 0..MOST_PAGES {
-            self.tick();
-            let config = self.config();
-            let scope = Scope::new(&config).with_slice(&seen_slice).with("next_page_token", next_page(token.as_ref()).to_template());
-            let mut options = Options::default();
-            let mut page_path = None;
-            if let Some(pages) = &stream.paginator {
-                if let Some(token) = &token {
-                    match &pages.token {
-                        Some(TokenPlace::Option(option)) => options.put(option, token.clone(), engine, &Scope::new(&config))?,
-                        Some(TokenPlace::Path) => page_path = Some(token.shown()),
-                        None => {}
-                    }
-                }
-                if let Some(option) = &pages.size_option
-                    && let Some(size) = pages.size(engine, &Scope::new(&config))?
-                {
-                    options.put(option, Json::Int(size), engine, &Scope::new(&config))?;
-                }
-            }
-            if token.is_none() || !stream.slice_on_first_page_only {
-                self.slice_options(stream, slice, &mut options, &Scope::new(&config))?;
-            }
-            self.log_in(&stream.login, &mut options).await?;
-            let base = stream.outline.base.text(engine, &scope)?;
-            let built = stream.outline.build(options, page_path.as_deref(), engine, &scope)?;
-            // What the manifest's own base says is allowed; what an answer says is not, beyond it.
-            let own = if base.is_empty() { Gate::of(&built.url)? } else { Gate::of(&base)? };
-            let bill = self.bill(stream)?;
-            let sent = self.send(built, &own, (&stream.errors, &stream.login), bill.as_ref()).await?;
-            let Some((reply, reserved)) = sent else { return Ok(()) };
-            out.config(self.take_changed_config()).await?;
-            let mut taken = self.take(plan, &reply, &scope)?;
-            if let Some(bill) = &bill {
-                let page = taken.response.as_ref().filter(|_| stream.decoder.is_whole());
-                self.settle(reserved, bill.price.of_answer(taken.extracted, page)).await?;
-            }
-            let field = memory.field().map(str::to_owned);
-            if client_side
-                && !feed
-                && let Some(field) = &field
-            {
-                taken.items.retain(|item| memory.is_new(slice, item.member(field).as_ref()));
-            }
-            let records = taken.items.len();
-            let last_value = match (&field, feed) {
-                (Some(field), true) => taken.items.last().map(|item| item.member(field)),
-                _ => None,
-            };
-            let last = match &stream.paginator {
-                Some(pages) if pages.names("last_record") => taken.items.last().map(Item::json),
-                Some(_) | None => None,
-            };
-            if feed && let Some(field) = &field {
-                taken.items.retain(|item| memory.is_new(slice, item.member(field).as_ref()));
-            }
-            if let Some(field) = &field {
-                for item in &taken.items {
-                    if let Some(value) = item.member(field) {
-                        memory.observe(slice, &value);
-                    }
-                }
-            }
-            let page = if plan.page { taken.response.clone() } else { None };
-            out.records(std::mem::take(&mut taken.items), page, slice).await?;
-            let Some(pages) = &stream.paginator else { return Ok(()) };
-            if last_value.is_some_and(|value| !memory.is_new(slice, value.as_ref())) {
-                return Ok(());
-            }
-            let seen = Page {
-                response: taken.response.as_ref(),
-                headers: Headers::to_template(&reply.headers, true),
-                records,
-                extracted: taken.extracted,
-                last: last.as_ref(),
-                token: token.as_ref(),
-                slice: seen_slice.clone(),
-            };
-            let Some(next) = pages.next(&seen, engine, &Scope::new(&config))? else { return Ok(()) };
-            if !tokens.insert(hasher.hash_one(next.compact())) {
-                return Err(ReadError::Loop(stream.name.clone()));
-            }
-            token = Some(next);
-        }
-        Err(ReadError::Endless(MOST_PAGES))
-    }
-}
-
-/// A page's token as templates see it.
-fn next_page(token: Option<&Json>) -> Json {
-    let Some(token) = token else { return Json::Null };
-    let mut members = Members::new();
-    members.insert("next_page_token".into(), token.clone());
-    Json::Map(Arc::new(members))
 }
 
 /// A parent's state inside of its child's.
