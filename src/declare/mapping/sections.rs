@@ -1,15 +1,13 @@
 //! `policy` and `match`.
 
-use super::codes::{
-    BAD_FIELD, DUPLICATE_ID, FIELD_LACKING, HANDLE_WITHOUT_NETWORK, PRIVATE_AUDIENCE, THRESHOLDS, UNKNOWN_NETWORK, UNREACHABLE,
-};
+use super::codes::{BAD_FIELD, DUPLICATE_ID, FIELD_LACKING, HANDLE_WITHOUT_NETWORK, PRIVATE_AUDIENCE, THRESHOLDS, UNREACHABLE};
 use super::expressions::Expressions;
 use super::reading::{Reading, meant};
 use crate::declare::yaml::Node;
 use crate::diagnose::Span;
-use crate::model::{Audience, AudienceSet, Network};
+use crate::model::{Audience, AudienceSet};
 use crate::normalize::{Cleaner, CustomerFields, Extract, Field, Finder, IdentityFields};
-use crate::policy::{Basis, Retain};
+use crate::policy::Basis;
 use crate::resolve::{Compared, Decide, KeyPart, Model, OnePerson, Rule, RuleVerdict};
 use crate::splink::Settings;
 use std::sync::Arc;
