@@ -20,9 +20,8 @@ fn project() -> Project {
 
 fn post(person: u32, note: u32) -> Json {
     let mut post = activity("mastodon", &token(person), &token(person), "Name", note, "I said it");
-    for member in [&mut post["published"], &mut post["object"]["published"]] {
-        *member = at(0).to_string().into();
-    }
+    post["published"] = at(0).to_string().into();
+    post["object"]["published"] = post["published"].clone();
     post
 }
 

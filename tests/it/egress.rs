@@ -134,8 +134,11 @@ fn nothing_leaves_but_what_the_configuration_names_with_every_kind_of_source_at_
     project.write("body", comment.to_string());
     let signed = format!("X-Hub-Signature-256: sha256={}", openssl("sha256", "meta-app-secret", &project.path("body"), false));
     let body = format!("@{}", project.path("body").display());
-    let out = Command::new("curl").args(["-sS", "-X", "POST", "-H", &signed, "--data-binary", &body, "-w", "%{http_code}"]);
-    let out = { out }.arg(format!("http://127.0.0.1:{hooks}/webhooks/instagram")).output().unwrap();
+    let url = format!("http://127.0.0.1:{hooks}/webhooks/instagram");
+    let out = Command::new("curl")
+        .args(["-sS", "-X", "POST", "-H", &signed, "--data-binary", &body, "-w", "%{http_code}", &url])
+        .output()
+        .unwrap();
     assert_eq!(String::from_utf8_lossy(&out.stdout), "200", "{}", log());
 
     // Six posts and a Delete of one of X, three events, a comment, and what the tap gave; a notice of what was linked.
