@@ -282,6 +282,7 @@ fn a_network_s_clock_of_a_field_holds_for_its_own_accounts_whatever_the_mapping_
     assert_eq!(told.iter().map(of).collect::<Vec<_>>(), [("mastodon".into(), "actor.name".into(), 2.into())]);
 
     // A general clock that comes later reaches those that the network's passed by, and only what it may.
+    project.edit("config/kith.toml", "mapping = ", "release = \"on-start\"\nmapping = ");
     project.edit("mappings/retail.yaml", "audit: 7y }", "audit: 7y, fields: { actor.name: 5d } }");
     project.kith(&["check"]).fails(2, "`actor.name` is kept for 5 days, and `mastodon` allows 3");
     project.edit(
