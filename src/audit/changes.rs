@@ -160,7 +160,9 @@ impl Changes {
                     self.decided.insert(identity, outcome);
                 }
             }
-            Event::WritePlanned { target, .. } => self.delivery(entry, target, ChangeState::Waits),
+            Event::WritePlanned { target, .. } | Event::DeadLetterReplayed { target: Some(target), .. } => {
+                self.delivery(entry, target, ChangeState::Waits);
+            }
             Event::WriteParked { target, .. } => self.delivery(entry, target, ChangeState::Parked),
             Event::WriteReceipt { target, .. } | Event::WriteRecovered { target, .. } => {
                 if let Some(state) = answered(entry) {
@@ -168,7 +170,6 @@ impl Changes {
                     return self.ended(entry);
                 }
             }
-            Event::DeadLetterReplayed { target: Some(target), .. } => self.delivery(entry, target, ChangeState::Waits),
             Event::DeadLetterDropped { target: Some(target), .. } => {
                 self.delivery(entry, target, ChangeState::Nothing(entry.time));
                 return self.ended(entry);

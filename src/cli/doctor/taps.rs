@@ -31,7 +31,7 @@ fn doubts(tap: &SingerSource, place: &Place) -> Vec<Diagnostic> {
     let mut cant = |message: String, remedy: &str| problems.push(Diagnostic::error(CANT_RUN, place.clone(), message, remedy));
     match std::fs::metadata(&tap.command) {
         Err(error) => {
-            cant(format!("the tap's program {path} can't be looked at: {error}"), "install the tap, or correct `command` of the source")
+            cant(format!("the tap's program {path} can't be looked at: {error}"), "install the tap, or correct `command` of the source");
         }
         Ok(file) if !file.is_file() => cant(format!("{path} is no file"), "name the program itself in `command`, not its folder"),
         Ok(_) if rustix::fs::access(&tap.command, Access::EXEC_OK).is_err() => {

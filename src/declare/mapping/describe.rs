@@ -201,7 +201,7 @@ fn shown(display: &Display) -> String {
     if display.with_link {
         parts.push("a text is shown beside the address of its post alone".to_owned());
     }
-    parts.into_iter().map(|part| format!("; {part}")).collect()
+    parts.into_iter().fold(String::new(), |text, part| text + "; " + &part)
 }
 
 fn matching(out: &mut Text, rulebook: &Rulebook) {

@@ -26,7 +26,7 @@ const REACHED: &str = "field_clock ";
 fn reached(step: &ClockStep) -> Option<String> {
     let field = step.field.as_ref()?;
     let only = step.only.map(|network| format!(" on {network}")).unwrap_or_default();
-    let except: String = step.except.iter().map(|network| format!(" but {network}")).collect();
+    let except = step.except.iter().fold(String::new(), |text, network| text + " but " + network.name());
     Some(format!("{REACHED}{field}{only}{except}"))
 }
 
