@@ -253,7 +253,7 @@ events! {
         /// Why.
         reason: Text,
     }
-    /// A write to the CRM was planned. Kith plans in the step that decides and then writes `write.intended`; this kind is for plans that wait for approval.
+    /// A write to the CRM was planned: of a deletion or an edit on a network that wants them to arrive within a time. Other plans are told by `write.intended` alone.
     WritePlanned = "write.planned" {
         /// The id of the mapping's `deliver` entry.
         entry: Text,

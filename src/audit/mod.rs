@@ -3,6 +3,7 @@
 //! Format v1, final: `ops/audit/format.md`. Time, keys and random bytes are arguments; files are `store::log`'s.
 
 pub mod canonical;
+mod changes;
 mod checkpoint;
 mod cosignature;
 mod cursor;
@@ -23,6 +24,7 @@ mod tape;
 pub mod tile;
 mod values;
 
+pub use changes::{Change, ChangeKind, ChangeState, Changes, due_text};
 pub use checkpoint::{Checkpoint, LogKey, MAX_NOTE_BYTES, Note, NoteError, NoteSignature, VerifierKey, by_any};
 pub use cosignature::{Cosigned, CosignerKey, WitnessKey};
 pub use entry::{

@@ -1,5 +1,6 @@
 //! `kith audit`: the log as a reviewer reads, checks, proves, witnesses and hands it on.
 
+mod deletions;
 mod export;
 mod hits;
 mod html;
@@ -51,6 +52,8 @@ pub enum Command {
     Timeline(timeline::Arguments),
     /// A period in counts: decisions by outcome and rule, reviews, refusals, writes, what people did
     Report(report::Arguments),
+    /// Deletions and edits on networks that want them within a time: which came late to the CRM, and which still wait; from the log alone
+    Deletions(deletions::Arguments),
     /// Entries as CSV, NDJSON, syslog, OCSF or CEF, into a file or to a syslog server, going on where the last call stopped
     Export(export::Arguments),
     /// Give the log a new signing key, recorded in the log and signed by the old one
@@ -68,6 +71,7 @@ pub(super) fn run(command: &Command, session: &mut Session) -> Exit {
         Command::Recompute(arguments) => recompute::run(arguments, session),
         Command::Timeline(arguments) => timeline::run(arguments, session),
         Command::Report(arguments) => report::run(arguments, session),
+        Command::Deletions(arguments) => deletions::run(arguments, session),
         Command::Export(arguments) => export::run(arguments, session),
         Command::RotateKey(arguments) => rotate::run(arguments, session),
     };

@@ -1,6 +1,8 @@
 //! `kith doctor`: whether everything can be reached and stands as it should; with `--store` the state folder is examined row by row and
 //! mended.
 
+mod taps;
+
 use super::opened::{Keys, parts, parts_for_reading, runtime, who};
 use super::page::line;
 use super::run::grouped;
@@ -136,7 +138,8 @@ fn look(session: &mut Session) -> Result<Exit, Exit> {
         told.push((spec.name.to_string(), problems));
     }
     let tables = tables(session, &parts);
-    if tables.iter().any(|(_, problems)| problems.iter().any(|problem| problem.severity == Severity::Error)) {
+    let taps = taps::look(session, &parts);
+    if tables.iter().chain(&taps).any(|(_, problems)| problems.iter().any(|problem| problem.severity == Severity::Error)) {
         exit = Exit::Failed;
     }
     let standing = match standing(&parts) {
@@ -164,11 +167,10 @@ fn look(session: &mut Session) -> Result<Exit, Exit> {
             json!({ "received": s.received, "conservation_gap": s.gap, "log_entries": s.entries, "integrated": s.integrated,
                     "dead_letters": s.dead_letters, "free_bytes": s.free, "last_backup": s.backup, "keys_confirmed": s.keys_kept })
         });
-        let tables: Vec<Json> = tables
-            .iter()
-            .map(|(name, problems)| json!({ "table": name, "problems": problems.iter().map(Diagnostic::to_json).collect::<Vec<_>>() }))
-            .collect();
-        session.terminal.json(&json!({ "targets": targets, "tables": tables, "state": state }));
+        let of = |kind: &str, (name, problems): &(String, Vec<Diagnostic>)| json!({ (kind): name, "problems": problems.iter().map(Diagnostic::to_json).collect::<Vec<_>>() });
+        let tables: Vec<Json> = tables.iter().map(|told| of("table", told)).collect();
+        let taps: Vec<Json> = taps.iter().map(|told| of("tap", told)).collect();
+        session.terminal.json(&json!({ "targets": targets, "tables": tables, "taps": taps, "state": state }));
         return Ok(exit);
     }
     let mut out = String::new();
@@ -177,8 +179,9 @@ fn look(session: &mut Session) -> Result<Exit, Exit> {
             if problems.is_empty() { "fits its file".to_owned() } else { format!("{}, told above", plural(problems.len(), "problem")) };
         line(&mut out, format_args!("  {:<28}{how}", format!("target {name}")));
     }
-    for (name, problems) in &tables {
-        let how = if problems.is_empty() { "can be read".to_owned() } else { format!("{}, told above", plural(problems.len(), "problem")) };
+    let fine = tables.iter().map(|told| (told, "can be read")).chain(taps.iter().map(|told| (told, "can be started")));
+    for ((name, problems), fine) in fine {
+        let how = if problems.is_empty() { fine.to_owned() } else { format!("{}, told above", plural(problems.len(), "problem")) };
         line(&mut out, format_args!("  {name:<28}{how}"));
     }
     let state = parts.config.service.state.display();

@@ -6,8 +6,8 @@
 use super::mapping::of_duties;
 use super::shape::{self, Key, Record, Shape};
 use super::yaml::{self, Node, Tree};
-use crate::diagnose::{Checked, Code, Diagnostic, Problems, SourceFile};
-use crate::model::Network;
+use crate::diagnose::{Checked, Code, Diagnostic, Place, Problems, SourceFile};
+use crate::model::{Display, Network};
 use crate::policy::Duties;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +55,12 @@ pub static SHAPE: Shape = Shape::Record(&Record {
             "How long after the author deleted or changed something the CRM must show it so; a minute at least, a year at most.",
         ),
         Key::optional("keep_at_most", Shape::Record(&KEPT), "{ profiles: 30d, activities: 30d }", "The longest that a mapping may keep."),
+        Key::optional(
+            "display",
+            Shape::Record(&DISPLAY),
+            "{ withheld: [actor.summary], text_at_most: 280, with_link: true }",
+            "What may be written into a CRM and shown to people; matching and conditions read everything all the same.",
+        ),
     ],
     others: None,
 });
@@ -88,6 +94,27 @@ static KEPT: Record = Record {
         Key::optional("unlinked", Shape::Days, "7d", "What is known about people who are no customers."),
         Key::optional("profiles", Shape::Days, "30d", "Profiles of customers."),
         Key::optional("activities", Shape::Days, "30d", "What customers said."),
+        Key::optional(
+            "fields",
+            Shape::Named { what: "a path", identifiers: false, of: &Shape::Days },
+            "{ actor.summary: 7d }",
+            "Paths of profiles (`actor.…`), which go after that; paths of posts (`object.…`) are kept as long as the posts.",
+        ),
+    ],
+    others: None,
+};
+
+static DISPLAY: Record = Record {
+    doc: "What may be shown.",
+    keys: &[
+        Key::optional(
+            "withheld",
+            Shape::List { of: &Shape::Text, min: 0, max: MOST },
+            "[actor.summary]",
+            "Paths of profiles and posts that are not shown, with all below them and what is made from them.",
+        ),
+        Key::optional("text_at_most", Shape::Whole { min: 1, max: 1_000_000 }, "280", "The most characters of what somebody said."),
+        Key::optional("with_link", Shape::TrueFalse, "true", "Whether what somebody said is shown beside the address of the post alone."),
     ],
     others: None,
 };
@@ -105,6 +132,8 @@ pub struct NetworkFile {
     pub deny: Vec<(Arc<str>, Arc<str>)>,
     /// The longest that a mapping may keep: `unlinked`, `profiles`, `activities` and days.
     pub keep_at_most: Vec<(&'static str, u32)>,
+    /// The longest that a mapping may keep a path of profiles or posts, in days.
+    pub keep_fields: Vec<(Arc<str>, u32)>,
 }
 
 /// Reads a file about a network and tells everything that is wrong with it.
@@ -129,12 +158,47 @@ fn lower(tree: &Tree, problems: &mut Problems) -> Option<NetworkFile> {
     let deny = root.get("deny").map(Node::list).unwrap_or_default();
     let deny = deny.iter().map(|denied| Some((denied.get("word")?.shared_text()?, denied.get("because")?.shared_text()?)));
     let deletions_within = root.get("deletions_within").and_then(|node| within(node, tree, problems));
+    let display = root.get("display").map(|node| display(node, tree, problems));
+    let fields = root.get("keep_at_most").and_then(|kept| kept.get("fields")).map(Node::entries).unwrap_or_default();
+    for field in fields {
+        is_path(&field.key, tree.place(field.key_span), problems);
+    }
     let kept = |name: &'static str| Some((name, root.get("keep_at_most")?.get(name)?.days()?));
     Some(NetworkFile {
-        duties: Duties { network: root.get("network")?.text()?.parse().ok()?, as_of, accepts, deletions_within, said: of_duties(root) },
+        duties: Duties {
+            network: root.get("network")?.text()?.parse().ok()?,
+            as_of,
+            accepts,
+            deletions_within,
+            display,
+            said: of_duties(root),
+        },
         deny: deny.collect::<Option<_>>()?,
         keep_at_most: ["unlinked", "profiles", "activities"].into_iter().filter_map(kept).collect(),
+        keep_fields: fields.iter().filter_map(|field| Some((field.key.clone(), field.value.days()?))).collect(),
     })
+}
+
+/// `display`, by paths.
+fn display(node: &Node, tree: &Tree, problems: &mut Problems) -> Display {
+    let withheld = node.get("withheld").map(Node::list).unwrap_or_default();
+    for path in withheld {
+        is_path(path.text().unwrap_or_default(), tree.place(path.span), problems);
+    }
+    Display {
+        withheld: withheld.iter().filter_map(Node::shared_text).collect(),
+        text_at_most: node.get("text_at_most").and_then(Node::whole),
+        with_link: node.get("with_link").and_then(Node::true_false).unwrap_or_default(),
+    }
+}
+
+/// Whether something is a path of profiles or posts, and no id: without its id nothing can be kept in step.
+fn is_path(text: &str, place: Place, problems: &mut Problems) {
+    let below = text.strip_prefix("actor.").or_else(|| text.strip_prefix("object."));
+    if below.is_none_or(|below| below.is_empty() || below == "id") {
+        let message = format!("`{text}` is no path of profiles or posts, or their id");
+        problems.push(Diagnostic::error(shape::WRONG_VALUE, place, message, "Write it as `actor.summary` or `object.content`"));
+    }
 }
 
 /// `deletions_within`, where it is a time that a service can keep.
@@ -192,6 +256,23 @@ mod tests {
         let codes: Vec<&str> = read_text(&faulty).problems.0.iter().map(|problem| problem.code.0).collect();
         assert_eq!(codes, ["KITH-M008", "KITH-M008", "KITH-M080"]);
         assert!(read_text(&GOOD.replace("cites: [{ what: Policy, where: \"https://x.example\" }]\n", "")).problems.has_errors());
+    }
+
+    #[test]
+    fn what_may_be_shown_and_how_long_fields_are_kept_is_said_by_paths() {
+        let more = "keep_at_most: { activities: 30d, fields: { actor.summary: 7d, object.content: 2d } }\n\
+            display: { withheld: [actor.location], text_at_most: 280, with_link: true }\n";
+        let text = GOOD.replace("keep_at_most: { activities: 30d }\n", more);
+        let file = read_text(&text).value.unwrap().0;
+        assert_eq!(file.keep_fields, [("actor.summary".into(), 7), ("object.content".into(), 2)]);
+        let display = file.duties.display.unwrap();
+        assert_eq!((display.withheld, display.text_at_most, display.with_link), (vec!["actor.location".into()], Some(280), true));
+        for wrong in ["actor.id", "object.id", "summary", "actor.", "identity.email"] {
+            for place in ["actor.summary", "actor.location"] {
+                let problems = read_text(&text.replace(place, wrong)).problems;
+                assert_eq!(problems.0.iter().map(|problem| problem.code.0).collect::<Vec<_>>(), ["KITH-M008"], "{wrong}");
+            }
+        }
     }
 
     #[test]

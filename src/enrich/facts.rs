@@ -1,7 +1,7 @@
 //! Everything that the conditions and values of `enrich` and `deliver` may read, under its names.
 
 use crate::expr::Scope;
-use crate::model::{Activity, CustomerId, Identity, Outcome, Value, Verb};
+use crate::model::{Activity, CustomerId, Display, Identity, Outcome, Value, Verb};
 use std::sync::Arc;
 
 /// Named values, in declared order.
@@ -43,6 +43,8 @@ pub struct Facts<'a> {
     pub mapping_name: &'a Arc<str>,
     /// The mapping's digest, hexadecimal.
     pub mapping_hash: &'a Arc<str>,
+    /// What the network lets be shown; `None`: all.
+    pub display: Option<&'a Display>,
 }
 
 fn field(fields: &Fields, name: &str) -> Value {
@@ -54,6 +56,11 @@ fn optional(text: Option<&Arc<str>>) -> Value {
 }
 
 impl Facts<'_> {
+    /// Whether the post has an address.
+    pub(super) fn is_linked(&self) -> bool {
+        !self.object("url").is_missing()
+    }
+
     fn object(&self, name: &str) -> Value {
         let Some(activity) = self.activity else { return Value::Missing };
         let object = &activity.object;

@@ -2,8 +2,9 @@
 
 use super::facts::{EnrichedFacts, Facts};
 use super::{DeliverEntry, EnrichValue, Enrichment, Subject};
-use crate::expr::Scope;
+use crate::expr::{Scope, ValueExpr};
 use crate::model::{Payload, Personal, RecordKey, Value};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A record that should stand in a target.
@@ -29,7 +30,7 @@ impl Enrichment {
                     .iter()
                     .find(|c| c.when.as_ref().is_none_or(|w| w.holds(&scope).holds()))
                     .map_or(Value::Missing, |c| c.is.clone()),
-                EnrichValue::Expression(expression) => expression.evaluate(&scope),
+                EnrichValue::Expression(expression) => expression.evaluate(&Shown { scope: &scope, facts }),
             };
             scope.enriched.push((field.name.clone(), value));
         }
@@ -44,9 +45,52 @@ impl Enrichment {
             .filter(|entry| entry.subject == subject)
             .map(|entry| {
                 let wanted = entry.when.as_ref().is_none_or(|w| w.holds(&scope).holds());
-                record(entry, &scope, wanted)
+                record(entry, &Shown { scope: &scope, facts }, wanted)
             })
             .collect()
+    }
+
+    /// The names of facts that a value is made of, directly or through enriched fields that are values themselves.
+    pub fn reads<'a>(&'a self, value: &'a ValueExpr) -> BTreeSet<&'a str> {
+        let mut found = BTreeSet::new();
+        for name in value.names() {
+            match self.fields.iter().find(|field| &*field.name == name) {
+                // A later field reads earlier ones alone, so this ends.
+                Some(field) => match &field.value {
+                    EnrichValue::Expression(inner) => found.extend(self.reads(inner)),
+                    EnrichValue::FirstOf(_) => {}
+                },
+                None => {
+                    found.insert(name);
+                }
+            }
+        }
+        found
+    }
+
+    /// What the network does not let be shown of what these entries would write, in words without a value.
+    pub fn lacking<'a>(&self, facts: &Facts<'_>, entries: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+        let Some(display) = facts.display else { return BTreeSet::new() };
+        let entries: BTreeSet<&str> = entries.collect();
+        let fields = self.deliver.iter().filter(|entry| entries.contains(&*entry.id)).flat_map(|entry| &entry.fields);
+        let names = fields.flat_map(|(_, value)| self.reads(value));
+        names.filter_map(|name| display.lacks(name, &facts.lookup(name), facts.is_linked())).collect()
+    }
+}
+
+/// What values are made of: as much as the network lets be shown.
+struct Shown<'a> {
+    scope: &'a dyn Scope,
+    facts: &'a Facts<'a>,
+}
+
+impl Scope for Shown<'_> {
+    fn lookup(&self, name: &str) -> Value {
+        let value = self.scope.lookup(name);
+        match self.facts.display {
+            Some(display) => display.shown(name, value, self.facts.is_linked()),
+            None => value,
+        }
     }
 }
 

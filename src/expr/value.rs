@@ -57,10 +57,7 @@ impl ValueExpr {
         match self {
             Self::Name(name) => scope.lookup(name),
             Self::Constant(value) => value.clone(),
-            Self::Truncate { from, characters } => {
-                let value = scope.lookup(from);
-                if let Value::Text(text) = &value { Value::Text(truncated(text, *characters)) } else { value }
-            }
+            Self::Truncate { from, characters } => scope.lookup(from).cut(*characters),
             Self::Find { patterns, within } => {
                 let value = scope.lookup(within);
                 value.as_text().and_then(|text| patterns.iter().find_map(|p| p.find(text))).map_or(Value::Missing, Value::from)
@@ -78,13 +75,6 @@ impl ValueExpr {
             Self::Cel(cel) => cel.names().collect(),
             Self::As { of, .. } => of.names(),
         }
-    }
-}
-
-fn truncated(text: &Arc<str>, characters: usize) -> Arc<str> {
-    match text.char_indices().nth(characters) {
-        Some((end, _)) => text.get(..end).unwrap_or_default().into(),
-        None => text.clone(),
     }
 }
 

@@ -7,6 +7,7 @@ mod customer;
 mod decision;
 mod delivery;
 mod digest;
+mod display;
 mod identity;
 mod network;
 mod personal;
@@ -25,6 +26,7 @@ pub use delivery::{
     Payload, Priority, Receipt, RecordKey, TargetId, WriteEffect, WriteIntent,
 };
 pub use digest::Digest;
+pub use display::Display;
 pub use identity::{Identity, IdentityId, Profile};
 pub use network::{Network, UnknownNetwork};
 pub use personal::Personal;

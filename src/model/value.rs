@@ -57,6 +57,18 @@ impl Value {
         }
     }
 
+    /// The first characters (Unicode scalar values) of a text; other values as they are.
+    #[must_use]
+    pub fn cut(self, characters: usize) -> Self {
+        match &self {
+            Self::Text(text) => match text.char_indices().nth(characters) {
+                Some((end, _)) => Self::Text(text.get(..end).unwrap_or_default().into()),
+                None => self,
+            },
+            Self::Missing | Self::Number(_) | Self::Integer(_) | Self::Bool(_) | Self::Time(_) | Self::List(_) | Self::Record(_) => self,
+        }
+    }
+
     /// What the value is called in messages.
     pub const fn kind(&self) -> &'static str {
         match self {

@@ -209,8 +209,12 @@ impl<S: Store + 'static> Account<S> {
             self.say(stream, step, dearest, &told);
             leaves.push(scribe.budget(&self.terms.source, stream, step, &told, now)?);
         }
-        if *spending != before {
-            self.till.keep(spending, leaves).await.map_err(|error| self.fault(&error))?;
+        if *spending != before
+            && let Err(error) = self.till.keep(spending, leaves).await
+        {
+            // Told with the next look, then.
+            *spending = before;
+            return Err(self.fault(&error));
         }
         Ok(waits.then_some(until))
     }
@@ -261,6 +265,10 @@ impl<S: Store + 'static> Purse for Account<S> {
         Box::pin(async move {
             let mut kept = self.till.kept.lock().await;
             let spending = self.till.open(&mut kept).await?;
+            // Where the prices are in other money since a reload, the call is of a sum that is no longer kept.
+            if spending.0.get(&*self.terms.source).is_some_and(|line| line.currency != self.terms.cost.currency.name()) {
+                return Ok(());
+            }
             let line = spending.line(&self.terms, self.till.clock.now());
             // Where the month has turned meanwhile, the call was the last one's.
             if line.month == reserved.month {
@@ -276,6 +284,8 @@ impl<S: Store + 'static> Purse for Account<S> {
 mod tests {
     use super::*;
     use crate::manifest::cost::{Currency, Price};
+    use crate::store::log::InstallationKeys;
+    use crate::store::sqlite::{Options, SqliteStore};
     use jiff::tz::TimeZone;
 
     fn terms(budget: &str, currency: &str) -> Terms {
@@ -305,6 +315,70 @@ mod tests {
         line.sum = 9;
         assert_eq!(spending.line(&terms, at("2026-11-15T00:00:00Z")).sum, 9);
         assert_eq!(spending.line(&self::terms("50", "EUR"), at("2026-12-02T00:00:00Z")).sum, 0, "other money is another sum");
+    }
+
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> Timestamp {
+            "2026-11-28T09:00:00Z".parse().unwrap()
+        }
+    }
+
+    fn till() -> (Arc<Till<SqliteStore>>, tempfile::TempDir) {
+        let (folder, keys) = (tempfile::tempdir().unwrap(), InstallationKeys::for_one_process("kith.test/till").unwrap());
+        let options = Options { seed: [7; 32], max_pages: None };
+        let store = SqliteStore::in_memory_copy(&folder.path().join("state"), keys.master, keys.hash, options).unwrap();
+        (Arc::new(Till::new(Arc::new(store), Arc::new(Still))), folder)
+    }
+
+    async fn kept(till: &Till<SqliteStore>) -> Money {
+        let text = till.store.setting(SPENDING).await.unwrap();
+        Spending::of(text.as_deref()).unwrap().0.get("x").unwrap().spent()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn however_many_reserve_at_the_same_moment_no_more_is_set_aside_than_there_is() {
+        let (till, _folder) = till();
+        let tasks: Vec<_> = (0..40)
+            .map(|_| {
+                let account = Account { till: till.clone(), terms: terms("1.00", "USD") };
+                tokio::spawn(async move { account.reserve(Money::parse("0.10").unwrap()).await })
+            })
+            .collect();
+        let (mut set_aside, mut refused) = (Vec::new(), 0);
+        for task in tasks {
+            match task.await.unwrap() {
+                Ok(reserved) => set_aside.push(reserved),
+                Err(PurseError::Spent { until }) => {
+                    assert_eq!(until, "2026-12-01T00:00:00Z".parse::<Timestamp>().unwrap());
+                    refused += 1;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!((set_aside.len(), refused), (10, 30));
+        assert_eq!(Some(kept(&till).await), Money::parse("1.00"));
+        let settled = set_aside.into_iter().map(|reserved| {
+            let account = Account { till: till.clone(), terms: terms("1.00", "USD") };
+            tokio::spawn(async move { account.settle(reserved, Money::parse("0.03").unwrap()).await })
+        });
+        for task in settled.collect::<Vec<_>>() {
+            task.await.unwrap().unwrap();
+        }
+        assert_eq!(Some(kept(&till).await), Money::parse("0.30"));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_was_paid_in_other_money_changes_nothing_of_the_sum_that_is_kept_now() {
+        let (till, _folder) = till();
+        let account = |currency: &str| Account { till: till.clone(), terms: terms("1.00", currency) };
+        let money = |text: &str| Money::parse(text).unwrap();
+        let before = account("EUR").reserve(money("0.50")).await.unwrap();
+        // The price list and the budget are in dollars from here on.
+        account("USD").reserve(money("0.20")).await.unwrap();
+        account("EUR").settle(before, money("0.40")).await.unwrap();
+        assert_eq!(kept(&till).await, money("0.20"));
     }
 
     #[test]

@@ -1,19 +1,21 @@
-//! *Intake* of what a network says is gone: what is held of it is asked about in jobs, and each thing that is gone becomes a Delete, in one transaction
+//! *Intake* of what a network says is gone: what is held of it is asked about in jobs or looked up, and each thing that is gone becomes a Delete, in one transaction
 //! with how far the answer was taken. A job is told to the store before it is made, under a name of its own: whoever is killed finds it again.
 
 mod standing;
 mod taking;
 
+use super::budget::{Account, Till};
 use super::intake::{Inlet, Intake, Read, Step};
 use super::network::reader;
-use super::rotated::Rotated;
+use super::rotated::{self, Rotated};
 use super::supervise::{Board, ComplianceStanding};
 use super::{Fault, RunError};
 use crate::declare::config::{NetworkSource, SourceKind, SourceSpec};
-use crate::declare::manifest::{Compliance, Connector, Subject};
+use crate::declare::manifest::{By, Compliance, Connector, LookUp, Subject};
 use crate::model::{Digest, Network, Timestamp};
 use crate::normalize::activity_streams;
-use crate::source::compliance::{ComplianceError, Job, Jobs, State};
+use crate::source::compliance::{ComplianceError, Job, Jobs, LookUps, State};
+use crate::source::manifest::{PurseError, ReadError, Reader};
 use crate::source::{Access, Source};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Holding as _, Store as _};
@@ -28,6 +30,8 @@ use std::time::Duration;
 const MOST_ASKED: usize = 100_000;
 /// Rows that are looked at at once for a list: some 1 MB of what is sealed.
 const PAGE: usize = 1_000;
+/// Look-ups in one pass: some seconds of a network's time, so that nothing else waits for a round that has thousands.
+const LOOK_UPS: u32 = 20;
 /// How long after its list a job is asked about first; then twice as long each time.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 /// No longer: 60 questions an hour, of the 600 that X allows.
@@ -44,6 +48,22 @@ pub struct Asking<'a> {
     pub inlet: Inlet<'a, SqliteStore>,
     pub rotated: &'a Rotated,
     pub board: &'a Board,
+    pub till: &'a Arc<Till<SqliteStore>>,
+}
+
+/// How a question is asked.
+enum Way {
+    Jobs(Box<Jobs>),
+    LookUps(Box<LookUps>),
+}
+
+impl Way {
+    const fn reader(&self) -> &Reader {
+        match self {
+            Self::Jobs(jobs) => jobs.reader(),
+            Self::LookUps(look_ups) => look_ups.reader(),
+        }
+    }
 }
 
 /// One question of one source.
@@ -53,7 +73,10 @@ struct One<'a> {
     asked: &'a Arc<Compliance>,
     network: Network,
     every: Duration,
-    jobs: Jobs,
+    connector: &'a Connector,
+    way: Way,
+    /// What look-ups are paid out of, where the connector has prices.
+    account: Option<Account<SqliteStore>>,
     source: Source,
     lines: activity_streams::Reader,
     /// Its place among the source's cursors.
@@ -63,6 +86,8 @@ struct One<'a> {
 /// What follows a step.
 enum After {
     Another,
+    /// Another, where this pass has had few look-ups.
+    LookedUp,
     Wait,
 }
 
@@ -103,13 +128,21 @@ impl Asking<'_> {
         &'a self,
         spec: &'a SourceSpec,
         network: &NetworkSource,
-        connector: &Connector,
+        connector: &'a Connector,
         asked: &'a Arc<Compliance>,
         file: String,
     ) -> Result<One<'a>, Fault> {
-        let (reader, connection) = reader(spec, network, connector, self.rotated, None).map_err(Fault::of)?;
+        let account = self.till.account(spec, connector).filter(|_| matches!(asked.by, By::LookUp(_)));
+        let purse = account.as_ref().map(Account::purse);
+        let (reader, connection) = reader(spec, network, connector, self.rotated, purse).map_err(Fault::of)?;
         let place = format!("[sources.{}], compliance {}", spec.name, asked.name);
-        let jobs = Jobs::new(reader, asked.clone(), &connection).map_err(|error| Fault::of(error.diagnostic(&place)))?;
+        let way = match &asked.by {
+            By::Jobs { asks, files } => {
+                let jobs = Jobs::new(reader, asked.clone(), (asks.clone(), files.clone()), &connection);
+                Way::Jobs(Box::new(jobs.map_err(|error| Fault::of(error.diagnostic(&place)))?))
+            }
+            By::LookUp(_) => Way::LookUps(Box::new(LookUps::new(reader, asked.clone()))),
+        };
         let Some(on) = spec.network.or(connector.network) else {
             return Err(Fault::of(ComplianceError::NotUnderstood("the connector names no network").diagnostic(&place)));
         };
@@ -119,7 +152,9 @@ impl Asking<'_> {
             asked,
             network: on,
             every: network.compliance_every,
-            jobs,
+            connector,
+            way,
+            account,
             source: Source::new(spec.clone(), Access::ReadOnly),
             lines: activity_streams::Reader::new(&self.inlet.parts.rulebook.identities, Some(on)),
             file,
@@ -138,8 +173,17 @@ impl One<'_> {
 
     /// Steps until there is something to wait for.
     async fn on(&self, standing: &mut Standing, read: &mut Read) -> Result<(), RunError> {
+        let mut look_ups = 0;
         while !*self.asking.inlet.stop.borrow() {
-            match self.step(standing, read).await? {
+            let stepped = self.step(standing, read).await?;
+            self.keep_login(read);
+            match stepped {
+                Ok(After::LookedUp) => {
+                    look_ups += 1;
+                    if look_ups == LOOK_UPS {
+                        break;
+                    }
+                }
                 Ok(After::Another) => {}
                 Ok(After::Wait) => break,
                 Err(error) => {
@@ -149,6 +193,16 @@ impl One<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What a login made of the settings is kept before anything is asked with it again.
+    fn keep_login(&self, read: &mut Read) {
+        let Some(changed) = self.way.reader().take_changed_config() else { return };
+        let SourceKind::Network(network) = &self.spec.kind else { return };
+        let Some(given) = &network.settings.value else { return };
+        let kept = rotated::file(self.spec, network, self.connector);
+        let kept = kept.and_then(|file| self.asking.rotated.keep(self.spec, given.expose(), &changed, &file));
+        read.faults.extend(kept.err().map(Fault::of));
     }
 
     /// What failed is tried again after a while. A job that brings nothing is given up, and its list asked about in another one.
@@ -179,39 +233,87 @@ impl One<'_> {
             return Ok(Ok(After::Wait));
         }
         standing.not_before = None;
+        if standing.job.is_none() && !standing.running {
+            (standing.running, standing.round, standing.after) = (true, Some(self.now()), 0);
+        }
+        let jobs = match &self.way {
+            Way::Jobs(jobs) => jobs,
+            Way::LookUps(look_ups) => return self.look_up(look_ups, standing, read).await,
+        };
         let Some(job) = standing.job.clone() else { return self.begin(standing, read).await.map(Ok) };
         match job.phase {
-            Phase::Making => self.make(standing, job, read).await,
+            Phase::Making => self.make(jobs, standing, job, read).await,
             Phase::Made { ref id } => {
                 let id = id.clone();
-                let shown = match self.jobs.job(&id).await {
+                let shown = match jobs.job(&id).await {
                     Ok(shown) => shown,
                     Err(error) => return Ok(Err(error)),
                 };
-                self.made(standing, job, &shown, read).await
+                self.made(jobs, standing, job, &shown, read).await
             }
         }
     }
 
-    /// Begins a round where its time has come, and the next job of it; where nothing is left, the round is done.
-    async fn begin(&self, standing: &mut Standing, read: &mut Read) -> Result<After, RunError> {
-        if !standing.running {
-            (standing.running, standing.round, standing.after) = (true, Some(self.now()), 0);
+    /// Nothing is left to ask about: the round is done.
+    async fn end(&self, standing: &mut Standing, read: &mut Read) -> Result<After, RunError> {
+        standing.running = false;
+        standing.ended = Some(self.now());
+        let leaf = self.asking.inlet.scribe.asked_what_stands(&self.spec.name, &self.file, standing, self.now())?;
+        self.keep(standing, vec![leaf], read).await?;
+        tracing::info!(
+            source = &*self.spec.name,
+            compliance = self.asked.name,
+            asked = standing.asked,
+            gone = standing.gone,
+            "asked what still stands"
+        );
+        Ok(After::Wait)
+    }
+
+    /// Looks the next ones up, and takes what is said about them.
+    async fn look_up(
+        &self,
+        look_ups: &LookUps,
+        standing: &mut Standing,
+        read: &mut Read,
+    ) -> Result<Result<After, ComplianceError>, RunError> {
+        let By::LookUp(by) = &self.asked.by else { return Ok(Ok(After::Wait)) };
+        let (list, to) = self.list(standing.after, i64::MAX, (1, by.at_most)).await?;
+        let list = String::from_utf8_lossy(&list);
+        let ids: Vec<&str> = list.lines().collect();
+        if ids.is_empty() {
+            return self.end(standing, read).await.map(Ok);
         }
-        let (list, to) = self.list(standing.after, i64::MAX).await?;
+        if self.waits_for_budget(look_ups, by, read).await? {
+            return Ok(Ok(After::Wait));
+        }
+        match look_ups.ask(by, &ids).await {
+            Ok(found) => self.looked_up(standing, found, (ids.len() as u64, to), read).await.map(|()| Ok(After::LookedUp)),
+            // Told with the wait, at the next look.
+            Err(ComplianceError::Interface(ReadError::Purse(PurseError::Spent { .. }))) => Ok(Ok(After::Wait)),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Whether the source's budget does not reach for another look-up; told once.
+    async fn waits_for_budget(&self, look_ups: &LookUps, by: &LookUp, read: &mut Read) -> Result<bool, RunError> {
+        let Some(account) = &self.account else { return Ok(false) };
+        match account.waits(&format!("compliance {}", self.asked.name), look_ups.dearest(by), self.asking.inlet.scribe).await {
+            Ok(until) => Ok(until.is_some()),
+            Err(RunError::Fault(fault)) => {
+                // Where what is spent can't be known, nothing is asked.
+                read.faults.push(fault);
+                Ok(true)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Begins the next job of a round; where nothing is left, the round is done.
+    async fn begin(&self, standing: &mut Standing, read: &mut Read) -> Result<After, RunError> {
+        let (list, to) = self.list(standing.after, i64::MAX, (MOST_ASKED, PAGE)).await?;
         if list.is_empty() {
-            standing.running = false;
-            standing.ended = Some(self.now());
-            let leaf = self.asking.inlet.scribe.asked_what_stands(&self.spec.name, &self.file, standing, self.now())?;
-            self.keep(standing, vec![leaf], read).await?;
-            tracing::info!(
-                source = &*self.spec.name,
-                compliance = self.asked.name,
-                asked = standing.asked,
-                gone = standing.gone,
-                "asked what still stands"
-            );
-            return Ok(After::Wait);
+            return self.end(standing, read).await;
         }
         let parts = format!("{}/{}/{:?}/{}/{}", self.spec.name, self.asked.name, standing.round, standing.after, self.now());
         let name: String = Digest(Sha256::digest(parts.as_bytes()).into()).to_string().chars().take(24).collect();
@@ -230,18 +332,19 @@ impl One<'_> {
         Ok(After::Another)
     }
 
-    /// What is asked about of the rows after one and up to another: a number a line, and the last row that was looked at.
-    async fn list(&self, after: i64, to: i64) -> Result<(Vec<u8>, i64), RunError> {
+    /// What is asked about of the rows after one and up to another: a number a line, and the last row that was looked at. `enough` ends it, and so many rows
+    /// are looked at at once.
+    async fn list(&self, after: i64, to: i64, (enough, page): (usize, usize)) -> Result<(Vec<u8>, i64), RunError> {
         let (mut list, mut count, mut at) = (Vec::new(), 0, after);
         loop {
             // What one page brings is all taken: a list is longer than wanted by less than a page.
             let (numbers, last) = match self.asked.about {
                 Subject::Objects => {
-                    let page = self.asking.inlet.store.held_objects(self.network, at, PAGE).await?;
+                    let page = self.asking.inlet.store.held_objects(self.network, at, page).await?;
                     (page.held.into_iter().map(|held| held.object).collect::<Vec<_>>(), page.last)
                 }
                 Subject::Accounts => {
-                    let page = self.asking.inlet.store.held_accounts(self.network, at, PAGE).await?;
+                    let page = self.asking.inlet.store.held_accounts(self.network, at, page).await?;
                     (page.held, page.last)
                 }
             };
@@ -252,18 +355,24 @@ impl One<'_> {
                 count += 1;
             }
             at = last;
-            if count >= MOST_ASKED || at >= to {
+            if count >= enough || at >= to {
                 break;
             }
         }
         Ok((list, at))
     }
 
-    async fn make(&self, standing: &mut Standing, job: Asked, read: &mut Read) -> Result<Result<After, ComplianceError>, RunError> {
+    async fn make(
+        &self,
+        jobs: &Jobs,
+        standing: &mut Standing,
+        job: Asked,
+        read: &mut Read,
+    ) -> Result<Result<After, ComplianceError>, RunError> {
         // One that was made before this process was there has this name.
-        let there = match self.jobs.named(&job.name).await {
+        let there = match jobs.named(&job.name).await {
             Ok(Some(there)) => Ok(there),
-            Ok(None) => self.jobs.make(&job.name).await,
+            Ok(None) => jobs.make(&job.name).await,
             Err(error) => Err(error),
         };
         let there = match there {
@@ -277,6 +386,7 @@ impl One<'_> {
 
     async fn made(
         &self,
+        jobs: &Jobs,
         standing: &mut Standing,
         job: Asked,
         shown: &Job,
@@ -285,8 +395,8 @@ impl One<'_> {
         match (shown.state, job.uploaded) {
             (State::Created, None) => {
                 // What was deleted here meanwhile is left out, what is new waits for the next round.
-                let (list, _to) = self.list(standing.after, job.to).await?;
-                if let Err(error) = self.jobs.upload(shown, list).await {
+                let (list, _to) = self.list(standing.after, job.to, (MOST_ASKED, PAGE)).await?;
+                if let Err(error) = jobs.upload(shown, list).await {
                     return Ok(Err(error));
                 }
                 self.wait(standing, Asked { uploaded: Some(self.now()), ..job }, read).await.map(Ok)
@@ -297,7 +407,7 @@ impl One<'_> {
             (State::Created | State::InProgress, _) => self.wait(standing, job, read).await.map(Ok),
             (State::Failed, _) => Ok(Err(ComplianceError::Ended("it failed"))),
             (State::Expired, _) => Ok(Err(ComplianceError::Ended("it expired"))),
-            (State::Complete, _) => match self.jobs.answer(shown).await {
+            (State::Complete, _) => match jobs.answer(shown).await {
                 Ok(answer) => self.take(standing, job, answer, read).await,
                 Err(error) => Ok(Err(error)),
             },

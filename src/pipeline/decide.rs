@@ -14,7 +14,8 @@ use crate::model::{
 use crate::policy::Asked;
 use crate::resolve::{self, Digests, Index, Permit};
 use crate::store::{
-    CurrentDecision, DecideStep, DecisionRecord, Disposition, Grounds, IdentityWork, PlannedDelivery, StoredActivity, WrittenRecord,
+    ActivityRow, CurrentDecision, DecideStep, DecisionRecord, Disposition, Grounds, IdentityWork, PlannedDelivery, StoredActivity,
+    WrittenRecord,
 };
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, HashSet};
@@ -139,9 +140,12 @@ impl<'a> Deciding<'a> {
 
     fn follow(&self, taken: Taken<'_>) -> Result<DecideStep, super::RunError> {
         let work = taken.work;
-        let mut step = self.foresee(taken);
+        let Foreseen { mut step, lacking } = self.foresee(taken);
         if work.profile.is_some() {
             step.leaves = self.scribe.decide_step(work, &step, self.now)?;
+            for (row, words) in &lacking {
+                step.leaves.push(self.scribe.not_shown(work, *row, words, self.now)?);
+            }
         }
         Ok(step)
     }
@@ -162,8 +166,13 @@ impl<'a> Deciding<'a> {
 
     fn rehearsed(&self, taken: Taken<'_>) -> Rehearsed {
         let work = taken.work;
-        let cleaned = Personal::new(self.named(&taken.cleaned));
-        let step = self.foresee(taken);
+        let (mut cleaned, mut raw) = (self.named(&taken.cleaned), Vec::new());
+        raw.extend(work.profile.iter().flat_map(|profile| profile.fields.reveal().iter().cloned()));
+        if let Some(display) = self.rulebook.policy.display(work.id.network) {
+            raw.retain(|(path, _)| !display.withholds(path));
+            cleaned.retain(|(field, _)| !display.withholds(&format!("identity.{field}")));
+        }
+        let step = self.foresee(taken).step;
         let waits = |row| work.activities.iter().find(|stored| stored.row == row && stored.state == ActivityState::WaitingDecision);
         let mut writes = step.link;
         let mut activities = 0;
@@ -176,14 +185,16 @@ impl<'a> Deciding<'a> {
                 }
             }
         }
-        let raw = work.profile.as_ref().map(|profile| profile.fields.clone()).unwrap_or_default();
+        let (raw, cleaned) = (Personal::new(raw), Personal::new(cleaned));
         Rehearsed { id: work.id.clone(), raw, cleaned, decision: step.decision.map(|record| record.decision), writes, activities }
     }
 
     /// What follows, but for the leaves that tell it.
-    fn foresee(&self, taken: Taken<'_>) -> DecideStep {
+    fn foresee(&self, taken: Taken<'_>) -> Foreseen {
         let Taken { work, cleaned, decision: taken } = taken;
-        let Some(profile) = work.profile.clone() else { return Self::without_profile(work) };
+        let Some(profile) = work.profile.clone() else {
+            return Foreseen { step: Self::without_profile(work), lacking: Vec::new() };
+        };
         let digest = taken.as_ref().map_or(Digest([0; 32]), |decision| self.scribe.evidence_digest(decision));
         let decided = match (&taken, &work.current) {
             (Some(decision), _) => Standpoint::from_new(decision, self.reference(work, decision, digest)),
@@ -207,6 +218,7 @@ impl<'a> Deciding<'a> {
         let changed = work.current.as_ref().is_none_or(|current| decided.differs_from(current));
         let link = if taken.is_some() { view.link() } else { Vec::new() };
         let activities = view.activities(changed);
+        let lacking = view.lacking(&link, &activities);
         let wrote = if link.is_empty() { Vec::new() } else { self.written_values(&decided, &identity_fields) };
         let record = taken.map(|decision| DecisionRecord {
             evidence_digest: digest,
@@ -216,7 +228,7 @@ impl<'a> Deciding<'a> {
             mapping: self.rulebook.digest,
             at: self.now,
         });
-        DecideStep {
+        let step = DecideStep {
             row: work.row,
             id: work.id.clone(),
             profile_as_of: Some(identity.profile.as_of),
@@ -225,7 +237,8 @@ impl<'a> Deciding<'a> {
             link,
             wrote,
             leaves: Vec::new(),
-        }
+        };
+        Foreseen { step, lacking }
     }
 
     /// Nothing may be kept about this person: what they say is dropped, unseen.
@@ -267,6 +280,13 @@ impl<'a> Deciding<'a> {
         let before = work.current.as_ref().map_or(Digest([0; 32]), |c| c.reference);
         self.scribe.decision_reference(&work.id, before, decision, evidence)
     }
+}
+
+/// What follows from a decision.
+struct Foreseen {
+    step: DecideStep,
+    /// What the network does not let be shown of what is written: about which post, none for the link, and in words.
+    lacking: Vec<(Option<ActivityRow>, String)>,
 }
 
 /// An identity that was decided about, before what follows is planned.
@@ -432,7 +452,27 @@ impl View<'_> {
             related: self.related,
             mapping_name: &self.deciding.rulebook.name,
             mapping_hash: &self.deciding.hash,
+            display: self.deciding.rulebook.policy.display(self.work.id.network),
         }
+    }
+
+    /// What the network does not let be shown of what is planned.
+    fn lacking(&self, link: &[PlannedDelivery], activities: &[(ActivityRow, Disposition)]) -> Vec<(Option<ActivityRow>, String)> {
+        let about = |activity: Option<&crate::model::Activity>, planned: &[PlannedDelivery]| {
+            let entries = planned.iter().filter(|delivery| delivery.intent == WriteIntent::Write).map(|delivery| &*delivery.entry);
+            let words = self.deciding.rulebook.enrich.lacking(&self.facts(activity), entries);
+            (!words.is_empty()).then(|| words.into_iter().collect::<Vec<_>>().join("; "))
+        };
+        if self.deciding.rulebook.policy.display(self.work.id.network).is_none() {
+            return Vec::new();
+        }
+        let of_link = about(None, link).map(|words| (None, words));
+        let of_activities = activities.iter().filter_map(|(row, disposition)| {
+            let Disposition::Deliver(planned) = disposition else { return None };
+            let stored = self.work.activities.iter().find(|stored| stored.row == *row)?;
+            Some((Some(*row), about(Some(&stored.activity), planned)?))
+        });
+        of_link.into_iter().chain(of_activities).collect()
     }
 
     /// Deliveries about the link: written when it is made or decided again, withdrawn when it ends.
@@ -445,7 +485,7 @@ impl View<'_> {
     }
 
     /// What becomes of each activity version, oldest first.
-    fn activities(&self, changed: bool) -> Vec<(crate::store::ActivityRow, Disposition)> {
+    fn activities(&self, changed: bool) -> Vec<(ActivityRow, Disposition)> {
         let mut standing: BTreeMap<&str, Vec<Standing>> = BTreeMap::new();
         for written in &self.work.written {
             if let Some(object) = &written.object {

@@ -1,6 +1,7 @@
 //! What the log says about each step: the one place where the flow's events become audit entries, personal values sealed.
 
 mod backup;
+mod changes;
 mod compliance;
 mod dead_letters;
 mod people;
@@ -12,8 +13,8 @@ mod writes;
 use super::asked::ExportTold;
 use super::{Parts, RunError, flow};
 use crate::audit::{
-    Actor, Checkpoint, CorrelationId, Entry, EntryOutcome, Event, LongText, Part, RetentionClass, Role, SealedEvidence, SealingKey,
-    Subject, SubjectHash, Unpredictable, VerifierKey, Why, evidence_digest,
+    Actor, ChangeKind, Checkpoint, CorrelationId, Entry, EntryOutcome, Event, LongText, Part, RetentionClass, Role, SealedEvidence,
+    SealingKey, Subject, SubjectHash, Unpredictable, VerifierKey, Why, evidence_digest,
 };
 use crate::declare::config::Config;
 use crate::declare::mapping::Rulebook;
@@ -62,6 +63,8 @@ pub struct ActivityTold {
     pub identity: SubjectHash,
     /// Which version of which object.
     pub activity: CorrelationId,
+    /// What it does to the object, and when that happened by the network's word; `None`: it says something new.
+    pub change: Option<(ChangeKind, Timestamp)>,
 }
 
 /// Writes audit entries.
@@ -73,6 +76,7 @@ pub struct Scribe {
     parts: Mutex<Vec<(Digest, Vec<u8>)>>,
 }
 
+use changes::change_of;
 pub(super) use rights::Reasons;
 pub(super) use streams::GapStep;
 
@@ -436,10 +440,17 @@ impl Scribe {
             }
             leaves.extend(self.link(work, &record.decision, record.reference, now)?);
         }
+        let timed = self.rulebook.policy.deletions_within(work.id.network).is_some();
         for (row, disposition) in &step.activities {
-            let Disposition::Drop(rule) = disposition else { continue };
-            if let Some(stored) = work.activities.iter().find(|a| a.row == *row) {
-                leaves.push(self.dropped(&self.activity(0, &stored.activity), *rule, None, now)?);
+            let Some(stored) = work.activities.iter().find(|a| a.row == *row) else { continue };
+            match disposition {
+                Disposition::Drop(rule) => leaves.push(self.dropped(&self.activity(0, &stored.activity), *rule, None, now)?),
+                Disposition::Deliver(planned) if timed && change_of(&stored.activity).is_some() => {
+                    for delivery in planned {
+                        leaves.push(self.change_planned(work, &stored.activity, delivery, now)?);
+                    }
+                }
+                Disposition::Deliver(_) | Disposition::WaitReview | Disposition::WaitDecision => {}
             }
         }
         Ok(leaves)
@@ -595,7 +606,8 @@ impl Scribe {
         }
         for (told, placed) in batch.activities.iter().zip(&outcome.activities) {
             match placed {
-                Placed::Repeat | Placed::Waiting => {}
+                Placed::Repeat => {}
+                Placed::Waiting => leaves.extend(self.change_received(told, batch)?),
                 Placed::Dropped(rule) => leaves.push(self.dropped(told, *rule, Some(source), at)?),
                 Placed::Parked(code) => {
                     let message = "the activity contradicts what is stored".into();
@@ -613,6 +625,7 @@ impl Scribe {
             network: activity.network,
             identity: self.ring.hashes().identity(&activity.actor.id),
             activity: self.ring.hashes().activity(activity.network, &activity.object.id, &activity.version()),
+            change: change_of(activity).map(|kind| (kind, activity.version().at)),
         }
     }
 }

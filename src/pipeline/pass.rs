@@ -42,7 +42,7 @@ impl Service {
         };
         let networks = Networks { inlet, polled: &self.polled, rotated: &self.rotated, till: &self.till };
         let taps = Taps { inlet, polled: &self.polled, passes: None };
-        let asking = Asking { inlet, rotated: &self.rotated, board: &self.board };
+        let asking = Asking { inlet, rotated: &self.rotated, board: &self.board, till: &self.till };
         let hooks = Hooks { inlet, spools: &self.spools };
         // Neither needs the other; deciding needs both.
         let (customers, sources) = tokio::join!(

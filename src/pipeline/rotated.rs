@@ -32,7 +32,7 @@ impl std::fmt::Debug for Rotated {
 /// Whether a login of the connector changes its settings.
 pub(super) fn rotates(connector: &Connector) -> bool {
     let rotates = |login: &Login| matches!(login, Login::OAuth(oauth) if oauth.rotation.is_some());
-    connector.source.streams.iter().any(|stream| rotates(&stream.login))
+    connector.source.streams.iter().any(|stream| rotates(&stream.login)) || connector.compliance.iter().any(|asked| rotates(&asked.login))
 }
 
 /// The file that changed settings go into.

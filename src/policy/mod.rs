@@ -4,4 +4,4 @@ mod permission;
 mod rules;
 
 pub use permission::{Asked, Permission};
-pub use rules::{Basis, Duties, Policy, Retain};
+pub use rules::{Basis, Duties, FieldClock, Policy, Retain};

@@ -1,7 +1,7 @@
 //! The checked `policy` section of a mapping.
 
 use crate::expr::Condition;
-use crate::model::{AudienceSet, Digest, Network};
+use crate::model::{AudienceSet, Digest, Display, Network};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ pub struct Duties {
     pub accepts: Vec<Arc<str>>,
     /// How long after the author deleted or changed something the CRM must show it so: a minute at least. `None`: the network names no time.
     pub deletions_within: Option<Duration>,
+    /// What may be shown of what comes from it; `None`: all.
+    pub display: Option<Display>,
     /// SHA-256 of what the file says; when it was compared with its sources, and where those are, does not change it.
     pub said: Digest,
 }
@@ -57,6 +59,19 @@ impl Duties {
     pub const fn deletions_within(&self) -> Option<Duration> {
         self.deletions_within
     }
+}
+
+/// The clock of one field of profiles, shorter than the profile's own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FieldClock {
+    /// The field's path: `actor.summary`.
+    pub path: Arc<str>,
+    /// Days since the account was last seen.
+    pub days: u32,
+    /// The network that it is about; `None`: every network but `except`.
+    pub only: Option<Network>,
+    /// Networks on which the field has another clock.
+    pub except: Vec<Network>,
 }
 
 /// The policy of a mapping.
@@ -70,8 +85,8 @@ pub struct Policy {
     pub retain: Retain,
     /// Networks with clocks of their own.
     pub retain_on: Vec<(Network, Retain)>,
-    /// Fields of profiles with clocks of their own: path, and days since the account was last seen.
-    pub retain_fields: Vec<(Arc<str>, u32)>,
+    /// Fields of profiles with clocks of their own, by the mapping's word or a network's.
+    pub retain_fields: Vec<FieldClock>,
     /// Networks whose duties the mapping keeps, each once.
     pub duties: Vec<Duties>,
 }
@@ -80,6 +95,15 @@ impl Policy {
     /// How long after a deletion or an edit on this network the CRM must have it, by the duties that the mapping names; `None` where none of them
     /// says so.
     pub fn deletions_within(&self, network: Network) -> Option<Duration> {
-        self.duties.iter().find(|duties| duties.network == network)?.deletions_within()
+        self.duties(network)?.deletions_within()
+    }
+
+    /// What may be shown of what comes from this network, by the duties that the mapping names; `None`: all.
+    pub fn display(&self, network: Network) -> Option<&Display> {
+        self.duties(network)?.display.as_ref()
+    }
+
+    fn duties(&self, network: Network) -> Option<&Duties> {
+        self.duties.iter().find(|duties| duties.network == network)
     }
 }

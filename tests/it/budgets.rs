@@ -5,6 +5,7 @@ use crate::kills::entries;
 use crate::manifests::Server;
 use crate::networks::counted;
 use crate::service::Running;
+use crate::streams::{NAMELESS, Server as Stream, connector};
 use crate::support::clock::FasterClock;
 use crate::support::{Project, free_port, root, slice};
 use serde_json::{Value as Json, json};
@@ -244,4 +245,96 @@ fn posts_on_x_are_read_as_far_as_the_budget_reaches() {
     assert_eq!(counted(&project), (7, 0, 0));
     let (spent, _, waits) = budget(&project);
     assert!(spent != "0.00" && waits.is_empty(), "{spent}: {waits:?}");
+}
+
+/// The posts again, read for their answers: each of the ten has a page of two of them.
+fn answers() -> String {
+    let child = r##"streams:
+  - "#/definitions/posts"
+  - type: DeclarativeStream
+    name: answers
+    retriever:
+      type: SimpleRetriever
+      requester:
+        type: HttpRequester
+        url_base: "{{ config['base_url'] }}"
+        path: posts
+        request_parameters: { size: "{{ config['size'] }}", page: "3" }
+      record_selector: { type: RecordSelector, extractor: { type: DpathExtractor, field_path: [data] } }
+      partition_router:
+        type: SubstreamPartitionRouter
+        parent_stream_configs:
+          - { type: ParentStreamConfig, stream: "#/definitions/posts", parent_key: id, partition_field: post }
+metadata:"##;
+    let manifest = PAID.replace(
+        "streams:\n  - type: DeclarativeStream\n    name: posts",
+        "definitions:\n  posts:\n    type: DeclarativeStream\n    name: posts",
+    );
+    let manifest = manifest.replace("metadata:", child).replace("    streams:\n      posts:\n", "    streams:\n      answers:\n");
+    manifest.replace("      per_call:", "      streams: { answers: { per_record: \"0.02\" } }\n      per_call:")
+}
+
+#[test]
+fn what_a_stream_is_read_for_is_paid_at_its_own_price() {
+    let server = Server::of("paid_server.py");
+    let project = paid(&server, "5.00 EUR");
+    project.write("connectors/paid.yaml", answers());
+    let checked = project.kith(&["--format", "json", "connector", "check", "connectors/paid.yaml"]).ok().json();
+    assert_eq!(checked["source"]["costs"].as_array().map(Vec::len), Some(2), "{checked}");
+    project.kith(&["run", "--once"]).ok();
+    // Three pages of posts, 0.223, and ten calls of 0.001 + 2 × 0.02 + 2 × 0.02.
+    assert_eq!((calls(&server), budget(&project).0), (13, "1.033".to_owned()));
+    // The dearest call is one of the answers, 0.001 + 4 × 0.04: what is left does not reach for it, though it does for a page of posts.
+    project.edit("config/kith.toml", "5.00 EUR", "1.17 EUR");
+    project.kith(&["run", "--once"]).ok();
+    assert_eq!((calls(&server), budget(&project)), (13, ("1.033".into(), "1.17".into(), vec!["answers".to_owned()])));
+}
+
+#[test]
+fn prices_in_other_money_begin_the_month_s_sum_anew_and_want_a_budget_in_it() {
+    let server = Server::of("paid_server.py");
+    let project = paid(&server, "5.00 EUR");
+    project.kith(&["run", "--once"]).ok();
+    assert_eq!(budget(&project).0, "0.223");
+    project.write("connectors/paid.yaml", PAID.replace("currency: EUR", "currency: USD"));
+    project.kith(&["run", "--once"]).fails(2, "KITH-N077");
+    project.edit("config/kith.toml", "5.00 EUR", "5.00 USD");
+    project.kith(&["run", "--once"]).ok();
+    let status = project.kith(&["status", "--format", "json"]).ok().json();
+    assert_eq!((of(&status).0.as_str(), &status["budgets"][0]["currency"]), ("0.223", &json!("USD")), "only what was spent in dollars");
+}
+
+#[test]
+fn what_fills_the_gaps_of_a_live_stream_is_paid_out_of_the_same_budget() {
+    let Some(stream) = Stream::start() else { return };
+    let live = json!({ "base_url": stream.base(), "path": "nameless" });
+    let project = project("connectors/live.yaml", &live, "streams = \"things_live\"\nbudget_a_month = \"0.25 EUR\"\n");
+    let cost = "    cost: { currency: EUR, as_of: \"2026-11-28\", documentation: \"https://paid.example/prices\", per_call: \"0.10\" }\n    network: mastodon\n";
+    let manifest = connector(NAMELESS);
+    assert!(manifest.contains("    network: mastodon\n"));
+    project.write("connectors/live.yaml", manifest.replace("    network: mastodon\n", cost));
+    let service = Running::start(&project);
+    let start = std::time::Instant::now();
+    // Each end of the connection is a gap, and each gap a call of 0.10: the third does not fit.
+    let status = loop {
+        let status = service.status();
+        if of(&status).2 == ["things"] {
+            break status;
+        }
+        assert!(start.elapsed() < Duration::from_secs(170), "{status:#}");
+        stream.post("/drop");
+        std::thread::sleep(Duration::from_millis(500));
+    };
+    assert_eq!((of(&status).0.as_str(), stream.asked("/poll").len()), ("0.20", 2));
+    // What is said while it waits comes by the connection, or by the gap's stream once there is money again.
+    stream.post("/say?n=4");
+    stream.post("/drop");
+    service.until("it still waits", |status| of(status).2 == ["things"]);
+    assert_eq!(stream.asked("/poll").len(), 2);
+    project.edit("config/kith.toml", "0.25 EUR", "90.00 EUR");
+    project.kith(&["reload"]).ok();
+    service.until("it goes on", |status| of(status).2.is_empty() && status["received"] == 4 && status["conservation_gap"] == 0);
+    let spent = of(&service.status()).0.parse::<f64>().unwrap();
+    assert!(spent >= 0.3, "{spent}");
+    assert!(service.end().is_some());
 }

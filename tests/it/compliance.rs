@@ -3,21 +3,22 @@
 
 use crate::kills::entries;
 use crate::service::Running;
+use crate::support::clock::FasterClock;
 use crate::support::{CUSTOMERS_HEADER, ORDERS_HEADER, Project, free_port, root, wait_for};
 use serde_json::{Value as Json, json};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The simulator, and what it keeps.
-struct Server {
+pub struct Server {
     child: Child,
-    base: String,
-    _folder: tempfile::TempDir,
+    pub base: String,
+    folder: tempfile::TempDir,
 }
 
 impl Server {
     /// With six posts of three accounts: 101 and 104 are of account 1, and so on.
-    fn start() -> Self {
+    pub fn start() -> Self {
         let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
         let child = Command::new("python3")
             .arg(root().join("tests/support/compliance_server.py"))
@@ -27,7 +28,7 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .expect("python3");
-        let server = Self { child, base: format!("http://127.0.0.1:{port}"), _folder: folder };
+        let server = Self { child, base: format!("http://127.0.0.1:{port}"), folder };
         assert!((0..6).any(|_| wait_for(port)), "the server does not listen");
         server.tell("posts", &json!([["101", "1"], ["102", "2"], ["103", "3"], ["104", "1"], ["105", "2"], ["106", "3"]]));
         server
@@ -49,7 +50,13 @@ impl Server {
         self.get("asked").iter().map(text).collect()
     }
 
-    fn gone(&self, tweets: &Json, users: &Json) {
+    /// The list that a job was brought.
+    fn list(&self, job: &str) -> Vec<String> {
+        let list = std::fs::read_to_string(self.folder.path().join(format!("list-{job}"))).unwrap();
+        list.lines().map(str::to_owned).collect()
+    }
+
+    pub fn gone(&self, tweets: &Json, users: &Json) {
         self.tell("gone", &json!({ "tweets": tweets, "users": users }));
     }
 }
@@ -229,6 +236,153 @@ fn a_file_on_another_host_is_not_touched() {
 }
 
 #[test]
+fn a_file_on_a_host_that_the_configuration_leaves_out_is_not_touched() {
+    let server = Server::start();
+    server.gone(&json!({ "101": "deleted" }), &json!({}));
+    server.tell("next", &json!(["outside"]));
+    let project = project(&server, "compliance = \"posts\"\nhosts = \"127.0.0.1\"");
+    project.edit("connectors/sources/x.yaml", "files: [storage.googleapis.com]", "files: [files.example]");
+    let service = Running::start(&project);
+    service
+        .until("told", |_| std::fs::read_to_string(project.path("service.log")).unwrap().contains("that the configuration does not list"));
+    service.until("the CRM has all", |_| stand(&project).len() == 6);
+    assert!(!server.asked().iter().any(|asked| asked.contains("/files/")), "{:?}", server.asked());
+    assert_eq!(service.end(), Some(1), "a fault was told");
+    nothing_is_shown(&project);
+}
+
+#[test]
+fn a_job_that_expires_is_followed_by_another_one_about_the_same_list() {
+    let server = Server::start();
+    server.gone(&json!({ "103": "deleted" }), &json!({}));
+    server.tell("next", &json!(["expired"]));
+    let project = project(&server, "compliance = \"posts\"");
+    let service = Running::start(&project);
+    let status =
+        service.until("asked", |status| ended(status, "activities/posts") && stand(&project) == ["101", "102", "104", "105", "106"]);
+    assert_eq!(of(&status, "activities/posts")["asked"], 6, "each is asked about and answered once");
+    let states: Vec<Json> = server.get("jobs").iter().map(|job| job["status"].clone()).collect();
+    assert_eq!(states, ["expired", "complete"]);
+    assert_eq!(service.end(), Some(1), "a fault was told");
+    assert!(std::fs::read_to_string(project.path("service.log")).unwrap().contains("it expired"));
+}
+
+/// Passes that live so much later, until the CRM stands so.
+fn passes_until(project: &Project, clock: &FasterClock, later: &str, wanted: &[&str]) {
+    let start = Instant::now();
+    loop {
+        let out = clock.ahead(&mut project.command(&["run", "--once"]), later).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let found = stand(project);
+        if found == wanted {
+            return;
+        }
+        assert!(start.elapsed() < Duration::from_secs(120), "{later}: {found:?}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn the_next_round_begins_after_its_hours_and_asks_about_what_still_stands() {
+    let Some(clock) = FasterClock::installed(1) else { return };
+    let server = Server::start();
+    server.gone(&json!({ "101": "deleted" }), &json!({}));
+    let project = project(&server, "compliance = \"posts\"\ncompliance_hours = 24");
+    passes_until(&project, &clock, "+0d", &["102", "103", "104", "105", "106"]);
+    server.gone(&json!({ "101": "deleted", "106": "suspended" }), &json!({}));
+    for _ in 0..3 {
+        passes_until(&project, &clock, "+23h", &["102", "103", "104", "105", "106"]);
+    }
+    assert_eq!(server.get("jobs").len(), 1, "a day has not passed: {:?}", server.asked());
+    passes_until(&project, &clock, "+25h", &["102", "103", "104", "105"]);
+    let jobs = server.get("jobs");
+    assert_eq!((jobs.len(), jobs[1]["status"].as_str()), (2, Some("complete")));
+    let list = server.list(jobs[1]["id"].as_str().unwrap());
+    assert_eq!(list, ["102", "103", "104", "105", "106"], "what is gone is not asked about again");
+    project.kith(&["audit", "verify"]).ok();
+}
+
+#[test]
+fn posts_that_are_looked_up_leave_the_crm_where_x_says_that_they_are_gone() {
+    let server = Server::start();
+    // Of 103 it says something else, and of 106 nothing: nothing follows.
+    server.gone(&json!({ "101": "deleted", "103": "broken", "105": "protected", "106": "unmentioned" }), &json!({}));
+    let project = project(&server, "compliance = \"posts_looked_up\"");
+    let service = Running::start(&project);
+    let question = "activities/posts_looked_up";
+    let status = service.until("asked", |status| ended(status, question) && stand(&project) == ["102", "103", "104", "106"]);
+    let told = of(&status, question);
+    let counts = ["asked", "gone", "deleted", "unknown", "unread", "failures"].map(|name| told[name].as_u64().unwrap());
+    assert_eq!(counts, [6, 2, 2, 0, 2, 0], "{told}");
+    assert_eq!(server.asked(), ["GET /2/tweets"], "one call for all six");
+    assert_eq!(service.end(), Some(0));
+    let entries = entries(&project);
+    assert!(entries.iter().any(|entry| entry["entry"]["why"]["rule"] == "asked-what-stands"));
+    project.kith(&["audit", "verify"]).ok();
+    nothing_is_shown(&project);
+}
+
+#[test]
+fn an_answer_that_shows_nothing_deletes_nothing_and_is_asked_for_again() {
+    let server = Server::start();
+    server.gone(&json!({ "102": "deleted" }), &json!({}));
+    server.tell("shows", &json!(["nothing"]));
+    let project = project(&server, "compliance = \"posts_looked_up\"");
+    let service = Running::start(&project);
+    service.until("told", |_| std::fs::read_to_string(project.path("service.log")).unwrap().contains("it lists nothing"));
+    let status = service
+        .until("asked", |status| ended(status, "activities/posts_looked_up") && stand(&project) == ["101", "103", "104", "105", "106"]);
+    assert_eq!(of(&status, "activities/posts_looked_up")["deleted"], 1);
+    assert_eq!(service.end(), Some(1), "a fault was told");
+}
+
+#[test]
+fn a_round_of_look_ups_goes_on_where_a_killed_service_left_it_and_is_paid_for() {
+    let server = Server::start();
+    let posts: Vec<Json> = (0..250).map(|n| json!([(1_000 + n).to_string(), (1 + n % 3).to_string()])).collect();
+    server.tell("posts", &json!(posts));
+    server.gone(&json!({ "1003": "deleted", "1120": "deleted", "1249": "deleted" }), &json!({}));
+    let project = project(&server, "compliance = \"posts_looked_up\"\nbudget_a_month = \"1000.00 USD\"");
+    let service = Running::start(&project);
+    let start = Instant::now();
+    while server.asked().is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(120), "never asked");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(service);
+    let service = Running::start(&project);
+    let question = "activities/posts_looked_up";
+    let status = service.until("asked", |status| ended(status, question) && status["in_flight"] == 0 && stand(&project).len() == 247);
+    assert_eq!(["asked", "gone", "deleted"].map(|name| of(&status, question)[name].as_u64().unwrap()), [250, 3, 3], "{status}");
+    let asked = server.get("asked");
+    let ids = asked.iter().map(|request| request["ids"].as_u64().unwrap());
+    assert!(ids.clone().all(|ids| ids <= 100) && (3..=4).contains(&ids.count()), "{asked:?}");
+    assert_eq!(status["conservation_gap"], 0);
+    assert_eq!(service.end(), Some(0));
+    let spent = project.kith(&["status", "--format", "json"]).ok().json()["budgets"][0]["spent"].as_str().unwrap().parse::<f64>().unwrap();
+    // The mentions at 0.005 a post and 0.010 an author, then 247 posts that were shown; more, where a call was cut off.
+    assert!(spent >= 250.0 * 0.005 + 247.0 * 0.005, "{spent}");
+    project.kith(&["audit", "verify"]).ok();
+}
+
+#[test]
+fn look_ups_wait_for_a_budget_that_does_not_reach_and_go_on_when_it_is_raised() {
+    let server = Server::start();
+    server.gone(&json!({ "101": "deleted" }), &json!({}));
+    let project = project(&server, "compliance = \"posts_looked_up\"\nbudget_a_month = \"1.55 USD\"");
+    // The page of mentions may cost 1.50; a look-up of a hundred could cost as much again.
+    let service = Running::start(&project);
+    let waits =
+        |status: &Json| status["budgets"][0]["waiting"].as_array().is_some_and(|all| all.contains(&json!("compliance posts_looked_up")));
+    service.until("it waits", |status| waits(status) && stand(&project).len() == 6);
+    assert!(server.asked().is_empty(), "{:?}", server.asked());
+    project.edit("config/kith.toml", "1.55 USD", "9.00 USD");
+    project.kith(&["reload"]).ok();
+    service.until("it goes on", |status| !waits(status) && stand(&project) == ["102", "103", "104", "105", "106"]);
+    assert_eq!(service.end(), Some(0));
+}
+
+#[test]
 fn an_answer_of_a_hundred_thousand_lines_is_taken_in_little_memory() {
     let peak = |lines: u64| {
         let server = Server::start();
@@ -260,6 +414,11 @@ fn what_is_declared_wrongly_is_told_with_its_place() {
         ("asks: tweets", "ask: tweets", "`ask`"),
         ("about: objects", "about: posts", "about: objects"),
         ("by: x_jobs", "by: magic", "by: x_jobs"),
+        ("at_most: 100", "at_most: 1000", "a number from 1 to 100"),
+        ("parameter: ids", "parameter: 'ids='", "`parameter`"),
+        ("there: { at: data, key: id }", "there: { at: data }", "{ at: …, key: … }"),
+        ("gone: { at: errors, key: resource_id }", "# none", "`only` chooses"),
+        ("at_most: 100", "at_most: 100\n        asks: tweets", "`asks`"),
         ("begins: https://x.com/i/web/status/", "begins: ''", "`begins` is missing"),
         ("files: [storage.googleapis.com]", "files: ['https://storage.googleapis.com']", "a host's name"),
         ("path: /2/compliance/jobs", "path: /2/compliance/jobs\n    request_parameters: { type: tweets }", "`request_parameters`"),

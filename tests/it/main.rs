@@ -31,8 +31,10 @@ mod compliance;
 mod connector;
 mod customers;
 mod dead_letters;
+mod deletions;
 mod doctor;
 mod drafts;
+mod egress;
 mod fuzz;
 #[cfg(feature = "ntlm")]
 mod handshake;

@@ -95,6 +95,33 @@ for at, codec in enumerate(["snappy", "zstd", "gzip", "lz4_raw", "uncompressed"]
 }
 
 #[test]
+fn lines_of_json_are_taken_in_as_rows_are_and_what_is_edited_or_deleted_follows() {
+    let project = project("ndjson");
+    project.write("data/customers.csv", format!("{CUSTOMERS_HEADER}C1,Somebody,,,,,,,,web:handle1,\n"));
+    project.write("data/orders.csv", crate::support::ORDERS_HEADER);
+    let record = |n: u32, text: &str| {
+        serde_json::json!({ "url": format!("https://helpdesk.example/t/{n}"), "author_id": n, "author_handle": format!("handle{n}"), "author_name": "Name",
+            "text": text, "created_at": "2026-09-01T10:00:00Z", "public": true })
+    };
+    let lines = [record(1, "Where is my order?"), record(2, "Hello")].map(|record| record.to_string() + "\n").concat();
+    drop_file(&project, "a.ndjson", (lines + "no JSON\n").as_bytes());
+    project.kith(&["run", "--once"]).ok();
+    assert_eq!(counted(&project), (3, 1, 0));
+    let stands = || project.crm("SELECT ActivityID, Body FROM SocialInteraction");
+    assert_eq!(stands(), ["https://helpdesk.example/t/1|Where is my order?"]);
+    let mut edited = record(1, "It came");
+    edited["edited_at"] = "2026-09-02T10:00:00Z".into();
+    drop_file(&project, "b.ndjson", format!("{edited}\n").as_bytes());
+    project.kith(&["run", "--once"]).ok();
+    assert_eq!(stands(), ["https://helpdesk.example/t/1|It came"]);
+    let mut gone = record(1, "");
+    gone["deleted_at"] = "2026-09-03T10:00:00Z".into();
+    drop_file(&project, "c.ndjson", format!("{gone}\n").as_bytes());
+    project.kith(&["run", "--once"]).ok();
+    assert_eq!((stands(), counted(&project)), (Vec::new(), (5, 1, 0)));
+}
+
+#[test]
 fn who_is_erased_is_taken_out_of_files_of_records() {
     let project = project("csv");
     project.write("data/customers.csv", format!("{CUSTOMERS_HEADER}C0000001,Ada Lovelace,ada@example.com,,,,,,,,\n"));

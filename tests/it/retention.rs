@@ -21,13 +21,13 @@ impl Clock for At {
 }
 
 /// So many days after the tests began: files have the disk's time, so that the clocks begin at the real one.
-fn at(days: i64) -> Timestamp {
+pub fn at(days: i64) -> Timestamp {
     static BEGAN: LazyLock<Timestamp> = LazyLock::new(Timestamp::now);
     *BEGAN + jiff::SignedDuration::from_hours(24 * days)
 }
 
 /// One pass at a moment, as `kith run --once` makes it.
-fn run_at(project: &Project, now: Timestamp) {
+pub fn run_at(project: &Project, now: Timestamp) {
     let environment = Environment::of(&[], "tester");
     let global = Global { config: project.path("config/kith.toml"), format: Format::Human, verbose: 0, quiet: true };
     let loaded = Loaded::load(&global, &environment).into_result().unwrap_or_else(|problems| panic!("{problems:?}")).0;
@@ -254,4 +254,54 @@ fn a_field_s_clock_that_ends_nothing_is_told() {
     project.edit("mappings/retail.yaml", "actor.nickname: 3d", "actor.summary: 30d");
     let said = project.kith(&["check"]).ok().stdout;
     assert!(said.contains("KITH-M019") && said.contains("the whole profile goes after 30 days"), "{said}");
+}
+
+#[test]
+fn a_network_s_clock_of_a_field_holds_for_its_own_accounts_whatever_the_mapping_says() {
+    let project = project("retain: { unlinked: 7d, profiles: 30d, activities: 400d, audit: 7y }");
+    let network = "kith: 1\nnetwork: mastodon\nas_of: 2026-11-28\ncites: [{ what: Terms, where: \"https://mastodon.example/terms\" }]\n\
+        accepts: [provided_by_customer, public_profile]\nkeep_at_most: { fields: { actor.name: 3d } }\n";
+    project.write("own/mastodon.yaml", network);
+    project.edit("mappings/retail.yaml", "  audience: [public]", "  duties: [../own/mastodon.yaml]\n  audience: [public]");
+    let described = project.kith(&["mapping", "describe", "mappings/retail.yaml"]).ok().stdout;
+    assert!(described.contains("actor.name of a profile on mastodon for 3 days only."), "{described}");
+    let shows = |network: &str, person: u32| {
+        let id = format!("https://{network}.example/users/{}", token(person));
+        let export = project.kith(&["subject", "export", "--identity", network, &id]).ok().json();
+        export["accounts"][0]["profile"].to_string().contains("\"Name\"")
+    };
+    run_at(&project, at(0));
+    run_at(&project, at(2));
+    assert!(shows("mastodon", 1) && shows("mastodon", 2) && shows("reddit", 3));
+    run_at(&project, at(4));
+    assert!(!shows("mastodon", 1) && !shows("mastodon", 2) && shows("reddit", 3), "the other network's accounts keep it");
+    let told: Vec<Value> = entries(&project).into_iter().filter(|e| e["entry"]["kind"] == "retention.ended").collect();
+    let of = |entry: &Value| {
+        (entry["entry"]["network"].clone(), entry["entry"]["what"]["field"].clone(), entry["entry"]["what"]["count"].clone())
+    };
+    assert_eq!(told.iter().map(of).collect::<Vec<_>>(), [("mastodon".into(), "actor.name".into(), 2.into())]);
+
+    // A general clock that comes later reaches those that the network's passed by, and only what it may.
+    project.edit("config/kith.toml", "mapping = ", "release = \"on-start\"\nmapping = ");
+    project.edit("mappings/retail.yaml", "audit: 7y }", "audit: 7y, fields: { actor.name: 5d } }");
+    project.kith(&["check"]).fails(2, "`actor.name` is kept for 5 days, and `mastodon` allows 3");
+    project.edit(
+        "mappings/retail.yaml",
+        "fields: { actor.name: 5d }",
+        "fields: { actor.name: 5d }, networks: { mastodon: { fields: { actor.name: 2d } } }",
+    );
+    project.kith(&["check"]).ok();
+    run_at(&project, at(6));
+    assert!(!shows("reddit", 3));
+    project.edit("mappings/retail.yaml", "mastodon: { fields: { actor.name: 2d } }", "mastodon: { fields: { actor.nickname: 2d } }");
+    project.kith(&["check"]).fails(2, "reads no `actor.nickname`");
+
+    // What a post says goes with the post.
+    project.edit("mappings/retail.yaml", ", fields: { actor.name: 5d }, networks: { mastodon: { fields: { actor.nickname: 2d } } }", "");
+    project.write("own/mastodon.yaml", network.replace("actor.name: 3d", "object.content: 2d"));
+    project.kith(&["check"]).fails(2, "`activities` are kept for 400 days, and `object.content` with them, and `mastodon` allows 2");
+    project.edit("mappings/retail.yaml", "audit: 7y }", "audit: 7y, networks: { mastodon: { activities: 2d } } }");
+    project.kith(&["check"]).ok();
+    project.kith(&["doctor", "--store", "--dry-run"]).ok();
+    project.kith(&["audit", "verify"]).ok();
 }

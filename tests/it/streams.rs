@@ -25,7 +25,7 @@ fn python() -> Option<String> {
 }
 
 /// The server of `stream_server.py`; it keeps what it said over a kill.
-struct Server {
+pub struct Server {
     python: String,
     port: u16,
     folder: tempfile::TempDir,
@@ -33,7 +33,7 @@ struct Server {
 }
 
 impl Server {
-    fn start() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         let mut server = Self { python: python()?, port: free_port(), folder: tempfile::tempdir().unwrap(), child: None };
         server.begin();
         Some(server)
@@ -61,11 +61,11 @@ impl Server {
         }
     }
 
-    fn base(&self) -> String {
+    pub fn base(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    fn post(&self, path: &str) {
+    pub fn post(&self, path: &str) {
         let out = Command::new("curl").args(["-sSf", "-X", "POST", &format!("{}{path}", self.base())]).output().unwrap();
         assert!(out.status.success(), "{path}: {}", String::from_utf8_lossy(&out.stderr));
     }
@@ -76,7 +76,7 @@ impl Server {
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    fn asked(&self, path: &str) -> Vec<Json> {
+    pub fn asked(&self, path: &str) -> Vec<Json> {
         self.requests().into_iter().filter(|request| request["path"] == path).collect()
     }
 }
@@ -88,7 +88,7 @@ impl Drop for Server {
 }
 
 /// A connector over the server: one polled stream, and the live one of the test.
-fn connector(live: &str) -> String {
+pub fn connector(live: &str) -> String {
     format!(
         r##"type: DeclarativeSource
 version: 7.0.0
@@ -121,8 +121,9 @@ metadata:
     )
 }
 
-const NUMBERED: &str = "        by: sse\n        heartbeat_seconds: 10\n        resume: { lost_codes: [410] }\n        backfill: things\n";
-const NAMELESS: &str = "        by: sse\n        heartbeat_seconds: 10\n        backfill: things\n";
+pub const NUMBERED: &str =
+    "        by: sse\n        heartbeat_seconds: 10\n        resume: { lost_codes: [410] }\n        backfill: things\n";
+pub const NAMELESS: &str = "        by: sse\n        heartbeat_seconds: 10\n        backfill: things\n";
 
 /// The retail project with a source whose one stream is live.
 fn project(connector: &str, settings: &Json, stream: &str, more: &str) -> Project {

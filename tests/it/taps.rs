@@ -215,3 +215,36 @@ fn a_tap_that_takes_its_time_keeps_nobody_waiting_and_a_pause_ends_it() {
     assert_eq!(service.end(), Some(0));
     assert_eq!(counted(&project), (45, 0, 0));
 }
+
+#[test]
+fn the_doctor_looks_at_taps_and_runs_none() {
+    let project = with_habits(&json!({ "until": 5 }), "");
+    make_private(&project.path("settings.json"));
+    let doctor = project.kith(&["--format", "json", "doctor"]).ok().json();
+    assert_eq!(doctor["taps"], json!([{ "tap": "tap activities", "problems": [] }]));
+    assert!(project.kith(&["doctor"]).ok().stdout.contains("can be started"));
+    assert!(runs(&project).is_empty(), "a tap that is run reads");
+    fs::set_permissions(project.path("settings.json"), open_to_others()).unwrap();
+    project.kith(&["doctor"]).ok().fails(0, "KITH-N086");
+    make_private(&project.path("settings.json"));
+    project.edit("config/kith.toml", "command = \"tap.sh\"", "command = \"tap.sh\"\ncatalog = \"none.json\"");
+    project.kith(&["doctor"]).fails(1, "none.json is not there");
+    project.edit("config/kith.toml", "catalog = \"none.json\"", "");
+    project.edit("config/kith.toml", "command = \"tap.sh\"", "command = \"data\"");
+    project.kith(&["doctor"]).fails(1, "data is no file");
+    project.edit("config/kith.toml", "command = \"data\"", "command = \"nowhere.sh\"");
+    project.kith(&["doctor"]).fails(1, "KITH-N085");
+    project.edit("config/kith.toml", "command = \"nowhere.sh\"", "command = \"tap.sh\"");
+    make_private(&project.path("tap.sh"));
+    project.kith(&["doctor"]).fails(1, "this user may not run");
+}
+
+fn open_to_others() -> fs::Permissions {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::Permissions::from_mode(0o644)
+}
+
+fn make_private(path: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}

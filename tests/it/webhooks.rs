@@ -89,7 +89,7 @@ fn curl(args: &[&str]) -> (u16, String) {
 }
 
 /// A signature by openssl: the digest in hexadecimal, or its bytes in base64.
-fn openssl(method: &str, secret: &str, file: &Path, base64: bool) -> String {
+pub fn openssl(method: &str, secret: &str, file: &Path, base64: bool) -> String {
     let out = Command::new("openssl").args(["dgst", &format!("-{method}"), "-hmac", secret, "-binary"]).arg(file).output().unwrap();
     assert!(out.status.success() && !out.stdout.is_empty());
     if base64 {

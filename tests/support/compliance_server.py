@@ -2,7 +2,7 @@
 Nothing but the standard library. `compliance_server.py PORT FOLDER`: what it was told and asked lies in FOLDER, so that it survives a kill of its own.
 
 `POST /gone` with `{"tweets": {ID: REASON}, "users": {ID: REASON}}` says what is gone; `POST /next` with a list of what the next jobs do: `complete`, `failed`,
-`expired`, `cut` (the answer breaks off), `elsewhere` (files on another host), `lost` (the job is made, and its answer never sent)."""
+`expired`, `cut` (the answer breaks off), `elsewhere`, `outside` (files on another host), `lost` (the job is made, and its answer never sent). `POST /shows` with a list of what the next look-ups bring: `all`, `nothing`, `error`."""
 
 import json
 import sys
@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 FOLDER = Path(sys.argv[2])
 LOCK = threading.Lock()
-STATE = {"jobs": [], "gone": {"tweets": {}, "users": {}}, "next": [], "posts": [], "looks": 1, "bulk": 0}
+STATE = {"jobs": [], "gone": {"tweets": {}, "users": {}}, "next": [], "posts": [], "looks": 1, "bulk": 0, "shows": []}
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
 
 
@@ -51,7 +51,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def shown(self, job):
         base = f"http://{self.headers['Host']}"
-        other = "http://localhost.evil.example" if job["does"] == "elsewhere" else base
+        other = {"elsewhere": "http://localhost.evil.example", "outside": "https://files.example"}.get(job["does"], base)
         return {
             "id": job["id"],
             "type": job["type"],
@@ -70,7 +70,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         split, body = urlsplit(self.path), self.body()
-        if split.path in ("/gone", "/next", "/posts", "/looks", "/bulk"):
+        if split.path in ("/gone", "/next", "/posts", "/looks", "/bulk", "/shows"):
             STATE[split.path[1:]] = json.loads(body)
             return self.answer({})
         if split.path != "/2/compliance/jobs":
@@ -126,6 +126,8 @@ class Handler(BaseHTTPRequestHandler):
             users = [{"id": author, "username": f"user{author}", "name": f"User {author}"} for author in {author for _, author in STATE["posts"]}]
             answer = {"meta": {"result_count": len(posts)}}
             return self.answer(answer | ({"data": posts, "includes": {"users": users}} if posts else {}))
+        if split.path == "/2/tweets":
+            return self.looked_up(query["ids"].split(","))
         self.note(split.path)
         if split.path == "/2/compliance/jobs":
             jobs = [self.shown(job) for job in STATE["jobs"] if job["type"] == query["type"]]
@@ -138,6 +140,27 @@ class Handler(BaseHTTPRequestHandler):
             if job["looks"] >= STATE["looks"]:
                 job["status"] = job["does"] if job["does"] in ("failed", "expired") else "complete"
         self.answer({"data": self.shown(job)})
+
+    def looked_up(self, ids):
+        """Posts by their ids (docs.x.com/x-api/posts/get-posts-by-ids): those that are there, and an error for each that is not."""
+        self.note("/2/tweets", ids=len(ids))
+        shows = STATE["shows"].pop(0) if STATE["shows"] else "all"
+        if len(ids) > 100 or not all(id.isdigit() for id in ids):
+            return self.answer({"title": "Invalid Request"}, 400)
+        if shows == "nothing":
+            return self.answer({})
+        if shows == "error":
+            return self.answer({"title": "Service Unavailable"}, 503)
+        known, gone = {id for id, _ in STATE["posts"]}, STATE["gone"]["tweets"]
+        data = [{"id": id, "text": f"where is my order {id}?"} for id in ids if id in known and id not in gone]
+        problem = {"deleted": "resource-not-found", "protected": "not-authorized-for-resource", "broken": "field-not-authorized"}
+        errors = [
+            {"value": id, "resource_id": id, "parameter": "ids", "resource_type": "tweet", "title": "Error", "type": f"https://api.twitter.com/2/problems/{problem[gone[id]]}"}
+            for id in ids
+            if gone.get(id) in problem
+        ]
+        # A list of nothing is left out.
+        self.answer({name: items for name, items in (("data", data), ("errors", errors)) if items})
 
     def download(self, split):
         number = split.path.rsplit("/", 1)[-1]

@@ -63,7 +63,9 @@ impl Report {
             }
             Event::DecisionUndetermined { .. } => count(&mut self.outcomes, outcome),
             Event::PolicyRefused { action, reason } => {
-                count(&mut self.outcomes, EntryOutcome::NotPermitted.name());
+                if &**action == "match" {
+                    count(&mut self.outcomes, EntryOutcome::NotPermitted.name());
+                }
                 count(&mut self.refusals, &format!("{action}: {}", reason.as_deref().unwrap_or("no basis")));
             }
             Event::ErasureRefused { reason } => count(&mut self.refusals, &format!("erase: {reason}")),

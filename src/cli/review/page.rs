@@ -97,7 +97,7 @@ fn text(page: &CasePage, blind: bool) -> String {
         line(&mut out, format_args!("  {} said {}{whom} at {}{force} (entry {})", opinion.author, opinion.said, opinion.at, opinion.entry));
     }
     let side = page.candidates.get(..SIDE_BY_SIDE.min(page.candidates.len())).unwrap_or_default();
-    if page.candidates.is_empty() && page.shows.0.is_empty() {
+    if page.candidates.is_empty() && page.shows.0.is_empty() && page.withheld.is_empty() {
         out.push_str("\n  no evidence: nobody was scored, or its key was destroyed\n");
         return out;
     }
@@ -106,6 +106,9 @@ fn text(page: &CasePage, blind: bool) -> String {
     for name in names(page, side) {
         let values = side.iter().fold(String::new(), |text, c| text + "  " + &cell(&value(&c.values.0, name)));
         line(&mut out, format_args!("  {name:<18}{}{values}", cell(&value(&page.shows.0, name))));
+    }
+    if !page.withheld.is_empty() {
+        line(&mut out, format_args!("  not shown, by the duties of {}: {}", case.network, page.withheld.join(", ")));
     }
     if page.candidates.len() > side.len() {
         line(&mut out, format_args!("  {} more candidates: --format json shows all", page.candidates.len() - side.len()));

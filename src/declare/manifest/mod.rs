@@ -26,7 +26,7 @@ use part::{Kind, Part, Resolver, hand_down};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
-pub use compliance::{Compliance, Subject};
+pub use compliance::{By, Compliance, Listed, LookUp, Subject};
 pub use live::LiveStream;
 pub use projection::{Projection, Surroundings};
 pub use records::{Records, read_records};

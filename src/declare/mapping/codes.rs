@@ -50,5 +50,7 @@ pub(super) const DUTIES_UNREADABLE: Code = Code("KITH-M081");
 pub(super) const KEPT_TOO_LONG: Code = Code("KITH-M082");
 /// A network denies it.
 pub(super) const DENIED: Code = Code("KITH-M083");
+/// A network does not let it be shown.
+pub(super) const NOT_SHOWN: Code = Code("KITH-M084");
 
 pub(super) const NO_COMPARE: Code = Code("KITH-M070");

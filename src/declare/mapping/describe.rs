@@ -3,7 +3,7 @@
 use super::Rulebook;
 use crate::enrich::{DeliverEntry, EnrichValue, OnDelete, Subject};
 use crate::expr::{Condition, Test, ValueExpr};
-use crate::model::{Audience, Value};
+use crate::model::{Audience, Display, Value};
 use crate::normalize::{Cleaner, Extract, Field, Finder, NamePart, SAID};
 use crate::resolve::RuleVerdict;
 use std::fmt::Write as _;
@@ -165,8 +165,9 @@ fn policy(out: &mut Text, rulebook: &Rulebook) {
         days(retain.activities_days),
         days(retain.audit_days)
     ));
-    for (path, kept) in &policy.retain_fields {
-        out.item(&format!("{path} of a profile for {} only.", days(*kept)));
+    for clock in &policy.retain_fields {
+        let on = clock.only.map_or_else(String::new, |network| format!(" on {network}"));
+        out.item(&format!("{} of a profile{on} for {} only.", clock.path, days(clock.days)));
     }
     for duties in &policy.duties {
         let accepted = match duties.accepts.as_slice() {
@@ -176,7 +177,8 @@ fn policy(out: &mut Text, rulebook: &Rulebook) {
         let within = duties
             .deletions_within()
             .map_or_else(String::new, |within| format!("; what is deleted or changed there is so in the CRM within {}", time(within)));
-        out.item(&format!("by the duties of {} as of {}: {accepted}{within}.", duties.network, duties.as_of));
+        let shown = duties.display.as_ref().map_or_else(String::new, shown);
+        out.item(&format!("by the duties of {} as of {}: {accepted}{within}{shown}.", duties.network, duties.as_of));
     }
     for (network, retain) in &policy.retain_on {
         out.item(&format!(
@@ -186,6 +188,20 @@ fn policy(out: &mut Text, rulebook: &Rulebook) {
             days(retain.activities_days)
         ));
     }
+}
+
+/// What may be shown, as the end of a sentence.
+fn shown(display: &Display) -> String {
+    let mut parts = Vec::new();
+    if !display.withheld.is_empty() {
+        let names: Vec<String> = display.withheld.iter().map(|name| format!("`{name}`")).collect();
+        parts.push(format!("{} {} not shown", and(&names), if names.len() == 1 { "is" } else { "are" }));
+    }
+    parts.extend(display.text_at_most.map(|most| format!("of a text, {most} characters are shown")));
+    if display.with_link {
+        parts.push("a text is shown beside the address of its post alone".to_owned());
+    }
+    parts.into_iter().fold(String::new(), |text, part| text + "; " + &part)
 }
 
 fn matching(out: &mut Text, rulebook: &Rulebook) {

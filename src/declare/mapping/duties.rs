@@ -31,6 +31,12 @@ impl Named {
     pub(super) const fn digest(&self) -> Digest {
         self.file.duties.said
     }
+
+    /// How many days the network lets a path of profiles be kept, where it says so.
+    pub(super) fn keeps_field(&self, network: Network, path: &str) -> Option<u32> {
+        let keep = self.file.keep_fields.iter().filter(|_| self.file.duties.network == network);
+        keep.filter(|(kept, _)| **kept == *path).map(|(_, days)| *days).min()
+    }
 }
 
 impl Reading<'_> {
@@ -104,18 +110,25 @@ impl Reading<'_> {
             let on_network = clocks
                 .and_then(|clocks| clocks.get("networks"))
                 .and_then(|networks| networks.entries().iter().find(|entry| entry.key.parse() == Ok(network)).map(|entry| &entry.value));
-            for (name, most) in &file.keep_at_most {
-                let days = match *name {
+            // What a post says is kept as long as the post.
+            let of_posts = file
+                .keep_fields
+                .iter()
+                .filter(|(path, _)| path.starts_with("object."))
+                .map(|(path, most)| ("activities", most, Some(path)));
+            for (name, most, path) in file.keep_at_most.iter().map(|(name, most)| (*name, most, None)).chain(of_posts) {
+                let days = match name {
                     "unlinked" => own.unlinked_days,
                     "profiles" => own.profiles_days,
                     _ => own.activities_days,
                 };
                 if days > *most {
                     let place = on_network.and_then(|own| own.get(name)).or_else(|| clocks?.get(name)).map_or(*span, |node| node.span);
+                    let of = path.map_or_else(String::new, |path| format!(", and `{path}` with them"));
                     self.error(
                         KEPT_TOO_LONG,
                         place,
-                        format!("`{name}` are kept for {days} days, and `{network}` allows {most}"),
+                        format!("`{name}` are kept for {days} days{of}, and `{network}` allows {most}"),
                         format!("Give the network a clock of its own: `retain: {{ …, networks: {{ {network}: {{ {name}: {most}d }} }} }}`"),
                     );
                 }

@@ -245,6 +245,12 @@ static RETAIN_ON: Shape = Shape::Record(&Record {
         Key::optional("unlinked", Shape::Days, "2d", "What is known about people who turned out to be strangers."),
         Key::optional("profiles", Shape::Days, "10d", "Profiles of linked people."),
         Key::optional("activities", Shape::Days, "90d", "Activities of linked people."),
+        Key::optional(
+            "fields",
+            Shape::Named { what: "a path", identifiers: false, of: &Shape::Days },
+            "{ actor.summary: 2d }",
+            "Paths of profiles that go earlier than the rest of them.",
+        ),
     ],
     others: None,
 });

@@ -6,9 +6,10 @@ use super::deliveries::link_names;
 use super::expressions::Expressions;
 use super::fields::guard;
 use super::reading::{Reading, meant};
+use super::retain::{retain, retain_fields, retain_on};
 use super::scope::{self, Words};
-use super::sections::{Sides, audience, bases, model_fields, retain, retain_fields, retain_on};
-use super::{ModelText, Rulebook, Surroundings, digest, duties, format};
+use super::sections::{Sides, audience, bases, model_fields};
+use super::{ModelText, Rulebook, Surroundings, digest, display, duties, format};
 use crate::declare::yaml::{self, Node, Tree};
 use crate::declare::{model, shape};
 use crate::diagnose::{Checked, Diagnostic, Place, Problems, SourceFile, nearest};
@@ -119,7 +120,8 @@ fn rulebook(
         }
     }
     if let (Some(policy), Some(identities), Some(node)) = (&mut policy, &identities, root.get("policy")) {
-        policy.retain_fields = retain_fields(reading, node, policy.retain, &identities.paths);
+        policy.retain_fields = retain_fields(reading, node, (policy.retain, &policy.retain_on), &identities.paths, &duties);
+        display::resolve(&mut policy.duties, identities);
     }
     if let (Some(customers), Some(identities), Some((rules, ..)), false) = (&customers, &identities, &matching, broken.names) {
         let sides = Sides { identities, customers };
@@ -131,6 +133,10 @@ fn rulebook(
     let (rules, decide, one_person) = matching?;
     let customers = customers?;
     let customer_fields = customers.fields.iter().map(|f| f.name.clone()).collect();
+    let related_names = related.iter().map(|r| (r.name.clone(), r.last)).collect();
+    let enrich = Enrichment { fields: enrich?, deliver: deliver?, related: related_names };
+    let policy = policy?;
+    reading.not_shown(root, &enrich, &policy.duties);
     Some(Rulebook {
         name: root.get("mapping")?.shared_text()?,
         description: root.get("description").and_then(Node::shared_text),
@@ -139,9 +145,9 @@ fn rulebook(
         customers: Arc::new(customers),
         guard: guard(customers_node?.get("guard")),
         identities: Arc::new(identities?),
-        policy: policy?,
+        policy,
         matching: Arc::new(Matching { rules, model: model.found.map(Arc::new), decide: decide?, one_person, customer_fields }),
-        enrich: Enrichment { fields: enrich?, deliver: deliver?, related: related.iter().map(|r| (r.name.clone(), r.last)).collect() },
+        enrich,
         related,
         tests,
         digest: digest::digest(root, duties.iter().map(duties::Named::digest)),

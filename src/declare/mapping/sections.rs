@@ -1,15 +1,13 @@
 //! `policy` and `match`.
 
-use super::codes::{
-    BAD_FIELD, DUPLICATE_ID, FIELD_LACKING, HANDLE_WITHOUT_NETWORK, PRIVATE_AUDIENCE, THRESHOLDS, UNKNOWN_NETWORK, UNREACHABLE,
-};
+use super::codes::{BAD_FIELD, DUPLICATE_ID, FIELD_LACKING, HANDLE_WITHOUT_NETWORK, PRIVATE_AUDIENCE, THRESHOLDS, UNREACHABLE};
 use super::expressions::Expressions;
 use super::reading::{Reading, meant};
 use crate::declare::yaml::Node;
 use crate::diagnose::Span;
-use crate::model::{Audience, AudienceSet, Network};
+use crate::model::{Audience, AudienceSet};
 use crate::normalize::{Cleaner, CustomerFields, Extract, Field, Finder, IdentityFields};
-use crate::policy::{Basis, Retain};
+use crate::policy::Basis;
 use crate::resolve::{Compared, Decide, KeyPart, Model, OnePerson, Rule, RuleVerdict};
 use crate::splink::Settings;
 use std::sync::Arc;
@@ -58,63 +56,6 @@ impl Reading<'_> {
             }
         }
     }
-}
-
-/// `policy.retain`.
-pub(super) fn retain(policy: &Node) -> Option<Retain> {
-    let days = |key: &str| policy.get("retain")?.get(key)?.days();
-    Some(Retain {
-        unlinked_days: days("unlinked")?,
-        profiles_days: days("profiles")?,
-        activities_days: days("activities")?,
-        audit_days: days("audit")?,
-    })
-}
-
-/// `policy.retain.networks`: networks with clocks of their own, each with all of them.
-pub(super) fn retain_on(reading: &mut Reading<'_>, policy: &Node, general: Retain) -> Vec<(Network, Retain)> {
-    let mut found: Vec<(Network, Retain)> = Vec::new();
-    for entry in policy.get("retain").and_then(|retain| retain.get("networks")).map(Node::entries).unwrap_or_default() {
-        let Ok(network) = entry.key.parse::<Network>() else {
-            let known: Vec<&str> = Network::ALL.iter().map(|network| network.name()).collect();
-            let remedy = format!("Write one of {}. {}", known.join(", "), meant(&entry.key, known.iter().copied()));
-            reading.error(UNKNOWN_NETWORK, entry.key_span, format!("`{}` is no network that Kith knows", entry.key), remedy);
-            continue;
-        };
-        if found.iter().any(|(other, _)| *other == network) {
-            let remedy = "Keep one of the two";
-            reading.error(DUPLICATE_ID, entry.key_span, format!("`{network}` has its clocks twice, once by another name"), remedy);
-            continue;
-        }
-        let days = |key: &str, general: u32| entry.value.get(key).and_then(Node::days).unwrap_or(general);
-        let retain = Retain {
-            unlinked_days: days("unlinked", general.unlinked_days),
-            profiles_days: days("profiles", general.profiles_days),
-            activities_days: days("activities", general.activities_days),
-            audit_days: general.audit_days,
-        };
-        found.push((network, retain));
-    }
-    found
-}
-
-/// `policy.retain.fields`: paths of profiles with clocks of their own. `read` are those that the mapping reads.
-pub(super) fn retain_fields(reading: &mut Reading<'_>, policy: &Node, general: Retain, read: &[Arc<str>]) -> Vec<(Arc<str>, u32)> {
-    let mut found = Vec::new();
-    for entry in policy.get("retain").and_then(|retain| retain.get("fields")).map(Node::entries).unwrap_or_default() {
-        let Some(days) = entry.value.days() else { continue };
-        let paths = read.iter().map(|path| &**path).filter(|path| path.starts_with("actor."));
-        if !paths.clone().any(|path| path == &*entry.key) {
-            let message = format!("the mapping reads no `{}`, so there is nothing of it to keep", entry.key);
-            reading.error(FIELD_LACKING, entry.key_span, message, meant(&entry.key, paths));
-        } else if days >= general.profiles_days {
-            let message = format!("`{}` never ends by this clock: the whole profile goes after {} days", entry.key, general.profiles_days);
-            reading.warning(UNREACHABLE, entry.value.span, message, "Give it less, or remove it");
-        } else {
-            found.push((entry.key.clone(), days));
-        }
-    }
-    found
 }
 
 /// `policy.basis`.

@@ -311,6 +311,7 @@ fn delivered(
         related: &related,
         mapping_name: &rulebook.name,
         mapping_hash: &hash,
+        display: rulebook.policy.display(activity.network),
     };
     let mut out = BTreeMap::new();
     if activity.verb != Verb::Delete {

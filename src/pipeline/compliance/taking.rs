@@ -7,7 +7,7 @@ use crate::model::{Digest, IdentityId, Personal, Timestamp};
 use crate::pipeline::RunError;
 use crate::pipeline::intake::{Read, Step};
 use crate::source::SourceLine;
-use crate::source::compliance::{Answer, ComplianceError, Line};
+use crate::source::compliance::{Answer, ComplianceError, Line, LookedUp};
 use crate::store::{Held, Holding as _};
 use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
@@ -33,6 +33,23 @@ struct Said {
 }
 
 impl One<'_> {
+    /// Takes what was said about ids that were looked up: so many, up to this row.
+    pub(super) async fn looked_up(
+        &self,
+        standing: &mut Standing,
+        found: LookedUp,
+        (count, to): (u64, i64),
+        read: &mut Read,
+    ) -> Result<(), RunError> {
+        let gone = found.gone.iter().filter_map(|number| self.asked.id(number)).map(|id| Gone { id, at: None }).collect();
+        let said = Said { gone, lines: count, unread: found.unsaid };
+        let end = |standing: &mut Standing| {
+            (standing.after, standing.failures) = (to, 0);
+            standing.asked = standing.asked.saturating_add(count);
+        };
+        self.store(standing, self.now(), said, end, read).await
+    }
+
     /// Takes an answer from where it was taken before.
     pub(super) async fn take(
         &self,
@@ -49,7 +66,7 @@ impl One<'_> {
                 Ok(None) => break,
                 Err(error) => {
                     // What was understood of it holds.
-                    self.store(standing, &job, std::mem::take(&mut said), read).await?;
+                    self.store_lines(standing, &job, std::mem::take(&mut said), read).await?;
                     return Ok(Err(error));
                 }
             };
@@ -60,15 +77,15 @@ impl One<'_> {
                 }
                 self.understand(&mut said, &line);
                 if said.gone.len() >= AT_ONCE {
-                    self.store(standing, &job, std::mem::take(&mut said), read).await?;
+                    self.store_lines(standing, &job, std::mem::take(&mut said), read).await?;
                 }
             }
             if *self.asking.inlet.stop.borrow() {
-                self.store(standing, &job, said, read).await?;
+                self.store_lines(standing, &job, said, read).await?;
                 return Ok(Ok(After::Wait));
             }
         }
-        self.store(standing, &job, said, read).await?;
+        self.store_lines(standing, &job, said, read).await?;
         // The list is answered; the next begins after it.
         (standing.job, standing.after, standing.failures) = (None, job.to, 0);
         standing.asked = standing.asked.saturating_add(job.count);
@@ -93,11 +110,29 @@ impl One<'_> {
         }
     }
 
-    /// Stores what lines say, with how far the answer is taken.
-    async fn store(&self, standing: &mut Standing, job: &Asked, said: Said, read: &mut Read) -> Result<(), RunError> {
+    /// Stores what lines of a job's answer say, with how far the answer is taken.
+    async fn store_lines(&self, standing: &mut Standing, job: &Asked, said: Said, read: &mut Read) -> Result<(), RunError> {
         if said.lines == 0 {
             return Ok(());
         }
+        let lines = said.lines;
+        let end = |standing: &mut Standing| {
+            if let Some(of) = &mut standing.job {
+                of.taken = of.taken.saturating_add(lines);
+            }
+        };
+        self.store(standing, job.at, said, end, read).await
+    }
+
+    /// Stores what was said; `end` moves on, with the last of it: whoever is killed before takes all of it again. `at`: when it went, where nobody says.
+    async fn store(
+        &self,
+        standing: &mut Standing,
+        at: Timestamp,
+        said: Said,
+        end: impl FnOnce(&mut Standing),
+        read: &mut Read,
+    ) -> Result<(), RunError> {
         let mut deletes = Vec::new();
         standing.unread = standing.unread.saturating_add(said.unread);
         standing.gone = standing.gone.saturating_add(said.gone.len() as u64);
@@ -107,22 +142,20 @@ impl One<'_> {
                 let held = self.asking.inlet.store.held_by_id(self.network, ids).await?;
                 for (gone, held) in said.gone.iter().zip(held) {
                     match held {
-                        Some(held) => deletes.push(self.delete(&held, gone.at.unwrap_or(job.at))),
+                        Some(held) => deletes.push(self.delete(&held, gone.at.unwrap_or(at))),
                         None => standing.unknown = standing.unknown.saturating_add(1),
                     }
                 }
             }
             Subject::Accounts => {
                 for gone in &said.gone {
-                    if !self.account(standing, job, gone, &mut deletes, read).await? {
+                    if !self.account(standing, at, gone, &mut deletes, read).await? {
                         standing.unknown = standing.unknown.saturating_add(1);
                     }
                 }
             }
         }
-        if let Some(of) = &mut standing.job {
-            of.taken = of.taken.saturating_add(said.lines);
-        }
+        end(standing);
         self.deleted(standing, deletes, read).await
     }
 
@@ -130,7 +163,7 @@ impl One<'_> {
     async fn account(
         &self,
         standing: &mut Standing,
-        job: &Asked,
+        at: Timestamp,
         gone: &Gone,
         deletes: &mut Vec<SourceLine>,
         read: &mut Read,
@@ -142,7 +175,7 @@ impl One<'_> {
             let page = self.asking.inlet.store.held_of(row, after, OF_ACCOUNT).await?;
             for held in &page.held {
                 any = true;
-                deletes.push(self.delete(held, gone.at.unwrap_or(job.at)));
+                deletes.push(self.delete(held, gone.at.unwrap_or(at)));
             }
             let Some(last) = page.last else { return Ok(any) };
             after = last;

@@ -2,7 +2,7 @@
 
 use super::told::{CandidateTold, CasePage, CaseTold, ComparisonTold, Fields, OpinionTold, PeopleTold, WhichCases, WordAnswer, WordAsked};
 use super::{CASES_AT_ONCE, SHEET_AT_ONCE, WORDS_AT_ONCE};
-use crate::model::{Candidate, CustomerId, IdentityId, Network, Outcome, Said, Value};
+use crate::model::{Candidate, CustomerId, Display, IdentityId, Network, Outcome, Said, Value};
 use crate::pipeline::asked::Desk;
 use crate::pipeline::{RunError, WhoAsks};
 use crate::store::{CaseFilter, CaseRow, CaseShown, CaseToken, JudgeStep, Judged, Names, Opinion, People, Store};
@@ -92,7 +92,7 @@ fn by_lot(case: &str, customer: &str) -> [u8; 32] {
     Sha256::digest(format!("{case}\n{customer}").as_bytes()).into()
 }
 
-fn page(shown: &CaseShown, blind: bool, whole: bool) -> CasePage {
+fn page(shown: &CaseShown, display: Option<&Display>, blind: bool, whole: bool) -> CasePage {
     let case = told(&shown.row, blind);
     let evidence = shown.evidence.as_ref();
     let mut candidates: Vec<CandidateTold> = evidence.iter().flat_map(|e| &e.candidates).map(|one| candidate(one, blind, whole)).collect();
@@ -102,8 +102,13 @@ fn page(shown: &CaseShown, blind: bool, whole: bool) -> CasePage {
     if blind {
         candidates.sort_by_cached_key(|one| by_lot(&case.case, &one.customer_id));
     }
+    let mut shows = evidence.map(|e| fields(e.identity.reveal())).unwrap_or_default();
+    let withholds = |name: &String| display.is_some_and(|display| display.withholds(&format!("identity.{name}")));
+    let withheld: Vec<String> = shows.0.iter().map(|(name, _)| name.clone()).filter(withholds).collect();
+    shows.0.retain(|(name, _)| !withheld.contains(name));
     CasePage {
-        shows: evidence.map(|e| fields(e.identity.reveal())).unwrap_or_default(),
+        shows,
+        withheld,
         held: evidence.and_then(|e| e.held.as_ref()).map(ToString::to_string),
         prior_bits: evidence.map_or(0.0, |e| e.prior_bits),
         candidates,
@@ -113,6 +118,11 @@ fn page(shown: &CaseShown, blind: bool, whole: bool) -> CasePage {
 }
 
 impl Desk {
+    /// What the account's network lets be shown.
+    fn display(&self, shown: &CaseShown) -> Option<&Display> {
+        self.parts.rulebook.policy.display(shown.row.id.network)
+    }
+
     /// The log says that personal data is shown before it is.
     pub(super) async fn tell_shown(&self, what: &str, subjects: &[String], count: usize, asker: Option<&WhoAsks>) -> Result<(), RunError> {
         let leaf = self.scribe.personal_read(what, subjects, count as u64, asker, self.clock.now())?;
@@ -147,7 +157,7 @@ impl Desk {
         for row in rows {
             // One that was decided or erased meanwhile is left out.
             if let Some(shown) = self.store.case(row.id).await? {
-                pages.push(page(&shown, blind, false));
+                pages.push(page(&shown, self.display(&shown), blind, false));
             }
         }
         Ok(PeopleTold::Sheet { pages, total })
@@ -160,7 +170,7 @@ impl Desk {
             return Err(RunError::Refused { code: UNKNOWN.into(), reason: "nothing was decided about this account".into() });
         };
         self.tell_shown("review show", &[self.parts.keys.hash.identity(&id).to_string()], 1, asker).await?;
-        Ok(PeopleTold::Case { page: Box::new(page(&shown, blind, true)) })
+        Ok(PeopleTold::Case { page: Box::new(page(&shown, self.display(&shown), blind, true)) })
     }
 
     /// People's words, each with what came of it.

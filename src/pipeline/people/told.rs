@@ -268,6 +268,9 @@ pub struct CasePage {
     pub case: CaseTold,
     /// What the account shows, as compared.
     pub shows: Fields,
+    /// Names of fields that it shows and its network does not let be shown here.
+    #[serde(default)]
+    pub withheld: Vec<String>,
     /// Why a link was held back for a person.
     pub held: Option<String>,
     /// The prior, bits.

@@ -65,8 +65,9 @@ impl<S: Store + Rights> Acting<'_, S> {
                 all.extend(ended);
             }
         }
-        for (field, days) in &policy.retain_fields {
-            let (ended, gone) = self.run_clock(ClockKind::Profiles, Some(field.clone()), (None, Vec::new()), *days).await?;
+        for of in &policy.retain_fields {
+            let which = (of.only, of.except.clone());
+            let (ended, gone) = self.run_clock(ClockKind::Profiles, Some(of.path.clone()), which, of.days).await?;
             keys += gone;
             all.extend(ended);
         }

@@ -3,11 +3,10 @@
 //! at a time.
 
 use super::answer::Answer;
+use super::ask::ask;
 use super::error::ComplianceError;
 use crate::declare::manifest::Compliance;
-use crate::manifest::Scope;
-use crate::manifest::request::{Built, Options};
-use crate::source::manifest::{Gate, ReadError, Reader};
+use crate::source::manifest::{Gate, Reader};
 use crate::wire::http::{Client, Connection, Request};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
@@ -75,6 +74,8 @@ impl Job {
 pub struct Jobs {
     reader: Reader,
     asked: Arc<Compliance>,
+    asks: String,
+    files: Vec<String>,
     /// For files: what they answer is short, or taken piece by piece.
     up: Client,
     down: Client,
@@ -88,36 +89,29 @@ impl std::fmt::Debug for Jobs {
 }
 
 impl Jobs {
-    /// With a reader's configuration, logins and hosts. Nothing is connected.
+    /// With a reader's configuration, logins and hosts. `asks` and `files` are those of the question. Nothing is connected.
     ///
     /// # Errors
     /// Where a client can't be set up.
-    pub fn new(reader: Reader, asked: Arc<Compliance>, connection: &Connection) -> Result<Self, ComplianceError> {
+    pub fn new(
+        reader: Reader,
+        asked: Arc<Compliance>,
+        (asks, files): (String, Vec<String>),
+        connection: &Connection,
+    ) -> Result<Self, ComplianceError> {
         let up = Client::new(&Connection { longest_body: crate::wire::http::LONGEST_BODY, ..connection.clone() })?;
-        Ok(Self { reader, asked, up, down: Client::lasting(connection)?, within: connection.whole })
+        Ok(Self { reader, asked, asks, files, up, down: Client::lasting(connection)?, within: connection.whole })
     }
 
     async fn ask(&self, method: &'static str, below: &str, body: Option<&Json>) -> Result<(Gate, Json), ComplianceError> {
-        self.reader.tick();
-        let config = self.reader.config();
-        let scope = Scope::new(&config);
-        let mut options = Options::default();
-        self.reader.log_in(&self.asked.login, &mut options).await?;
-        let base = self.asked.outline.base.text(self.reader.engine(), &scope).map_err(ReadError::from)?;
-        let gate = Gate::of(&base)?;
-        let mut built: Built = self.asked.outline.build(options, None, self.reader.engine(), &scope).map_err(ReadError::from)?;
-        built.method = method;
-        built.url.push_str(below);
-        if let Some(body) = body {
-            built.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("content-type"));
-            built.headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
-            built.body = Some(body.to_string().into_bytes());
-        }
-        let reply = self.reader.send(built, &gate, (&self.asked.errors, &self.asked.login), None).await?;
-        // Asking what still stands is not billed.
-        let (reply, _unbilled) = reply.ok_or(ComplianceError::NotUnderstood("it was left out"))?;
-        let json = serde_json::from_slice(&reply.body).map_err(|_no_json| ComplianceError::NotUnderstood("it is not JSON"))?;
+        // Jobs are not billed.
+        let (gate, json, _unbilled) = ask(&self.reader, &self.asked, (method, below), body, None).await?;
         Ok((gate, json))
+    }
+
+    /// The reader whose configuration and logins it uses.
+    pub const fn reader(&self) -> &Reader {
+        &self.reader
     }
 
     /// The job of this name, where there is one.
@@ -125,7 +119,7 @@ impl Jobs {
     /// # Errors
     /// Where the interface does not tell.
     pub async fn named(&self, name: &str) -> Result<Option<Job>, ComplianceError> {
-        let (_, json) = self.ask("GET", &format!("?type={}", self.asked.asks), None).await?;
+        let (_, json) = self.ask("GET", &format!("?type={}", self.asks), None).await?;
         // Without jobs there is no `data`.
         let listed = json.get("data").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
         let found = listed.iter().find(|job| job.get("name").and_then(Json::as_str) == Some(name));
@@ -137,7 +131,7 @@ impl Jobs {
     /// # Errors
     /// Where it may not have been made: [`Self::named`] tells.
     pub async fn make(&self, name: &str) -> Result<Job, ComplianceError> {
-        let (_, json) = self.ask("POST", "", Some(&json!({ "type": self.asked.asks, "name": name }))).await?;
+        let (_, json) = self.ask("POST", "", Some(&json!({ "type": self.asks, "name": name }))).await?;
         Job::of(json.get("data").unwrap_or(&Json::Null))
     }
 
@@ -157,7 +151,7 @@ impl Jobs {
     /// A file lies at the interface's own host, or at one that the connector names, and at none that the configuration does not list.
     fn lets(&self, gate: &Gate, url: &str) -> Result<(), ComplianceError> {
         let of_file = Gate::of(url).map_err(|_no_address| ComplianceError::NotUnderstood("a file has no address"))?;
-        if gate.lets(url).is_err() && !(self.asked.files.iter().any(|host| host == of_file.host()) && url.starts_with("https:")) {
+        if gate.lets(url).is_err() && !(self.files.iter().any(|host| host == of_file.host()) && url.starts_with("https:")) {
             return Err(ComplianceError::Elsewhere("on a host that the connector does not name"));
         }
         self.reader.listed(url).map_err(|_not_listed| ComplianceError::Elsewhere("on a host that the configuration does not list"))

@@ -14,6 +14,7 @@ mod walk;
 
 pub use decode::{DecodeError, decode, items, member, pick};
 pub use error::ReadError;
+pub(in crate::source) use paid::Bill;
 pub use paid::{Answered, Purse, PurseError, Reserved};
 pub(in crate::source) use send::{Gate, MOST_REDIRECTS};
 

@@ -54,8 +54,8 @@ pub enum PurseError {
 
 /// What a call is billed by.
 pub(in crate::source) struct Bill<'a> {
-    pub(super) price: &'a Price,
-    most: Money,
+    pub(in crate::source) price: &'a Price,
+    pub(in crate::source) most: Money,
 }
 
 impl Reader {
@@ -95,6 +95,14 @@ impl Reader {
         Ok((most > Money::NONE).then_some(Bill { price, most }))
     }
 
+    /// What a call is billed by that belongs to no stream and brings so many records at most: as the prices say that hold where nothing else does.
+    pub(in crate::source) fn usual_bill(&self, most_records: u64) -> Option<Bill<'_>> {
+        let (Some(cost), Some(_)) = (&self.source.cost, &self.purse) else { return None };
+        let price = &cost.usual;
+        let most = price.call.plus(price.of_record().times(most_records));
+        (most > Money::NONE).then_some(Bill { price, most })
+    }
+
     /// Whether what a stream's calls cost is seen from what stands beside its records.
     pub(super) fn bills_beside(&self, stream: &Stream) -> bool {
         self.purse.is_some() && self.source.cost.as_ref().is_some_and(|cost| !cost.of(&stream.name).beside.is_empty())
@@ -107,7 +115,7 @@ impl Reader {
         }
     }
 
-    pub(super) async fn settle(&self, reserved: Option<Reserved>, cost: Money) -> Result<(), ReadError> {
+    pub(in crate::source) async fn settle(&self, reserved: Option<Reserved>, cost: Money) -> Result<(), ReadError> {
         if let (Some(reserved), Some(purse)) = (reserved, &self.purse) {
             purse.settle(reserved, cost).await?;
         }

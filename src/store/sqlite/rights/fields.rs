@@ -4,6 +4,7 @@
 //! sealed anew under the key of what the account said. An account whose profile lacks a field so is not decided about again by itself: it has no
 //! `profile_hash`, as one that shows nothing.
 
+use super::retention::{NETWORKS, networks};
 use super::{destroy, hash, stop};
 use crate::audit::{Binding, RetentionClass};
 use crate::model::Personal;
@@ -20,6 +21,14 @@ use rusqlite::{Connection, Row};
 
 /// Before the name of a field: how far its clock has come.
 const REACHED: &str = "field_clock ";
+
+/// Under which name the store keeps how far a field's clock has come. Other networks, another name: whom another clock was about before is looked at.
+fn reached(step: &ClockStep) -> Option<String> {
+    let field = step.field.as_ref()?;
+    let only = step.only.map(|network| format!(" on {network}")).unwrap_or_default();
+    let except = step.except.iter().fold(String::new(), |text, network| text + " but " + network.name());
+    Some(format!("{REACHED}{field}{only}{except}"))
+}
 
 /// An account whose profile is due, as stored.
 pub(super) struct Due {
@@ -54,18 +63,19 @@ pub(super) struct Trimmed {
 
 /// Accounts whose field is due, in the order in which they were last received, after those that were looked at.
 pub(super) fn read(conn: &Connection, step: &ClockStep) -> Result<Vec<Due>, StoreError> {
-    let Some(field) = &step.field else { return Ok(Vec::new()) };
-    let reached = sequence::setting(conn, &format!("{REACHED}{field}"))?;
+    let Some(name) = reached(step) else { return Ok(Vec::new()) };
+    let reached = sequence::setting(conn, &name)?;
     let reached = reached.as_deref().and_then(|reached| reached.split_once(' '));
     let (received, row): (i64, i64) =
         reached.and_then(|(received, row)| Some((received.parse().ok()?, row.parse().ok()?))).unwrap_or((i64::MIN, 0));
-    conn.prepare_cached(
+    let (only, except) = networks(step);
+    conn.prepare_cached(&format!(
         "SELECT i.id, i.received, i.hash, i.network, i.account, i.profile, i.rectified FROM identity i
-         WHERE i.account IS NOT NULL AND i.profile IS NOT NULL AND i.received < ?1 AND (i.received, i.id) > (?2, ?3)
-           AND NOT EXISTS (SELECT 1 FROM hold h WHERE h.person = i.hash) ORDER BY i.received, i.id LIMIT ?4",
-    )
+         WHERE i.account IS NOT NULL AND i.profile IS NOT NULL AND i.received < ?1 AND {NETWORKS} AND (i.received, i.id) > (?5, ?6)
+           AND NOT EXISTS (SELECT 1 FROM hold h WHERE h.person = i.hash) ORDER BY i.received, i.id LIMIT ?4"
+    ))
     .said()?
-    .query_map((nanoseconds(step.before), received, row, crate::store::sqlite::page(step.limit)), Due::at)
+    .query_map((nanoseconds(step.before), only, except, crate::store::sqlite::page(step.limit), received, row), Due::at)
     .said()?
     .collect::<Result<_, _>>()
     .said()
@@ -127,8 +137,8 @@ pub(super) fn write(tx: &mut Tx<'_>, ring: &KeyRing, step: &ClockStep, trimmed: 
     let more = trimmed.len() >= step.limit;
     let ended = ClockEnded { clock: step.clock, records, keys: u64::try_from(keys).unwrap_or(u64::MAX), more };
     let told = if records > 0 { (step.tell.0)(&ended)? } else { Vec::new() };
-    let reached = trimmed.last().zip(step.field.as_ref());
-    let reached = reached.map(|(last, field)| (format!("{REACHED}{field}"), format!("{} {}", last.due.received, last.due.row)));
+    let reached = trimmed.last().zip(reached(step));
+    let reached = reached.map(|(last, name)| (name, format!("{} {}", last.due.received, last.due.row)));
     sequence::set(tx, reached.as_slice(), &told)?;
     Ok(ended)
 }

@@ -24,12 +24,12 @@ const PARTS: i64 = 12;
 const KNOWN_AT_ONCE: i64 = 20;
 
 /// Of which networks: all but some, or one.
-const NETWORKS: &str = "(?2 IS NULL OR i.network = ?2) AND i.network NOT IN (SELECT value FROM json_each(?3))";
+pub(super) const NETWORKS: &str = "(?2 IS NULL OR i.network = ?2) AND i.network NOT IN (SELECT value FROM json_each(?3))";
 
 /// Whose data stand still by name.
 const NOT_HELD: &str = "NOT EXISTS (SELECT 1 FROM hold h WHERE h.person = i.hash)";
 
-fn networks(step: &ClockStep) -> (Option<&'static str>, String) {
+pub(super) fn networks(step: &ClockStep) -> (Option<&'static str>, String) {
     let except: Vec<&str> = step.except.iter().map(|network| network.name()).collect();
     (step.only.map(crate::model::Network::name), serde_json::Value::from(except).to_string())
 }
