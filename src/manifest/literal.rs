@@ -8,8 +8,8 @@ const MAX_DEPTH: usize = 128;
 
 /// The value of a literal; `None` where the text is none (then it stays text), `nan` and complex numbers included.
 pub fn evaluate(text: &str) -> Option<Json> {
+    let text = first_line(text)?;
     // Most texts are none, and their first letter says so.
-    let text = text.trim_start_matches([' ', '\t']);
     let first = *text.as_bytes().first()?;
     let may_be = first.is_ascii_digit()
         || matches!(first, b'\'' | b'"' | b'[' | b'{' | b'(' | b'+' | b'-' | b'.' | b'N' | b'T' | b'F' | b'r' | b'R' | b'u' | b'U');
@@ -21,6 +21,20 @@ pub fn evaluate(text: &str) -> Option<Json> {
     reader.blanks(false);
     let left = reader.rest.trim_start_matches(['\n', '\r', ' ', '\t']);
     left.is_empty().then_some(value)
+}
+
+/// From the first line on that holds something. Blanks before it are passed over at the start of the text, and refused where lines that hold
+/// nothing stand before it: to Python it is set in.
+fn first_line(text: &str) -> Option<&str> {
+    let blank = [' ', '\t', '\r'];
+    let mut rest = text;
+    while let Some((line, after)) = rest.split_once('\n')
+        && matches!(line.trim_matches(blank).as_bytes(), [] | [b'#', ..])
+    {
+        rest = after;
+    }
+    let begun = rest.trim_start_matches([' ', '\t']);
+    (rest.len() == text.len() || begun.len() == rest.len()).then_some(begun)
 }
 
 struct Reader<'a> {
@@ -319,6 +333,9 @@ mod tests {
             ("'a' 'b'", r#""ab""#),
             (r#""""{"a": 1}""""#, r#""{\"a\": 1}""#),
             ("{'a': [1, 2.0, None], \"b\": ()}", r#"{"a":[1,2.0,null],"b":[]}"#),
+            ("\n[1]", "[1]"),
+            ("  \n\n5", "5"),
+            ("\r\n# one\n5", "5"),
             ("1, 2", "[1,2]"),
             ("(1,)", "[1]"),
             ("[1, # one\n 2]", "[1,2]"),
@@ -326,8 +343,27 @@ mod tests {
         ] {
             assert_eq!(read(text).as_deref(), Some(json), "{text}");
         }
-        for text in ["", "007", "abc", "2024-01-01", "1.2.3", "nan", "[1", "{1}", "1 2", "Truely", "1j", "null", "true", "'a", "1__0", "-"]
-        {
+        for text in [
+            "",
+            "\n",
+            "\n  [1]",
+            " \n 5",
+            "007",
+            "abc",
+            "2024-01-01",
+            "1.2.3",
+            "nan",
+            "[1",
+            "{1}",
+            "1 2",
+            "Truely",
+            "1j",
+            "null",
+            "true",
+            "'a",
+            "1__0",
+            "-",
+        ] {
             assert_eq!(read(text), None, "{text}");
         }
     }
