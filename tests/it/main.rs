@@ -82,6 +82,7 @@ mod tidy;
 mod training;
 mod undo;
 mod webhooks;
+mod websub;
 
 #[path = "../support/mod.rs"]
 mod support;
