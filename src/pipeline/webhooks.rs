@@ -168,10 +168,20 @@ impl<W: Fn(String) -> Watched> Listening<W> {
             let (mut doors, mut again) = self.open(&config, &mut opened);
             let webhooks = doors.len();
             receiving.change(doors);
+            let listener = match listen(address) {
+                Ok(listener) => listener,
+                Err(error) => {
+                    let pause = watched.failed(no_listener(address, &error)).unwrap_or(FRESH);
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        _changed = configs.changed() => {}
+                    }
+                    continue;
+                }
+            };
+            watched.well();
+            tracing::info!(%address, webhooks, "webhooks are taken in");
             let serving = async {
-                let listener = listen(address).map_err(|error| no_listener(address, &error))?;
-                watched.well();
-                tracing::info!(%address, webhooks, "webhooks are taken in");
                 serve(listener, receiving.clone(), bounds).await;
                 Ok(())
             };
@@ -190,9 +200,8 @@ impl<W: Fn(String) -> Watched> Listening<W> {
                         if changed.is_err() {
                             return std::future::pending().await;
                         }
-                        let next = configs.borrow_and_update().clone();
+                        let next = configs.borrow().clone();
                         if next.webhooks != config.webhooks {
-                            configs.mark_changed();
                             break None;
                         }
                         config = next;
@@ -205,7 +214,7 @@ impl<W: Fn(String) -> Watched> Listening<W> {
             let pause = ended.err().and_then(|error| watched.failed(error).ok()).unwrap_or(FRESH);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                _changed = configs.changed() => configs.mark_changed(),
+                _changed = configs.changed() => {}
             }
         }
     }

@@ -108,9 +108,11 @@ pub async fn serve_webhooks(
     };
     let reloaded = async {
         while again.hangups.recv().await.is_some() {
-            let loaded = (again.load)().and_then(|new| match alone.fixed(&new) {
-                true => new.doors(&spools, &book).map(|doors| (new, doors)),
-                false => Err(changed_for_life()),
+            let loaded = (again.load)().and_then(|new| {
+                if !alone.fixed(&new) {
+                    return Err(changed_for_life());
+                }
+                new.doors(&spools, &book).map(|doors| (new, doors))
             });
             match loaded {
                 Ok((new, doors)) => {

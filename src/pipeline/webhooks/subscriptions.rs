@@ -247,7 +247,7 @@ impl<S: Store> Keeping<S> {
                 }
             }
         }
-        let left: Vec<String> = stand.keys().filter(|topic| topics.iter().all(|wanted| **wanted != **topic.as_str())).cloned().collect();
+        let left: Vec<String> = stand.keys().filter(|topic| topics.iter().all(|wanted| **wanted != *topic.as_str())).cloned().collect();
         for topic in left {
             let Some(kept) = stand.get_mut(&topic) else { continue };
             let now = self.clock.now();

@@ -88,16 +88,19 @@ pub async fn ask(hub: &Hub, topic: &str, chance: &str, subscribe: bool) -> Resul
         longest_body: LONGEST_ANSWER,
     };
     let known = secret(&hub.secret)?;
-    let mut form = form_urlencoded::Serializer::new(String::new());
-    form.append_pair("hub.mode", if subscribe { "subscribe" } else { "unsubscribe" });
-    form.append_pair("hub.topic", topic);
-    form.append_pair("hub.callback", &format!("{}?{CHANCE}={chance}", hub.callback));
-    if subscribe {
-        form.append_pair("hub.lease_seconds", &hub.lease.as_secs().to_string());
-        form.append_pair("hub.secret", known.expose().trim());
-    }
+    let form = {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("hub.mode", if subscribe { "subscribe" } else { "unsubscribe" });
+        form.append_pair("hub.topic", topic);
+        form.append_pair("hub.callback", &format!("{}?{CHANCE}={chance}", hub.callback));
+        if subscribe {
+            form.append_pair("hub.lease_seconds", &hub.lease.as_secs().to_string());
+            form.append_pair("hub.secret", known.expose().trim());
+        }
+        form.finish()
+    };
     let kind = ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
-    let body = Some(form.finish().into_bytes());
+    let body = Some(form.into_bytes());
     let request = Request { method: "POST", url: hub.url.clone(), headers: vec![kind], authorization: None, body };
     let reply = Client::new(&connection)?.send(request).await?;
     // 202 by the recommendation; hubs from before it ask at once and say 204.
