@@ -186,6 +186,12 @@ fn whole(status: &Json) -> bool {
     connected(status) && status["service"]["streams"].as_array().unwrap().iter().all(|one| one["gap_to"].is_null())
 }
 
+/// Waits until nothing that was missed is to be read any more; what was received by then. (A status counts the store first, and asks the service then.)
+fn settled(service: &Running<'_>) -> u64 {
+    service.until("connected", whole);
+    service.status()["received"].as_u64().unwrap()
+}
+
 /// The gaps of the log: the step, from, and until when and why.
 fn gaps(project: &Project) -> Vec<(String, String, String)> {
     let text = |entry: &Json, name: &str| entry["why"][name].as_str().unwrap_or_default().to_owned();
@@ -467,7 +473,7 @@ fn over_tls_of_a_company_and_through_its_proxy_events_come_and_around_them_nothi
         std::fs::copy(server.folder.path().join("ca.pem"), project.path("ca.pem")).unwrap();
         project.edit("config/kith.toml", "every_seconds = 1", "every_seconds = 1\nca_file = \"ca.pem\"");
         let service = Running::start(&project);
-        let before = service.until("connected", whole)["received"].as_u64().unwrap();
+        let before = settled(&service);
         server.post("/say?n=3");
         service.until("three more", received(before + 3));
         server.post("/drop");
@@ -487,7 +493,7 @@ fn a_number_that_did_not_come_is_a_gap_and_the_polled_stream_has_it() {
     for (live, path) in BOTH {
         let project = with(&server, &format!("{live}        sequence: \"{{{{ record['id'] }}}}\"\n"), path, "");
         let service = Running::start(&project);
-        let before = service.until("connected", whole)["received"].as_u64().unwrap();
+        let before = settled(&service);
         server.post("/say?n=2");
         service.until("live", received(before + 2));
         // Two that the stream keeps to itself: nobody knows before the next one comes.
@@ -510,7 +516,7 @@ fn who_comes_later_than_the_server_keeps_has_missed_something() {
     for (live, path) in BOTH {
         let project = with(&server, &keeping(live, 2), path, "");
         let service = Running::start(&project);
-        let before = service.until("connected", whole)["received"].as_u64().unwrap();
+        let before = settled(&service);
         server.post("/say?n=2");
         service.until("live", received(before + 2));
         assert_eq!(service.end(), Some(0), "{path}");
@@ -563,7 +569,7 @@ fn an_event_that_says_that_the_place_is_lost_is_a_gap() {
         let live = live.replace("lost_codes: [410]", lost).replace("        resume:\n", &format!("        resume:\n          {lost}\n"));
         let project = with(&server, &(live + only), &format!("{path}?tells=1"), "");
         let service = Running::start(&project);
-        let before = service.until("connected", whole)["received"].as_u64().unwrap();
+        let before = settled(&service);
         server.post("/say?n=2");
         service.until("live", received(before + 2));
         assert_eq!(service.end(), Some(0), "{path}");
@@ -586,7 +592,7 @@ fn a_stream_that_falls_silent_is_opened_again_and_goes_on_where_it_stood() {
         let live = live.replace("heartbeat_seconds: 10", "heartbeat_seconds: 3");
         let project = with(&server, &live, &format!("{path}?mute=1"), "");
         let service = Running::start(&project);
-        let before = service.until("connected", whole)["received"].as_u64().unwrap();
+        let before = settled(&service);
         server.post("/say?n=1");
         service.until("one", received(before + 1));
         // From now on this connection says nothing, and answers no ping.
@@ -608,7 +614,7 @@ fn a_reload_goes_on_where_the_stream_stood_and_follows_the_files() {
     for (live, path) in BOTH {
         let project = with(&server, live, path, "");
         let service = Running::start(&project);
-        let mut count = service.until("connected", whole)["received"].as_u64().unwrap() + 1;
+        let mut count = settled(&service) + 1;
         server.post("/say?n=1");
         service.until("a place to go on at", received(count));
         for every in [2, 3, 4] {

@@ -63,8 +63,9 @@ def shown(name):
 
 @app.post("/say")
 def say():
+    now = count() + 1
     with open(SAID, "w") as kept:
-        kept.write(str(count() + 1))
+        kept.write(str(now))
     hub.send_change_notification.delay(f"{BASE}/feed.xml")
     return ""
 
