@@ -1,4 +1,4 @@
-//! `[sources.NAME] hub`: where the service subscribes to feeds by itself (WebSub), and how it gets there.
+//! `[sources.NAME] hub`: where the service subscribes to feeds by itself (`WebSub`), and how it gets there.
 
 use super::check::{Checker, Table};
 use super::codes::{MISSING, WRONG_FORM};

@@ -327,7 +327,9 @@ impl<'a> Checker<'a> {
             let hub = if has(&HUB) {
                 Some(Box::new(self.hub(table, first.as_ref(), &topics)?))
             } else {
-                OF_HUB.into_iter().for_each(|key| self.only_with(table, key, &HUB));
+                for key in OF_HUB {
+                    self.only_with(table, key, &HUB);
+                }
                 None
             };
             Taken::Here { secrets: std::iter::once(first?).chain(second).collect(), verify_token, topics, hub }

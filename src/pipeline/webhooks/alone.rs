@@ -127,7 +127,7 @@ pub async fn serve_webhooks(
                 }
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     let stopped = async {
         // Who stops it is gone where the channel is.

@@ -1,4 +1,4 @@
-//! Subscriptions at hubs (WebSub): asked for, renewed when two thirds of their lease are over, given up for topics that are wanted no more. Where each
+//! Subscriptions at hubs (`WebSub`): asked for, renewed when two thirds of their lease are over, given up for topics that are wanted no more. Where each
 //! stands is kept, so that a restart asks nobody.
 
 use super::book::{Book, Subscription};
@@ -146,7 +146,7 @@ impl<S: Store> Keeping<S> {
             let questions = self.questions.of(source);
             let stand = all.entry(source.to_owned()).or_default();
             let now = self.clock.now();
-            let rests = failing.get(source).map(|(_, until)| until.duration_since(now)).filter(|left| left.is_positive());
+            let rests = failing.get(source).map(|(_, until)| until.duration_since(now)).filter(jiff::SignedDuration::is_positive);
             if let Some(left) = rests {
                 next = next.min(left.unsigned_abs());
             } else {

@@ -1,4 +1,4 @@
-//! Questions of a hub that this side asked for (WebSub, W3C Recommendation of 2018-01-23, section 5.3). Each subscription's callback has a chance of its own
+//! Questions of a hub that this side asked for (`WebSub`, W3C Recommendation of 2018-01-23, section 5.3). Each subscription's callback has a chance of its own
 //! behind the `?`, which only the hub is told: whoever does not know it can neither confirm nor deny nor end anything.
 
 use crate::manifest::webhook::{Answer, same};

@@ -110,13 +110,13 @@ impl Answers for Receiving {
         };
         let (body, sealed) = match &door.sealer {
             None => (body, false),
-            Some(sealer) => match sealer.seal(&body) {
-                Some(body) => (body, true),
-                None => {
+            Some(sealer) => {
+                let Some(body) = sealer.seal(&body) else {
                     door.tally.refused(&name, Reason::Disk, "it can't be encrypted", now);
                     return Reply::bare(503);
-                }
-            },
+                };
+                (body, true)
+            }
         };
         let frame = Frame { at: now, sealed, body: Personal::new(body) };
         match tokio::time::timeout(DISK_TIME, door.spool.keep(&frame, genuine.mark)).await {

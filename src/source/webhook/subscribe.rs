@@ -1,4 +1,4 @@
-//! Asks a hub to deliver a feed, or to end it (WebSub, W3C Recommendation of 2018-01-23, sections 5.1 and 5.2). That it was asked is no subscription: the
+//! Asks a hub to deliver a feed, or to end it (`WebSub`, W3C Recommendation of 2018-01-23, sections 5.1 and 5.2). That it was asked is no subscription: the
 //! hub comes with a question first (`hub`).
 
 use super::hub::CHANCE;
