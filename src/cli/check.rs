@@ -13,8 +13,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 const NO_KIND: Code = Code("KITH-C016");
-/// A stream or projection that a source wants and its connector lacks, a budget without prices, duties that the mapping does not keep.
-const TOGETHER: [&str; 3] = ["KITH-N030", "KITH-N077", "KITH-N079"];
+/// A stream or projection that a source wants and its connector lacks, a webhook that it lacks or that is set up otherwise, a budget without prices, duties
+/// that the mapping does not keep.
+const TOGETHER: [&str; 4] = ["KITH-N030", "KITH-N050", "KITH-N077", "KITH-N079"];
 
 /// Arguments of `check`.
 #[derive(clap::Args, Debug)]

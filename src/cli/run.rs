@@ -104,7 +104,7 @@ pub(super) struct Signals {
     /// a second one of them for the end at once.
     pub again: oneshot::Receiver<()>,
     /// SIGHUP asks for a reload. A single pass does not reload: there the signal ends it as it does other programs.
-    hangups: mpsc::Receiver<()>,
+    pub hangups: mpsc::Receiver<()>,
 }
 
 impl Signals {

@@ -1,12 +1,14 @@
 //! How targets, their endpoints and the running service stand, for `kith status`.
 
 use super::page::line;
+use super::run::{grouped, parts_of};
 use crate::declare::config::Config;
 use crate::declare::connector::TargetFile;
 use crate::deliver::{Limits, Scope, SpentQuota};
 use crate::model::{OperationId, TargetId, Timestamp};
 use crate::pipeline::{
-    ComplianceStanding, SPENDING, Spending, Spent as SpentMoney, Standing, StreamStanding, breaker_state, endpoint_name, spent_quota,
+    ComplianceStanding, SPENDING, Spending, Spent as SpentMoney, Standing, StreamStanding, Subscription, WebhookStanding, breaker_state,
+    endpoint_name, spent_quota,
 };
 use crate::store::sqlite::SqliteReader;
 use crate::store::{EndpointState, GuardRow, GuardState, Pause, Spent, StoreError};
@@ -302,6 +304,9 @@ pub(super) fn service_page(out: &mut String, service: Option<&Standing>) {
     for stream in &service.streams {
         stream_line(out, stream);
     }
+    for webhook in &service.webhooks {
+        webhook_line(out, webhook);
+    }
     for asked in &service.compliance {
         compliance_line(out, asked);
     }
@@ -325,15 +330,42 @@ fn compliance_line(out: &mut String, asked: &ComplianceStanding) {
     );
 }
 
+/// A webhook: what came, what was refused, what waits; and how its subscriptions stand.
+fn webhook_line(out: &mut String, hook: &WebhookStanding) {
+    let drained = grouped(hook.drained);
+    let came = if hook.outside {
+        let looked = hook.looked.as_ref().map_or_else(|| "never reached".to_owned(), |at| format!("reached last at {at}"));
+        format!("fetched from outside, {looked}; {drained} taken in")
+    } else {
+        format!("{} received; {drained} taken in", grouped(hook.received))
+    };
+    let refused = parts_of(&hook.refused, "");
+    let refused = if refused.is_empty() { String::new() } else { format!("; refused {refused}") };
+    let waits = match (&hook.oldest, hook.spool_bytes) {
+        (None, _) => "nothing waits".to_owned(),
+        (Some(since), None) => format!("the oldest that waited came at {since}"),
+        (Some(since), Some(bytes)) => format!("{} KB wait, since {since}", grouped(bytes.div_ceil(1_000))),
+    };
+    line(out, format_args!("  {:<12}{}: {came}{refused}; {waits}", "webhook", hook.webhook));
+    for Subscription { topic, until } in &hook.subscriptions {
+        let stands = until.as_ref().map_or_else(|| "NOT CONFIRMED by the hub".to_owned(), |until| format!("holds until {until}"));
+        line(out, format_args!("  {:<12}{} of {topic} {stands}", "subscribed", hook.webhook));
+    }
+}
+
 /// A live stream: connected or not, its last event, what was missed.
 fn stream_line(out: &mut String, stream: &StreamStanding) {
-    let connected = stream.connected_since.as_ref().map_or_else(
-        || format!("NOT CONNECTED, heard last at {}", stream.last_heard.as_deref().unwrap_or("no time")),
-        |since| format!("connected since {since}"),
-    );
+    let heard = stream.last_heard.as_deref().unwrap_or("no time");
+    let connected = match &stream.connected_since {
+        Some(since) => format!("connected since {since}"),
+        None if stream.paused => format!("paused, heard last at {heard}"),
+        None => format!("NOT CONNECTED, heard last at {heard}"),
+    };
     let event = stream.last_event.as_ref().map_or_else(|| "no event yet".to_owned(), |at| format!("last event at {at}"));
     let left = if stream.gaps_left == 0 { String::new() } else { format!(", {} of them for good", stream.gaps_left) };
-    line(out, format_args!("  {:<12}{}: {connected}; {event}; {} gaps{left}", "stream", stream.stream, stream.gaps));
+    let (events, times) = (grouped(stream.events), stream.connections);
+    let since_start = format!("since the start opened {times} times, {events} events");
+    line(out, format_args!("  {:<12}{}: {connected}; {event}; {} gaps{left}; {since_start}", "stream", stream.stream, stream.gaps));
     if let Some(to) = &stream.gap_to {
         let from = stream.gap_from.as_deref().unwrap_or("the beginning");
         let why = stream.gap_why.as_deref().unwrap_or_default();

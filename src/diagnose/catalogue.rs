@@ -236,6 +236,8 @@ pages! {
     "KITH-N077" "a budget that can't be kept"
     "KITH-N078" "what calls cost can't be kept"
     "KITH-N079" "duties of a network that the mapping does not keep"
+    "KITH-N080" "a hub that can't be asked"
+    "KITH-N081" "a subscription that a hub does not confirm"
     "KITH-N085" "a tap can't be started as it is configured"
     "KITH-N086" "a tap's settings can be read by others"
     "KITH-N095" "a question about what still stands that is declared wrongly"

@@ -161,7 +161,13 @@ impl Keys {
         let given = text(self.scheme.header())?;
         match self.scheme {
             Scheme::Meta => self.signed(Method::Sha256, &hex(given.strip_prefix("sha256=").ok_or(Refused::Form)?)?, &[body])?,
-            Scheme::X => self.signed(Method::Sha256, &base64(given.strip_prefix("sha256=").ok_or(Refused::Form)?)?, &[body])?,
+            Scheme::X => {
+                self.signed(Method::Sha256, &base64(given.strip_prefix("sha256=").ok_or(Refused::Form)?)?, &[body])?;
+                // Its challenges are signed as its deliveries are: nothing that could have been signed as one is taken for the other.
+                if !is_object(body) {
+                    return Err(Refused::Form);
+                }
+            }
             Scheme::WebSub => {
                 let (method, signature) = given.split_once('=').ok_or(Refused::Form)?;
                 self.signed(Method::named(method).ok_or(Refused::Form)?, &hex(signature)?, &[body])?;
@@ -226,7 +232,9 @@ impl Keys {
                 (mode == "subscribe" && same(wanted.expose_secret().as_bytes(), token.as_bytes())).then(|| echoed("verification"))?
             }
             Scheme::X => {
-                let token = asked("crc_token").filter(|token| !token.is_empty() && token.len() <= LONGEST_CHALLENGE)?;
+                // Whoever could have a delivery signed as a challenge could forge one.
+                let token = asked("crc_token").filter(|token| !is_object(token.as_bytes()))?;
+                let token = Some(token).filter(|token| !token.is_empty() && token.len() <= LONGEST_CHALLENGE)?;
                 let key = self.secrets.first()?;
                 let token = BASE64.encode(mac::<Hmac<Sha256>>(key.expose_secret(), &[token.as_bytes()]));
                 let text = format!("{{\"response_token\":\"sha256={token}\"}}");
@@ -246,6 +254,12 @@ impl Keys {
             Scheme::Standard => None,
         }
     }
+}
+
+/// Whether a JSON object could stand there: a `{`, after what JSON and other texts may begin with (spaces, the mark of the byte order).
+fn is_object(text: &[u8]) -> bool {
+    let rest = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+    rest.trim_ascii_start().first() == Some(&b'{')
 }
 
 fn key(scheme: Scheme, secret: &str) -> Result<SecretSlice<u8>, KeyError> {
@@ -396,7 +410,8 @@ mod tests {
         assert!(check(&of(Scheme::Meta), &[("x-hub-signature-256", &format!("sha256={hex}"))], body, 0).is_ok());
         assert!(check(&of(Scheme::Meta), &[("x-hub-signature-256", &format!("sha256={}", hex.to_uppercase()))], body, 0).is_ok());
         let coded = "sha256=W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM=";
-        assert!(check(&of(Scheme::X), &[("x-twitter-webhooks-signature", coded)], body, 0).is_ok());
+        // Signed rightly, and no object: so a challenge could be.
+        assert_eq!(check(&of(Scheme::X), &[("x-twitter-webhooks-signature", coded)], body, 0), Err(Refused::Form));
         let hub = |value: &str| check(&of(Scheme::WebSub), &[("x-hub-signature", value)], body, 0);
         assert!(hub(&format!("sha256={hex}")).is_ok());
         assert!(hub("sha1=effcdf6ae5eb2fa2d27416d5f184df9c259a7c79").is_ok());
@@ -448,6 +463,25 @@ mod tests {
         assert_eq!(asked("unsubscribe", "https%3A%2F%2Fold.example%2Ffeed").as_deref(), Some("c"));
         assert_eq!(asked("denied", feed[0]).as_deref(), Some(""));
         assert!(keys(Scheme::Standard, &[SPEC]).answer("hub.challenge=1", &none).is_none());
+    }
+
+    #[test]
+    fn nobody_has_a_delivery_of_x_signed_as_a_challenge() {
+        let (keys, none): (_, [&str; 0]) = (keys(Scheme::X, &["s"]), []);
+        let signed = |text: &str| {
+            let query: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
+            let answer = keys.answer(&format!("crc_token={query}"), &none)?.text;
+            Some(answer.strip_prefix("{\"response_token\":\"")?.strip_suffix("\"}")?.to_owned())
+        };
+        for body in ["{}", " {\"tweet_create_events\":[]}", "\r\n\t{", "\u{feff}{}", "\u{feff} {}", "\u{c}{}"] {
+            assert_eq!(signed(body), None, "{body:?}");
+            let signature = format!("sha256={}", BASE64.encode(mac::<Hmac<Sha256>>(b"s", &[body.as_bytes()])));
+            assert!(check(&keys, &[("x-twitter-webhooks-signature", &signature)], body.as_bytes(), 0).is_ok(), "{body:?}");
+        }
+        for token in ["MjAyNi0xMS0yOA==", "[{}]", "7", "x{}", "\"{}\"", "\u{a0}{}"] {
+            let signature = signed(token).unwrap();
+            assert_eq!(check(&keys, &[("x-twitter-webhooks-signature", &signature)], token.as_bytes(), 0), Err(Refused::Form), "{token:?}");
+        }
     }
 
     #[test]

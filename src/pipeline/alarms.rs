@@ -38,6 +38,9 @@ const MOST: usize = 200;
 const IN_ONE: usize = 50;
 /// A deletion or edit that has waited for this share of its network's time is an alarm: a fifth of it is left to act in.
 const LATE_SHARE: f64 = 0.8;
+/// Seconds for which a live stream owes a sign of life, and a delivery waits to be taken in, before it is an alarm, as in the rules of Prometheus.
+const SILENT: f64 = 600.0;
+const UNDRAINED: f64 = 900.0;
 /// Codes that say that our login is not taken.
 const LOGIN_CODES: [&str; 3] = ["KITH-D016", "KITH-D040", "KITH-D063"];
 
@@ -215,6 +218,14 @@ impl Alarms {
         }
         if self.board.is_kept() {
             add("LogDoesNotLeave", "checkpoint", true, false, "no checkpoint leaves the machine".to_owned(), "`kith status` says why");
+        }
+        for (stream, owed) in self.exporter.overdue(now).into_iter().filter(|(_, owed)| *owed > SILENT) {
+            let what = format!("{stream}: no sign of life for {owed:.0} s longer than its connector bears");
+            add("StreamSilent", &stream, false, false, what, "`kith status`: runbook, A live stream is silent, or has a gap");
+        }
+        for (source, waits) in self.exporter.undrained(now).into_iter().filter(|(_, waits)| *waits > UNDRAINED) {
+            let what = format!("{source}: deliveries wait to be taken in, or their listener is not reached, for {waits:.0} s");
+            add("WebhookNotDrained", &source, true, false, what, "`kith status`: runbook, A webhook's spool is not drained");
         }
         let figures = self.exporter.figures().await;
         let figures = match &*figures {

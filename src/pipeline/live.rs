@@ -15,7 +15,7 @@ use super::progress::Progress;
 use super::rotated::Rotated;
 use super::stops::Stops;
 use super::supervise::{Board, StreamStanding, Watched, survive};
-use super::{Clock, Fault, Meter, Parts, RunError, taps};
+use super::{Clock, Fault, Meter, Parts, RunError, StreamCounts, taps};
 use crate::declare::config::{SourceKind, SourceSpec};
 use crate::declare::manifest::{Connector, LiveStream};
 use crate::diagnose::Diagnostic;
@@ -220,6 +220,10 @@ impl One {
         format!("{}/{}", self.spec.name, self.file)
     }
 
+    fn count(&self, change: impl FnOnce(&mut StreamCounts)) {
+        self.shared.meter.stream(&self.name(), change);
+    }
+
     fn fills(&self) -> bool {
         self.live.stream.backfill.is_some()
     }
@@ -236,6 +240,7 @@ impl One {
         let mut anew = None;
         while !*stop.borrow() {
             if self.shared.stops.source(&self.spec.name) {
+                self.not_connected().await;
                 tokio::select! {
                     () = tokio::time::sleep(LOOK) => {}
                     _changed = stop.changed() => {}
@@ -288,6 +293,9 @@ impl One {
         let missed = standing.missed.as_ref();
         self.shared.board.streams(StreamStanding {
             stream: self.name(),
+            of: format!("{}/{}", self.spec.name, self.live.stream.name),
+            heartbeat_seconds: self.live.stream.heartbeat.as_secs(),
+            paused: self.shared.stops.source(&self.spec.name),
             connected_since: text(connected),
             last_event: text(standing.event),
             last_heard: text(standing.heard),
@@ -296,6 +304,7 @@ impl One {
             gap_why: missed.map(|missed| missed.why.name().to_owned()),
             gaps: standing.gaps,
             gaps_left: standing.left,
+            ..StreamStanding::default()
         });
     }
 
@@ -353,6 +362,7 @@ impl One {
         let before = taking.standing.heard;
         taking.connected(cursor.is_some(), anew, since)?;
         taking.keep().await?;
+        self.count(|counts| counts.opened += 1);
         self.show(&taking.standing, Some(since));
         tracing::info!(stream = %self.name(), resumed = cursor.is_some(), "connected");
         let began = Instant::now();
@@ -368,7 +378,7 @@ impl One {
                 () = taking.due() => {
                     taking.store().await?;
                     stored_heard = Instant::now();
-                    if taking.standing.event >= Some(since) {
+                    if taking.standing.went_on >= Some(since) {
                         watched.well();
                     }
                     self.show(&taking.standing, Some(since));
@@ -413,7 +423,7 @@ impl One {
                         Heard::End => {
                             taking.store().await?;
                             // A server that ends each connection at once is left alone for longer and longer.
-                            if began.elapsed() < STEADY && taking.standing.event < Some(since) {
+                            if began.elapsed() < STEADY && taking.standing.went_on < Some(since) {
                                 return self.ended(&mut taking, StreamError::EndedAtOnce).await;
                             }
                             tracing::info!(stream = %self.name(), "the other side ended the connection");

@@ -55,6 +55,19 @@ pub struct Counts {
     pub arrivals: BTreeMap<(Arc<str>, Priority), Durations>,
     /// Tasks that died and were started again, by name.
     pub restarts: BTreeMap<String, u64>,
+    /// What came over connections of live streams, by connection.
+    pub streams: BTreeMap<String, StreamCounts>,
+}
+
+/// What came over a connection of a live stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct StreamCounts {
+    /// How often it was opened.
+    pub opened: u64,
+    /// Events that were taken.
+    pub events: u64,
+    /// Activity versions that its gaps were filled with.
+    pub backfilled: u64,
 }
 
 /// Counts.
@@ -87,6 +100,11 @@ impl Meter {
     /// A task died and was started again.
     pub fn restarted(&self, task: &str) {
         *self.counts().restarts.entry(task.to_owned()).or_default() += 1;
+    }
+
+    /// Something came over a connection of a live stream.
+    pub fn stream(&self, connection: &str, change: impl FnOnce(&mut StreamCounts)) {
+        change(self.counts().streams.entry(connection.to_owned()).or_default());
     }
 
     /// As they are now.

@@ -1,6 +1,10 @@
 //! What `/metrics` says: the counts of the store, of this process, and how the endpoints stand. Labels are words of the configuration and of
 //! the program, never of people.
 
+mod inflow;
+
+pub(super) use inflow::alone;
+
 use super::budget::{SPENDING, Spending};
 use super::crew::endpoint_name;
 use super::exposition::{Exposition, Family};
@@ -136,6 +140,8 @@ impl Exporter {
         process(&mut page, &self.board, now);
         counted(&mut page, &self.meter.read());
         compliance(&mut page, &self.board.all_compliance());
+        inflow::streams(&mut page, &self.board.all_streams(&self.meter), self.board.since(), now);
+        inflow::webhooks(&mut page, &self.board.webhooks().standings(self.board.since(), now));
         match &*figures {
             Ok(figures) => {
                 page.gauge("kith_store_readable", "1 while the store can be counted.").count(&[], 1);

@@ -85,7 +85,7 @@ pub use flow::FLOW;
 pub use leaves::{Scribe, WhoAsks};
 pub use line_diff::{after_of, line_diff};
 pub use master_key::{Rotated, rotate_master};
-pub use meter::{ARRIVAL_SECONDS, Counts, Durations, Meter, SEND_SECONDS};
+pub use meter::{ARRIVAL_SECONDS, Counts, Durations, Meter, SEND_SECONDS, StreamCounts};
 pub use metrics::breaker_state;
 pub use parts::Parts;
 pub use people::{
@@ -108,4 +108,4 @@ pub use supervise::{
     Arrivals, Board, ComplianceStanding, Down, Published, Reloaded, Standing, StreamStanding, TRIES_WHEN_DRAINING, Watched, survive,
 };
 pub use systemd::Manager;
-pub use webhooks::serve_webhooks;
+pub use webhooks::{Alone, AloneAgain, Subscription, WebhookStanding, serve_webhooks};

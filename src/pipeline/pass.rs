@@ -43,7 +43,7 @@ impl Service {
         let networks = Networks { inlet, polled: &self.polled, rotated: &self.rotated, till: &self.till };
         let taps = Taps { inlet, polled: &self.polled, passes: None };
         let asking = Asking { inlet, rotated: &self.rotated, board: &self.board, till: &self.till };
-        let hooks = Hooks { inlet, spools: &self.spools };
+        let hooks = Hooks { inlet, spools: &self.spools, book: self.board.webhooks() };
         // Neither needs the other; deciding needs both.
         let (customers, sources) = tokio::join!(
             timed(self.customers.refresh(

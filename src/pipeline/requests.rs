@@ -4,7 +4,7 @@ use super::asked::Desk;
 use super::control::{self, Answer, Asked, Request};
 use super::releases::ReleaseOrder;
 use super::supervise::{Board, Watched, survive};
-use super::{Meter, RunError, WhoAsks, account_name, reload, role_of};
+use super::{Clock as _, Meter, RunError, SystemClock, WhoAsks, account_name, reload, role_of};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -84,7 +84,7 @@ impl Answering {
 
     async fn answer(&self, request: &Request, uid: u32, answer: oneshot::Sender<Answer>) {
         let said = if *request == Request::Standing {
-            Answer::Standing { standing: Box::new(self.board.standing(&self.meter)) }
+            Answer::Standing { standing: Box::new(self.board.standing(&self.meter, SystemClock.now())) }
         } else {
             let desk = self.desk.borrow().clone();
             Box::pin(desk.answer(request, uid)).await

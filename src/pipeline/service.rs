@@ -20,7 +20,7 @@ use super::rights::{Acting, Clocks};
 use super::rotated::Rotated;
 use super::stops::Stops;
 use super::supervise::{Board, TRIES_WHEN_DRAINING, Watched, survive};
-use super::webhooks::{self, Spools};
+use super::webhooks::{Keeping, Listening, Questions, Spools};
 use super::{
     Clock, Fault, Manager, Meter, Parts, RunError, Stopwatch, Summary, ThisRun, Told, Wait, conservation, integrate, publish, wakes,
 };
@@ -309,6 +309,12 @@ impl Service {
         Watched::new(task, tries, self.board.clone(), self.meter.clone(), self.clock.clone())
     }
 
+    /// Watches parts that last as long as the service.
+    fn watching_parts(&self) -> impl Fn(String) -> Watched + Clone + Send + Sync + use<> {
+        let (board, meter, clock) = (self.board.clone(), self.meter.clone(), self.clock.clone());
+        move |task| Watched::new(task, None, board.clone(), meter.clone(), clock.clone())
+    }
+
     /// What a crash left: a start is told to the log, changed rules too.
     async fn begin(&self) -> Result<(), RunError> {
         self.stops.set(&self.store.pauses().await?);
@@ -328,6 +334,7 @@ impl Service {
         let (labels, label) = watch::channel(metrics::labelled(&self.parts));
         let (listen, listens) = watch::channel(self.parts.config.metrics.listen);
         let (configs, config) = watch::channel(Arc::new(self.parts.config.clone()));
+        self.board.webhooks().follow(&self.parts.config.sources);
         let teller = Teller { board: self.board.clone(), clock: self.clock.clone() };
         let service = RunOptions::default();
         let mut tasks = Vec::new();
@@ -377,8 +384,13 @@ impl Service {
         let exporter = Arc::new(exporter);
         tasks.push(spawn(metrics::keep_serving(exporter.clone(), listens, self.board.clone(), watched)));
         if !options.once {
-            let watched = self.watched("webhook listener", &service);
-            tasks.push(spawn(webhooks::keep_listening(self.spools.clone(), config, wake.clone(), watched)));
+            let (book, questions) = (self.board.webhooks().clone(), Arc::new(Questions::default()));
+            let (spools, passes) = (self.spools.clone(), wake.clone());
+            let watched = self.watching_parts();
+            let subscribing =
+                Keeping { store: self.store.clone(), clock: self.clock.clone(), book: book.clone(), questions: questions.clone() };
+            tasks.push(spawn(subscribing.keep(config.clone(), watched.clone())));
+            tasks.push(spawn(Listening { spools, book, questions, passes, watched }.keep(config)));
         }
         if let Some(pause) = self.manager.heartbeat() {
             let manager = self.manager.clone();
@@ -561,6 +573,7 @@ impl Service {
             beside.desks.send_replace(Arc::new(self.desk(&beside.wake)));
             beside.labels.send_replace(metrics::labelled(&self.parts));
             let listen = self.parts.config.metrics.listen;
+            self.board.webhooks().follow(&self.parts.config.sources);
             beside.listen.send_if_modified(|before| std::mem::replace(before, listen) != listen);
             beside.configs.send_replace(Arc::new(self.parts.config.clone()));
             beside.teller.accepted(prepared, &self.parts);

@@ -1,6 +1,7 @@
 //! What keeps the service going although a part of it fails: faults are told, counted, shown while they last, and the part starts again.
 
-use super::{ARRIVAL_SECONDS, Clock, Durations, Meter, RunError};
+use super::webhooks::{Book, WebhookStanding};
+use super::{ARRIVAL_SECONDS, Clock, Durations, Meter, RunError, StreamCounts};
 use crate::deliver::rest;
 use crate::model::{Priority, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,24 @@ pub struct Arrivals {
 pub struct StreamStanding {
     /// The source and the stream, and the value of a list that it is about: `social/tags_live/coffee`.
     pub stream: String,
+    /// The source and the stream alone: `social/tags_live`.
+    #[serde(default)]
+    pub of: String,
+    /// The longest silence that is borne, in seconds.
+    #[serde(default)]
+    pub heartbeat_seconds: u64,
+    /// Somebody paused the source: nothing is heard, and nothing is to be.
+    #[serde(default)]
+    pub paused: bool,
+    /// How often it was opened since the service started.
+    #[serde(default)]
+    pub connections: u64,
+    /// Events that were taken since then.
+    #[serde(default)]
+    pub events: u64,
+    /// Activity versions that its gaps were filled with since then.
+    #[serde(default)]
+    pub backfilled: u64,
     /// Since when it is connected; `None`: it is not.
     pub connected_since: Option<String>,
     /// When the last event was stored that was taken.
@@ -159,6 +178,9 @@ pub struct Standing {
     /// What networks are asked about what still stands.
     #[serde(default)]
     pub compliance: Vec<ComplianceStanding>,
+    /// Webhooks.
+    #[serde(default)]
+    pub webhooks: Vec<WebhookStanding>,
 }
 
 #[derive(Debug, Default)]
@@ -179,13 +201,14 @@ struct Inner {
 pub struct Board {
     since: Timestamp,
     integrated: AtomicU64,
+    webhooks: Arc<Book>,
     inner: Mutex<Inner>,
 }
 
 impl Board {
     /// A service that starts.
     pub fn new(since: Timestamp) -> Self {
-        Self { since, integrated: AtomicU64::new(0), inner: Mutex::default() }
+        Self { since, integrated: AtomicU64::new(0), webhooks: Arc::default(), inner: Mutex::default() }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -196,6 +219,11 @@ impl Board {
     /// Since when the service runs.
     pub const fn since(&self) -> Timestamp {
         self.since
+    }
+
+    /// How webhooks stand.
+    pub(super) const fn webhooks(&self) -> &Arc<Book> {
+        &self.webhooks
     }
 
     /// The log holds so many entries.
@@ -284,13 +312,25 @@ impl Board {
         self.inner().compliance.values().cloned().collect()
     }
 
+    /// How live streams stand, with what was counted.
+    pub fn all_streams(&self, meter: &Meter) -> Vec<StreamStanding> {
+        let counts = meter.read().streams;
+        let counted = |standing: &StreamStanding| {
+            let StreamCounts { opened, events, backfilled } = counts.get(&standing.stream).copied().unwrap_or_default();
+            StreamStanding { connections: opened, events, backfilled, ..standing.clone() }
+        };
+        self.inner().streams.values().map(counted).collect()
+    }
+
     /// What does not run.
     pub fn down(&self) -> Vec<Down> {
         self.inner().down.values().map(|(_, down)| down.clone()).collect()
     }
 
     /// As `kith status` shows it.
-    pub fn standing(&self, meter: &Meter) -> Standing {
+    pub fn standing(&self, meter: &Meter, now: Timestamp) -> Standing {
+        let webhooks = self.webhooks.standings(self.since, now);
+        let streams = self.all_streams(meter);
         let inner = self.inner();
         Standing {
             process: std::process::id(),
@@ -304,8 +344,9 @@ impl Board {
             checkpoint: inner.published.clone(),
             checkpoint_kept: inner.kept.clone(),
             arrivals: arrivals(meter),
-            streams: inner.streams.values().cloned().collect(),
+            streams,
             compliance: inner.compliance.values().cloned().collect(),
+            webhooks,
         }
     }
 }
@@ -441,7 +482,7 @@ mod tests {
             assert!(pass.failed(full()).unwrap() <= LONGEST_REST);
             assert_eq!(board.down()[0].times, times);
         }
-        assert_eq!(board.standing(&meter).down[0].code, "KITH-S002");
+        assert_eq!(board.standing(&meter, Timestamp::UNIX_EPOCH).down[0].code, "KITH-S002");
         assert_eq!(meter.read().restarts["pass"], 49);
         pass.well();
         assert!(board.down().is_empty());

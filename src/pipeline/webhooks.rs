@@ -1,17 +1,24 @@
 //! Webhooks: the listener beside the passes, *intake* of what waits in its spools or outside, and the listener that runs alone.
 
+mod alone;
+mod book;
+mod subscriptions;
+
+pub use alone::{Alone, AloneAgain, serve_webhooks};
+pub use book::{Book, Subscription, WebhookStanding};
+pub use subscriptions::{Keeping, Questions};
+
 use super::intake::{Inlet, Intake, Read};
 use super::supervise::{Watched, survive};
-use super::{Clock, Fault, Manager, Parts, RunError, SystemClock};
-use crate::declare::config::{Config, Listener, SourceKind, SourceSpec, Taken, WebhookSource, Webhooks};
+use super::{Clock, Fault, Parts, RunError, SystemClock};
+use crate::declare::config::{Config, SourceKind, SourceSpec, Taken, WebhookSource, Webhooks};
 use crate::declare::manifest::{Connector, Webhook};
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::manifest::webhook::Keys;
 use crate::model::Digest;
 use crate::normalize::activity_streams;
 use crate::source::webhook::{
-    Batch, Bounds, Door, Draining, FetchError, Fetcher, Position, Receiving, Sealer, Spool, SpoolError, Tally, listen, serve,
-    shortest_drain_secret, take,
+    Batch, Bounds, Door, FetchError, Fetcher, Position, Receiving, Sealer, Spool, SpoolError, listen, serve, take,
 };
 use crate::source::{Access, Source, SourceLine};
 use crate::store::Store;
@@ -86,83 +93,164 @@ fn declared(hook: &WebhookSource) -> Option<(&Connector, &Webhook)> {
     Some((connector, connector.webhooks.iter().find(|webhook| *webhook.name == *hook.webhook)?))
 }
 
-/// The doors of all sources that are taken here.
-fn doors(
-    sources: &[SourceSpec],
-    open: impl Fn(&str) -> Result<Spool, SpoolError>,
-    sealer: Option<&Sealer>,
-) -> Result<BTreeMap<String, Arc<Door>>, RunError> {
-    let mut doors = BTreeMap::new();
-    for spec in sources {
-        let SourceKind::Webhook(hook) = &spec.kind else { continue };
-        let (Taken::Here { secrets, verify_token, topics }, Some((_, webhook))) = (&hook.taken, declared(hook)) else { continue };
-        let not_read = |_why| unfit(&spec.name, "a secret was not read");
-        let given = secrets.iter().map(secret).collect::<Result<Vec<_>, _>>().map_err(not_read)?;
-        let token = verify_token.as_ref().map(secret).transpose().map_err(not_read)?;
-        let token = token.map(|token| SecretString::from(token.expose().trim()));
-        let keys = Keys::new(webhook.scheme, given.iter().map(|secret| secret.expose().trim()), token)
-            .map_err(|error| unfit(&spec.name, error.to_string()))?;
-        let spool = open(&spec.name).map_err(|error| RunError::Fault(no_spool(&spec.name, &error)))?;
-        let door = Door { keys, topics: topics.clone(), spool, sealer: sealer.cloned(), tally: Tally::default() };
-        doors.insert(spec.name.to_string(), Arc::new(door));
-    }
-    Ok(doors)
+/// What doors are made of.
+#[derive(Clone, Copy)]
+struct Building<'a> {
+    book: &'a Book,
+    /// Where the service subscribes by itself.
+    questions: Option<&'a Questions>,
+    sealer: Option<&'a Sealer>,
 }
+
+impl Building<'_> {
+    /// The door of a source; `None` where it is not taken here.
+    fn door(&self, spec: &SourceSpec, open: impl FnOnce(&str) -> Result<Spool, SpoolError>) -> Option<Result<Door, RunError>> {
+        let SourceKind::Webhook(hook) = &spec.kind else { return None };
+        let (Taken::Here { secrets, verify_token, topics, hub }, Some((_, webhook))) = (&hook.taken, declared(hook)) else { return None };
+        let built = || {
+            let not_read = |_why| unfit(&spec.name, "a secret was not read");
+            let given = secrets.iter().map(secret).collect::<Result<Vec<_>, _>>().map_err(not_read)?;
+            let token = verify_token.as_ref().map(secret).transpose().map_err(not_read)?;
+            let token = token.map(|token| SecretString::from(token.expose().trim()));
+            let keys = Keys::new(webhook.scheme, given.iter().map(|secret| secret.expose().trim()), token)
+                .map_err(|error| unfit(&spec.name, error.to_string()))?;
+            let spool = open(&spec.name).map_err(|error| RunError::Fault(no_spool(&spec.name, &error)))?;
+            self.book.spool(&spec.name, spool.depth());
+            let subscribing = hub.as_ref().and(self.questions).map(|questions| questions.of(&spec.name));
+            let (sealer, tally) = (self.sealer.cloned(), self.book.tally(&spec.name));
+            Ok(Door { keys, topics: topics.clone(), spool, sealer, tally, subscribing })
+        };
+        Some(built())
+    }
+}
+
+type Doors = BTreeMap<String, Arc<Door>>;
 
 fn bounds(webhooks: &Webhooks) -> (Bounds, usize) {
     let count = |number: std::num::NonZeroU32| usize::try_from(number.get()).unwrap_or(1);
     (Bounds { connections: count(webhooks.connections) }, count(webhooks.body_kb) * 1024)
 }
 
-/// Listens while the service runs; what comes begins a pass. A changed configuration takes over at once.
-pub(super) async fn keep_listening(
-    spools: Arc<Spools>,
-    mut configs: watch::Receiver<Arc<Config>>,
-    passes: Arc<Notify>,
-    mut watched: Watched,
-) {
-    loop {
-        let config = configs.borrow_and_update().clone();
-        let Some(address) = config.webhooks.listen else {
-            if configs.changed().await.is_err() {
-                return std::future::pending().await;
-            }
-            continue;
-        };
-        let serving = async {
-            let doors = doors(&config.sources, |name| spools.open(&folder(&config, name), &config.webhooks), None)?;
-            let listener = listen(address).map_err(|error| no_listener(address, &error))?;
-            watched.well();
-            tracing::info!(%address, webhooks = doors.len(), "webhooks are taken in");
-            let mut bells = JoinSet::new();
-            for door in doors.values() {
-                let (spool, passes) = (door.spool.clone(), passes.clone());
-                bells.spawn(async move {
-                    loop {
-                        spool.kept().await;
-                        passes.notify_one();
-                        tokio::time::sleep(AT_MOST).await;
-                    }
-                });
-            }
-            let (bounds, longest) = bounds(&config.webhooks);
-            serve(listener, Arc::new(Receiving::new(doors, longest, micros)), bounds).await;
-            Ok(())
-        };
-        let ended = tokio::select! {
-            ended = survive(serving) => ended,
-            changed = configs.changed() => {
-                if changed.is_err() {
+/// The listener beside the passes.
+pub(super) struct Listening<W> {
+    pub spools: Arc<Spools>,
+    pub book: Arc<Book>,
+    pub questions: Arc<Questions>,
+    /// Begins a pass: what came is taken in.
+    pub passes: Arc<Notify>,
+    /// Watches a part.
+    pub watched: W,
+}
+
+/// The doors that are open, and the sources whose door can't be opened.
+#[derive(Default)]
+struct Opened {
+    failing: BTreeMap<String, Watched>,
+    /// What was kept begins a pass.
+    bells: JoinSet<()>,
+}
+
+impl<W: Fn(String) -> Watched> Listening<W> {
+    /// Listens while the service runs. Changed files take over without turning anybody away, where the address stays.
+    pub async fn keep(self, mut configs: watch::Receiver<Arc<Config>>) {
+        let mut watched = (self.watched)("webhook listener".to_owned());
+        loop {
+            let mut config = configs.borrow_and_update().clone();
+            let Some(address) = config.webhooks.listen else {
+                if configs.changed().await.is_err() {
                     return std::future::pending().await;
                 }
                 continue;
+            };
+            let (bounds, longest) = bounds(&config.webhooks);
+            let receiving = Arc::new(Receiving::new(Doors::new(), longest, micros));
+            let mut opened = Opened::default();
+            let (mut doors, mut again) = self.open(&config, &mut opened);
+            let webhooks = doors.len();
+            receiving.change(doors);
+            let listener = match listen(address) {
+                Ok(listener) => listener,
+                Err(error) => {
+                    let pause = watched.failed(no_listener(address, &error)).unwrap_or(FRESH);
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        _changed = configs.changed() => {}
+                    }
+                    continue;
+                }
+            };
+            watched.well();
+            tracing::info!(%address, webhooks, "webhooks are taken in");
+            let serving = async {
+                serve(listener, receiving.clone(), bounds).await;
+                Ok(())
+            };
+            let mut serving = std::pin::pin!(survive(serving));
+            let ended = loop {
+                let rest = async {
+                    match again {
+                        Some(pause) => tokio::time::sleep(pause).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    ended = &mut serving => break Some(ended),
+                    () = rest => {}
+                    changed = configs.changed() => {
+                        if changed.is_err() {
+                            return std::future::pending().await;
+                        }
+                        let next = configs.borrow().clone();
+                        if next.webhooks != config.webhooks {
+                            break None;
+                        }
+                        config = next;
+                    }
+                }
+                (doors, again) = self.open(&config, &mut opened);
+                receiving.change(doors);
+            };
+            let Some(ended) = ended else { continue };
+            let pause = ended.err().and_then(|error| watched.failed(error).ok()).unwrap_or(FRESH);
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _changed = configs.changed() => {}
             }
-        };
-        let pause = ended.err().and_then(|error| watched.failed(error).ok()).unwrap_or(FRESH);
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            _changed = configs.changed() => {}
         }
+    }
+
+    /// Opens the doors of a configuration; one that can't be opened is told, and tried again after so long.
+    fn open(&self, config: &Config, opened: &mut Opened) -> (Doors, Option<Duration>) {
+        let building = Building { book: &self.book, questions: Some(&*self.questions), sealer: None };
+        let (mut doors, mut again) = (Doors::new(), None);
+        opened.failing.retain(|name, _| config.sources.iter().any(|spec| *spec.name == **name));
+        for spec in &config.sources {
+            match building.door(spec, |name| self.spools.open(&folder(config, name), &config.webhooks)) {
+                None => {}
+                Some(Ok(door)) => {
+                    opened.failing.remove(&*spec.name);
+                    doors.insert(spec.name.to_string(), Arc::new(door));
+                }
+                Some(Err(error)) => {
+                    let part = opened.failing.entry(spec.name.to_string());
+                    let part = part.or_insert_with(|| (self.watched)(format!("webhook {}", spec.name)));
+                    let pause = part.failed(error).unwrap_or(FRESH);
+                    again = Some(again.map_or(pause, |before: Duration| before.min(pause)));
+                }
+            }
+        }
+        opened.bells = JoinSet::new();
+        for door in doors.values() {
+            let (spool, passes) = (door.spool.clone(), self.passes.clone());
+            opened.bells.spawn(async move {
+                loop {
+                    spool.kept().await;
+                    passes.notify_one();
+                    tokio::time::sleep(AT_MOST).await;
+                }
+            });
+        }
+        (doors, again)
     }
 }
 
@@ -173,10 +261,13 @@ enum Side {
 }
 
 impl Side {
-    fn of(parts: &Parts, spools: &Spools, name: &str, hook: &WebhookSource) -> Result<Self, Fault> {
+    fn of(parts: &Parts, (spools, book): (&Spools, &Book), name: &str, hook: &WebhookSource) -> Result<Self, Fault> {
         match &hook.taken {
             Taken::Here { .. } => {
                 let spool = spools.open(&folder(&parts.config, name), &parts.config.webhooks);
+                if let Ok(spool) = &spool {
+                    book.spool(name, spool.depth());
+                }
                 spool.map(Self::Here).map_err(|error| no_spool(name, &error))
             }
             Taken::Outside(drained) => {
@@ -209,6 +300,7 @@ fn outside(name: &str, error: &FetchError) -> Fault {
 pub struct Hooks<'a, S> {
     pub inlet: Inlet<'a, S>,
     pub spools: &'a Spools,
+    pub book: &'a Book,
 }
 
 impl<S: Store> Hooks<'_, S> {
@@ -220,7 +312,7 @@ impl<S: Store> Hooks<'_, S> {
         for spec in self.inlet.parts.config.sources.iter().filter(|spec| !self.inlet.stops.source(&spec.name)) {
             let SourceKind::Webhook(hook) = &spec.kind else { continue };
             let Some((connector, webhook)) = declared(hook) else { continue };
-            match Side::of(self.inlet.parts, self.spools, &spec.name, hook) {
+            match Side::of(self.inlet.parts, (self.spools, self.book), &spec.name, hook) {
                 Ok(side) => {
                     if let Err(fault) = self.source(spec, connector, webhook, &side, read).await? {
                         read.faults.push(fault);
@@ -245,11 +337,13 @@ impl<S: Store> Hooks<'_, S> {
         let intake = self.inlet.intake(&source);
         let most = usize::try_from(self.inlet.parts.config.service.intake_batch.get()).unwrap_or(1);
         while !*self.inlet.stop.borrow() {
-            let batch = match side.look(&spec.name).await {
-                Ok(Some(batch)) => batch,
-                Ok(None) => break,
+            let looked = match side.look(&spec.name).await {
+                Ok(looked) => looked,
                 Err(fault) => return Ok(Err(fault)),
             };
+            let oldest = looked.as_ref().and_then(|batch| batch.frames.first()).map(|frame| frame.at);
+            self.book.looked(&spec.name, self.inlet.clock.now(), oldest);
+            let Some(batch) = looked else { break };
             let mut good = Vec::new();
             for frame in &batch.frames {
                 let body = frame.body.reveal();
@@ -270,6 +364,7 @@ impl<S: Store> Hooks<'_, S> {
             if let Err(fault) = side.acknowledge(&spec.name, batch.through).await {
                 return Ok(Err(fault));
             }
+            self.book.drained(&spec.name, batch.frames.len());
         }
         Ok(Ok(()))
     }
@@ -305,57 +400,4 @@ impl<S: Store> Hooks<'_, S> {
         // Where it stands, the spool knows.
         intake.taken(&spec.name, &webhook.name, digest, lines, b"{\"v\":1}".to_vec(), read).await
     }
-}
-
-/// A listener that runs alone: it keeps what networks deliver, encrypted, until who is inside fetches it. It connects to nobody.
-///
-/// # Errors
-/// A key, a spool or an address can't be used.
-pub async fn serve_webhooks(listener: &Listener, manager: &Manager, mut stop: watch::Receiver<bool>) -> Result<(), RunError> {
-    let wrong = |message: String| {
-        RunError::Fault(Fault::of(Diagnostic::error(
-            UNFIT,
-            Place::Named("[webhooks]".into()),
-            message,
-            "`kith explain KITH-N050` says more",
-        )))
-    };
-    let sealer = Sealer::of(&listener.recipient).map_err(|error| wrong(error.to_string()))?;
-    let known = secret(&listener.drain_secret).map_err(|error| wrong(error.to_string()))?;
-    if known.expose().trim().len() < shortest_drain_secret() {
-        return Err(wrong(format!("`drain_secret` has less than {} characters", shortest_drain_secret())));
-    }
-    let spools = Spools::default();
-    let open = |name: &str| spools.open(&listener.spool.join(name), &listener.webhooks);
-    let doors = doors(&listener.sources, open, Some(&sealer))?;
-    let drained = doors.iter().map(|(name, door)| (name.clone(), door.spool.clone())).collect();
-    let draining = Arc::new(Draining::new(drained, SecretString::from(known.expose().trim()), micros));
-    let (bounds, longest) = bounds(&listener.webhooks);
-    let webhooks = doors.len();
-    let receiving = Arc::new(Receiving::new(doors, longest, micros));
-    let bind = |address| listen(address).map_err(|error| no_listener(address, &error));
-    let (outward, inward) = (bind(listener.listen)?, bind(listener.drain_listen)?);
-    tracing::info!(listen = %listener.listen, drain = %listener.drain_listen, webhooks, "webhooks are taken in, and wait to be fetched");
-    manager.ready();
-    let alive = async {
-        match manager.heartbeat() {
-            None => std::future::pending().await,
-            Some(pause) => loop {
-                manager.alive();
-                tokio::time::sleep(pause).await;
-            },
-        }
-    };
-    let stopped = async {
-        // Who stops it is gone where the channel is.
-        drop(stop.wait_for(|stop| *stop).await);
-    };
-    tokio::select! {
-        () = serve(outward, receiving, bounds) => {}
-        () = serve(inward, draining, Bounds { connections: 16 }) => {}
-        () = alive => {}
-        () = stopped => {}
-    }
-    manager.stopping();
-    Ok(())
 }

@@ -5,7 +5,7 @@ use crate::bad_input::may_mount;
 use crate::review;
 use crate::support::clock::FasterClock;
 use crate::support::receiver::{KEY, Receiver, hook};
-use crate::support::{CUSTOMERS_HEADER, ORDERS_HEADER, Project, activity, deleted, free_port, lines, wait_for};
+use crate::support::{CUSTOMERS_HEADER, ORDERS_HEADER, Project, activity, deleted, free_port, have, lines, wait_for};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::net::UnixListener;
@@ -246,4 +246,26 @@ fn a_deletion_that_does_not_arrive_is_told_while_there_is_time() {
     until_told(&receiver, &project, ("DeletionLate", "ended"), 1);
     assert_eq!(project.crm("SELECT count(*) FROM SocialInteraction"), ["0"]);
     assert!(!receiver.got().iter().any(|notice| notice.to_string().contains("handle1")), "no personal data in an alarm");
+}
+
+#[test]
+fn a_stream_that_is_silent_and_a_webhook_that_nobody_drains_are_told() {
+    let Some(clock) = FasterClock::installed(40) else { return };
+    if !have("age-keygen") {
+        return;
+    }
+    let project = review::waiting_cases(1);
+    let receiver = Receiver::webhook(&project, &[]);
+    configure(&project, &receiver);
+    // Nobody is at either address.
+    project.write("drain-key", Command::new("age-keygen").output().unwrap().stdout);
+    project.write("drain-secret", "0123456789abcdef0123456789abcdef");
+    project.write("settings.json", r#"{ "server": "http://127.0.0.1:1", "access_token": "x", "start_date": "2020-01-01" }"#);
+    let more = "\n[sources.page]\nkind = \"webhook\"\nconnector = \"connectors/sources/instagram.yaml\"\nwebhook = \"comments\"\n\
+        drain = \"http://127.0.0.1:1\"\ndrain_secret = { file = \"drain-secret\" }\ndrain_key = { file = \"drain-key\" }\n\
+        [sources.social]\nkind = \"network\"\nconnector = \"connectors/sources/mastodon.yaml\"\nsettings = { file = \"settings.json\" }\nstreams = \"mentions_live\"\n";
+    let config = fs::read_to_string(project.path("config/kith.toml")).unwrap();
+    project.write("config/kith.toml", config + more);
+    let _service = started(&project, clock.hold(&mut project.command(&["run"])));
+    told(&receiver, &project, &["WebhookNotDrained", "StreamSilent"], "began");
 }

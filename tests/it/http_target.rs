@@ -4,6 +4,7 @@ use crate::support::cutting_proxy::{Cut, CuttingProxy};
 use crate::support::nginx::{Nginx, Options};
 use crate::support::scripted::{Answer as Say, Scripted, answer, json};
 use crate::support::sent::{self, shown, write};
+use crate::support::tinyproxy::Tinyproxy;
 use crate::support::{self, free_port, have, wait_for};
 use kith::declare::config::{GivenSecret, Login, ProxySpec, Secret, SecretSource, ServiceSpec};
 use kith::declare::connector::{self, TargetFile};
@@ -439,29 +440,16 @@ impl Drop for Started {
 
 #[tokio::test]
 async fn a_corporate_proxy_with_a_login_is_gone_through() {
-    if !have("tinyproxy") {
-        return;
-    }
+    let Some(proxy) = Tinyproxy::start() else { return };
     let (Some(plain), Some(tls)) = (Nginx::start(Options::default()), Nginx::start(Options { tls: true, ..Options::default() })) else {
         return;
     };
-    let dir = tempfile::tempdir().unwrap();
-    let (port, log) = (free_port(), dir.path().join("log"));
-    let config = format!(
-        "Port {port}\nListen 127.0.0.1\nTimeout 30\nMaxClients 20\nAllow 127.0.0.1\nBasicAuth kith pr0xy\nLogFile \"{}\"\nLogLevel Connect\nDisableViaHeader Yes\n",
-        log.display()
-    );
-    std::fs::write(dir.path().join("conf"), config).unwrap();
-    let mut command = Command::new("tinyproxy");
-    command.arg("-d").arg("-c").arg(dir.path().join("conf")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let _started = Started(command.spawn().unwrap());
-    assert!(wait_for(port));
     for nginx in [&plain, &tls] {
         let with = |login: Option<(&str, &str)>| {
             let login = login.map(|(user, password)| (Arc::from(user), secret(password)));
-            let proxy = Some(ProxySpec { url: format!("http://127.0.0.1:{port}"), login });
+            let through = Some(ProxySpec { url: format!("http://127.0.0.1:{}", proxy.port), login });
             let ca_file = Some(tls.ca_file());
-            HttpTarget::new(ServiceSpec { proxy, ca_file, ..service(&nginx.url()) }, put())
+            HttpTarget::new(ServiceSpec { proxy: through, ca_file, ..service(&nginx.url()) }, put())
         };
         assert_eq!(shown_all(&with(Some(("kith", "pr0xy"))), &[said("1", 1, "x")]).await, ["inserted"]);
         assert_eq!(nginx.documents().len(), 1);
@@ -472,7 +460,7 @@ async fn a_corporate_proxy_with_a_login_is_gone_through() {
         }
         assert_eq!(nginx.documents().len(), 1, "nothing went through without the login");
     }
-    let seen = std::fs::read_to_string(log).unwrap();
+    let seen = proxy.log();
     assert!(seen.contains("CONNECT localhost") && seen.contains("PUT http://127.0.0.1"), "{seen}");
 }
 

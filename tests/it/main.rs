@@ -84,6 +84,7 @@ mod tidy;
 mod training;
 mod undo;
 mod webhooks;
+mod websub;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -2,6 +2,7 @@
 //! is no activity parks; what a network asks for is kept over a restart.
 
 use crate::manifests::Server;
+use crate::support::tinyproxy::Tinyproxy;
 use crate::support::{Project, free_port, have, slice, wait_for};
 use serde_json::{Value as Json, json};
 use std::process::{Child, Command, Stdio};
@@ -256,34 +257,17 @@ fn blog(base: &str) -> Json {
 
 #[test]
 fn a_proxy_with_a_login_is_gone_through_and_nothing_without_it() {
-    if !have("tinyproxy") {
-        return;
-    }
+    let Some(proxy) = Tinyproxy::start() else { return };
     let server = interfaces();
-    let dir = tempfile::tempdir().unwrap();
-    let (port, log) = (free_port(), dir.path().join("log"));
-    let config = format!(
-        "Port {port}\nListen 127.0.0.1\nTimeout 30\nMaxClients 20\nAllow 127.0.0.1\nBasicAuth kith pr0xy\nLogFile \"{}\"\nLogLevel Connect\n",
-        log.display()
-    );
-    std::fs::write(dir.path().join("conf"), config).unwrap();
-    let mut command = Command::new("tinyproxy");
-    command.arg("-d").arg("-c").arg(dir.path().join("conf")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut tinyproxy = command.spawn().unwrap();
-    assert!(wait_for(port));
     let connector = crate::support::root().join(BLOG).display().to_string();
-    let proxy = format!("proxy = \"http://127.0.0.1:{port}\"\nproxy_user = \"kith\"\nproxy_password = {{ file = \"proxy-password\" }}");
-    let project = project_with(&connector, &blog(&server.base), &proxy);
+    let project = project_with(&connector, &blog(&server.base), &proxy.keys());
     project.write("proxy-password", "wrong");
     project.kith(&["run", "--once"]).fails(1, "KITH-N0");
     assert_eq!(counted(&project).0, 0, "nothing is read around the proxy");
     project.write("proxy-password", "pr0xy");
     project.kith(&["run", "--once"]).ok();
     assert_eq!(counted(&project), (7, 0, 0));
-    let seen = std::fs::read_to_string(log).unwrap();
-    _ = tinyproxy.kill();
-    _ = tinyproxy.wait();
-    assert!(seen.contains("GET http://127.0.0.1"), "{seen}");
+    assert!(proxy.log().contains("GET http://127.0.0.1"), "{}", proxy.log());
 }
 
 #[test]

@@ -2,8 +2,9 @@
 //! stream can't give again is written down as a gap and read from the polled one; who means harm harms nobody else.
 
 use crate::kills::{Moments, entries};
-use crate::service::Running;
-use crate::support::{Project, Seed, free_port, root, slice, wait_for};
+use crate::service::{Running, scraped};
+use crate::support::tinyproxy::Tinyproxy;
+use crate::support::{Project, Seed, certificates, free_port, root, slice, wait_for};
 use serde_json::{Value as Json, json};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -29,21 +30,32 @@ pub struct Server {
     python: String,
     port: u16,
     folder: tempfile::TempDir,
+    tls: bool,
     child: Option<Child>,
 }
 
 impl Server {
     pub fn start() -> Option<Self> {
-        let mut server = Self { python: python()?, port: free_port(), folder: tempfile::tempdir().unwrap(), child: None };
+        Self::with(false)
+    }
+
+    /// Over TLS with a certificate of a company's own authority: `ca.pem` of its folder.
+    fn with(tls: bool) -> Option<Self> {
+        let mut server = Self { python: python()?, port: free_port(), folder: tempfile::tempdir().unwrap(), tls, child: None };
+        if tls {
+            certificates::make(server.folder.path(), "Kith test authority", "DNS:localhost");
+        }
         server.begin();
         Some(server)
     }
 
     fn begin(&mut self) {
-        let child = Command::new(&self.python)
-            .arg(root().join("tests/support/stream_server.py"))
-            .arg(self.port.to_string())
-            .arg(self.folder.path())
+        let mut command = Command::new(&self.python);
+        command.arg(root().join("tests/support/stream_server.py")).arg(self.port.to_string()).arg(self.folder.path());
+        if self.tls {
+            command.arg(self.folder.path());
+        }
+        let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(self.folder.path().join("log")).unwrap())
@@ -62,11 +74,16 @@ impl Server {
     }
 
     pub fn base(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        // The certificate is for the name.
+        if self.tls { format!("https://localhost:{}", self.port) } else { format!("http://127.0.0.1:{}", self.port) }
     }
 
     pub fn post(&self, path: &str) {
-        let out = Command::new("curl").args(["-sSf", "-X", "POST", &format!("{}{path}", self.base())]).output().unwrap();
+        let mut curl = Command::new("curl");
+        if self.tls {
+            curl.arg("--cacert").arg(self.folder.path().join("ca.pem"));
+        }
+        let out = curl.args(["-sSf", "-X", "POST", &format!("{}{path}", self.base())]).output().unwrap();
         assert!(out.status.success(), "{path}: {}", String::from_utf8_lossy(&out.stderr));
     }
 
@@ -115,7 +132,7 @@ metadata:
       things: {{ activity: "#/definitions/said" }}
     live:
       things_live:
-        requester: {{ type: HttpRequester, url_base: "{{{{ config['base_url'] }}}}", path: "{{{{ config['path'] }}}}" }}
+        requester: {{ type: HttpRequester, url_base: "{{{{ config['live_url'] }}}}", path: "{{{{ config['path'] }}}}" }}
         take: [{{ activity: "#/definitions/said" }}]
 {live}"##
     )
@@ -124,6 +141,10 @@ metadata:
 pub const NUMBERED: &str =
     "        by: sse\n        heartbeat_seconds: 10\n        resume: { lost_codes: [410] }\n        backfill: things\n";
 pub const NAMELESS: &str = "        by: sse\n        heartbeat_seconds: 10\n        backfill: things\n";
+
+/// A WebSocket that goes on after the number of a message.
+const SOCKET: &str = "        by: websocket\n        heartbeat_seconds: 10\n        backfill: things\n        resume:\n          cursor_value: \"{{ record['id'] }}\"\n          \
+    option: { type: RequestOption, inject_into: request_parameter, field_name: after }\n";
 
 /// The retail project with a source whose one stream is live.
 fn project(connector: &str, settings: &Json, stream: &str, more: &str) -> Project {
@@ -140,7 +161,13 @@ fn project(connector: &str, settings: &Json, stream: &str, more: &str) -> Projec
 }
 
 fn over(server: &Server, live: &str, path: &str) -> Project {
-    let project = project("connectors/live.yaml", &json!({ "base_url": server.base(), "path": path }), "things_live", "");
+    with(server, live, path, "")
+}
+
+fn with(server: &Server, live: &str, path: &str, more: &str) -> Project {
+    let base = server.base();
+    let live_url = if live.contains("by: websocket") { base.replacen("http", "ws", 1) } else { base.clone() };
+    let project = project("connectors/live.yaml", &json!({ "base_url": base, "live_url": live_url, "path": path }), "things_live", more);
     project.write("connectors/live.yaml", connector(live));
     project
 }
@@ -158,6 +185,12 @@ fn connected(status: &Json) -> bool {
 /// Connected, and nothing that was missed is still to be read.
 fn whole(status: &Json) -> bool {
     connected(status) && status["service"]["streams"].as_array().unwrap().iter().all(|one| one["gap_to"].is_null())
+}
+
+/// Waits until nothing that was missed is to be read any more; what was received by then. (A status counts the store first, and asks the service then.)
+fn settled(service: &Running<'_>) -> u64 {
+    service.until("connected", whole);
+    service.status()["received"].as_u64().unwrap()
 }
 
 /// The gaps of the log: the step, from, and until when and why.
@@ -420,9 +453,250 @@ fn a_host_that_is_not_listed_is_not_connected_to_and_a_paused_source_neither() {
     service.until("resumed", received(3));
 }
 
+/// Every way in which a stream comes.
+const BOTH: [(&str, &str); 2] = [(NUMBERED, "numbered"), (SOCKET, "socket")];
+
+#[test]
+fn over_tls_of_a_company_and_through_its_proxy_events_come_and_around_them_nothing_does() {
+    let (Some(server), Some(proxy)) = (Server::with(true), Tinyproxy::start()) else { return };
+    for (live, path) in BOTH {
+        let project = with(&server, live, path, &proxy.keys());
+        project.write("proxy-password", "wrong");
+        let service = Running::start(&project);
+        comes_to(&service, &project, "KITH-N021");
+        assert_eq!(service.end(), Some(0), "{path}");
+        project.write("proxy-password", "pr0xy");
+        // The authority is not one of the system's.
+        let service = Running::start(&project);
+        service.until("refused", |status| status["service"]["down"].to_string().contains("certificate"));
+        assert_eq!(service.end(), Some(0), "{path}");
+        assert!(server.asked(&format!("/{path}")).is_empty(), "{path}: {:?}", server.requests());
+        std::fs::copy(server.folder.path().join("ca.pem"), project.path("ca.pem")).unwrap();
+        project.edit("config/kith.toml", "every_seconds = 1", "every_seconds = 1\nca_file = \"ca.pem\"");
+        let service = Running::start(&project);
+        let before = settled(&service);
+        server.post("/say?n=3");
+        service.until("three more", received(before + 3));
+        server.post("/drop");
+        server.post("/say?n=2");
+        service.until("after a cut", received(before + 5));
+        assert_eq!(service.end(), Some(0), "{path}");
+        let log = std::fs::read_to_string(project.path("service.log")).unwrap();
+        assert!(!log.contains("pr0xy"), "{log}");
+    }
+    let tunnel = format!("CONNECT localhost:{}", server.port);
+    assert!(proxy.log().matches(&tunnel).count() >= 4, "{}", proxy.log());
+}
+
+#[test]
+fn a_number_that_did_not_come_is_a_gap_and_the_polled_stream_has_it() {
+    let Some(server) = Server::start() else { return };
+    for (live, path) in BOTH {
+        let project = with(&server, &format!("{live}        sequence: \"{{{{ record['id'] }}}}\"\n"), path, "");
+        let service = Running::start(&project);
+        let before = settled(&service);
+        server.post("/say?n=2");
+        service.until("live", received(before + 2));
+        // Two that the stream keeps to itself: nobody knows before the next one comes.
+        server.post("/say?n=2&hidden=1");
+        server.post("/say?n=1");
+        let status = service.until("filled", |status| received(before + 5)(status) && whole(status));
+        assert_eq!(status["service"]["streams"][0]["gaps"], 2, "{path}: {status}");
+        assert_eq!(service.end(), Some(0), "{path}");
+        let found = gaps(&project);
+        let of_jump: Vec<_> = found.iter().filter(|(_, _, why)| why.contains("sequence-jump")).collect();
+        assert!(of_jump.len() == 2 && of_jump[0].0 == "gap-began" && of_jump[1].0 == "gap-filled", "{path}: {found:?}");
+        // The same numbers again, as a server sends them that goes on a little earlier, are none.
+        assert!(of_jump[0].1.starts_with("20"), "{path}: {found:?}");
+    }
+}
+
+#[test]
+fn who_comes_later_than_the_server_keeps_has_missed_something() {
+    let Some(server) = Server::start() else { return };
+    for (live, path) in BOTH {
+        let project = with(&server, &keeping(live, 2), path, "");
+        let service = Running::start(&project);
+        let before = settled(&service);
+        server.post("/say?n=2");
+        service.until("live", received(before + 2));
+        assert_eq!(service.end(), Some(0), "{path}");
+        server.post("/say?n=2&hidden=1");
+        std::thread::sleep(Duration::from_millis(2_500));
+        let service = Running::start(&project);
+        service.until("filled", |status| received(before + 4)(status) && whole(status));
+        assert_eq!(service.end(), Some(0), "{path}");
+        let found = gaps(&project);
+        assert!(found.iter().any(|(step, _, why)| step == "gap-filled" && why.contains("cursor-too-old")), "{path}: {found:?}");
+    }
+}
+
+/// With `keeps_seconds` in its `resume`.
+fn keeping(live: &str, seconds: u64) -> String {
+    if live == NUMBERED {
+        return live.replace("lost_codes: [410]", &format!("keeps_seconds: {seconds}"));
+    }
+    live.replace("        resume:\n", &format!("        resume:\n          keeps_seconds: {seconds}\n"))
+}
+
+#[test]
+fn a_stream_of_everything_of_which_little_is_taken_is_not_too_old() {
+    let Some(server) = Server::start() else { return };
+    for (live, path) in BOTH {
+        // Of the things that are said the first alone is taken; the place in the stream moves on with all of them.
+        let only = "        record_filter: { type: RecordFilter, condition: \"{{ record['id'] == 1 }}\" }\n";
+        let project = with(&server, &(keeping(live, 4).replace("        backfill: things\n", "") + only), &format!("{path}?new=1"), "");
+        let service = Running::start(&project);
+        service.until("connected", connected);
+        for _ in 0..6 {
+            server.post("/say?n=1");
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        let before = gaps(&project).len();
+        server.post("/drop");
+        server.post("/say?n=1");
+        service.until("again", |status| status["service"]["streams"][0]["connections"].as_u64() >= Some(2) && connected(status));
+        assert_eq!(service.end(), Some(0), "{path}");
+        assert_eq!(gaps(&project).len(), before, "{path}: {:?}", gaps(&project));
+    }
+}
+
+#[test]
+fn an_event_that_says_that_the_place_is_lost_is_a_gap() {
+    let Some(server) = Server::start() else { return };
+    let lost = "lost_when: \"{{ record['info'] == 'OutdatedCursor' }}\"";
+    let only = "        record_filter: { type: RecordFilter, condition: \"{{ record['id'] is defined }}\" }\n";
+    for (live, path) in BOTH {
+        let live = live.replace("lost_codes: [410]", lost).replace("        resume:\n", &format!("        resume:\n          {lost}\n"));
+        let project = with(&server, &(live + only), &format!("{path}?tells=1"), "");
+        let service = Running::start(&project);
+        let before = settled(&service);
+        server.post("/say?n=2");
+        service.until("live", received(before + 2));
+        assert_eq!(service.end(), Some(0), "{path}");
+        server.post("/say?n=3");
+        let service = Running::start(&project);
+        let status = service.until("filled", |status| received(before + 5)(status) && whole(status));
+        assert_eq!(status["parked"], 0, "{path}: {status}");
+        server.post("/say?n=1");
+        service.until("live again", received(before + 6));
+        assert_eq!(service.end(), Some(0), "{path}");
+        let found = gaps(&project);
+        assert!(found.iter().any(|(step, _, why)| step == "gap-filled" && why.contains("cursor-lost")), "{path}: {found:?}");
+    }
+}
+
+#[test]
+fn a_stream_that_falls_silent_is_opened_again_and_goes_on_where_it_stood() {
+    let Some(server) = Server::start() else { return };
+    for (live, path) in BOTH {
+        let live = live.replace("heartbeat_seconds: 10", "heartbeat_seconds: 3");
+        let project = with(&server, &live, &format!("{path}?mute=1"), "");
+        let service = Running::start(&project);
+        let before = settled(&service);
+        server.post("/say?n=1");
+        service.until("one", received(before + 1));
+        // From now on this connection says nothing, and answers no ping.
+        comes_to(&service, &project, "KITH-N032");
+        server.post("/say?n=3");
+        service.until("after the silence", |status| received(before + 4)(status) && whole(status));
+        assert_eq!(service.end(), Some(0), "{path}");
+        let last = server.asked(&format!("/{path}")).pop().unwrap();
+        let place = last["Last-Event-ID"].as_str().or(last["query"]["after"].as_str());
+        assert!(place.is_some(), "{path}: it goes on after the last event: {last}");
+        assert_eq!(gaps(&project).iter().filter(|(step, ..)| step == "gap-began").count(), 1, "{path}: the first connection alone");
+    }
+}
+
+#[test]
+fn a_reload_goes_on_where_the_stream_stood_and_follows_the_files() {
+    let Some(server) = Server::start() else { return };
+    let started = std::time::Instant::now();
+    for (live, path) in BOTH {
+        let project = with(&server, live, path, "");
+        let service = Running::start(&project);
+        let mut count = settled(&service) + 1;
+        server.post("/say?n=1");
+        service.until("a place to go on at", received(count));
+        for every in [2, 3, 4] {
+            server.post("/say?n=2");
+            project.edit("config/kith.toml", &format!("every_seconds = {}", every - 1), &format!("every_seconds = {every}"));
+            project.kith(&["reload"]).ok();
+            server.post("/say?n=2");
+            count += 4;
+            service.until("after a reload", |status| received(count)(status) && whole(status));
+        }
+        // A refused set leaves the stream alone.
+        let asked = server.asked(&format!("/{path}")).len();
+        let file = std::fs::read_to_string(project.path("connectors/live.yaml")).unwrap();
+        project.write("connectors/live.yaml", file.replace("heartbeat_seconds", "hearbeat_seconds"));
+        project.kith(&["reload"]).fails(2, "KITH-N031");
+        server.post("/say?n=1");
+        service.until("by the old files", received(count + 1));
+        assert_eq!(server.asked(&format!("/{path}")).len(), asked, "{path}: nothing was opened anew");
+        project.write("connectors/live.yaml", &file);
+        // Without its stream the source has none, and nothing is heard.
+        project.edit("config/kith.toml", "streams = \"things_live\"", "streams = \"things\"");
+        project.edit("config/kith.toml", "every_seconds = 4", "every_seconds = 3600");
+        project.kith(&["reload"]).ok();
+        service.until("no stream", |status| status["service"]["streams"] == json!([]));
+        assert_eq!(service.end(), Some(0), "{path}");
+        let found = gaps(&project);
+        assert_eq!(found.iter().filter(|(step, ..)| step == "gap-began").count(), 1, "{path}: {found:?}");
+    }
+    eprintln!("{:?}", started.elapsed());
+}
+
+#[test]
+fn how_streams_stand_is_measured_without_naming_anybody() {
+    let Some(mut server) = Server::start() else { return };
+    server.post("/say?n=2");
+    let project = over(&server, NUMBERED, "numbered");
+    project.edit("config/kith.toml", "[audit]", "[metrics]\nlisten = \"127.0.0.1:0\"\n\n[audit]");
+    let service = Running::start(&project);
+    let status = service.until("connected", |status| received(2)(status) && whole(status));
+    let address = status["service"]["metrics"].as_str().unwrap().to_owned();
+    let page = || scraped(&address);
+    let value = |page: &str, name: &str| -> Option<f64> {
+        let wanted = format!("{name}{{stream=\"activities/things_live\"}} ");
+        page.lines().find_map(|line| line.strip_prefix(&wanted)?.parse().ok())
+    };
+    let shown = page();
+    for (name, wanted) in [
+        ("kith_stream_connections", 1.0),
+        ("kith_stream_connected", 1.0),
+        ("kith_stream_gaps_total", 1.0),
+        ("kith_stream_gaps_left_total", 0.0),
+        ("kith_stream_opened_total", 1.0),
+        ("kith_stream_overdue_seconds", 0.0),
+    ] {
+        assert_eq!(value(&shown, name), Some(wanted), "{name}: {shown}");
+    }
+    assert!(value(&shown, "kith_stream_backfilled_total") >= Some(0.0), "{shown}");
+    server.post("/say?n=3");
+    service.until("live", received(5));
+    let shown = page();
+    assert!(value(&shown, "kith_stream_events_total") >= Some(3.0), "{shown}");
+    assert!(value(&shown, "kith_stream_last_event_timestamp_seconds") > Some(1.7e9), "{shown}");
+    server.post("/drop");
+    service.until("opened again", |_| value(&page(), "kith_stream_opened_total") == Some(2.0));
+    server.kill();
+    service.until("overdue", |_| {
+        value(&page(), "kith_stream_connected") == Some(0.0) && value(&page(), "kith_stream_overdue_seconds") > Some(1.0)
+    });
+    let shown = project.kith(&["status"]).ok().stdout;
+    assert!(shown.contains("NOT CONNECTED") && shown.contains("opened 2 times"), "{shown}");
+    // What somebody stopped is not overdue.
+    project.kith(&["pause", "activities"]).ok();
+    service.until("paused", |status| status["service"]["streams"][0]["paused"] == true);
+    assert_eq!(value(&page(), "kith_stream_overdue_seconds"), Some(0.0), "{}", page());
+    assert!(project.kith(&["status"]).ok().stdout.contains("paused"), "told");
+}
+
 #[test]
 fn a_live_stream_that_is_declared_wrongly_is_told_with_its_place() {
-    let project = project("connectors/live.yaml", &json!({ "base_url": "http://127.0.0.1:1", "path": "x" }), "things_live", "");
+    let settings = json!({ "base_url": "http://127.0.0.1:1", "live_url": "http://127.0.0.1:1", "path": "x" });
+    let project = project("connectors/live.yaml", &settings, "things_live", "");
     for (wrong, says) in [
         ("        by: post\n", "by: sse"),
         ("        by: sse\n        backfill: nowhere\n", "backfill"),

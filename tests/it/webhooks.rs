@@ -2,7 +2,8 @@
 //! status; what was answered 200 is in the CRM once, whatever is killed; the listener in a DMZ connects to nobody and can't read what it keeps.
 
 use crate::kills::Moments;
-use crate::support::{CUSTOMERS_HEADER, ORDERS_HEADER, Project, free_port, have, root, wait_for};
+use crate::service::scraped;
+use crate::support::{CUSTOMERS_HEADER, ORDERS_HEADER, Project, certificates, free_port, have, root, wait_for};
 use serde_json::{Value as Json, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -453,6 +454,152 @@ fn a_thousand_at_once_are_all_answered_and_kept_once() {
     assert_eq!(in_the_crm(&project), expected("k", 1_000));
 }
 
+/// Connects, sends these bytes, does something, sends the rest; what comes back.
+fn halved(port: u16, request: &str, between: impl FnOnce()) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (first, rest) = request.split_at(request.len() - 10);
+    stream.write_all(first.as_bytes()).unwrap();
+    between();
+    stream.write_all(rest.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// A request of Meta, signed with a secret.
+fn signed(project: &Project, secret: &str, body: &str) -> String {
+    project.write("body", body);
+    let signature = openssl("sha256", secret, &project.path("body"), false);
+    format!(
+        "POST /webhooks/instagram HTTP/1.1\r\nHost: x\r\nX-Hub-Signature-256: sha256={signature}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn comment(n: u32, text: &str) -> String {
+    json!({ "object": "instagram", "entry": [{ "id": "88", "time": 1_790_000_000, "changes": [{ "field": "comments", "value": { "id": format!("c{n}"), "from": { "id": "1", "username": "handle1" }, "text": text, "media": { "id": "m" } } }] }] }).to_string()
+}
+
+#[test]
+fn a_secret_is_changed_by_reloads_and_nobody_is_turned_away_meanwhile() {
+    if !have("openssl") || !have("curl") {
+        return;
+    }
+    let (project, port) = (project(), free_port());
+    project.write("own-secret", STANDARD);
+    project.write("connectors/own.yaml", OWN);
+    let own = source("own", "connectors/own.yaml", "posts", "").replace("file = \"secret\"", "file = \"own-secret\"");
+    with_sources(&project, &format!("{}{own}[webhooks]\nlisten = \"127.0.0.1:{port}\"\n", instagram()));
+    let service = serving(&project, port);
+    let status = |secret: &str, n: u32| raw(port, signed(&project, secret, &comment(n, "hello")).as_bytes())[9..12].to_owned();
+    assert_eq!((status(SECRET, 1), status("the-new-one", 2)), ("200".into(), "401".into()));
+    // A thousand come while the files change again and again; one is in the middle of its body.
+    let sending = sender(&format!("http://127.0.0.1:{port}/webhooks/instagram"), "r", 1_000, 4);
+    let reload = |text: &str, more: &str| {
+        project.edit("config/kith.toml", text, more);
+        project.kith(&["reload"]).ok();
+    };
+    project.write("second", "the-new-one");
+    let slow = halved(port, &signed(&project, SECRET, &comment(3, "slow")), || {
+        reload("secret = { file = \"secret\" }\n", "secret = { file = \"secret\" }\nsecond_secret = { file = \"second\" }\n");
+    });
+    assert!(slow.starts_with("HTTP/1.1 200"), "{slow}");
+    assert_eq!((status(SECRET, 4), status("the-new-one", 5)), ("200".into(), "200".into()), "both");
+    for _ in 0..3 {
+        reload("listen = \"127.0.0.1", "body_kb = 2048\nlisten = \"127.0.0.1");
+        reload("body_kb = 2048\n", "");
+    }
+    let told = said(sending);
+    let mut statuses = told["statuses"].as_object().unwrap().clone();
+    // A changed `[webhooks]` opens the address anew: who is cut off there comes again.
+    statuses.remove("none");
+    assert_eq!(json!(statuses), json!({ "200": 1_000 }), "{told}");
+    // What a file holds is read anew, although nothing else changed.
+    project.write("secret", "the-new-one");
+    reload("\nsecond_secret = { file = \"second\" }", "");
+    assert_eq!((status(SECRET, 6), status("the-new-one", 7)), ("401".into(), "200".into()), "the new one alone");
+    // One source whose secret can't be used is told, and shuts no other one's door.
+    project.write("own-secret", "no secret of Standard Webhooks");
+    project.kith(&["reload"]).ok();
+    let began = Instant::now();
+    let down = || project.kith(&["status", "--format", "json"]).ok().json()["service"]["down"].to_string();
+    while !down().contains("KITH-N050") {
+        assert!(began.elapsed() < PATIENCE, "{}", down());
+    }
+    assert!(down().contains("webhook own"), "{}", down());
+    assert_eq!(status("the-new-one", 8), "200");
+    project.write("own-secret", STANDARD);
+    project.kith(&["reload"]).ok();
+    while down() != "[]" {
+        assert!(began.elapsed() < PATIENCE, "{}", down());
+    }
+    let own = format!("http://127.0.0.1:{port}/webhooks/own");
+    let posts =
+        json!({ "forum": "Shop", "posts": [{ "id": 1, "by": "https://x.example/u/1", "text": "hi", "at": "2026-09-21T10:00:00Z" }] });
+    assert_eq!(standard(&project, &own, "msg_1", 0, &posts.to_string()), 200);
+    wait_received(&project, 1_007);
+    service.end();
+    project.kith(&["run", "--once"]).ok();
+    assert_eq!(counted(&project), (1_007, 0, 0));
+}
+
+/// The value of a metric of a source.
+fn metric(page: &str, name: &str, labels: &str) -> Option<f64> {
+    page.lines().find_map(|line| line.strip_prefix(&format!("{name}{{{labels}}} "))?.parse().ok())
+}
+
+#[test]
+fn how_webhooks_stand_is_measured_and_shown_without_naming_anybody() {
+    if !have("openssl") || !have("curl") {
+        return;
+    }
+    let (project, port) = (project(), free_port());
+    let more = "[metrics]\nlisten = \"127.0.0.1:0\"\n";
+    with_sources(&project, &format!("{}[webhooks]\nlisten = \"127.0.0.1:{port}\"\nbody_kb = 64\n{more}", instagram()));
+    let service = serving(&project, port);
+    let standing = || project.kith(&["status", "--format", "json"]).ok().json()["service"].clone();
+    let began = Instant::now();
+    let address = loop {
+        if let Some(address) = standing()["metrics"].as_str() {
+            break address.to_owned();
+        }
+        assert!(began.elapsed() < PATIENCE);
+    };
+    project.kith(&["pause", "instagram"]).ok();
+    let send = |secret: &str, n: u32, text: &str| raw(port, signed(&project, secret, &comment(n, text)).as_bytes())[9..12].to_owned();
+    assert_eq!(send(SECRET, 1, "a"), "200");
+    assert_eq!(send(SECRET, 2, "b"), "200");
+    assert_eq!(send("wrong", 3, "c"), "401");
+    assert_eq!(send(SECRET, 4, &"x".repeat(70_000)), "413");
+    assert!(raw(port, b"POST /webhooks/instagram HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}").starts_with("HTTP/1.1 401"));
+    let page = scraped(&address);
+    let of = "source=\"instagram\"";
+    assert_eq!(metric(&page, "kith_webhook_received_total", of), Some(2.0), "{page}");
+    for reason in ["signature", "too-long", "unsigned"] {
+        assert_eq!(metric(&page, "kith_webhook_refused_total", &format!("{of},reason=\"{reason}\"")), Some(1.0), "{reason}: {page}");
+    }
+    assert!(metric(&page, "kith_webhook_spool_bytes", of) > Some(300.0), "{page}");
+    assert!(metric(&page, "kith_webhook_undrained_seconds", of) > Some(0.0), "{page}");
+    assert_eq!(metric(&page, "kith_webhook_drained_total", of), Some(0.0), "{page}");
+    let shown = project.kith(&["status"]).ok().stdout;
+    let line = shown.lines().find(|line| line.trim_start().starts_with("webhook")).unwrap_or_else(|| panic!("{shown}"));
+    assert!(line.contains("2 received") && line.contains("KB wait, since") && line.contains("signature 1"), "{line}");
+    project.kith(&["resume", "instagram"]).ok();
+    wait_received(&project, 2);
+    while standing()["webhooks"][0]["drained"] != 2 {
+        assert!(began.elapsed() < PATIENCE, "{}", standing());
+    }
+    let page = scraped(&address);
+    assert_eq!(
+        (metric(&page, "kith_webhook_spool_bytes", of), metric(&page, "kith_webhook_undrained_seconds", of)),
+        (Some(0.0), Some(0.0)),
+        "{page}"
+    );
+    assert!(!page.contains("handle1") && !shown.contains("handle1"));
+    service.end();
+}
+
 #[test]
 fn a_paused_source_takes_until_its_spool_is_full_and_loses_nothing() {
     let (project, port) = (project(), free_port());
@@ -608,6 +755,146 @@ fn a_listener_in_a_dmz_keeps_what_it_cannot_read_and_is_drained_by_who_knows_the
     for private in ["said d", "handle1", SECRET, "agreed", "0123456789abcdef"] {
         assert!(!log.contains(private), "{private} in {log}");
     }
+}
+
+/// nginx with a certificate of a company's own authority (`ca.pem` in its folder) before a port.
+struct Before {
+    child: Child,
+    dir: tempfile::TempDir,
+    port: u16,
+}
+
+impl Before {
+    fn start(inner: u16) -> Option<Self> {
+        if !have("nginx") {
+            return None;
+        }
+        let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
+        certificates::make(dir.path(), "Kith test authority", "DNS:localhost");
+        let at = dir.path().display();
+        let config = format!(
+            "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;\nevents {{ worker_connections 256; }}\nhttp {{\n\
+             client_body_temp_path {at}/b; proxy_temp_path {at}/p; fastcgi_temp_path {at}/f; uwsgi_temp_path {at}/u; scgi_temp_path {at}/s; access_log {at}/access.log;\n\
+             server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {at}/cert.pem; ssl_certificate_key {at}/key.pem;\n\
+             location /drain/ {{ proxy_pass http://127.0.0.1:{inner}; }} }}\n}}\n"
+        );
+        std::fs::write(dir.path().join("nginx.conf"), config).unwrap();
+        let mut command = Command::new("nginx");
+        command.args(["-e", &format!("{at}/error.log"), "-p", &at.to_string(), "-c", &format!("{at}/nginx.conf")]);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let before = Self { child, dir, port };
+        assert!((0..6).any(|_| wait_for(port)), "nginx does not start");
+        Some(before)
+    }
+}
+
+impl Drop for Before {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+#[test]
+fn over_tls_of_a_company_the_listener_outside_is_drained_and_a_killed_drain_loses_nothing() {
+    let Some(site) = Site::new() else { return };
+    let Some(nginx) = Before::start(site.drain) else { return };
+    let dmz = site.outside(&[]);
+    let url = format!("https://localhost:{}", nginx.port);
+    site.inside.edit("config/kith.toml", &format!("http://127.0.0.1:{}", site.drain), &url);
+    assert_eq!(said(sender(&site.url(), "t", 50, 4))["statuses"], json!({ "200": 50 }));
+    // The authority is not one of the system's; another one; then the right one, and another secret.
+    site.inside.kith(&["run", "--once"]).fails(1, "KITH-N053");
+    let other = tempfile::tempdir().unwrap();
+    certificates::make(other.path(), "Another authority", "DNS:localhost");
+    std::fs::copy(other.path().join("ca.pem"), site.inside.path("ca.pem")).unwrap();
+    site.inside.edit("config/kith.toml", "drain_key = ", "drain_ca_file = \"ca.pem\"\ndrain_key = ");
+    site.inside.kith(&["run", "--once"]).fails(1, "KITH-N053");
+    assert!(!std::fs::read_to_string(nginx.dir.path().join("access.log")).unwrap().contains("/drain/"), "nothing was asked of a stranger");
+    std::fs::copy(nginx.dir.path().join("ca.pem"), site.inside.path("ca.pem")).unwrap();
+    site.inside.write("drain-secret", "another-secret-another-secret-00");
+    let told = site.inside.kith(&["run", "--once"]).fails(1, "KITH-N053");
+    assert!(told.stderr.contains("401"), "{}", told.stderr);
+    site.inside.write("drain-secret", "0123456789abcdef0123456789abcdef");
+    assert_eq!(counted(&site.inside).0, 0);
+    assert!(!site.waiting().is_empty(), "nothing was let go");
+    // Killed in the middle, again and again, while more comes.
+    let mut moments = Moments(20_261_129);
+    let sending = sender(&site.url(), "u", 300, 4);
+    let mut inside = site.run_inside();
+    for _ in 0..kills().min(8) {
+        std::thread::sleep(Duration::from_millis(100 + moments.below(1_200)));
+        inside.kill();
+        inside = site.run_inside();
+    }
+    assert_eq!(said(sending)["statuses"]["200"], 300);
+    wait_received(&site.inside, 350);
+    let began = Instant::now();
+    let standing = || site.inside.kith(&["status", "--format", "json"]).ok().json()["service"]["webhooks"][0].clone();
+    while !(standing()["outside"] == true && standing()["looked"].is_string() && standing()["oldest"].is_null()) {
+        assert!(began.elapsed() < PATIENCE, "{}", standing());
+    }
+    assert!(site.inside.kith(&["status"]).ok().stdout.contains("fetched from outside, reached last at"));
+    assert!(inside.ended());
+    assert_eq!(counted(&site.inside), (350, 0, 0));
+    let mut wanted = [expected("t", 50), expected("u", 300)].concat();
+    wanted.sort();
+    site.inside.kith(&["run", "--once"]).ok();
+    assert_eq!(in_the_crm(&site.inside), wanted);
+    assert!(site.waiting().is_empty());
+    dmz.end();
+}
+
+#[test]
+fn a_listener_that_runs_alone_is_measured_and_takes_over_other_secrets_while_it_runs() {
+    let Some(site) = Site::new() else { return };
+    let metrics = free_port();
+    let file =
+        std::fs::read_to_string(site.dmz.path("config/kith.toml")).unwrap() + &format!("[metrics]\nlisten = \"127.0.0.1:{metrics}\"\n");
+    site.dmz.write("config/kith.toml", &file);
+    site.dmz.kith(&["serve", "--only", "webhooks", "--check"]).ok();
+    let dmz = site.outside(&[]);
+    let log = || std::fs::read_to_string(site.dmz.path("service.log")).unwrap();
+    let hang_up = |word: &str| {
+        let (before, began) = (log().matches(word).count(), Instant::now());
+        let id = rustix::process::Pid::from_child(&dmz.0);
+        rustix::process::kill_process(id, rustix::process::Signal::HUP).unwrap();
+        while log().matches(word).count() == before {
+            assert!(began.elapsed() < PATIENCE, "{word}: {}", log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    let status = |secret: &str, n: u32| raw(site.port, signed(&site.dmz, secret, &comment(n, "hello")).as_bytes())[9..12].to_owned();
+    assert_eq!((status(SECRET, 1), status("new", 2)), ("200".into(), "401".into()));
+    let page = scraped(&format!("http://127.0.0.1:{metrics}/metrics"));
+    let of = "source=\"instagram\"";
+    assert_eq!(metric(&page, "kith_webhook_received_total", of), Some(1.0), "{page}");
+    assert_eq!(metric(&page, "kith_webhook_refused_total", &format!("{of},reason=\"signature\"")), Some(1.0), "{page}");
+    assert!(metric(&page, "kith_webhook_spool_bytes", of) > Some(300.0), "{page}");
+
+    // Files that are wrong, or that change what holds for life, change nothing.
+    site.dmz.write("config/kith.toml", file.replace("webhook = \"comments\"", "webhook = \"other\""));
+    hang_up("KITH-N050");
+    site.dmz.write("config/kith.toml", file.replace("body_kb", "x").replace("spool = \"spool\"", "spool = \"elsewhere\""));
+    hang_up("KITH-R032");
+    site.dmz.write("config/kith.toml", &file);
+    site.dmz.write("drain-secret", "short");
+    hang_up("drain_secret` has less");
+    assert_eq!((status(SECRET, 3), status("new", 4)), ("200".into(), "401".into()));
+    site.inside.kith(&["run", "--once"]).ok();
+    assert_eq!(counted(&site.inside).0, 2);
+
+    // The network's secret and the one of both sides.
+    site.dmz.write("secret", "new");
+    site.dmz.write("drain-secret", "fedcba9876543210fedcba9876543210");
+    hang_up("the new files are in force");
+    assert_eq!((status(SECRET, 5), status("new", 6)), ("401".into(), "200".into()));
+    site.inside.kith(&["run", "--once"]).fails(1, "KITH-N053");
+    site.inside.write("drain-secret", "fedcba9876543210fedcba9876543210");
+    site.inside.kith(&["run", "--once"]).ok();
+    assert_eq!(counted(&site.inside), (3, 0, 0));
+    assert_eq!(log().matches("the new files are in force").count(), 1);
+    dmz.end();
 }
 
 #[test]

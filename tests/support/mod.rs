@@ -19,6 +19,7 @@ pub mod sqlserver;
 pub mod sqlserver_site;
 pub mod tds;
 pub mod tds_cutter;
+pub mod tinyproxy;
 
 use flate2::read::MultiGzDecoder;
 use std::collections::HashSet;

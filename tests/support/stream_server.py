@@ -1,10 +1,12 @@
 """Live streams and the polled interface beside them, on aiohttp: server-sent events with and without ids, a WebSocket in the form of Bluesky's Jetstream,
 the streaming interface of Mastodon, and servers that mean harm. `stream_server.py PORT FOLDER`; what is said is kept in FOLDER, so that a server that was
-killed goes on with what it said. `POST /say?n=K` says K things, `POST /take-back?id=N` deletes one, `POST /drop` cuts every connection."""
+killed goes on with what it said. `POST /say?n=K` says K things, `POST /say?n=K&hidden=1` things that only the polled interface shows, `POST /take-back?id=N`
+deletes one, `POST /drop` cuts every connection. `stream_server.py PORT FOLDER TLS`: over TLS, with cert.pem and key.pem of the folder TLS."""
 
 import asyncio
 import json
 import os
+import ssl
 import sys
 import time
 
@@ -15,6 +17,7 @@ KEPT = os.path.join(FOLDER, "said.ndjson")
 SAID = [json.loads(line) for line in open(KEPT)] if os.path.exists(KEPT) else []
 LISTENERS, CONNECTIONS, SEEN = set(), set(), os.path.join(FOLDER, "requests.ndjson")
 ME = "did:plc:shop"
+MUTED = set()
 
 
 def iso(us):
@@ -29,8 +32,9 @@ def say(**what):
         kept.write(json.dumps(thing) + "\n")
         kept.flush()
         os.fsync(kept.fileno())
-    for queue in list(LISTENERS):
-        queue.put_nowait(thing)
+    if not thing.get("hidden"):
+        for queue in list(LISTENERS):
+            queue.put_nowait(thing)
 
 
 def record(thing):
@@ -71,27 +75,37 @@ def feed(after):
     """What was said after a place, and what will be: nothing between the two is lost."""
     queue = asyncio.Queue()
     for thing in SAID:
-        if after(thing):
+        if after(thing) and not thing.get("hidden"):
             queue.put_nowait(thing)
     LISTENERS.add(queue)
     return queue
 
 
-async def events(request, after, written, beat=b":thump\n\n"):
+def goes_mute(request):
+    """The first connection with `mute` says something, and then nothing any more."""
+    return bool(request.query.get("mute")) and request.path not in MUTED and not MUTED.add(request.path)
+
+
+async def events(request, after, written, beat=b":thump\n\n", first=b""):
+    mute, told = goes_mute(request), False
     answer = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
     await answer.prepare(request)
     CONNECTIONS.add(request.transport)
-    await answer.write(b"retry: 100\n\n:)\n\n")
+    await answer.write(b"retry: 100\n\n:)\n\n" + first)
     queue = feed(after)
     try:
         while True:
             try:
                 thing = await asyncio.wait_for(queue.get(), 1)
             except asyncio.TimeoutError:
+                if mute and told:
+                    LISTENERS.discard(queue)
+                    await asyncio.sleep(3600)
                 if beat:
                     await answer.write(beat)
                 continue
             await answer.write(written(thing))
+            told = True
     except (ConnectionError, asyncio.CancelledError):
         return answer
     finally:
@@ -103,6 +117,11 @@ async def numbered(request):
     if last and request.query.get("forgets"):
         return web.Response(status=410)
     start = int(last or 0) if last or not request.query.get("new") else len(SAID)
+    if last and request.query.get("tells"):
+        # It does not know the id any more, says so in an event, and goes on with what is new.
+        start = len(SAID)
+        written = lambda t: f"id: {t['id']}\ndata: {json.dumps(record(t))}\n\n".encode()
+        return await events(request, lambda thing: thing["id"] > start, written, first=b"event: lost\ndata: {\"info\": \"OutdatedCursor\"}\n\n")
     return await events(request, lambda thing: thing["id"] > start, lambda t: f"id: {t['id']}\ndata: {json.dumps(record(t))}\n\n".encode())
 
 
@@ -158,6 +177,43 @@ async def jetstream(request):
     return socket
 
 
+async def socket(request):
+    """Messages in the form of the polled interface, after the one that `after` names."""
+    mute, told = goes_mute(request), False
+    socket = web.WebSocketResponse(heartbeat=None)
+    await socket.prepare(request)
+    CONNECTIONS.add(request.transport)
+    after = request.query.get("after")
+    start = len(SAID) if after is None or request.query.get("tells") else int(after)
+    if after is not None and request.query.get("tells"):
+        await socket.send_str(json.dumps({"info": "OutdatedCursor"}))
+    queue = feed(lambda thing: thing["id"] > start)
+
+    async def listen():
+        async for message in socket:
+            if message.type in (WSMsgType.CLOSE, WSMsgType.ERROR):
+                return
+
+    listening = asyncio.create_task(listen())
+    try:
+        while not listening.done():
+            try:
+                await socket.send_str(json.dumps(record(await asyncio.wait_for(queue.get(), 0.2))))
+                told = True
+            except asyncio.TimeoutError:
+                if mute and told:
+                    # Nobody reads, so no ping is answered.
+                    listening.cancel()
+                    LISTENERS.discard(queue)
+                    await asyncio.sleep(3600)
+    except ConnectionError:
+        pass
+    finally:
+        listening.cancel()
+        LISTENERS.discard(queue)
+    return socket
+
+
 async def harm(request):
     kind = request.match_info["kind"]
     if kind == "html":
@@ -194,7 +250,7 @@ async def harm(request):
 
 async def said(request):
     for _ in range(int(request.query["n"])):
-        say()
+        say(**({"hidden": True} if request.query.get("hidden") else {}))
     return web.json_response(len(SAID))
 
 
@@ -215,6 +271,10 @@ app.add_routes([
     web.get("/numbered", numbered), web.get("/nameless", nameless), web.get("/poll", poll), web.get("/subscribe", jetstream),
     web.get("/api/v1/streaming/user/notification", mastodon), web.get("/api/v1/streaming/hashtag", mastodon),
     web.get("/api/v1/notifications", notifications), web.get("/api/v1/timelines/tag/{tag}", tag),
-    web.get("/harm/{kind}", harm), web.post("/say", said), web.post("/take-back", take_back), web.post("/drop", drop),
+    web.get("/socket", socket), web.get("/harm/{kind}", harm), web.post("/say", said), web.post("/take-back", take_back), web.post("/drop", drop),
 ])
-web.run_app(app, host="127.0.0.1", port=PORT, print=None, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
+tls = None
+if len(sys.argv) > 3:
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(os.path.join(sys.argv[3], "cert.pem"), os.path.join(sys.argv[3], "key.pem"))
+web.run_app(app, host="127.0.0.1", port=PORT, ssl_context=tls, print=None, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)

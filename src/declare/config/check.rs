@@ -48,16 +48,17 @@ pub fn check_listener(name: &str, text: &str, environment: &[(String, String)], 
     let layered = layers::read(name, text, environment, &mut problems);
     let mut checker = Checker { problems, project, broken: layered.broken, whole: Place::Path(layered.file.name.clone()) };
     for (name, node) in &layered.root {
-        if ![WEBHOOKS.name, keys::SOURCES.name, keys::LOG.name].contains(&name.as_str()) {
+        if ![WEBHOOKS.name, keys::SOURCES.name, keys::LOG.name, keys::METRICS.name].contains(&name.as_str()) {
             let message = format!("[{name}] has no place on a machine that only takes webhooks in");
-            let remedy = "keep [webhooks], [sources.NAME] of kind `webhook` and [log]; the service inside has the rest";
+            let remedy = "keep [webhooks], [sources.NAME] of kind `webhook`, [metrics] and [log]; the service inside has the rest";
             checker.error(EXCLUDE_EACH_OTHER, &node.key, message, remedy);
         }
     }
     let sources = checker.each(&layered, &keys::SOURCES, Checker::source);
     let log = checker.one(&layered, &keys::LOG);
     let log = log.map_or_else(Log::default, |t| checker.log(&t));
-    let listener = checker.one(&layered, &WEBHOOKS).and_then(|table| checker.listener(&table, sources, log));
+    let metrics = checker.one(&layered, &keys::METRICS).and_then(|t| checker.loopback(&t, &keys::METRICS_LISTEN));
+    let listener = checker.one(&layered, &WEBHOOKS).and_then(|table| checker.listener(&table, sources, log, metrics));
     let mut problems = checker.problems;
     problems.sort();
     Checked::new(listener, problems)

@@ -4,7 +4,7 @@ use super::check::{Checker, Table};
 use super::codes::MISSING;
 use super::keys::{Form, Key, NETWORK, Need, Section, Tables, key, only};
 use super::settings::SourceKind;
-use super::{network, singer, webhook};
+use super::{hub, network, singer, webhook};
 use crate::declare::manifest::{Projection, Records};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,6 +38,13 @@ pub(super) const SOURCES: Section = Section {
         webhook::SECOND_SECRET,
         webhook::VERIFY_TOKEN,
         webhook::TOPICS,
+        hub::HUB,
+        hub::CALLBACK,
+        hub::LEASE_SECONDS,
+        hub::HUB_CA_FILE,
+        hub::HUB_PROXY,
+        hub::HUB_PROXY_USER,
+        hub::HUB_PROXY_PASSWORD,
         webhook::DRAIN,
         webhook::SOURCE_DRAIN_SECRET,
         webhook::DRAIN_KEY,

@@ -287,7 +287,7 @@ impl<'a> Checker<'a> {
         None
     }
 
-    fn only_with(&mut self, table: &Table<'a>, key: &Key, with: &Key) {
+    pub(super) fn only_with(&mut self, table: &Table<'a>, key: &Key, with: &Key) {
         if let Some(node) = table.values.get(key.name)
             && !table.values.contains_key(with.name)
         {

@@ -2,6 +2,7 @@
 
 use super::check::{Checker, Table};
 use super::codes::{EXCLUDE_EACH_OTHER, MISSING};
+use super::hub::{HUB, Hub, OF_HUB};
 use super::keys::{Form, Key, Need, Section, Tables, key, only};
 use super::service::GivenSecret;
 use super::settings::{SourceKind, SourceSpec};
@@ -164,7 +165,7 @@ pub(super) const WEBHOOKS: Section = Section {
     tables: Tables::One,
     required: false,
     doc: "The listener for networks that come by themselves. In the service it takes what the sources of kind `webhook` say; with `kith serve --only webhooks` \
-          it runs alone, in a DMZ, from a file that has `[webhooks]`, `[sources.NAME]` of kind `webhook` and `[log]`, and nothing else.",
+          it runs alone, in a DMZ, from a file that has `[webhooks]`, `[sources.NAME]` of kind `webhook`, `[metrics]` and `[log]`, and nothing else.",
     keys: &[LISTEN, SPOOL, SPOOL_MB, BODY_KB, CONNECTIONS, DRAIN_LISTEN, DRAIN_SECRET, RECIPIENT],
 };
 
@@ -192,6 +193,8 @@ pub enum Taken {
         verify_token: Option<GivenSecret>,
         /// Feeds that are wanted; none: any.
         topics: Vec<Arc<str>>,
+        /// Where they are subscribed to; `None`: somebody else does that.
+        hub: Option<Box<Hub>>,
     },
     /// A listener elsewhere.
     Outside(Box<Drained>),
@@ -220,13 +223,14 @@ impl WebhookSource {
             let remedy = if known.is_empty() { "it knows none".to_owned() } else { format!("it knows {}", known.join(", ")) };
             return Some(Diagnostic::error(UNFIT, place, format!("the connector knows no webhook `{}`", self.webhook), remedy));
         };
-        let Taken::Here { verify_token, topics, .. } = &self.taken else { return None };
+        let Taken::Here { verify_token, topics, hub, .. } = &self.taken else { return None };
         let (message, remedy) = match (webhook.scheme.has_verify_token(), verify_token.is_some()) {
             (true, false) => (
                 "the network asks with a verify token, and `verify_token` is not there",
                 format!("add `verify_token = {}`", VERIFY_TOKEN.example),
             ),
             (false, true) => ("this network asks with no verify token", "remove `verify_token`".to_owned()),
+            _ if hub.is_some() && webhook.scheme != Scheme::WebSub => ("this network has no hub", "remove `hub`".to_owned()),
             _ if !topics.is_empty() && webhook.scheme != Scheme::WebSub => ("only hubs have topics", "remove `topics`".to_owned()),
             _ => return None,
         };
@@ -236,7 +240,13 @@ impl WebhookSource {
     /// The secrets that it needs, to be read.
     pub fn secrets_mut(&mut self) -> Vec<&mut GivenSecret> {
         match &mut self.taken {
-            Taken::Here { secrets, verify_token, .. } => secrets.iter_mut().chain(verify_token).collect(),
+            Taken::Here { secrets, verify_token, hub, .. } => {
+                let of_hub = hub.as_deref_mut().into_iter().flat_map(|hub| {
+                    let proxy = hub.proxy.as_mut().and_then(|proxy| proxy.login.as_mut()).map(|(_, password)| password);
+                    std::iter::once(&mut hub.secret).chain(proxy)
+                });
+                secrets.iter_mut().chain(verify_token).chain(of_hub).collect()
+            }
             Taken::Outside(drained) => vec![&mut drained.secret, &mut drained.key],
         }
     }
@@ -276,6 +286,8 @@ pub struct Listener {
     pub sources: Vec<SourceSpec>,
     /// `[log]`
     pub log: super::Log,
+    /// `[metrics] listen`
+    pub metrics: Option<SocketAddr>,
 }
 
 impl<'a> Checker<'a> {
@@ -284,7 +296,7 @@ impl<'a> Checker<'a> {
         let connector = self.path(table, &super::network::CONNECTOR);
         let webhook = self.non_blank(table, &WEBHOOK);
         let has = |key: &Key| table.values.contains_key(key.name);
-        let here = [&SECRET, &SECOND_SECRET, &VERIFY_TOKEN, &TOPICS];
+        let here: Vec<&Key> = [&SECRET, &SECOND_SECRET, &VERIFY_TOKEN, &TOPICS, &HUB].into_iter().chain(OF_HUB).collect();
         let outside = [&SOURCE_DRAIN_SECRET, &DRAIN_KEY, &DRAIN_CA_FILE];
         let others: &[&Key] = if has(&DRAIN) { &here } else { &outside };
         let mut right = true;
@@ -312,7 +324,15 @@ impl<'a> Checker<'a> {
             let second = if has(&SECOND_SECRET) { Some(self.given(table, &SECOND_SECRET)?) } else { None };
             let verify_token = if has(&VERIFY_TOKEN) { Some(self.given(table, &VERIFY_TOKEN)?) } else { None };
             let topics = self.text(table, &TOPICS).map(|(text, _)| names(text)).unwrap_or_default();
-            Taken::Here { secrets: std::iter::once(first?).chain(second).collect(), verify_token, topics }
+            let hub = if has(&HUB) {
+                Some(Box::new(self.hub(table, first.as_ref(), &topics)?))
+            } else {
+                for key in OF_HUB {
+                    self.only_with(table, key, &HUB);
+                }
+                None
+            };
+            Taken::Here { secrets: std::iter::once(first?).chain(second).collect(), verify_token, topics, hub }
         };
         let source = WebhookSource { connector: connector?, webhook: webhook?, taken, loaded: None };
         right.then(|| SourceKind::Webhook(Box::new(source)))
@@ -356,7 +376,13 @@ impl<'a> Checker<'a> {
     }
 
     /// A listener that runs alone.
-    pub(super) fn listener(&mut self, table: &Table<'a>, sources: Vec<(SourceSpec, Place)>, log: super::Log) -> Option<Listener> {
+    pub(super) fn listener(
+        &mut self,
+        table: &Table<'a>,
+        sources: Vec<(SourceSpec, Place)>,
+        log: super::Log,
+        metrics: Option<SocketAddr>,
+    ) -> Option<Listener> {
         for key in [&LISTEN, &SPOOL, &DRAIN_LISTEN, &RECIPIENT] {
             if !table.values.contains_key(key.name) && !self.broken {
                 let message = format!("{} lacks the key `{}`", table.title, key.name);
@@ -369,6 +395,16 @@ impl<'a> Checker<'a> {
         let recipient = self.non_blank(table, &RECIPIENT);
         let mut right = true;
         for (spec, place) in &sources {
+            if matches!(&spec.kind, SourceKind::Webhook(hook) if matches!(&hook.taken, Taken::Here { hub: Some(_), .. })) {
+                let message = format!("[sources.{}] has a `hub`, and a listener that runs alone connects to nobody", spec.name);
+                self.error(
+                    EXCLUDE_EACH_OTHER,
+                    place,
+                    message,
+                    "remove `hub` and what belongs to it; whoever subscribes the address renews that too",
+                );
+                right = false;
+            }
             if !matches!(&spec.kind, SourceKind::Webhook(hook) if matches!(hook.taken, Taken::Here { .. })) {
                 let message = format!("[sources.{}] is no webhook that is taken here", spec.name);
                 self.error(EXCLUDE_EACH_OTHER, place, message, "a listener that runs alone has sources of kind `webhook` with `secret`");
@@ -387,6 +423,7 @@ impl<'a> Checker<'a> {
             recipient: recipient?,
             sources,
             log,
+            metrics,
         };
         right.then_some(found)
     }

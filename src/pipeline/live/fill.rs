@@ -113,7 +113,9 @@ impl One {
         let since: Option<Timestamp> = missed.as_ref().and_then(|missed| missed.from).and_then(|from| from.checked_sub(margin).ok());
         let reading = networks.stream(&self.spec, &self.connector, projection, self.opener.reader(), since, &mut read);
         let place = format!("[sources.{}], stream {}", self.spec.name, projection.stream);
-        let whole = match survive(Box::pin(reading)).await {
+        let read_whole = survive(Box::pin(reading)).await;
+        self.count(|counts| counts.backfilled += read.received);
+        let whole = match read_whole {
             Ok(Ok(whole)) => whole,
             Ok(Err(error)) => {
                 tracing::warn!(code = error.code().0, place, "what was missed of a live stream could not be read: {error}");

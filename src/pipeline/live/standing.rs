@@ -59,6 +59,8 @@ pub struct Standing {
     pub heard: Option<Timestamp>,
     /// When the last event came that was taken.
     pub event: Option<Timestamp>,
+    /// When the place in the stream moved on last, whether or not that event was taken.
+    pub went_on: Option<Timestamp>,
     /// What is still to be read. What is missed meanwhile joins it.
     pub missed: Option<Missed>,
     /// Gaps so far.
@@ -96,7 +98,7 @@ impl Standing {
         let cursor = self.cursor.as_ref().and_then(|cursor| serde_json::to_value(cursor).ok());
         json!({
             "v": 1, "live": true, "cursor": cursor, "number": self.number.map(|number| number.to_string()), "heard": time(self.heard),
-            "event": time(self.event), "missed": missed, "gaps": self.gaps, "left": self.left, "not_before": time(self.not_before),
+            "event": time(self.event), "went_on": time(self.went_on), "missed": missed, "gaps": self.gaps, "left": self.left, "not_before": time(self.not_before),
         })
         .to_string()
         .into_bytes()
@@ -120,6 +122,7 @@ impl Standing {
             number: written.get("number").and_then(Value::as_str).and_then(|text| text.parse().ok()),
             heard: time(&written, "heard"),
             event: time(&written, "event"),
+            went_on: time(&written, "went_on"),
             missed,
             gaps: count("gaps"),
             left: count("left"),
@@ -149,12 +152,12 @@ mod tests {
                 any::<i64>().prop_map(|number| Json::Int(number.into())),
             ]),
             number in prop::option::of(any::<i128>()),
-            (heard, event, not_before) in (a_time(), a_time(), a_time()),
+            (heard, event, went_on, not_before) in (a_time(), a_time(), a_time(), a_time()),
             missed in prop::option::of((a_time(), 0_i64..4_000_000_000, 0_usize..6)),
             (gaps, left) in (any::<u64>(), any::<u64>()),
         ) {
             let missed = missed.map(|(from, to, why)| Missed { from, to: at(to), why: Why::ALL[why] });
-            let standing = Standing { cursor, number, heard, event, missed, gaps, left, not_before };
+            let standing = Standing { cursor, number, heard, event, went_on, missed, gaps, left, not_before };
             prop_assert_eq!(Standing::from_bytes(&standing.to_bytes()), standing);
         }
 

@@ -69,13 +69,13 @@ impl<'a> Taking<'a> {
 
     /// A connection stands. Where it does not go on after what is stored, something was missed.
     pub fn connected(&mut self, resumed: bool, anew: Option<Why>, now: Timestamp) -> Result<(), RunError> {
-        let (heard, event) = (self.standing.heard, self.standing.event);
+        let (heard, went_on) = (self.standing.heard, self.standing.went_on.or(self.standing.event));
         let keeps = self.one.live.stream.resume.as_ref().and_then(|resume| resume.keeps);
         // What is older than the server keeps did not come, and will not.
-        let too_old = keeps.zip(event.or(heard)).is_some_and(|(keeps, at)| now.duration_since(at).unsigned_abs() > keeps);
+        let too_old = keeps.zip(went_on.or(heard)).is_some_and(|(keeps, at)| now.duration_since(at).unsigned_abs() > keeps);
         let missed = match (resumed, heard) {
             (true, _) if !too_old => None,
-            (true, _) => Some(Missed { from: event.or(heard), to: now, why: Why::CursorTooOld }),
+            (true, _) => Some(Missed { from: went_on.or(heard), to: now, why: Why::CursorTooOld }),
             (false, None) if !self.one.fills() => None,
             (false, None) => Some(Missed { from: None, to: now, why: Why::First }),
             (false, Some(_)) => Some(Missed { from: heard, to: now, why: anew.unwrap_or(Why::NoCursor) }),
@@ -91,6 +91,8 @@ impl<'a> Taking<'a> {
         tracing::warn!(code = "KITH-N035", stream = %name, from, %to, why = missed.why.name(), fills, "events of a live stream were missed");
         self.leaves.push(self.one.shared.scribe.gap(&self.one.spec.name, &self.one.file, step, &missed, self.one.now())?);
         self.standing.miss(missed, fills);
+        // Where something is missing, numbers begin anew: it is not missed twice.
+        self.standing.number = None;
         self.soon(Duration::ZERO);
         Ok(())
     }
@@ -111,13 +113,14 @@ impl<'a> Taking<'a> {
         }
         if event.cursor.is_some() && event.cursor != self.standing.cursor {
             self.standing.cursor = event.cursor;
+            self.standing.went_on = Some(now);
             self.soon(MOVED);
         }
         if !event.taken {
             return Ok(());
         }
         if let Some((line, known)) = self.one.live.line(event.name.as_deref(), &event.record) {
-            self.standing.event = Some(now);
+            (self.standing.event, self.standing.went_on) = (Some(now), Some(now));
             self.bytes += line.len();
             self.got.push(Got { line: Ok(line), known });
             self.fill_up();
@@ -185,6 +188,7 @@ impl<'a> Taking<'a> {
         let (source, file) = (&one.spec.name, one.file.as_str());
         let (mut good, mut all) = (Vec::new(), Sha256::new());
         let news = !lines.is_empty();
+        one.count(|counts| counts.events += lines.len() as u64);
         for mut line in lines {
             if line.outcome.is_ok() {
                 all.update(line.raw.reveal());

@@ -8,7 +8,7 @@ use super::spool::Spool;
 use crate::manifest::webhook::{is_sealed, sealed};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::{BTreeMap, HashSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// Headers of a request.
 pub const TIME: &str = "kith-time";
@@ -79,10 +79,16 @@ impl Used {
     }
 }
 
-/// The door for who drains.
-pub struct Draining {
+/// What is let go, and to whom.
+struct Lets {
     spools: BTreeMap<String, Spool>,
     secret: SecretString,
+}
+
+/// The door for who drains.
+pub struct Draining {
+    lets: RwLock<Arc<Lets>>,
+    /// Kept over a change of the secret: a request can't be sent twice because of one.
     used: Mutex<Used>,
     /// Microseconds since 1970.
     clock: fn() -> i64,
@@ -97,26 +103,31 @@ impl std::fmt::Debug for Draining {
 impl Draining {
     /// Of these spools, by the names of their sources.
     pub fn new(spools: BTreeMap<String, Spool>, secret: SecretString, clock: fn() -> i64) -> Self {
-        Self { spools, secret, used: Mutex::default(), clock }
+        Self { lets: RwLock::new(Arc::new(Lets { spools, secret })), used: Mutex::default(), clock }
+    }
+
+    /// Other spools, or another secret, from now on.
+    pub fn change(&self, spools: BTreeMap<String, Spool>, secret: SecretString) {
+        *self.lets.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Lets { spools, secret });
     }
 
     /// The chance of a request that is signed.
-    fn known(&self, head: &Head, body: &[u8]) -> Option<String> {
+    fn known(&self, lets: &Lets, head: &Head, body: &[u8]) -> Option<String> {
         let text = |name: &str| head.header(name).and_then(|value| std::str::from_utf8(value).ok()).filter(|text| text.len() <= 128);
         let (time, chance, signature) = (text(TIME)?, text(CHANCE)?, text(SIGNATURE)?);
         let parts = request_parts(&head.method, &head.path, time, chance, body);
         let now = (self.clock)().div_euclid(1_000_000);
         let near = time.parse().is_ok_and(|time: i64| now.abs_diff(time) <= TOLERANCE.unsigned_abs());
-        let right = is_sealed(self.secret.expose_secret().as_bytes(), &parts, signature) && near && chance.len() == CHANCE_LENGTH;
+        let right = is_sealed(lets.secret.expose_secret().as_bytes(), &parts, signature) && near && chance.len() == CHANCE_LENGTH;
         // Only what is signed is remembered: nobody else can fill the memory.
         let new = right && self.used.lock().unwrap_or_else(PoisonError::into_inner).take(chance, now);
         new.then(|| chance.to_owned())
     }
 
-    async fn act(&self, head: &Head, body: &[u8]) -> Option<(u16, String, Vec<u8>)> {
+    async fn act(lets: &Lets, head: &Head, body: &[u8]) -> Option<(u16, String, Vec<u8>)> {
         let name = head.path.strip_prefix(PATH)?;
         if head.method == "GET" {
-            let spool = self.spools.get(name)?;
+            let spool = lets.spools.get(name)?;
             return Some(match spool.look().await {
                 Ok(None) => (204, String::new(), Vec::new()),
                 Ok(Some(batch)) => (200, batch.through.to_string(), batch.frames.iter().flat_map(Frame::to_bytes).collect()),
@@ -126,7 +137,7 @@ impl Draining {
                 }
             });
         }
-        let (name, spool) = self.spools.get_key_value(name.strip_suffix(ACKNOWLEDGE)?)?;
+        let (name, spool) = lets.spools.get_key_value(name.strip_suffix(ACKNOWLEDGE)?)?;
         let through: Position = std::str::from_utf8(body).ok()?.parse().ok()?;
         Some(match spool.acknowledge(through).await {
             Ok(()) => (204, String::new(), Vec::new()),
@@ -148,9 +159,10 @@ impl Answers for Draining {
     }
 
     async fn answer(&self, head: Head, body: Vec<u8>) -> Reply {
-        let Some(chance) = self.known(&head, &body) else { return Reply::bare(401) };
-        let (status, through, body) = self.act(&head, &body).await.unwrap_or((404, String::new(), Vec::new()));
-        let signature = sealed(self.secret.expose_secret().as_bytes(), &answer_parts(&chance, &status.to_string(), &through, &body));
+        let lets = self.lets.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(chance) = self.known(&lets, &head, &body) else { return Reply::bare(401) };
+        let (status, through, body) = Self::act(&lets, &head, &body).await.unwrap_or((404, String::new(), Vec::new()));
+        let signature = sealed(lets.secret.expose_secret().as_bytes(), &answer_parts(&chance, &status.to_string(), &through, &body));
         let kind = (status == 200).then_some("application/octet-stream");
         Reply { status, kind, headers: vec![(THROUGH, through), (SIGNATURE, signature)], body }
     }

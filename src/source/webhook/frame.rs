@@ -58,6 +58,14 @@ pub fn frames(bytes: &[u8]) -> (Vec<(usize, Frame)>, usize) {
     (found, at)
 }
 
+/// A frame's head, and what stands before its body.
+pub const WITH_TIME: usize = HEAD + BEFORE_BODY;
+
+/// When a delivery came, by the first bytes of its frame, unchecked.
+pub fn came(head: &[u8; WITH_TIME]) -> Option<i64> {
+    Some(i64::from_be_bytes(*head.get(HEAD + 2..)?.first_chunk()?))
+}
+
 /// How long the first frame is, by its head alone.
 pub fn length(head: &[u8]) -> Option<usize> {
     let length = usize::try_from(u32::from_be_bytes(*head.first_chunk()?)).ok()?;

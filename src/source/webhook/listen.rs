@@ -82,6 +82,9 @@ pub trait Answers: Send + Sync + 'static {
     /// The answer to who is not let in.
     fn admits(&self, head: &Head) -> Result<usize, Reply>;
 
+    /// Somebody who was let in was turned away with this status: too long, too slow, or too much at once.
+    fn turned_away(&self, _head: &Head, _status: u16) {}
+
     /// The answer.
     fn answer(&self, head: Head, body: Vec<u8>) -> impl Future<Output = Reply> + Send;
 }
@@ -159,13 +162,20 @@ async fn answered<A: Answers>(request: Request<Incoming>, answers: &A, in_hand: 
     };
     let longest = u64::try_from(longest).unwrap_or(u64::MAX);
     if body.size_hint().lower() > longest {
+        answers.turned_away(&head, 413);
         read_away(body).await;
         return Reply::bare(413);
     }
     let (body, _in_hand) = match tokio::time::timeout(BODY_TIME, whole(body, longest, in_hand)).await {
         Ok(Ok(read)) => read,
-        Ok(Err(status)) => return Reply::bare(status),
-        Err(_slow) => return Reply::bare(408),
+        Ok(Err(status)) => {
+            answers.turned_away(&head, status);
+            return Reply::bare(status);
+        }
+        Err(_slow) => {
+            answers.turned_away(&head, 408);
+            return Reply::bare(408);
+        }
     };
     answers.answer(head, body).await
 }

@@ -4,18 +4,24 @@
 mod drain;
 mod fetch;
 mod frame;
+mod hub;
 mod listen;
 mod receive;
 mod seal;
 mod seen;
 mod spool;
+mod subscribe;
 mod take;
+mod tally;
 
 pub use drain::{Draining, shortest_drain_secret};
 pub use fetch::{FetchError, Fetcher};
 pub use frame::{Frame, Position, frames};
+pub use hub::{Said, Subscribing};
 pub use listen::{Bounds, listen, serve};
-pub use receive::{Door, Receiving, Tally};
+pub use receive::{Door, Receiving};
 pub use seal::{Opener, SealKeyError, Sealer};
-pub use spool::{Batch, Spool, SpoolError};
+pub use spool::{Batch, Depth, Spool, SpoolError};
+pub use subscribe::{HubError, ask, chance, secret_mark};
 pub use take::{Body, take};
+pub use tally::{Reason, Tally};

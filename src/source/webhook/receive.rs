@@ -1,13 +1,14 @@
 //! What comes to the open door: deliveries and questions of networks. Whoever can't sign learns nothing but a status.
 
 use super::frame::Frame;
+use super::hub::Subscribing;
 use super::listen::{Answers, Head, Reply};
 use super::seal::Sealer;
 use super::spool::{Spool, SpoolError};
-use crate::manifest::webhook::{Keys, Refused};
+use super::tally::{Reason, Tally};
+use crate::manifest::webhook::{Answer, Keys, Refused};
 use crate::model::Personal;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -15,8 +16,6 @@ use std::time::Duration;
 const PATH: &str = "/webhooks/";
 /// How long a delivery waits for the disk. Networks give up after 3 to 10 seconds, and come again.
 const DISK_TIME: Duration = Duration::from_secs(8);
-/// What is refused is told at most so often.
-const TOLD_EVERY: i64 = 10_000_000;
 
 /// One address that a network delivers to.
 #[derive(Debug)]
@@ -29,26 +28,10 @@ pub struct Door {
     pub spool: Spool,
     /// Encrypts them first.
     pub sealer: Option<Sealer>,
-    /// What was refused.
-    pub tally: Tally,
-}
-
-/// What was refused since it was told last.
-#[derive(Debug, Default)]
-pub struct Tally {
-    count: AtomicU64,
-    told: AtomicI64,
-}
-
-impl Tally {
-    fn refused(&self, name: &str, why: &str, now: i64) {
-        let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
-        let told = self.told.load(Ordering::Relaxed);
-        if now.saturating_sub(told) >= TOLD_EVERY && self.told.compare_exchange(told, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            self.count.store(0, Ordering::Relaxed);
-            tracing::warn!(code = "KITH-N055", webhook = name, count, why, "deliveries of a webhook were refused");
-        }
-    }
+    /// What comes is counted.
+    pub tally: Arc<Tally>,
+    /// Where this side subscribes by itself: it alone knows which questions are a hub's.
+    pub subscribing: Option<Arc<Subscribing>>,
 }
 
 /// The doors that are open, by the names of their sources. They may be changed while it listens.
@@ -71,10 +54,25 @@ impl Receiving {
         Self { doors: RwLock::new(Arc::new(doors)), longest, clock }
     }
 
+    /// Other doors from now on; what is in hand goes through the one that it came to, or the new one of that name.
+    pub fn change(&self, doors: BTreeMap<String, Arc<Door>>) {
+        *self.doors.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(doors);
+    }
+
     fn door(&self, path: &str) -> Option<(String, Arc<Door>)> {
         let name = path.strip_prefix(PATH)?;
         let doors = self.doors.read().unwrap_or_else(PoisonError::into_inner).clone();
         doors.get_key_value(name).map(|(name, door)| (name.clone(), door.clone()))
+    }
+}
+
+impl Door {
+    /// The answer to a network's question; `None`: it is none, or from a stranger.
+    fn question(&self, query: &str, now: i64) -> Option<Answer> {
+        match &self.subscribing {
+            Some(subscribing) => subscribing.answer(query, now),
+            None => self.keys.answer(query, &self.topics),
+        }
     }
 }
 
@@ -83,7 +81,7 @@ impl Answers for Receiving {
         let Some((name, door)) = self.door(&head.path) else { return Err(Reply::bare(404)) };
         match head.method.as_str() {
             "POST" => Ok(self.longest),
-            "GET" => Err(match door.keys.answer(&head.query, &door.topics) {
+            "GET" => Err(match door.question(&head.query, (self.clock)()) {
                 Some(answer) => {
                     tracing::info!(webhook = name, about = answer.about, "a network's question was answered");
                     Reply { status: 200, kind: Some(answer.kind), body: answer.text.into_bytes(), ..Reply::default() }
@@ -99,29 +97,54 @@ impl Answers for Receiving {
         let now = (self.clock)();
         let genuine = match door.keys.check(|name| head.header(name), &body, now.div_euclid(1_000_000)) {
             Ok(genuine) => genuine,
-            Err(refused @ (Refused::Unsigned | Refused::Form | Refused::Wrong | Refused::Late)) => {
-                door.tally.refused(&name, &refused.to_string(), now);
+            Err(refused) => {
+                let reason = match refused {
+                    Refused::Unsigned => Reason::Unsigned,
+                    Refused::Form => Reason::Form,
+                    Refused::Wrong => Reason::Signature,
+                    Refused::Late => Reason::Late,
+                };
+                door.tally.refused(&name, reason, &refused.to_string(), now);
                 return Reply::bare(401);
             }
         };
         let (body, sealed) = match &door.sealer {
             None => (body, false),
-            Some(sealer) => match sealer.seal(&body) {
-                Some(body) => (body, true),
-                None => return Reply::bare(503),
-            },
+            Some(sealer) => {
+                let Some(body) = sealer.seal(&body) else {
+                    door.tally.refused(&name, Reason::Disk, "it can't be encrypted", now);
+                    return Reply::bare(503);
+                };
+                (body, true)
+            }
         };
         let frame = Frame { at: now, sealed, body: Personal::new(body) };
         match tokio::time::timeout(DISK_TIME, door.spool.keep(&frame, genuine.mark)).await {
-            Ok(Ok(())) => Reply::bare(200),
-            Ok(Err(error @ (SpoolError::Full(_) | SpoolError::Unusable { .. } | SpoolError::Locked(_) | SpoolError::Ended))) => {
-                door.tally.refused(&name, &error.to_string(), now);
+            Ok(Ok(())) => {
+                door.tally.kept();
+                Reply::bare(200)
+            }
+            Ok(Err(error)) => {
+                let reason = if matches!(error, SpoolError::Full(_)) { Reason::Full } else { Reason::Disk };
+                door.tally.refused(&name, reason, &error.to_string(), now);
                 Reply::bare(503)
             }
             Err(_slow) => {
-                door.tally.refused(&name, "the disk is too slow", now);
+                door.tally.refused(&name, Reason::Disk, "the disk is too slow", now);
                 Reply::bare(503)
             }
+        }
+    }
+
+    fn turned_away(&self, head: &Head, status: u16) {
+        let reason = match status {
+            413 => Reason::TooLong,
+            408 => Reason::TooSlow,
+            503 => Reason::Busy,
+            _ => return,
+        };
+        if let Some((name, door)) = self.door(&head.path) {
+            door.tally.refused(&name, reason, reason.name(), (self.clock)());
         }
     }
 }

@@ -9,6 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 /// A file is full at 8 MiB: what one acknowledgement frees.
@@ -65,11 +66,30 @@ enum Order {
     Acknowledge(Position, Answer<()>),
 }
 
+/// What waits in a spool.
+#[derive(Debug)]
+pub struct Depth {
+    bytes: AtomicU64,
+    /// When the oldest delivery came, in microseconds since 1970; [`NOTHING`]: none waits.
+    oldest: AtomicI64,
+}
+
+const NOTHING: i64 = i64::MAX;
+
+impl Depth {
+    /// Bytes that were not acknowledged, and when the oldest delivery of them came, in microseconds since 1970.
+    pub fn read(&self) -> (u64, Option<i64>) {
+        let oldest = self.oldest.load(Ordering::Relaxed);
+        (self.bytes.load(Ordering::Relaxed), Some(oldest).filter(|at| *at != NOTHING))
+    }
+}
+
 /// A spool that is open. Clones are the same one; the thread ends with the last.
 #[derive(Clone, Debug)]
 pub struct Spool {
     orders: mpsc::Sender<Order>,
     kept: Arc<Notify>,
+    depth: Arc<Depth>,
 }
 
 impl Spool {
@@ -81,10 +101,11 @@ impl Spool {
     pub fn open(folder: &Path, limit: u64, clock: fn() -> i64) -> Result<Self, SpoolError> {
         let keeper = Keeper::open(folder, limit, clock)?;
         let (orders, todo) = mpsc::channel(WAITING);
+        let depth = keeper.depth.clone();
         let work = move || keeper.work(todo);
         let started = std::thread::Builder::new().name("kith-spool".into()).spawn(work);
         started.map_err(|error| unusable(folder, &error))?;
-        Ok(Self { orders, kept: Arc::default() })
+        Ok(Self { orders, kept: Arc::default(), depth })
     }
 
     async fn ask<T>(&self, order: impl FnOnce(Answer<T>) -> Order) -> Result<T, SpoolError> {
@@ -120,6 +141,11 @@ impl Spool {
         self.ask(|answer| Order::Acknowledge(through, answer)).await
     }
 
+    /// What waits, as it changes.
+    pub fn depth(&self) -> Arc<Depth> {
+        self.depth.clone()
+    }
+
     /// Returns when something was kept.
     pub async fn kept(&self) {
         self.kept.notified().await;
@@ -152,6 +178,7 @@ struct Keeper {
     /// The file that is written.
     current: Option<(u64, File)>,
     seen: Seen,
+    depth: Arc<Depth>,
     _lock: File,
 }
 
@@ -192,7 +219,10 @@ impl Keeper {
         }
         let seen = Seen::open(folder).map_err(failed)?;
         let newest = files.last_key_value().map_or(0, |(number, _)| *number);
-        Ok(Self { folder: folder.to_owned(), limit, clock, newest, files, current: None, seen, _lock: lock })
+        let depth = Arc::new(Depth { bytes: AtomicU64::new(0), oldest: AtomicI64::new(NOTHING) });
+        let keeper = Self { folder: folder.to_owned(), limit, clock, newest, files, current: None, seen, depth, _lock: lock };
+        keeper.measure();
+        Ok(keeper)
     }
 
     fn work(mut self, mut todo: mpsc::Receiver<Order>) {
@@ -217,8 +247,16 @@ impl Keeper {
                     self.keep(together);
                 }
                 // Who asked and does not wait any more asks again.
-                Order::Look(answer) => drop(answer.send(self.look())),
-                Order::Acknowledge(through, answer) => drop(answer.send(self.acknowledge(through))),
+                Order::Look(answer) => {
+                    let found = self.look();
+                    self.measure();
+                    drop(answer.send(found));
+                }
+                Order::Acknowledge(through, answer) => {
+                    let done = self.acknowledge(through);
+                    self.measure();
+                    drop(answer.send(done));
+                }
             }
         }
     }
@@ -245,6 +283,7 @@ impl Keeper {
         {
             tracing::warn!(%error, "what has come is not remembered on disk");
         }
+        self.measure();
         for answer in answers {
             drop(answer.send(kept.clone()));
         }
@@ -301,6 +340,25 @@ impl Keeper {
             self.forget(number);
         }
         Ok(None)
+    }
+
+    /// Says how much waits, and since when.
+    fn measure(&self) {
+        let waits = self.files.values().map(|kept| kept.length.saturating_sub(kept.done)).sum();
+        let first = self.files.iter().find(|(_, kept)| kept.done < kept.length);
+        // Where the head can't be read, the file's number is a moment before it.
+        let at = first.map(|(number, kept)| self.came(*number, kept.done).unwrap_or_else(|| i64::try_from(*number).unwrap_or(0)));
+        self.depth.bytes.store(waits, Ordering::Relaxed);
+        self.depth.oldest.store(at.unwrap_or(NOTHING), Ordering::Relaxed);
+    }
+
+    /// When the delivery at a place came.
+    fn came(&self, number: u64, at: u64) -> Option<i64> {
+        let mut file = File::open(self.path(number)).ok()?;
+        file.seek(SeekFrom::Start(at)).ok()?;
+        let mut head = [0; frame::WITH_TIME];
+        file.read_exact(&mut head).ok()?;
+        frame::came(&head)
     }
 
     fn read(&self, number: u64, kept: Kept) -> io::Result<(Vec<(usize, Frame)>, u64)> {
@@ -429,7 +487,10 @@ mod tests {
         assert_eq!(spool.keep(&frame(&[0; 200]), mark(2)).await.unwrap_err(), SpoolError::Full(dir.path().to_owned()));
         spool.keep(&frame(&[0; 20]), mark(3)).await.unwrap();
         spool.keep(&frame(&[0; 200]), mark(1)).await.unwrap();
+        let (bytes, oldest) = spool.depth().read();
+        assert!(bytes > 220 && bytes < 300 && oldest == Some(1), "{bytes} {oldest:?}");
         assert_eq!(all(&spool).await.len(), 2);
+        assert_eq!(spool.depth().read(), (0, None));
         spool.keep(&frame(&[0; 200]), mark(2)).await.unwrap();
         assert_eq!(all(&spool).await.len(), 1);
     }

@@ -1,0 +1,272 @@
+//! Subscriptions at hubs (`WebSub`): asked for, renewed when two thirds of their lease are over, given up for topics that are wanted no more. Where each
+//! stands is kept, so that a restart asks nobody.
+
+use super::book::{Book, Subscription};
+use crate::declare::config::{Config, Hub, SourceKind, Taken};
+use crate::model::Timestamp;
+use crate::pipeline::supervise::Watched;
+use crate::pipeline::{Clock, Fault, RunError};
+use crate::source::webhook::{HubError, Said, Subscribing, ask, chance, secret_mark};
+use crate::store::Store;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+
+/// What the store remembers.
+const KEPT: &str = "hub_subscriptions";
+/// A hub that took a subscription on asks within this time whether it is meant; most do at once.
+const CONFIRMED_WITHIN: Duration = Duration::from_mins(5);
+/// Between two looks at what is due: a change of the files or a word of a hub is heard at once.
+const LOOK: Duration = Duration::from_mins(1);
+/// A lease that is this short is renewed no more often than this.
+const OFTEN: Duration = Duration::from_secs(1);
+
+/// A subscription, as it is kept.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+struct Kept {
+    hub: String,
+    callback: String,
+    /// Of the callback.
+    chance: String,
+    /// Which secret the hub was given.
+    secret: String,
+    /// When the hub was asked last, and has not come yet.
+    asked: Option<Timestamp>,
+    /// When it is to be renewed, and when it ends.
+    renew: Option<Timestamp>,
+    until: Option<Timestamp>,
+}
+
+/// By source and topic.
+type All = BTreeMap<String, BTreeMap<String, Kept>>;
+
+/// Who answers hubs, by source: the listener and this part share them.
+#[derive(Debug, Default)]
+pub struct Questions {
+    all: Mutex<BTreeMap<String, Arc<Subscribing>>>,
+    heard: Arc<Notify>,
+}
+
+impl Questions {
+    /// Those of one source.
+    pub fn of(&self, source: &str) -> Arc<Subscribing> {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(source.to_owned()).or_insert_with(|| Arc::new(Subscribing::new(self.heard.clone()))).clone()
+    }
+}
+
+/// What keeping subscriptions needs.
+pub struct Keeping<S> {
+    pub store: Arc<S>,
+    pub clock: Arc<dyn Clock>,
+    pub book: Arc<Book>,
+    pub questions: Arc<Questions>,
+}
+
+/// The sources that have a hub.
+fn hubs(config: &Config) -> impl Iterator<Item = (&str, &Hub, &[Arc<str>])> {
+    config.sources.iter().filter_map(|spec| {
+        let SourceKind::Webhook(hook) = &spec.kind else { return None };
+        let Taken::Here { hub: Some(hub), topics, .. } = &hook.taken else { return None };
+        Some((&*spec.name, &**hub, topics.as_slice()))
+    })
+}
+
+/// Every topic has its callback; one of another hub or address begins anew.
+fn expected(hub: &Hub, topics: &[Arc<str>], stand: &mut BTreeMap<String, Kept>) -> Result<(), HubError> {
+    for topic in topics {
+        if stand.get(&**topic).is_none_or(|kept| kept.hub != hub.url || kept.callback != hub.callback) {
+            let (hub, callback, chance) = (hub.url.clone(), hub.callback.clone(), chance()?);
+            let kept = Kept { hub, callback, chance, secret: String::new(), asked: None, renew: None, until: None };
+            stand.insert(topic.to_string(), kept);
+        }
+    }
+    Ok(())
+}
+
+impl<S: Store> Keeping<S> {
+    /// Keeps every subscription of the configuration until dropped. What fails is told, and tried again.
+    pub async fn keep(self, mut configs: watch::Receiver<Arc<Config>>, watched: impl Fn(String) -> Watched) {
+        let mut failing: BTreeMap<String, (Watched, Timestamp)> = BTreeMap::new();
+        loop {
+            let config = configs.borrow_and_update().clone();
+            failing.retain(|name, _| hubs(&config).any(|(source, ..)| source == name.as_str()));
+            let mut next = LOOK;
+            match self.turn(&config, &mut failing, &watched).await {
+                Ok(within) => next = next.min(within),
+                Err(error) => tracing::warn!(code = error.diagnostic().code.0, "where subscriptions at hubs stand can't be kept: {error}"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(next) => {}
+                () = self.questions.heard.notified() => {}
+                changed = configs.changed() => {
+                    if changed.is_err() {
+                        return std::future::pending().await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Brings every subscription to where it should be; when the next one is due.
+    async fn turn(
+        &self,
+        config: &Config,
+        failing: &mut BTreeMap<String, (Watched, Timestamp)>,
+        watched: &impl Fn(String) -> Watched,
+    ) -> Result<Duration, RunError> {
+        let text = self.store.setting(KEPT).await?;
+        let mut all: All = text.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let mut before = all.clone();
+        all.retain(|source, topics| {
+            let stays = hubs(config).any(|(name, ..)| name == source.as_str());
+            if !stays {
+                let until = topics.values().filter_map(|kept| kept.until).max().map(|until| until.to_string());
+                tracing::info!(webhook = %source, until, "the source is gone or has no hub any more: its subscriptions end by themselves");
+            }
+            stays
+        });
+        let mut denied = BTreeSet::new();
+        for (source, hub, topics) in hubs(config) {
+            let questions = self.questions.of(source);
+            let stand = all.entry(source.to_owned()).or_default();
+            if self.hear(source, stand, &questions) {
+                denied.insert(source);
+            }
+            if let Err(error) = expected(hub, topics, stand) {
+                tracing::warn!(code = error.code().0, webhook = source, "{error}");
+            }
+        }
+        // Whoever is killed after a hub was asked asks again with the same callback.
+        self.keep_all(&all, &mut before).await?;
+        let mut next = LOOK;
+        for (source, hub, topics) in hubs(config) {
+            let questions = self.questions.of(source);
+            let stand = all.entry(source.to_owned()).or_default();
+            let now = self.clock.now();
+            let rests = failing.get(source).map(|(_, until)| until.duration_since(now)).filter(jiff::SignedDuration::is_positive);
+            if let Some(left) = rests {
+                next = next.min(left.unsigned_abs());
+            } else {
+                let asked = if denied.contains(source) { Err(HubError::Denied) } else { self.source(hub, topics, stand, &questions).await };
+                match asked {
+                    Ok(()) => {
+                        if let Some((mut part, _)) = failing.remove(source) {
+                            part.well();
+                        }
+                    }
+                    Err(error) => {
+                        let fault = RunError::Fault(Fault::of(error.diagnostic(&format!("[sources.{source}]"))));
+                        let part = failing.entry(source.to_owned());
+                        let (part, until) = part.or_insert_with(|| (watched(format!("subscription {source}")), now));
+                        let pause = part.failed(fault)?;
+                        *until = now.checked_add(pause).unwrap_or(now);
+                        next = next.min(pause);
+                    }
+                }
+            }
+            let now = self.clock.now();
+            for kept in stand.values() {
+                let at = kept.asked.and_then(|at| at.checked_add(CONFIRMED_WITHIN).ok()).or(kept.renew);
+                next = next.min(at.map_or(LOOK, |at| at.duration_since(now).try_into().unwrap_or(OFTEN)).max(OFTEN));
+            }
+            let shown = |topic: &Arc<str>| Subscription {
+                topic: topic.to_string(),
+                until: stand.get(&**topic).and_then(|kept| kept.until).filter(|until| *until > now).map(|until| until.to_string()),
+            };
+            self.book.subscriptions(source, topics.iter().map(shown).collect());
+        }
+        self.keep_all(&all, &mut before).await?;
+        Ok(next)
+    }
+
+    async fn keep_all(&self, all: &All, before: &mut All) -> Result<(), RunError> {
+        if all != before {
+            self.store.set(vec![(KEPT.into(), serde_json::to_string(all).unwrap_or_default())], Vec::new()).await?;
+            before.clone_from(all);
+        }
+        Ok(())
+    }
+
+    /// What hubs have said meanwhile; whether one denied something.
+    fn hear(&self, source: &str, stand: &mut BTreeMap<String, Kept>, questions: &Subscribing) -> bool {
+        let mut denied = false;
+        stand.retain(|topic, kept| match questions.said(topic) {
+            None => true,
+            Some(Said::Granted { at, lease }) => {
+                let at = Timestamp::from_microsecond(at).unwrap_or_else(|_beyond_time| self.clock.now());
+                let after = |time: Duration| at.checked_add(time).ok();
+                *kept = Kept { asked: None, renew: after((lease * 2 / 3).max(OFTEN)), until: after(lease), ..kept.clone() };
+                tracing::info!(webhook = source, topic, lease = lease.as_secs(), "a hub confirmed a subscription");
+                true
+            }
+            Some(Said::Denied) => {
+                denied = true;
+                *kept = Kept { asked: None, renew: None, until: None, ..kept.clone() };
+                true
+            }
+            Some(Said::Ended) => {
+                tracing::info!(webhook = source, topic, "a hub ended a subscription, as it was asked to");
+                questions.forget(topic);
+                false
+            }
+        });
+        denied
+    }
+
+    /// Asks for what is due. The first fault is told; the other topics go on.
+    async fn source(
+        &self,
+        hub: &Hub,
+        topics: &[Arc<str>],
+        stand: &mut BTreeMap<String, Kept>,
+        questions: &Subscribing,
+    ) -> Result<(), HubError> {
+        let mark = secret_mark(hub)?;
+        let mut told = Ok(());
+        for topic in topics {
+            let now = self.clock.now();
+            let Some(kept) = stand.get_mut(&**topic) else { continue };
+            questions.expect(topic, &kept.chance, true);
+            let due = kept.secret != mark || kept.renew.is_none_or(|at| at <= now);
+            let pending = kept.asked.map(|at| now.duration_since(at).unsigned_abs());
+            let late = pending.filter(|since| *since >= CONFIRMED_WITHIN);
+            if late.is_some() {
+                kept.asked = None;
+                told = told.and(Err(HubError::NotConfirmed(CONFIRMED_WITHIN)));
+            } else if pending.is_none() && due {
+                // The question may come before the answer does.
+                (kept.asked, kept.secret) = (Some(now), mark.clone());
+                if let Err(error) = ask(hub, topic, &kept.chance, true).await {
+                    // It is asked again after a rest.
+                    kept.asked = None;
+                    kept.renew = None;
+                    told = told.and(Err(error));
+                }
+            }
+        }
+        let left: Vec<String> = stand.keys().filter(|topic| topics.iter().all(|wanted| **wanted != *topic.as_str())).cloned().collect();
+        for topic in left {
+            let Some(kept) = stand.get_mut(&topic) else { continue };
+            let now = self.clock.now();
+            // A hub that is another one now, or a lease that is over, needs no word.
+            if kept.hub != hub.url || kept.until.is_none_or(|until| until <= now) {
+                questions.forget(&topic);
+                stand.remove(&topic);
+                continue;
+            }
+            questions.expect(&topic, &kept.chance, false);
+            if kept.renew.take().is_some() || kept.asked.is_none_or(|at| now.duration_since(at).unsigned_abs() >= CONFIRMED_WITHIN) {
+                kept.asked = Some(now);
+                let of_then = Hub { callback: kept.callback.clone(), ..hub.clone() };
+                if let Err(error) = ask(&of_then, &topic, &kept.chance, false).await {
+                    kept.asked = None;
+                    told = told.and(Err(error));
+                }
+            }
+        }
+        told
+    }
+}
