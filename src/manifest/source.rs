@@ -331,7 +331,7 @@ macro_rules! algorithms {
         /// How a token is signed (RFC 7518, RFC 8037, RFC 8812).
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub enum JwtAlgorithm {
-            $(#[doc = $name] $kind),+
+            $(#[doc = concat!("`", $name, "`.")] $kind),+
         }
 
         impl JwtAlgorithm {

@@ -88,7 +88,7 @@ impl<'f> Compiled<'f> {
             read.dedup();
             let value = |row: &u32| {
                 let row = at(*row);
-                if row >= frame.rows { Val::Null } else { kept(of_row(node, frame, row), &read, frame, row) }
+                if row >= frame.rows { Val::Null } else { kept(&of_row(node, frame, row), &read, frame, row) }
             };
             Computed::Values(Arc::new(classes.example.iter().map(value).collect()))
         };
@@ -139,8 +139,8 @@ impl<'f> Compiled<'f> {
 }
 
 /// A value to keep: a text that stands in one of the cells that were read stays there.
-fn kept<'f>(value: Val<'_>, read: &[usize], frame: &'f Frame, row: usize) -> Val<'f> {
-    if let Val::Text(Cow::Borrowed(text)) = value {
+fn kept<'f>(value: &Val<'_>, read: &[usize], frame: &'f Frame, row: usize) -> Val<'f> {
+    if let &Val::Text(Cow::Borrowed(text)) = value {
         let cells = read.iter().filter_map(|column| frame.columns.get(*column)?.cell(row));
         let within = |cell: &'f str| {
             let start = text.as_ptr().addr().checked_sub(cell.as_ptr().addr())?;

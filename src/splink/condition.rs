@@ -270,10 +270,13 @@ pub(super) fn evaluate<'v, P: Pair<'v>>(node: &'v Node, pair: &mut P, parameters
         Node::Filter(list, body) => lambda(list, pair, parameters, &mut |pair, inner, member| {
             (evaluate(body, pair, inner).truth() == Some(true)).then(|| member.clone())
         }),
-        Node::Extract(text, pattern, group) => match evaluate(text, pair, parameters) {
-            Val::Text(Cow::Borrowed(text)) => Val::text(pattern.extract(text, *group)),
-            value => value.string().map_or(Val::Null, |text| Val::text(pattern.extract(&text, *group).to_owned())),
-        },
+        Node::Extract(text, pattern, group) => {
+            let value = evaluate(text, pair, parameters);
+            if let Val::Text(Cow::Borrowed(text)) = value {
+                return Val::text(pattern.extract(text, *group));
+            }
+            value.string().map_or(Val::Null, |text| Val::text(pattern.extract(&text, *group).to_owned()))
+        }
         Node::Matches(text, pattern) => {
             evaluate(text, pair, parameters).string().map_or(Val::Null, |text| Val::Bool(pattern.is_match(&text)))
         }

@@ -17,7 +17,7 @@ pub(super) enum Computed<'f> {
     Values(Arc<Vec<Val<'f>>>),
 }
 
-impl<'f> Computed<'f> {
+impl Computed<'_> {
     /// How many classes there may be.
     pub(super) fn len(&self) -> usize {
         match self {

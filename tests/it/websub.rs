@@ -1,4 +1,4 @@
-//! Feeds whose hub the service subscribes at by itself (WebSub), against a hub that nobody here wrote: asked once, renewed before the lease ends, kept over
+//! Feeds whose hub the service subscribes at by itself (`WebSub`), against a hub that nobody here wrote: asked once, renewed before the lease ends, kept over
 //! kills, changed with the secret, left with the topic.
 
 use crate::service::{Running, scraped};

@@ -114,10 +114,10 @@ fn pem(text: &str) -> Result<Vec<u8>, ReadError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_lc_rs::rsa::KeySize;
     use aws_lc_rs::signature::{
         ECDSA_P256_SHA256_FIXED, ED25519, KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA512, UnparsedPublicKey,
     };
-    use aws_lc_rs::{encoding::AsDer as _, rsa::KeySize};
 
     fn in_pem(der: &[u8]) -> String {
         let text = STANDARD.encode(der);
