@@ -307,7 +307,7 @@ fn prices_in_other_money_begin_the_month_s_sum_anew_and_want_a_budget_in_it() {
 #[test]
 fn what_fills_the_gaps_of_a_live_stream_is_paid_out_of_the_same_budget() {
     let Some(stream) = Stream::start() else { return };
-    let live = json!({ "base_url": stream.base(), "path": "nameless" });
+    let live = json!({ "base_url": stream.base(), "live_url": stream.base(), "path": "nameless" });
     let project = project("connectors/live.yaml", &live, "streams = \"things_live\"\nbudget_a_month = \"0.25 EUR\"\n");
     let cost = "    cost: { currency: EUR, as_of: \"2026-11-28\", documentation: \"https://paid.example/prices\", per_call: \"0.10\" }\n    network: mastodon\n";
     let manifest = connector(NAMELESS);

@@ -76,7 +76,7 @@ fn project(network: &Network, stream: &Stream, hooks: u16, tap: u16) -> Project 
     project.edit("mappings/retail.yaml", "\ntests:", &format!("\n{ESCALATION}\ntests:"));
     let x = json!({ "server": network.base, "bearer_token": "x-token", "user_id": "7", "start_date": "2020-01-01" });
     project.write("x.json", x.to_string());
-    project.write("live.json", json!({ "base_url": stream.base(), "path": "numbered" }).to_string());
+    project.write("live.json", json!({ "base_url": stream.base(), "live_url": stream.base(), "path": "numbered" }).to_string());
     project.write("connectors/live.yaml", connector(NUMBERED));
     project.write("secret", "meta-app-secret");
     project.write("webhook.key", format!("{KEY}\n"));
@@ -149,7 +149,12 @@ fn nothing_leaves_but_what_the_configuration_names_with_every_kind_of_source_at_
                 .as_array()
                 .is_some_and(|all| all.iter().any(|of| of["question"] == name && of["ended"].is_string()))
         };
-        status["received"].as_u64() >= Some(12) && done("x/posts_looked_up") && done("x/accounts") && !receiver.got().is_empty()
+        let connected = status["service"]["streams"].as_array().is_some_and(|all| all.iter().any(|of| of["connected_since"].is_string()));
+        status["received"].as_u64() >= Some(12)
+            && connected
+            && done("x/posts_looked_up")
+            && done("x/accounts")
+            && !receiver.got().is_empty()
     };
     loop {
         let status = project.kith(&["--format", "json", "status"]);
