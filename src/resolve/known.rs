@@ -18,8 +18,8 @@ const ENOUGH_RIVALS: u64 = 1_000;
 /// What EM, or an even share, says is worth so many pairs beside the known ones.
 const BELIEVED: f64 = 10.0;
 
-/// Random pairs of a level that tell its u by themselves.
-const ENOUGH_RANDOM: f64 = 10.0;
+/// Random pairs of strangers at a level that tell its u by themselves.
+const ENOUGH_RANDOM: f64 = 30.0;
 
 /// Whom certain rules give one customer.
 struct Known {
@@ -157,9 +157,17 @@ impl KnownPairs {
         self.rivals.get(comparison).map(|levels| levels.iter().sum()).filter(|sum| *sum >= ENOUGH_RIVALS)
     }
 
-    /// u of a comparison's levels: among rivals where enough of them are known. Else what random pairs say, and where these saw next to nothing of a
-    /// level, what the blocks hold of it. What was counted exactly stays. `random` are so many pairs.
-    pub(super) fn u(&self, comparison: usize, random: &[(Option<f64>, bool)], pairs: u64) -> Vec<(Option<f64>, bool)> {
+    /// u of a comparison's levels: among rivals where enough of them are known. Else what random pairs say, less the matches that are among them, a
+    /// share of `matching` with the trained `m`; and where next to none of strangers are left, what the blocks hold of the level. What was counted
+    /// exactly stays. `random` are so many pairs.
+    pub(super) fn u(
+        &self,
+        comparison: usize,
+        random: &[(Option<f64>, bool)],
+        pairs: u64,
+        m: Option<&[f64]>,
+        matching: f64,
+    ) -> Vec<(Option<f64>, bool)> {
         let counted = random.first().and_then(|(u, exact)| u.filter(|_| *exact));
         if let (Some(total), Some(levels)) = (self.rivals(comparison), self.rivals.get(comparison)) {
             // Half a pair for each level: none is impossible.
@@ -177,9 +185,16 @@ impl KnownPairs {
             let seen = self.others.get(comparison).and_then(|levels| levels.get(at)).copied().unwrap_or(0);
             (self.all > 0.0 && seen > 0).then(|| count(seen) / self.all)
         };
-        let u = random.iter().enumerate().map(|(at, (u, exact))| match u {
-            Some(seen) if *exact || seen * count(pairs) >= ENOUGH_RANDOM => (*u, *exact),
-            rare => (in_blocks(at).into_iter().chain(*rare).reduce(f64::max), false),
+        let of_strangers = |at: usize, u: f64| {
+            let of_matches = matching * m.and_then(|m| m.get(at)).copied().unwrap_or(0.0);
+            ((u - of_matches) / (1.0 - matching)).max(0.0)
+        };
+        let u = random.iter().enumerate().map(|(at, (u, exact))| {
+            let strangers = u.map(|u| of_strangers(at, u));
+            if *exact || self.all == 0.0 || strangers.is_some_and(|u| u * count(pairs) >= ENOUGH_RANDOM) {
+                return (if self.all == 0.0 || *exact { *u } else { strangers }, *exact);
+            }
+            (in_blocks(at).or(strangers.filter(|u| *u > 0.0)), false)
         });
         u.collect()
     }

@@ -326,3 +326,46 @@ fn an_identifier_is_unknown_to_an_empty_index() {
     assert_eq!(decided(&empty, &identity(Network::X, "Ada Rossi", "", "", "ada")).outcome, Outcome::NotLinked);
     assert_eq!(empty.values(&CustomerId::from("C1")), None);
 }
+
+/// A made-up name of its own for each number below a thousand.
+fn named(number: usize) -> String {
+    const SYLLABLES: [&str; 10] = ["ba", "ko", "ri", "tu", "me", "sa", "no", "li", "ve", "da"];
+    [number / 100, number / 10 % 10, number % 10].map(|digit| SYLLABLES[digit]).concat()
+}
+
+#[test]
+fn what_certain_rules_know_trains_what_they_do_not_read() {
+    // Six namesakes each, of whom one shows the address; four in five true pairs share the city, and one in five of the others.
+    let (mut customers, mut identities) = (Vec::new(), Vec::new());
+    for person in 0..250_usize {
+        let name = format!("{} Zanardelli", named(person));
+        let here = |same: bool| if same { "Lecce" } else { "Oslo" };
+        for namesake in 0..6_usize {
+            let same = if namesake == 0 { person % 5 != 0 } else { (person + namesake) % 5 == 0 };
+            let id = format!("C{person}-{namesake}");
+            customers.push(customer(&id, &name, &format!("p{person}n{namesake}@example.org"), here(same), ""));
+        }
+        identities.push(identity(Network::X, &name, &format!("p{person}n0@example.org"), "Lecce", "someone"));
+    }
+    let index = index(&customers);
+    let options = TrainOptions { seed: 1, pairs: 20_000, recall: 1.0 };
+    let trained = train(&index, &identities, options).unwrap();
+    let [name, city, email] = &trained.comparisons[..] else { panic!("{trained:?}") };
+    // The rule reads the address, so it teaches nothing about it.
+    assert_eq!((name.known, city.known, email.known), (Some(250), Some(250), None));
+    assert_eq!((city.rivals, email.rivals), (Some(1_250), Some(1_250)));
+    let near = |found: Option<f64>, expected: f64| found.is_some_and(|found| (found - expected).abs() < 0.02);
+    assert!(near(city.levels[0].m, 0.8) && near(city.levels[0].u, 0.2), "{city:?}");
+    // All known pairs have the whole name; of the 1,499 others of each, five do.
+    assert!(near(name.levels[0].m, 1.0) && name.levels[0].u.is_some_and(|u| (u / (5.0 / 1_499.0) - 1.0).abs() < 0.35), "{name:?}");
+    assert_eq!(trained, train(&index, &identities, options).unwrap(), "the same seed, the same bits");
+    // A rule that is wrong now and then teaches nothing.
+    let mut doubted = (*matching()).clone();
+    doubted.rules[1].precision = 0.95;
+    let mut unsure = Index::with_stored_frequencies(customer_fields(), identity_fields(), Arc::new(doubted));
+    for customer in &customers {
+        unsure.insert(unsure.prepare(customer));
+    }
+    let by_em = train(&unsure, &identities, options).unwrap();
+    assert!(by_em.comparisons.iter().all(|c| c.known.is_none() && c.rivals.is_none()));
+}

@@ -128,13 +128,15 @@ pub fn train(index: &Index, identities: &[Vec<Value>], options: TrainOptions) ->
     let u = trainer.u();
     let sessions: Vec<(Session, Vec<Option<Vec<f64>>>)> = (0..model.blocking.len()).filter_map(|rule| trainer.session(rule, &u)).collect();
     let known = trainer.known_pairs();
+    let share = trainer.share();
+    let matching = share.unwrap_or(0.0) / count(u64::try_from(rows.len()).unwrap_or(u64::MAX));
     let comparisons = model
         .comparisons
         .iter()
         .enumerate()
         .map(|(number, comparison)| {
             let m = known.m(number, medians(&sessions.iter().filter_map(|(_, m)| m.get(number)?.as_deref()).collect::<Vec<_>>()));
-            let u = known.u(number, u.get(number).map(Vec::as_slice).unwrap_or_default(), options.pairs);
+            let u = known.u(number, u.get(number).map(Vec::as_slice).unwrap_or_default(), options.pairs, m.as_deref(), matching);
             let levels = comparison.levels.iter().enumerate().map(|(at, level)| {
                 let (of, exact) = u.get(at).copied().unwrap_or((None, false));
                 TrainedLevel { label: level.label.clone(), m: m.as_ref().and_then(|m| m.get(at)).copied(), u: of, exact }
@@ -150,7 +152,7 @@ pub fn train(index: &Index, identities: &[Vec<Value>], options: TrainOptions) ->
     Some(Trained {
         comparisons,
         sessions: sessions.into_iter().map(|(session, _)| session).collect(),
-        share: trainer.share(),
+        share,
         seen: (identities.len(), rows.len()),
     })
 }
