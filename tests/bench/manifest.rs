@@ -1,7 +1,9 @@
-//! 100,000 records of 660 bytes over HTTP on loopback, in pages of 1,000: `kith connector read` beside Airbyte's own runner on the same manifest and
-//! server in the same run. Prints records a CPU second of each reader and peak memory, and writes `target/bench-manifest.json`.
+//! 100,000 records of 660 bytes over HTTP on loopback, in pages of 1,000: `kith connector read` beside Airbyte's own runner on the same manifest, a
+//! Singer tap that reads any REST service (`tap-rest-api-msdk`), and a bare client in Rust that reads each page into values and prints each record;
+//! all on the same server in the same run. Prints records a CPU second of each reader and peak memory, and writes `target/bench-manifest.json`.
 //!
-//! `KITH_TEST_AIRBYTE` names a `python` with the reference; without it `kith-airbyte/bin/python` in the folder for temporary files.
+//! `KITH_TEST_AIRBYTE` names a `python` with the reference, `KITH_TEST_SINGER` the tap; without them `kith-airbyte/bin/python` and
+//! `kith-singer/bin/tap-rest-api-msdk` in the folder for temporary files. What is not there is skipped, and said.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,10 +15,11 @@
     reason = "a benchmark"
 )]
 
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
@@ -82,6 +85,7 @@ fn measured(command: &mut Command) -> (f64, u64, usize) {
     let times = tempfile::NamedTempFile::new().unwrap();
     let mut timed = Command::new("/usr/bin/time");
     timed.args(["-f", "%U %S %M", "-o"]).arg(times.path()).arg(command.get_program()).args(command.get_args());
+    timed.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let mut child = timed.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("/usr/bin/time (Debian: time)");
     let lines =
         BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok).filter(|line| line.contains("\"RECORD\"")).count();
@@ -92,8 +96,57 @@ fn measured(command: &mut Command) -> (f64, u64, usize) {
     (numbers[0] + numbers[1], numbers[2] as u64, lines)
 }
 
-#[allow(clippy::cast_precision_loss, reason = "a rate to be read by people")]
+/// A client that knows this one service.
+fn bare(base: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut next = Some(String::from("0"));
+    while let Some(number) = next {
+        let asked = client.get(format!("{base}/items?page={number}")).send();
+        let body = runtime.block_on(async { asked.await?.bytes().await }).unwrap();
+        let page: Value = serde_json::from_slice(&body).unwrap();
+        for record in page["data"].as_array().unwrap() {
+            writeln!(out, "{{\"type\":\"RECORD\",\"record\":{record}}}").unwrap();
+        }
+        next = page["next"].as_str().map(str::to_owned);
+    }
+    out.flush().unwrap();
+}
+
+struct Reader {
+    name: &'static str,
+    cpu: f64,
+    memory_kb: u64,
+}
+
+impl Reader {
+    fn of(name: &'static str, command: &mut Command) -> Self {
+        let (cpu, memory_kb, count) = measured(command);
+        assert_eq!(count, RECORDS, "{name}");
+        Self { name, cpu, memory_kb }
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "a rate to be read by people")]
+    fn rate(&self) -> f64 {
+        RECORDS as f64 / self.cpu
+    }
+}
+
+/// A program beside the first that stands in a variable of the environment, or that the tests install; `None`, said, where it is not there.
+fn beside(variable: &str, otherwise: &str, program: &str) -> Option<PathBuf> {
+    let named = std::env::var(variable).map_or_else(|_unset| std::env::temp_dir().join(otherwise), PathBuf::from);
+    let found = named.with_file_name(program);
+    if !found.exists() {
+        println!("SKIPPED: no {}", found.display());
+    }
+    found.exists().then_some(found)
+}
+
 fn main() {
+    if let Ok(base) = std::env::var("KITH_BENCH_BARE") {
+        return bare(&base);
+    }
     let pages: Arc<Vec<String>> = Arc::new((0..RECORDS / PAGE).map(page).collect());
     let bytes = pages.iter().map(String::len).sum::<usize>() / RECORDS;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -111,34 +164,42 @@ fn main() {
         path.display().to_string()
     };
     let (manifest, config) = (file("source.yaml", &manifest()), file("config.json", &json!({ "base_url": base }).to_string()));
-    let (cpu, memory, count) = measured(Command::new(env!("CARGO_BIN_EXE_kith")).args([
-        "connector",
-        "read",
-        &manifest,
-        "--stream",
-        "items",
-        "--source-config",
-        &config,
-        "--quiet",
-    ]));
-    assert_eq!(count, RECORDS);
-    let ours = RECORDS as f64 / cpu;
-    println!("kith       {ours:>10.0} records a CPU second of {bytes} bytes, {cpu:.2} s, {} MB", memory / 1024);
-    let beside = std::env::temp_dir().join("kith-airbyte/bin/python").display().to_string();
-    let python = std::env::var("KITH_TEST_AIRBYTE").unwrap_or(beside);
-    let runner = std::path::Path::new(&python).with_file_name("source-declarative-manifest").display().to_string();
-    if !std::path::Path::new(&runner).exists() {
-        println!("SKIPPED: no reference at {runner}");
-        return;
+    let ours = Reader::of(
+        "kith",
+        Command::new(env!("CARGO_BIN_EXE_kith")).args([
+            "connector",
+            "read",
+            &manifest,
+            "--stream",
+            "items",
+            "--source-config",
+            &config,
+            "--quiet",
+        ]),
+    );
+    let mut others = vec![Reader::of("bare client in Rust", Command::new(std::env::current_exe().unwrap()).env("KITH_BENCH_BARE", &base))];
+    if let Some(runner) = beside("KITH_TEST_AIRBYTE", "kith-airbyte/bin/python", "source-declarative-manifest") {
+        let stream = json!({ "name": "items", "json_schema": {}, "supported_sync_modes": ["full_refresh"] });
+        let catalog = json!({ "streams": [{ "stream": stream, "sync_mode": "full_refresh", "destination_sync_mode": "overwrite" }] });
+        let catalog = file("catalog.json", &catalog.to_string());
+        let read = ["read", "--manifest-path", &manifest, "--config", &config, "--catalog", &catalog];
+        others.push(Reader::of("reference: source-declarative-manifest", Command::new(runner).args(read)));
     }
-    let catalog = json!({ "streams": [{ "stream": { "name": "items", "json_schema": {}, "supported_sync_modes": ["full_refresh"] }, "sync_mode": "full_refresh", "destination_sync_mode": "overwrite" }] });
-    let catalog = file("catalog.json", &catalog.to_string());
-    let (reference_cpu, reference_memory, count) =
-        measured(Command::new(&runner).args(["read", "--manifest-path", &manifest, "--config", &config, "--catalog", &catalog]));
-    assert_eq!(count, RECORDS);
-    let theirs = RECORDS as f64 / reference_cpu;
-    println!("reference  {theirs:>10.0} records a CPU second, {reference_cpu:.2} s, {} MB", reference_memory / 1024);
-    println!("ratio      {:>10.1}", ours / theirs);
-    let result = json!({ "records": RECORDS, "bytes": bytes, "kith_per_cpu_second": ours, "kith_memory_kb": memory, "reference_per_cpu_second": theirs, "reference_memory_kb": reference_memory });
+    if let Some(tap) = beside("KITH_TEST_SINGER", "kith-singer/bin/tap-rest-api-msdk", "tap-rest-api-msdk") {
+        let stream =
+            json!({ "name": "items", "path": "/items", "primary_keys": ["id"], "records_path": "$.data[*]", "num_inference_records": 10 });
+        let settings = json!({ "api_url": base, "next_page_token_path": "$.next", "streams": [stream] });
+        let settings = file("tap.json", &settings.to_string());
+        others.push(Reader::of("tap-rest-api-msdk", Command::new(tap).args(["--config", &settings])));
+    }
+    println!("{RECORDS} records of {bytes} bytes\n");
+    println!("{:<40} {:>22} {:>8} {:>8} {:>22}", "", "records a CPU second", "CPU s", "MB", "Kith's rate to theirs");
+    for reader in std::iter::once(&ours).chain(&others) {
+        let (rate, times) = (reader.rate(), ours.rate() / reader.rate());
+        println!("{:<40} {rate:>22.0} {:>8.2} {:>8} {times:>22.2}", reader.name, reader.cpu, reader.memory_kb / 1024);
+    }
+    let of = |reader: &Reader| json!({ "reader": reader.name, "cpu_seconds": reader.cpu, "records_per_cpu_second": reader.rate(), "memory_kb": reader.memory_kb });
+    let all: Vec<Value> = std::iter::once(&ours).chain(&others).map(of).collect();
+    let result = json!({ "records": RECORDS, "bytes": bytes, "readers": all });
     std::fs::write(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench-manifest.json"), result.to_string()).unwrap();
 }
