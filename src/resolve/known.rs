@@ -4,15 +4,15 @@
 use super::decide::by_rules;
 use super::frequency::count;
 use super::postings::Row;
-use super::train::{Trainer, fields_of, fields_of_part};
+use super::train::{Sampled, Trainer, fields_of, fields_of_part};
 use crate::model::stable_hash::mix;
 use std::collections::BTreeSet;
 
 /// A rule whose links are right less often teaches nothing.
 const CERTAIN: f64 = 0.99;
 
-/// Fewer known pairs train no m, fewer known rivals no u: a level of one in twenty is known to a third of itself at 200, and u are smaller than m.
-const ENOUGH_PAIRS: u64 = 200;
+/// Fewer known pairs train no m, fewer known rivals no u: a level of one in ten is known to a third of itself at 100, and u are smaller than m.
+const ENOUGH_PAIRS: u64 = 100;
 const ENOUGH_RIVALS: u64 = 1_000;
 
 /// What EM, or an even share, says is worth so many pairs beside the known ones.
@@ -20,6 +20,10 @@ const BELIEVED: f64 = 10.0;
 
 /// Random pairs of strangers at a level that tell its u by themselves.
 const ENOUGH_RANDOM: f64 = 30.0;
+
+/// Known strangers that share a value which hardly any two customers share: accounts show other people's then, as they mention numbers that are
+/// somebody's orders by chance.
+const ENOUGH_SHARED: u64 = 10;
 
 /// Whom certain rules give one customer.
 struct Known {
@@ -159,16 +163,13 @@ impl KnownPairs {
 
     /// u of a comparison's levels: among rivals where enough of them are known. Else what random pairs say, less the matches that are among them, a
     /// share of `matching` with the trained `m`; and where next to none of strangers are left, what the blocks hold of the level. What was counted
-    /// exactly stays. `random` are so many pairs.
-    pub(super) fn u(
-        &self,
-        comparison: usize,
-        random: &[(Option<f64>, bool)],
-        pairs: u64,
-        m: Option<&[f64]>,
-        matching: f64,
-    ) -> Vec<(Option<f64>, bool)> {
-        let counted = random.first().and_then(|(u, exact)| u.filter(|_| *exact));
+    /// exactly stays, unless the blocks hold more of it. `random` are so many pairs.
+    pub(super) fn u(&self, comparison: usize, random: &Sampled, pairs: u64, m: Option<&[f64]>, matching: f64) -> Vec<(Option<f64>, bool)> {
+        let seen = |at: usize| self.others.get(comparison).and_then(|levels| levels.get(at)).copied().unwrap_or(0);
+        // Of the pairs of which both sides show something.
+        let all = self.all * random.shown;
+        let in_blocks = |at: usize| (all > 0.0 && seen(at) > 0).then(|| count(seen(at)) / all);
+        let counted = random.u.first().and_then(|(u, exact)| u.filter(|_| *exact && seen(0) < ENOUGH_SHARED));
         if let (Some(total), Some(levels)) = (self.rivals(comparison), self.rivals.get(comparison)) {
             // Half a pair for each level: none is impossible.
             let halves = 0.5 * count(u64::try_from(levels.len()).unwrap_or(0));
@@ -181,20 +182,17 @@ impl KnownPairs {
             });
             return u.collect();
         }
-        let in_blocks = |at: usize| {
-            let seen = self.others.get(comparison).and_then(|levels| levels.get(at)).copied().unwrap_or(0);
-            (self.all > 0.0 && seen > 0).then(|| count(seen) / self.all)
-        };
         let of_strangers = |at: usize, u: f64| {
             let of_matches = matching * m.and_then(|m| m.get(at)).copied().unwrap_or(0.0);
             ((u - of_matches) / (1.0 - matching)).max(0.0)
         };
-        let u = random.iter().enumerate().map(|(at, (u, exact))| {
-            let strangers = u.map(|u| of_strangers(at, u));
-            if *exact || self.all == 0.0 || strangers.is_some_and(|u| u * count(pairs) >= ENOUGH_RANDOM) {
-                return (if self.all == 0.0 || *exact { *u } else { strangers }, *exact);
+        let u = random.u.iter().enumerate().map(|(at, (u, exact))| {
+            if self.all == 0.0 || (*exact && counted.is_some()) {
+                return (*u, *exact);
             }
-            (in_blocks(at).or(strangers.filter(|u| *u > 0.0)), false)
+            let strangers = u.filter(|_| !exact).map(|u| of_strangers(at, u));
+            let enough = strangers.filter(|u| u * count(pairs) * random.shown >= ENOUGH_RANDOM);
+            (enough.or(in_blocks(at)).or(strangers.filter(|u| *u > 0.0)), false)
         });
         u.collect()
     }

@@ -125,8 +125,9 @@ pub fn train(index: &Index, identities: &[Vec<Value>], options: TrainOptions) ->
     }
     let cells: Vec<Vec<Option<String>>> = identities.iter().map(|values| values.iter().map(cell).collect()).collect();
     let trainer = Trainer { index, model: &model, plan, cells: &cells, rows: &rows, options };
-    let u = trainer.u();
-    let sessions: Vec<(Session, Vec<Option<Vec<f64>>>)> = (0..model.blocking.len()).filter_map(|rule| trainer.session(rule, &u)).collect();
+    let sampled = trainer.sampled();
+    let sessions: Vec<(Session, Vec<Option<Vec<f64>>>)> =
+        (0..model.blocking.len()).filter_map(|rule| trainer.session(rule, &sampled)).collect();
     let known = trainer.known_pairs();
     let share = trainer.share();
     let matching = share.unwrap_or(0.0) / count(u64::try_from(rows.len()).unwrap_or(u64::MAX));
@@ -136,7 +137,7 @@ pub fn train(index: &Index, identities: &[Vec<Value>], options: TrainOptions) ->
         .enumerate()
         .map(|(number, comparison)| {
             let m = known.m(number, medians(&sessions.iter().filter_map(|(_, m)| m.get(number)?.as_deref()).collect::<Vec<_>>()));
-            let u = known.u(number, u.get(number).map(Vec::as_slice).unwrap_or_default(), options.pairs, m.as_deref(), matching);
+            let u = sampled.get(number).map(|sampled| known.u(number, sampled, options.pairs, m.as_deref(), matching)).unwrap_or_default();
             let levels = comparison.levels.iter().enumerate().map(|(at, level)| {
                 let (of, exact) = u.get(at).copied().unwrap_or((None, false));
                 TrainedLevel { label: level.label.clone(), m: m.as_ref().and_then(|m| m.get(at)).copied(), u: of, exact }
@@ -166,8 +167,13 @@ pub(super) struct Trainer<'a> {
     pub(super) options: TrainOptions,
 }
 
-/// u of each level of each comparison, and whether it was counted.
-type AllU = Vec<Vec<(Option<f64>, bool)>>;
+/// What random pairs, and counted values, say of a comparison.
+pub(super) struct Sampled {
+    /// u of each level, and whether it was counted.
+    pub(super) u: Vec<(Option<f64>, bool)>,
+    /// The share of the pairs of which both sides show something.
+    pub(super) shown: f64,
+}
 
 impl Trainer<'_> {
     pub(super) fn pattern(&self, identity: &super::compare::Subject, row: Row) -> Vec<u8> {
@@ -179,7 +185,7 @@ impl Trainer<'_> {
         self.model.comparisons.iter().enumerate().map(level).collect()
     }
 
-    fn u(&self) -> AllU {
+    fn sampled(&self) -> Vec<Sampled> {
         let mut counts: Vec<Vec<u64>> = self.model.comparisons.iter().map(|c| vec![0; c.levels.len()]).collect();
         let mut random = Random(self.options.seed);
         for _ in 0..self.options.pairs {
@@ -205,7 +211,7 @@ impl Trainer<'_> {
                     *first = (Some(exact), true);
                 }
             }
-            u
+            Sampled { u, shown: total / count(self.options.pairs.max(1)) }
         };
         self.model.comparisons.iter().zip(&counts).map(of).collect()
     }
@@ -232,7 +238,7 @@ impl Trainer<'_> {
         Some(count(agreeing.max(1)) / (count(total) * count(total - 1)))
     }
 
-    fn session(&self, rule: usize, u: &AllU) -> Option<(Session, Vec<Option<Vec<f64>>>)> {
+    fn session(&self, rule: usize, sampled: &[Sampled]) -> Option<(Session, Vec<Option<Vec<f64>>>)> {
         let blocking = self.model.blocking.get(rule)?;
         let fields: BTreeSet<&str> = blocking.parts.iter().flat_map(fields_of_part).collect();
         let kept: Vec<bool> = self.model.comparisons.iter().map(|c| !fields_of(c).iter().any(|field| fields.contains(field))).collect();
@@ -245,8 +251,8 @@ impl Trainer<'_> {
             .model
             .comparisons
             .iter()
-            .zip(u)
-            .map(|(c, u)| c.levels.iter().zip(u).map(|(level, (u, _))| u.unwrap_or(level.u)).collect())
+            .zip(sampled)
+            .map(|(c, sampled)| c.levels.iter().zip(&sampled.u).map(|(level, (u, _))| u.unwrap_or(level.u)).collect())
             .collect();
         // Pairs of a block agree on what the rule asks for: the prior is raised by the best levels of the comparisons left out.
         let raised: f64 = self
