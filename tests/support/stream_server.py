@@ -150,6 +150,12 @@ async def poll(_):
     return web.json_response({"data": [record(thing) for thing in SAID]})
 
 
+async def until_closed(socket):
+    async for message in socket:
+        if message.type in (WSMsgType.CLOSE, WSMsgType.ERROR):
+            return
+
+
 async def jetstream(request):
     socket = web.WebSocketResponse(heartbeat=None)
     await socket.prepare(request)
@@ -157,12 +163,7 @@ async def jetstream(request):
     cursor = request.query.get("cursor")
     queue = feed(lambda thing: cursor is not None and thing["us"] >= int(cursor))
 
-    async def listen():
-        async for message in socket:
-            if message.type in (WSMsgType.CLOSE, WSMsgType.ERROR):
-                return
-
-    listening = asyncio.create_task(listen())
+    listening = asyncio.create_task(until_closed(socket))
     try:
         while not listening.done():
             try:
@@ -189,12 +190,7 @@ async def socket(request):
         await socket.send_str(json.dumps({"info": "OutdatedCursor"}))
     queue = feed(lambda thing: thing["id"] > start)
 
-    async def listen():
-        async for message in socket:
-            if message.type in (WSMsgType.CLOSE, WSMsgType.ERROR):
-                return
-
-    listening = asyncio.create_task(listen())
+    listening = asyncio.create_task(until_closed(socket))
     try:
         while not listening.done():
             try:
