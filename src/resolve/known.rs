@@ -4,7 +4,7 @@
 use super::decide::by_rules;
 use super::frequency::count;
 use super::postings::Row;
-use super::train::{Sampled, Trainer, fields_of, fields_of_part};
+use super::train::{LEAST, Sampled, Trainer, fields_of, fields_of_part};
 use crate::model::stable_hash::mix;
 use std::collections::BTreeSet;
 
@@ -32,6 +32,13 @@ struct Known {
     rules: Vec<usize>,
 }
 
+/// What the exact rules say of all identities.
+pub(super) struct Ruled {
+    known: Vec<Known>,
+    /// Identities that some rule, certain or not, gives one customer.
+    found: u64,
+}
+
 /// Pairs of known identities, by comparison and level.
 pub(super) struct KnownPairs {
     /// With their customer, as far as no rule that knows it reads a field of the comparison.
@@ -46,23 +53,30 @@ pub(super) struct KnownPairs {
 }
 
 impl Trainer<'_> {
-    /// In the order that the seed gives.
-    fn known(&self) -> Vec<Known> {
+    /// Asks the exact rules about every identity, in the order that the seed gives.
+    pub(super) fn ruled(&self) -> Ruled {
         let matching = &self.index.matching;
         let certain = |id: &str| matching.rules.iter().position(|rule| *rule.id == *id && rule.precision >= CERTAIN);
-        let mut known = Vec::new();
+        let mut ruled = Ruled { known: Vec::new(), found: 0 };
         for (identity, cells) in self.in_drawn_order() {
-            let (found, hits) = by_rules(self.index, cells, matching);
-            let hits = hits.iter().filter(|(_, hit)| hit.customers == 1 && hit.set_aside.is_none());
-            let rules: Vec<usize> = hits.filter_map(|(_, hit)| certain(&hit.rule)).collect();
+            let (found, mut hits) = by_rules(self.index, cells, matching);
+            hits.retain(|(_, hit)| hit.customers == 1 && hit.set_aside.is_none());
+            ruled.found += u64::from(!hits.is_empty());
+            let rules: Vec<usize> = hits.iter().filter_map(|(_, hit)| certain(&hit.rule)).collect();
             let rows: BTreeSet<Row> =
                 found.iter().filter(|f| f.rules.iter().any(|rule| rules.contains(rule))).map(|f| f.survivor).collect();
             // Rules that contradict each other know nothing.
             if let (Some(row), 1) = (rows.first(), rows.len()) {
-                known.push(Known { identity, row: *row, rules });
+                ruled.known.push(Known { identity, row: *row, rules });
             }
         }
-        known
+        ruled
+    }
+
+    /// The share of the identities that belong to some customer, by the stated recall; `None` where no rule found anybody.
+    pub(super) fn share(&self, ruled: &Ruled) -> Option<f64> {
+        let all = u64::try_from(self.cells.len()).unwrap_or(0);
+        (ruled.found > 0).then(|| (count(ruled.found) / self.options.recall / count(all)).clamp(LEAST, 0.99))
     }
 
     /// The identities by number in the order that the seed gives.
@@ -75,7 +89,7 @@ impl Trainer<'_> {
     }
 
     /// Counts the pairs of known identities, until there are as many as the options say.
-    pub(super) fn known_pairs(&self) -> KnownPairs {
+    pub(super) fn known_pairs(&self, ruled: &Ruled) -> KnownPairs {
         let (model, matching) = (self.model, &self.index.matching);
         let none: Vec<Vec<u64>> = model.comparisons.iter().map(|c| vec![0; c.levels.len()]).collect();
         let mut pairs = KnownPairs { matches: none.clone(), rivals: none.clone(), others: none, all: 0.0 };
@@ -90,7 +104,7 @@ impl Trainer<'_> {
         };
         let rule_of: Vec<Option<usize>> = fields.iter().map(apart).collect();
         let mut compared = 0_u64;
-        for known in self.known() {
+        for known in &ruled.known {
             if compared >= self.options.pairs {
                 break;
             }

@@ -3,7 +3,6 @@
 //! and on one thread: the same seed gives the same bits.
 
 use super::cell::{cell, each};
-use super::decide::by_rules;
 use super::frequency::count;
 use super::postings::Row;
 use super::{Compared, Comparison, Index, KeyPart, LevelTest, Model, Prior};
@@ -27,7 +26,7 @@ const CONVERGED: f64 = 1e-4;
 const NEAR_UNIQUE: f64 = 0.5;
 
 /// No m is nearer to 0 or 1 than this: one pair in a million.
-const LEAST: f64 = 1e-6;
+pub(super) const LEAST: f64 = 1e-6;
 
 /// What training is told.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -128,8 +127,9 @@ pub fn train(index: &Index, identities: &[Vec<Value>], options: TrainOptions) ->
     let sampled = trainer.sampled();
     let sessions: Vec<(Session, Vec<Option<Vec<f64>>>)> =
         (0..model.blocking.len()).filter_map(|rule| trainer.session(rule, &sampled)).collect();
-    let known = trainer.known_pairs();
-    let share = trainer.share();
+    let ruled = trainer.ruled();
+    let known = trainer.known_pairs(&ruled);
+    let share = trainer.share(&ruled);
     let matching = share.unwrap_or(0.0) / count(u64::try_from(rows.len()).unwrap_or(u64::MAX));
     let comparisons = model
         .comparisons
@@ -309,16 +309,6 @@ impl Trainer<'_> {
             }
         }
         (patterns, pairs)
-    }
-
-    /// Identities that an exact rule gives to one customer, by the recall.
-    fn share(&self) -> Option<f64> {
-        let found = self.cells.iter().filter(|cells| {
-            by_rules(self.index, cells, &self.index.matching).1.iter().any(|(_, hit)| hit.customers == 1 && hit.set_aside.is_none())
-        });
-        let found = u64::try_from(found.count()).unwrap_or(0);
-        let all = u64::try_from(self.cells.len()).unwrap_or(0);
-        (found > 0).then(|| (count(found) / self.options.recall / count(all)).clamp(LEAST, 0.99))
     }
 }
 
