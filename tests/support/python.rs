@@ -15,7 +15,7 @@ pub fn python_with(modules: &str) -> Option<String> {
         assert!(std::env::var("CI").is_err(), "no python with {modules}");
         let folder = std::env::temp_dir().join("kith-splink").display().to_string();
         eprintln!(
-            "SKIPPED: no python with {modules} (python3 -m venv {folder}; {folder}/bin/pip install splink==4.0.17 duckdb==2.0.0 rapidfuzz)"
+            "SKIPPED: no python with {modules} (python3 -m venv {folder}; {folder}/bin/pip install splink==4.0.17 duckdb==2.0.0 rapidfuzz pyarrow)"
         );
     }
     found
