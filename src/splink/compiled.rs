@@ -23,20 +23,25 @@ pub(super) enum Shared {
 #[derive(Clone, Debug)]
 pub(super) struct Classes {
     pub(super) of: Arc<Vec<u32>>,
-    /// A record of each class.
-    example: Arc<Vec<u32>>,
+    /// How many there may be.
+    count: usize,
 }
 
 impl Classes {
     fn new(columns: &[usize], frame: &Frame) -> Self {
         let (of, count) = classes(columns, frame);
-        let mut example = vec![u32::MAX; count];
-        for (row, class) in (0_u32..).zip(of.iter()) {
-            if let Some(slot) = usize::try_from(*class).ok().and_then(|class| example.get_mut(class)).filter(|slot| **slot == u32::MAX) {
+        Self { of, count }
+    }
+
+    /// A record of each class, its first; beyond all records where a class has none.
+    fn examples(&self) -> Vec<u32> {
+        let mut examples = vec![u32::MAX; self.count];
+        for (row, class) in (0_u32..).zip(self.of.iter()) {
+            if let Some(slot) = usize::try_from(*class).ok().and_then(|class| examples.get_mut(class)).filter(|slot| **slot == u32::MAX) {
                 *slot = row;
             }
         }
-        Self { of, example: Arc::new(example) }
+        examples
     }
 
     fn class(&self, row: u32) -> u32 {
@@ -78,10 +83,15 @@ impl<'f> Compiled<'f> {
         let single = |columns: &[usize]| if let [one] = columns { Some(*one) } else { None };
         let single = [single(&of_left), single(&of_right)];
         let compute = |node: &Node, classes: &Classes, single: Option<usize>| -> Computed<'f> {
-            if let (Node::Column(_, at), Some(column)) = (node, single.and_then(|at| frame.columns.get(at)))
-                && single == Some(*at)
-            {
+            let only = |node: &Node| if let Node::Column(_, at) = node { single.filter(|one| one == at) } else { None };
+            let column = |node: &Node| only(node).and_then(|at| frame.columns.get(at));
+            if let Some(column) = column(node) {
                 return Computed::Column(column);
+            }
+            if let Node::IsNull(of) = node
+                && let Some(column) = column(of)
+            {
+                return Computed::Missing(column);
             }
             let mut read: Vec<usize> = [Side::Left, Side::Right].iter().flat_map(|side| node.columns(*side)).collect();
             read.sort_unstable();
@@ -90,7 +100,7 @@ impl<'f> Compiled<'f> {
                 let row = at(*row);
                 if row >= frame.rows { Val::Null } else { kept(&of_row(node, frame, row), &read, frame, row) }
             };
-            Computed::Values(Arc::new(classes.example.iter().map(value).collect()))
+            Computed::Values(Arc::new(classes.examples().iter().map(value).collect()))
         };
         let [single_left, single_right] = single;
         let computed_left: Vec<Computed<'f>> = nodes_left.iter().map(|node| compute(node, &left, single_left)).collect();

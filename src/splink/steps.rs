@@ -173,6 +173,14 @@ impl<'f> Parts<'_, 'f> {
 
     /// Conditions of which each reads one side only, and any will do.
     fn one_sided(&self, nodes: &[Node]) -> Option<Step<'f>> {
+        let missing = |side: Side| {
+            let says = |node: &Node| matches!(node, Node::Column(of, number) if *of == side && matches!(self.values(side, *number), Some(Computed::Missing(_))));
+            nodes.iter().filter(|node| says(node)).count()
+        };
+        let (of_left, of_right) = (missing(Side::Left), missing(Side::Right));
+        if of_left > 0 && of_right > 0 && of_left + of_right == nodes.len() {
+            return Some(Step::Nothing);
+        }
         let [left, right] = self.computed;
         let mut holds = [left, right].map(|columns| vec![false; columns.iter().map(Computed::len).max().unwrap_or(0)]);
         for node in nodes {
@@ -265,8 +273,10 @@ enum Kind {
 #[expect(clippy::option_option, reason = "no kind at all, or a kind")]
 fn kind(values: &Computed<'_>) -> Option<Option<Kind>> {
     let mut found = Kind::Null;
-    if let Computed::Column(_) = values {
-        return Some(Some(Kind::Text));
+    match values {
+        Computed::Column(_) => return Some(Some(Kind::Text)),
+        Computed::Missing(_) => return Some(Some(Kind::Bool)),
+        Computed::Values(_) => {}
     }
     for value in values.values() {
         let of = match value {

@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub(super) enum Computed<'f> {
     /// Those of a column, by its numbers.
     Column(&'f Column),
+    /// Whether nothing stands in a column.
+    Missing(&'f Column),
     Values(Arc<Vec<Val<'f>>>),
 }
 
@@ -21,7 +23,7 @@ impl Computed<'_> {
     /// How many classes there may be.
     pub(super) fn len(&self) -> usize {
         match self {
-            Self::Column(column) => column.len() + 1,
+            Self::Column(column) | Self::Missing(column) => column.len() + 1,
             Self::Values(values) => values.len(),
         }
     }
@@ -29,15 +31,16 @@ impl Computed<'_> {
     /// Whether both are the same values in memory.
     pub(super) fn is(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Column(one), Self::Column(other)) => std::ptr::eq(*one, *other),
+            (Self::Column(one), Self::Column(other)) | (Self::Missing(one), Self::Missing(other)) => std::ptr::eq(*one, *other),
             (Self::Values(one), Self::Values(other)) => Arc::ptr_eq(one, other),
-            (Self::Column(_), Self::Values(_)) | (Self::Values(_), Self::Column(_)) => false,
+            (Self::Column(_) | Self::Missing(_) | Self::Values(_), _) => false,
         }
     }
 
     pub(super) fn value(&self, class: u32) -> Val<'_> {
         match self {
             Self::Column(column) => column.text(class).map_or(Val::Null, Val::text),
+            Self::Missing(_) => Val::Bool(class == 0),
             Self::Values(values) => values.get(at(class)).map_or(Val::Null, Val::view),
         }
     }
@@ -51,6 +54,7 @@ impl Computed<'_> {
     fn bytes(&self, class: u32) -> Option<&[u8]> {
         match self {
             Self::Column(column) => column.text(class).map(str::as_bytes),
+            Self::Missing(_) => None,
             Self::Values(values) => match values.get(at(class))? {
                 Val::Text(text) => Some(text.as_bytes()),
                 Val::Null | Val::Bool(_) | Val::Number(_) | Val::Time(_) | Val::List(_) => None,
