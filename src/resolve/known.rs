@@ -4,7 +4,7 @@
 use super::decide::by_rules;
 use super::frequency::count;
 use super::postings::Row;
-use super::train::{LEAST, Sampled, Trainer, fields_of, fields_of_part};
+use super::train::{LEAST, Sampled, Tally, Trainer, fields_of, fields_of_part};
 use crate::model::stable_hash::mix;
 use std::collections::BTreeSet;
 
@@ -41,13 +41,13 @@ pub(super) struct Ruled {
 
 /// Pairs of known identities, by comparison and level.
 pub(super) struct KnownPairs {
-    /// With their customer, as far as no rule that knows it reads a field of the comparison.
+    /// With their customer, as far as some rule that knows it reads no field of the comparison.
     matches: Vec<Vec<u64>>,
     /// With others under the first blocking rule that shares no field with the comparison: who must be told apart is mostly a namesake, and
     /// namesakes are more alike than strangers are.
-    rivals: Vec<Vec<u64>>,
+    rivals: Vec<Vec<Tally>>,
     /// With others under any blocking rule.
-    others: Vec<Vec<u64>>,
+    others: Vec<Vec<Tally>>,
     /// All pairs of these identities with others, in the blocks or not.
     all: f64,
 }
@@ -91,8 +91,9 @@ impl Trainer<'_> {
     /// Counts the pairs of known identities, until there are as many as the options say.
     pub(super) fn known_pairs(&self, ruled: &Ruled) -> KnownPairs {
         let (model, matching) = (self.model, &self.index.matching);
-        let none: Vec<Vec<u64>> = model.comparisons.iter().map(|c| vec![0; c.levels.len()]).collect();
-        let mut pairs = KnownPairs { matches: none.clone(), rivals: none.clone(), others: none, all: 0.0 };
+        let levels = |none: Tally| model.comparisons.iter().map(|c| vec![none; c.levels.len()]).collect::<Vec<_>>();
+        let matches = model.comparisons.iter().map(|c| vec![0; c.levels.len()]).collect();
+        let mut pairs = KnownPairs { matches, rivals: levels(Tally::default()), others: levels(Tally::default()), all: 0.0 };
         let fields: Vec<BTreeSet<&str>> = model.comparisons.iter().map(|c| fields_of(c).into_iter().collect()).collect();
         let reads = |rule: usize, fields: &BTreeSet<&str>| {
             let same = matching.rules.get(rule).map(|rule| &*rule.same).unwrap_or_default();
@@ -112,9 +113,10 @@ impl Trainer<'_> {
             pairs.all += count(u64::try_from(self.rows.len().saturating_sub(1)).unwrap_or(0));
             let subject = self.plan.subject(cells.clone());
             for (at, level) in self.pattern(&subject, known.row).into_iter().enumerate() {
-                let blind = fields.get(at).is_some_and(|fields| !known.rules.iter().any(|rule| reads(*rule, fields)));
-                if blind {
-                    add(&mut pairs.matches, at, level);
+                // That another rule knows the pair too takes nothing away: without those who agree on what it reads, only who does not were left.
+                let blind = fields.get(at).is_some_and(|fields| known.rules.iter().any(|rule| !reads(*rule, fields)));
+                if let Some(slot) = at_level(&mut pairs.matches, at, level).filter(|_| blind) {
+                    *slot += 1;
                 }
             }
             let mut seen: BTreeSet<Row> = BTreeSet::new();
@@ -127,12 +129,12 @@ impl Trainer<'_> {
                         continue;
                     }
                     compared += 1;
-                    for (at, level) in self.pattern(&subject, row).into_iter().enumerate() {
-                        if rule_of.get(at) == Some(&Some(number)) {
-                            add(&mut pairs.rivals, at, level);
+                    for (at, (level, weight)) in self.weighed(&subject, row).into_iter().enumerate() {
+                        if let Some(tally) = at_level(&mut pairs.rivals, at, level).filter(|_| rule_of.get(at) == Some(&Some(number))) {
+                            tally.add(weight);
                         }
-                        if new {
-                            add(&mut pairs.others, at, level);
+                        if let Some(tally) = at_level(&mut pairs.others, at, level).filter(|_| new) {
+                            tally.add(weight);
                         }
                     }
                 }
@@ -149,10 +151,8 @@ impl Trainer<'_> {
     }
 }
 
-fn add(counts: &mut [Vec<u64>], comparison: usize, level: u8) {
-    if let Some(slot) = counts.get_mut(comparison).and_then(|levels| levels.get_mut(usize::from(level))) {
-        *slot += 1;
-    }
+fn at_level<T>(levels: &mut [Vec<T>], comparison: usize, level: u8) -> Option<&mut T> {
+    levels.get_mut(comparison)?.get_mut(usize::from(level))
 }
 
 impl KnownPairs {
@@ -172,22 +172,22 @@ impl KnownPairs {
 
     /// How many known rivals train a comparison's u, where they are enough.
     pub(super) fn rivals(&self, comparison: usize) -> Option<u64> {
-        self.rivals.get(comparison).map(|levels| levels.iter().sum()).filter(|sum| *sum >= ENOUGH_RIVALS)
+        self.rivals.get(comparison).map(|levels| levels.iter().map(|tally| tally.seen).sum()).filter(|sum| *sum >= ENOUGH_RIVALS)
     }
 
     /// u of a comparison's levels: among rivals where enough of them are known. Else what random pairs say, less the matches that are among them, a
     /// share of `matching` with the trained `m`; and where next to none of strangers are left, what the blocks hold of the level. What was counted
     /// exactly stays, unless the blocks hold more of it. `random` are so many pairs.
     pub(super) fn u(&self, comparison: usize, random: &Sampled, pairs: u64, m: Option<&[f64]>, matching: f64) -> Vec<(Option<f64>, bool)> {
-        let seen = |at: usize| self.others.get(comparison).and_then(|levels| levels.get(at)).copied().unwrap_or(0);
+        let seen = |at: usize| self.others.get(comparison).and_then(|levels| levels.get(at)).copied().unwrap_or_default();
         // Of the pairs of which both sides show something.
         let all = self.all * random.shown;
-        let in_blocks = |at: usize| (all > 0.0 && seen(at) > 0).then(|| count(seen(at)) / all);
-        let counted = random.u.first().and_then(|(u, exact)| u.filter(|_| *exact && seen(0) < ENOUGH_SHARED));
+        let in_blocks = |at: usize| (all > 0.0 && seen(at).seen > 0).then(|| seen(at).weighed / all);
+        let counted = random.u.first().and_then(|(u, exact)| u.filter(|_| *exact && seen(0).seen < ENOUGH_SHARED));
         if let (Some(total), Some(levels)) = (self.rivals(comparison), self.rivals.get(comparison)) {
             // Half a pair for each level: none is impossible.
             let halves = 0.5 * count(u64::try_from(levels.len()).unwrap_or(0));
-            let share = |seen: &u64| (count(*seen) + 0.5) / (count(total) + halves);
+            let share = |tally: &Tally| (tally.weighed + 0.5) / (count(total) + halves);
             let first = levels.first().map_or(0.0, share);
             let others = |u: f64| counted.map_or(u, |exact| u * (1.0 - exact) / (1.0 - first));
             let u = levels.iter().enumerate().map(|(at, seen)| match counted {
@@ -206,7 +206,8 @@ impl KnownPairs {
             }
             let strangers = u.filter(|_| !exact).map(|u| of_strangers(at, u));
             let enough = strangers.filter(|u| u * count(pairs) * random.shown >= ENOUGH_RANDOM);
-            (enough.or(in_blocks(at)).or(strangers.filter(|u| *u > 0.0)), false)
+            let weighed = |u: f64| u * random.weighed.get(at).copied().unwrap_or(1.0);
+            (enough.map(weighed).or(in_blocks(at)).or(strangers.filter(|u| *u > 0.0).map(weighed)), false)
         });
         u.collect()
     }

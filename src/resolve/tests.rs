@@ -369,3 +369,18 @@ fn what_certain_rules_know_trains_what_they_do_not_read() {
     let by_em = train(&unsure, &identities, options).unwrap();
     assert!(by_em.comparisons.iter().all(|c| c.known.is_none() && c.rivals.is_none()));
 }
+
+#[test]
+fn who_two_rules_know_teaches_what_either_of_them_does_not_read() {
+    // All show the handle on file, and four in five the address on file: the handle teaches how often an address is the one on file.
+    let name = |person: usize| format!("{} Zanardelli", named(person));
+    let address = |person: usize| format!("p{person}@example.org");
+    let customers: Vec<Customer> =
+        (0..250).map(|p| customer(&format!("C{p}"), &name(p), &address(p), "Lecce", &format!("x:@handle{p}"))).collect();
+    let shown = |person: usize| if person % 5 == 0 { format!("other{person}@example.org") } else { address(person) };
+    let identities: Vec<_> = (0..250).map(|p| identity(Network::X, &name(p), &shown(p), "Lecce", &format!("handle{p}"))).collect();
+    let trained = train(&index(&customers), &identities, TrainOptions { seed: 1, pairs: 20_000, recall: 1.0 }).unwrap();
+    let [_, _, email] = &trained.comparisons[..] else { panic!("{trained:?}") };
+    assert_eq!(email.known, Some(250));
+    assert!(email.levels[0].m.is_some_and(|m| (m - 0.8).abs() < 0.02), "{email:?}");
+}

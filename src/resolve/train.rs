@@ -171,8 +171,32 @@ pub(super) struct Trainer<'a> {
 pub(super) struct Sampled {
     /// u of each level, and whether it was counted.
     pub(super) u: Vec<(Option<f64>, bool)>,
+    /// What the term frequencies of its pairs make of each level's u ([`Tally::weighed`] for one pair); 1 where none was seen.
+    pub(super) weighed: Vec<f64>,
     /// The share of the pairs of which both sides show something.
     pub(super) shown: f64,
+}
+
+/// Pairs at a level.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) seen: u64,
+    /// Each counted as often as its term frequency raises its Bayes factor. With a u of so many among strangers the factors of strangers add up
+    /// to m, as a likelihood ratio's must: E[m/u · u_tf/f | strangers] = m. Counted once each, rare values would raise the factors of those who are
+    /// near each other by chance beyond what the level's m allows.
+    pub(super) weighed: f64,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, weight: f64) {
+        self.seen += 1;
+        self.weighed += weight;
+    }
+
+    /// What one pair counts on average.
+    pub(super) fn each(self) -> f64 {
+        if self.seen == 0 { 1.0 } else { self.weighed / count(self.seen) }
+    }
 }
 
 impl Trainer<'_> {
@@ -185,23 +209,36 @@ impl Trainer<'_> {
         self.model.comparisons.iter().enumerate().map(level).collect()
     }
 
+    /// The level of each comparison, and how often a term frequency says that the pair counts there.
+    pub(super) fn weighed(&self, identity: &super::compare::Subject, row: Row) -> Vec<(u8, f64)> {
+        let (mut cells, mut parts) = (Vec::new(), Vec::new());
+        self.index.cells_of(row, &mut cells);
+        let frequency = |_, table| self.index.term_frequency(table, self.index.identity_frequency(table, &identity.cells), &cells);
+        super::score::parts(self.model, self.plan, identity, &cells, frequency, &mut parts);
+        let level = |part: &super::score::Part| {
+            let at = part.level.and_then(|at| u8::try_from(at).ok()).unwrap_or(NULL);
+            (at, super::score::odds(part.frequency_bits))
+        };
+        parts.iter().map(level).collect()
+    }
+
     fn sampled(&self) -> Vec<Sampled> {
-        let mut counts: Vec<Vec<u64>> = self.model.comparisons.iter().map(|c| vec![0; c.levels.len()]).collect();
+        let mut tallies: Vec<Vec<Tally>> = self.model.comparisons.iter().map(|c| vec![Tally::default(); c.levels.len()]).collect();
         let mut random = Random(self.options.seed);
         for _ in 0..self.options.pairs {
             let (identity, row) = (random.below(self.cells.len()), random.below(self.rows.len()));
             let (Some(cells), Some(row)) = (self.cells.get(identity), self.rows.get(row)) else { continue };
             let subject = self.plan.subject(cells.clone());
-            for (counts, level) in counts.iter_mut().zip(self.pattern(&subject, *row)) {
-                if let Some(slot) = counts.get_mut(usize::from(level)) {
-                    *slot += 1;
+            for (levels, (level, weight)) in tallies.iter_mut().zip(self.weighed(&subject, *row)) {
+                if let Some(tally) = levels.get_mut(usize::from(level)) {
+                    tally.add(weight);
                 }
             }
         }
-        let of = |(comparison, counts): (&Comparison, &Vec<u64>)| {
-            let total = count(counts.iter().sum());
-            let mut u: Vec<(Option<f64>, bool)> =
-                counts.iter().map(|n| ((*n > 0 && total > 0.0).then(|| count(*n) / total), false)).collect();
+        let of = |(comparison, levels): (&Comparison, &Vec<Tally>)| {
+            let total = count(levels.iter().map(|tally| tally.seen).sum());
+            let share = |tally: &Tally| (tally.seen > 0 && total > 0.0).then(|| count(tally.seen) / total);
+            let mut u: Vec<(Option<f64>, bool)> = levels.iter().map(|tally| (share(tally), false)).collect();
             let sampled = u.first().and_then(|(u, _)| *u).unwrap_or(0.0);
             if let Some(exact) = self.counted(comparison) {
                 for (other, _) in u.iter_mut().skip(1) {
@@ -211,9 +248,10 @@ impl Trainer<'_> {
                     *first = (Some(exact), true);
                 }
             }
-            Sampled { u, shown: total / count(self.options.pairs.max(1)) }
+            let weighed = levels.iter().map(|tally| tally.each()).collect();
+            Sampled { u, weighed, shown: total / count(self.options.pairs.max(1)) }
         };
-        self.model.comparisons.iter().zip(&counts).map(of).collect()
+        self.model.comparisons.iter().zip(&tallies).map(of).collect()
     }
 
     /// How often two different customers share a value of a near-unique key: random pairs never see it.

@@ -239,9 +239,9 @@ impl Reader<'_> {
                 "Add `{ level: other, when: else, m: …, u: … }` at the end",
             );
         }
-        for (letter, sum, exact) in
-            [("m", levels.iter().fold(0.0, |sum, l| sum + l.m), true), ("u", levels.iter().fold(0.0, |sum, l| sum + l.u), false)]
-        {
+        // What a term frequency adjusts has its u beside the frequency's, and is no share by itself.
+        let u = levels.iter().filter(|level| level.term_frequency.is_none()).fold(0.0, |sum, l| sum + l.u);
+        for (letter, sum, exact) in [("m", levels.iter().fold(0.0, |sum, l| sum + l.m), true), ("u", u, false)] {
             if sum > 1.0 + SUM_TOLERANCE || (exact && sum < 1.0 - SUM_TOLERANCE) {
                 let message = format!("the {letter} of the levels sum to {sum:.3}, not to 1");
                 self.error(

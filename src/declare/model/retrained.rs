@@ -40,10 +40,12 @@ pub fn retrained(file: &Arc<SourceFile>, model: &Model, trained: &Trained, from:
             put(node.get("u"), level.u);
         }
     }
-    // What a frequency replaces is the u of agreeing exactly, which was trained too.
+    // Where the u of agreeing exactly was counted, it is what the frequency replaces. Any other u was trained beside the frequency as it stands.
     for (comparison, of) in model.comparisons.iter().zip(&trained.comparisons) {
         let Compared::Field { customer, .. } = &comparison.compared else { continue };
-        for (level, trained) in comparison.levels.iter().zip(&of.levels).filter(|(level, _)| level.test == LevelTest::Exact) {
+        for (level, trained) in
+            comparison.levels.iter().zip(&of.levels).filter(|(level, trained)| level.test == LevelTest::Exact && trained.exact)
+        {
             let frequency = level.term_frequency.and_then(|number| model.term_frequencies.get(number));
             let counts_it = |f: &&TermFrequency| f.of == [CountedPart { field: customer.clone(), form: KeyForm::Whole }];
             if let Some(frequency) = frequency.filter(counts_it) {
@@ -108,13 +110,13 @@ mod tests {
         let text = "# weights of ours\nkith: 1\nmodel: m\nprior: { share: 60 %, customers: 100 } # guessed\nblocking: [{ id: a, same: [city], cut_above: 9 }]\nterm_frequencies: { city: { of: [city], u: 1 in 30, typical: 0.01 } }\ncomparisons:\n  - comparison: city\n    compare: city\n    levels:\n      - { level: same, when: exact, m: 0.9, u: 1 in 25, term_frequency: city } # best\n      - { level: other, when: else, m: 10 %, u: 0.96 }\n";
         let file = Arc::new(SourceFile { name: "m.yaml".into(), text: text.into() });
         let model = read(&file, None).value.unwrap();
-        let level = |label: &str, m, u| TrainedLevel { label: label.into(), m, u, exact: false };
-        let trained = Trained {
+        let level = |label: &str, m, u, exact| TrainedLevel { label: label.into(), m, u, exact };
+        let mut trained = Trained {
             comparisons: vec![TrainedComparison {
                 known: None,
                 rivals: None,
                 name: "city".into(),
-                levels: vec![level("same", Some(0.75), Some(0.000_000_2)), level("other", Some(0.25), None)],
+                levels: vec![level("same", Some(0.75), Some(0.000_000_2), true), level("other", Some(0.25), None, false)],
             }],
             sessions: Vec::new(),
             share: Some(0.5),
@@ -137,6 +139,9 @@ mod tests {
         assert_eq!((levels[0].m, levels[1].m, levels[1].u), (0.75, 0.25, 0.96));
         assert!((levels[0].u - 2e-7).abs() < 1e-15);
         assert_eq!(read_again.term_frequencies[0].u.to_bits(), levels[0].u.to_bits(), "the frequency replaces the trained u");
+        trained.comparisons[0].levels[0].exact = false;
+        let beside = retrained(&file, &model, &trained, &from).unwrap();
+        assert!(beside.contains("u: 1 in 30, typical"), "what was not counted was trained beside the frequency: {beside}");
         assert_eq!(read_again.prior, Prior::Share { share: 0.5, customers: 200 });
         let third = retrained(&second, &read_again, &trained, &from).unwrap();
         assert_eq!(third.matches("# trained: by").count(), 1, "an earlier training's lines are replaced");
