@@ -3,6 +3,8 @@
 use super::answer::ErrorHandling;
 use super::cost::Cost;
 use super::cursor::{CountCursorSpec, DateCursorSpec};
+use super::dynamic::{Dynamic, Grow};
+use super::extract::Extractor;
 use super::gap::Gap;
 use super::json::Json;
 use super::page::Paginator;
@@ -19,6 +21,10 @@ pub struct Source {
     pub engine: Engine,
     /// In file order.
     pub streams: Vec<Arc<Stream>>,
+    /// Streams that are made while reading.
+    pub dynamic: Vec<Dynamic>,
+    /// Makes them; nothing, where there are none.
+    pub grow: Option<Arc<dyn Grow>>,
     /// The streams that a check reads.
     pub check: Vec<String>,
     /// The JSON Schema of the configuration.
@@ -97,7 +103,7 @@ pub struct Stream {
     /// How answers are read.
     pub decoder: Decoder,
     /// Where the records are in an answer.
-    pub records_at: Vec<Template>,
+    pub extractor: Extractor<Template>,
     /// Which are taken.
     pub filter: Option<Template>,
     /// Transformed before filtered.
@@ -120,6 +126,8 @@ pub struct Stream {
     pub schema: Option<Json>,
     /// A state in the old form, a cursor by partition, is understood.
     pub takes_legacy_state: bool,
+    /// It is there only where this holds of the configuration.
+    pub when: Option<Template>,
     /// How it is read once there is a state; as the first time, where nothing is said.
     pub resumed: Option<Arc<Stream>>,
 }

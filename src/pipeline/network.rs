@@ -135,8 +135,14 @@ impl<S: Store + 'static> Networks<'_, S> {
                 }
                 if made.is_none() {
                     let purse = self.till.account(spec, connector).map(|account| account.purse());
-                    made = Some(match reader(spec, network, connector, self.rotated, purse) {
-                        Ok((reader, _connection)) => reader,
+                    let set_up = match reader(spec, network, connector, self.rotated, purse) {
+                        Ok((reader, _connection)) => {
+                            reader.grown().await.map_err(|error| error.diagnostic(&format!("[sources.{}]", spec.name)))
+                        }
+                        Err(problem) => Err(problem),
+                    };
+                    made = Some(match set_up {
+                        Ok(reader) => reader,
                         Err(problem) => {
                             read.faults.push(Fault::of(problem));
                             break;

@@ -185,6 +185,18 @@ class Handler(BaseHTTPRequestHandler):
             found.append(record)
         self.answer({"results": found, "next": str(start + 4) if start < 8 else None, "asked": asked})
 
+    def on_tables(self, steps, query, body):
+        own = [
+            {"id": "t1", "title": "Alpha", "kind": "table", "keys": ["id"]},
+            {"id": "t2", "title": "Gone", "kind": "view", "keys": []},
+        ]
+        shared = [{"id": "t3", "title": "Beta", "kind": "table", "keys": ["id", "Name"]}]
+        self.answer({"tables": own if steps[0] == "own" else shared})
+
+    def on_rows(self, steps, query, body):
+        number = int(steps[0][1:])
+        self.answer({"data": [{**one, "asked": query} for one in ITEMS[number : number + 3]]})
+
     def on_by_color(self, steps, query, body):
         found = [one for one in ITEMS if one["nested"]["color"] == query.get("color")]
         if "size" in query:

@@ -4,6 +4,8 @@ mod compile;
 mod compliance;
 mod components;
 mod cost;
+mod dynamic;
+mod extract;
 mod live;
 mod login;
 mod part;
@@ -17,8 +19,9 @@ mod webhook;
 
 use crate::declare::yaml;
 use crate::diagnose::{Checked, Code, Diagnostic, SourceFile};
-use crate::manifest::Source;
+use crate::manifest::{Source, Stream};
 use crate::manifest::cost::Budget;
+use crate::manifest::dynamic::Grow;
 use crate::manifest::source::{ConfigChange, Matcher, Policy};
 use crate::model::{Digest, Network};
 use compile::{CONFIG, Compiler, REMOVE_CONDITION};
@@ -132,7 +135,7 @@ impl Eq for Connector {}
 /// Whether a file is meant to be a manifest: it says that it has streams or is a declarative source.
 pub fn is_manifest(file: &Arc<SourceFile>) -> bool {
     file.text.lines().any(|line| {
-        line.starts_with("type: DeclarativeSource") || line.starts_with("streams:") || line.starts_with("type: \"DeclarativeSource\"")
+        line.starts_with("type: DeclarativeSource") || line.starts_with("streams:") || line.starts_with("dynamic_streams:") || line.starts_with("type: \"DeclarativeSource\"")
     })
 }
 
@@ -141,7 +144,7 @@ pub fn read(file: &Arc<SourceFile>) -> Checked<Connector> {
     let Checked { value: tree, mut problems } = yaml::read(file);
     let Some(tree) = tree else { return Checked::new(None, problems) };
     let written = Part::of(&tree.root, &file.text);
-    if written.get("streams").is_none() {
+    if written.get("streams").is_none() && written.get("dynamic_streams").is_none() {
         let place = tree.place(tree.root.span);
         let problem =
             Diagnostic::error(NO_MANIFEST, place, "the manifest has no streams", "Write `type: DeclarativeSource` and `streams:`");
@@ -157,7 +160,7 @@ pub fn read(file: &Arc<SourceFile>) -> Checked<Connector> {
     }
     let whole = hand_down("", &resolved, &[]);
     let mut compiler = Compiler { tree: &tree, problems: &mut problems, engine: crate::manifest::Engine::default(), depth: 0 };
-    let source = source(&mut compiler, &whole);
+    let source = source(&mut compiler, &whole, Vec::new());
     let (network, projections) = projection::block(&mut compiler, &whole, &source);
     let cost = cost::block(&mut compiler, &whole, &source);
     let live = live::streams(&mut compiler, &whole, &source, &projections);
@@ -166,7 +169,8 @@ pub fn read(file: &Arc<SourceFile>) -> Checked<Connector> {
     let compliance = compliance::declared(&mut compiler, &whole);
     let engine = std::mem::take(&mut compiler.engine);
     problems.sort();
-    let source = Arc::new(Source { engine, cost, ..source });
+    let grow: Option<Arc<dyn Grow>> = if source.dynamic.is_empty() { None } else { Some(Arc::new(dynamic::Again::new(tree, whole))) };
+    let source = Arc::new(Source { engine, cost, grow, ..source });
     let digest = Digest(Sha256::digest(file.text.as_bytes()).into());
     let tls = file.text.contains("https:") || file.text.contains("wss:");
     Checked::new(Some(Connector { source, network, projections, live, duties, webhooks, compliance, tls, digest }), problems)
@@ -184,15 +188,25 @@ fn duties(compiler: &mut Compiler<'_>, whole: &Part) -> Option<Arc<str>> {
     path.map(Arc::from)
 }
 
-fn source(compiler: &mut Compiler<'_>, whole: &Part) -> Source {
+/// The source, with streams that were made of its templates.
+fn source(compiler: &mut Compiler<'_>, whole: &Part, grown: Vec<Part>) -> Source {
     compiler.is_one_of(whole, &["DeclarativeSource"]);
-    if let Some(dynamic) = whole.get("dynamic_streams").filter(|dynamic| !dynamic.items().is_empty()) {
-        compiler.refuse(dynamic.span, "`dynamic_streams`", components::why_not("DynamicDeclarativeStream"));
-    }
-    let streams = whole.get("streams").cloned();
+    let (mut made, dynamic) = compiler.made(whole);
+    made.extend(grown);
+    compiler.once_each(&made);
+    let written = whole.get("streams").map(Part::items).unwrap_or_default();
     let mut found = Vec::new();
-    for part in streams.as_ref().map(Part::items).unwrap_or_default().iter().take(MOST_STREAMS) {
-        found.extend(compiler.stream(part).map(Arc::new));
+    for part in written.iter().take(MOST_STREAMS).chain(&made) {
+        if part.component() != "ConditionalStreams" {
+            found.extend(compiler.stream(part).map(Arc::new));
+            continue;
+        }
+        compiler.is_one_of(part, &["ConditionalStreams"]);
+        // As in the reference the condition sees no parameters.
+        let when = compiler.required(part, "condition").cloned().and_then(|when| compiler.template_of(&when, &when, CONFIG));
+        for inner in part.get("streams").map(Part::items).unwrap_or_default().iter().take(MOST_STREAMS) {
+            found.extend(compiler.stream(inner).map(|stream| Arc::new(Stream { when: when.clone(), ..stream })));
+        }
     }
     let check = whole.get("check").and_then(|check| check.get("stream_names")).cloned();
     let check = check.map(|names| compiler.texts(&names)).unwrap_or_default();
@@ -203,6 +217,8 @@ fn source(compiler: &mut Compiler<'_>, whole: &Part) -> Source {
     Source {
         engine: crate::manifest::Engine::default(),
         streams: found,
+        dynamic,
+        grow: None,
         check,
         spec: spec.as_ref().and_then(|spec| spec.get("connection_specification")).map(Part::to_json),
         config_changes,

@@ -1,7 +1,7 @@
 //! Streams: retriever, records, pages, cursor.
 
 use super::compile::{ADD_CONDITION, CONFIG, Compiler, FILTER, PAGE, REMOVE_CONDITION, TRANSFORM};
-use super::part::{Kind, Part};
+use super::part::{Field, Kind, Part};
 use crate::manifest::cursor::{Clamping, CountCursorSpec, DateCursorSpec, DateTemplate};
 use crate::manifest::page::{Paginator, Strategy, TokenPlace};
 use crate::manifest::source::{CursorKind, Decoder};
@@ -42,7 +42,7 @@ impl Compiler<'_> {
         let decoder = retriever.get("decoder").cloned().map_or(Some(Decoder::Json), |decoder| self.decoder(&decoder));
         let selector = self.required(&retriever, "record_selector")?.clone();
         self.is_one_of(&selector, &["RecordSelector"]);
-        let records_at = self.extractor(&selector);
+        let extractor = self.required(&selector, "extractor").cloned().and_then(|extractor| self.extractor(&extractor, 0));
         let filter = selector.get("record_filter").cloned().filter(|filter| self.is_one_of(filter, &["RecordFilter"]));
         // A filter without a condition takes nothing, as in the reference.
         let filter = filter.map(|filter| self.template_or(&filter, "condition", FILTER, ""));
@@ -71,7 +71,7 @@ impl Compiler<'_> {
             errors,
             properties,
             decoder: decoder?,
-            records_at,
+            extractor: extractor?,
             filter,
             transform_first,
             normalize,
@@ -84,7 +84,17 @@ impl Compiler<'_> {
             schema,
             takes_legacy_state,
             resumed: None,
+            when: None,
         })
+    }
+
+    /// A stream of a retriever alone, for what else is asked.
+    pub fn alone(&mut self, name: &str, retriever: &Part) -> Option<Stream> {
+        let span = retriever.span;
+        let field = |key: &str, value: Part| Field { key: key.into(), key_span: span, value };
+        let text = |text: &str| Part { span, kind: Kind::Text(text.into()) };
+        let fields = vec![field("type", text("DeclarativeStream")), field("name", text(name)), field("retriever", retriever.clone())];
+        self.stream(&Part { span, kind: Kind::Map(Arc::new(fields)) })
     }
 
     /// Two streams under one name: one without a state, one with it.
@@ -131,18 +141,6 @@ impl Compiler<'_> {
                 }
             },
         }
-    }
-
-    fn extractor(&mut self, selector: &Part) -> Vec<Template> {
-        let Some(extractor) = self.required(selector, "extractor").cloned() else { return Vec::new() };
-        if !self.is_one_of(&extractor, &["DpathExtractor"]) {
-            return Vec::new();
-        }
-        if let Some(expander) = extractor.get("record_expander") {
-            self.refuse(expander.span, "`record_expander`", "answers of this kind are not read");
-        }
-        self.required(&extractor, "field_path");
-        self.templates(&extractor, "field_path", CONFIG)
     }
 
     fn decoder(&mut self, part: &Part) -> Option<Decoder> {
@@ -258,22 +256,27 @@ impl Compiler<'_> {
                 self.wrong(field.span, "a field needs a path", "Write `path: [NAME]`");
                 continue;
             }
-            let wanted = match field.text_of("value_type") {
-                None => Wanted::Any,
-                Some("string") => Wanted::Text,
-                Some("number") => Wanted::Float,
-                Some("integer") => Wanted::Int,
-                Some("boolean") => Wanted::Bool,
-                Some(_) => {
-                    self.wrong(field.span, "`value_type` is string, number, integer or boolean", "Write one of these");
-                    continue;
-                }
-            };
+            let Some(wanted) = self.wanted(field) else { continue };
             if let Some(value) = self.required_template(field, "value", known) {
                 added.push((path, value, wanted));
             }
         }
         added
+    }
+
+    /// Which literals a value may be: `value_type`.
+    pub fn wanted(&mut self, part: &Part) -> Option<Wanted> {
+        Some(match part.text_of("value_type") {
+            None => Wanted::Any,
+            Some("string") => Wanted::Text,
+            Some("number") => Wanted::Float,
+            Some("integer") => Wanted::Int,
+            Some("boolean") => Wanted::Bool,
+            Some(_) => {
+                self.wrong(part.span, "`value_type` is string, number, integer or boolean", "Write one of these");
+                return None;
+            }
+        })
     }
 
     /// The pointers of `RemoveFields` and `ConfigRemoveFields`.

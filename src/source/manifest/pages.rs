@@ -104,7 +104,7 @@ impl Reader {
         let sent = self.send(built, &own, (&stream.errors, &stream.login), bill.as_ref()).await?;
         let Some((reply, reserved)) = sent else { return Ok(None) };
         out.config(self.take_changed_config()).await?;
-        let taken = self.take(plan, &reply, &scope)?;
+        let taken = self.take(plan, &reply, &scope).await?;
         if let Some(bill) = &bill {
             let page = taken.response.as_ref().filter(|_| stream.decoder.is_whole());
             self.settle(reserved, bill.price.of_answer(taken.extracted, page)).await?;

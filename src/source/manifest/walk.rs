@@ -134,8 +134,7 @@ impl Reader {
         };
         let (partitions, parent_state) = self.partitions(stream, given, &config).await?;
         let looks = self.with_pages.contains(&stream.name) || self.bills_beside(stream);
-        let at = evaluated(&stream.records_at, engine, &Scope::new(&config))?;
-        let mut plan = Plan::new(stream, at, looks);
+        let mut plan = Plan::new(stream, stream.extractor.evaluated(engine, &Scope::new(&config))?, looks);
         let mut seen = HashSet::new();
         let hasher = RandomState::new();
         for partition in partitions {
