@@ -86,6 +86,17 @@ pub trait Grow: fmt::Debug + Send + Sync {
     fn grow(&self, made: &[(usize, Vec<Change>)]) -> Result<Source, String>;
 }
 
+impl Listed {
+    /// Who lists the things.
+    pub const fn by(&self) -> &'static str {
+        match self {
+            Self::Here(_) => "manifest",
+            Self::Config(_) => "configuration",
+            Self::Network(_) => "network",
+        }
+    }
+}
+
 impl Dynamic {
     /// Whether its streams are the same under every configuration.
     pub fn is_fixed(&self) -> bool {
@@ -133,15 +144,15 @@ pub fn of_config(lists: &[ConfigList], engine: &Engine, config: &Json) -> Result
         };
         things.extend(list.more.iter().cloned());
         let combined = all.iter().flat_map(|before| {
-            things.iter().enumerate().map(move |(at, thing)| match thing.members() {
-                Some(members) => path::join(before, members),
-                None => {
-                    // As the reference keeps what has no names of its own.
-                    let pair = Json::List(Arc::new(vec![Json::Int(at as i128), thing.clone()]));
-                    let mut joined = before.clone();
-                    joined.entry(format!("source_config_{position}").into()).or_insert(pair);
-                    joined
+            things.iter().enumerate().map(move |(at, thing)| {
+                if let Some(members) = thing.members() {
+                    return path::join(before, members);
                 }
+                // As the reference keeps what has no names of its own.
+                let pair = Json::List(Arc::new(vec![Json::Int(at as i128), thing.clone()]));
+                let mut joined = before.clone();
+                joined.entry(format!("source_config_{position}").into()).or_insert(pair);
+                joined
             })
         });
         all = combined.take(MOST_MADE + 1).collect();

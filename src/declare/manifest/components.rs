@@ -58,8 +58,9 @@ components! {
     "OAuthAuthenticator": "client_id_name" "client_id" "client_secret_name" "client_secret" "refresh_token_name" "refresh_token"
         "token_refresh_endpoint" "access_token_name" "access_token_value" "expires_in_name" "grant_type_name" "grant_type" "refresh_request_body"
         "refresh_request_headers" "send_refresh_request_as_query_params" "scopes" "token_expiry_date" "token_expiry_date_format"
-        "refresh_token_updater" "refresh_token_error_status_codes" "refresh_token_error_key" "refresh_token_error_values";
+        "refresh_token_updater" "profile_assertion" "use_profile_assertion" "refresh_token_error_status_codes" "refresh_token_error_key" "refresh_token_error_values";
     "SessionTokenAuthenticator": "login_requester" "session_token_path" "expiration_duration" "request_authentication" "decoder";
+    "LegacySessionTokenAuthenticator": "header" "login_url" "session_token" "session_token_response_key" "username" "password" "validate_session_url";
     "SelectiveAuthenticator": "authenticator_selection_path" "authenticators";
     "JwtAuthenticator": "secret_key" "base64_encode_secret_key" "algorithm" "token_duration" "header_prefix" "jwt_headers" "additional_jwt_headers"
         "jwt_payload" "additional_jwt_payload" "passphrase" "request_option";
@@ -69,6 +70,7 @@ components! {
     "ConstantBackoffStrategy": "backoff_time_in_seconds" "jitter_range_in_seconds";
     "ExponentialBackoffStrategy": "factor" "jitter_range_in_seconds";
     "WaitTimeFromHeader": "header" "regex" "max_waiting_time_in_seconds";
+    "WaitTimeFromResponse": "wait_time_in_seconds" "max_waiting_time_in_seconds";
     "WaitUntilTimeFromHeader": "header" "min_wait" "regex" "max_waiting_time_in_seconds";
     "DatetimeBasedCursor": "clamping" "cursor_field" "cursor_datetime_formats" "start_datetime" "datetime_format" "end_datetime" "cursor_granularity"
         "step" "is_compare_strictly" "lookback_window" "start_time_option" "end_time_option" "partition_field_start" "partition_field_end"
@@ -94,6 +96,8 @@ components! {
     "XmlDecoder":;
     "CsvDecoder": "encoding" "delimiter" "set_values_to_none";
     "GzipDecoder": "decoder";
+    "ZipfileDecoder": "decoder";
+    "JsonItemsDecoder": "items_path" "encoding";
     "InlineSchemaLoader": "schema";
     "JsonFileSchemaLoader": "file_path";
     "CheckStream": "stream_names" "dynamic_streams_check_configs" "config_overrides";
@@ -101,6 +105,9 @@ components! {
     "ConfigAddFields": "fields" "condition";
     "ConfigRemoveFields": "field_pointers" "condition";
     "ConfigRemapField": "map" "field_path";
+    "DpathValidator": "field_path" "validation_strategy";
+    "PredicateValidator": "value" "validation_strategy";
+    "ValidateAdheresToSchema": "base_schema";
     "ConfigMigration": "description" "transformations";
     "HTTPAPIBudget": "policies" "ratelimit_reset_header" "ratelimit_remaining_header" "status_codes_for_ratelimit_hit";
     "FixedWindowCallRatePolicy": "period" "call_limit" "matchers";
@@ -124,7 +131,7 @@ pub fn why_not(name: &str) -> &'static str {
     match name {
         "AsyncRetriever" => "jobs that are made, waited for and fetched are not run",
         "ResponseToFileExtractor" => "it belongs to jobs that are made, waited for and fetched",
-        "LegacySessionTokenAuthenticator" | "RateLimitedMultipleTokenAuthenticator" => "this login is not there",
+        "RateLimitedMultipleTokenAuthenticator" => "a source has one login at a time",
         _ => "Kith has no such component",
     }
 }

@@ -82,7 +82,7 @@ impl Compiler<'_> {
             condition: condition.and_then(|condition| self.template_of(condition, resolver, MAPPING)),
             // What a network lists is put in as it is, where something stands already.
             create: !from_network && part.is_set("create_or_update"),
-            yaml: !from_network && !(by_config && part.text_of("value_type") == Some("string")),
+            yaml: !(from_network || by_config && part.text_of("value_type") == Some("string")),
         })
     }
 
@@ -121,7 +121,11 @@ impl Compiler<'_> {
         for part in made {
             let name = part.get("name").and_then(Part::scalar).unwrap_or_default();
             if !names.insert(name.clone()) {
-                self.wrong(part.span, format!("more than one dynamic stream is called `{name}`"), "Give each another name by its `components_mapping`");
+                self.wrong(
+                    part.span,
+                    format!("more than one dynamic stream is called `{name}`"),
+                    "Give each another name by its `components_mapping`",
+                );
             }
         }
     }
@@ -133,15 +137,14 @@ fn definition(whole: &Part, at: usize) -> Option<&Part> {
 
 /// A stream that says no type is a usual one.
 fn typed(part: Part) -> Part {
-    match &part.kind {
-        Kind::Map(fields) if part.get("type").is_none() => {
-            let mut fields = fields.to_vec();
-            let value = Part { span: part.span, kind: Kind::Text("DeclarativeStream".into()) };
-            fields.push(Field { key: "type".into(), key_span: part.span, value });
-            Part { span: part.span, kind: Kind::Map(Arc::new(fields)) }
-        }
-        _ => part,
+    let Kind::Map(fields) = &part.kind else { return part };
+    if part.get("type").is_some() {
+        return part;
     }
+    let mut fields = fields.to_vec();
+    let value = Part { span: part.span, kind: Kind::Text("DeclarativeStream".into()) };
+    fields.push(Field { key: "type".into(), key_span: part.span, value });
+    Part { span: part.span, kind: Kind::Map(Arc::new(fields)) }
 }
 
 /// A template with its changes.
@@ -265,5 +268,91 @@ impl Grow for Again {
             Some(problem) => Err(format!("{} ({}, {})", problem.message, problem.code, problem.place)),
             None => Ok(Source { engine, cost, ..source }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::read as read_manifest;
+    use crate::diagnose::SourceFile;
+    use crate::manifest::dynamic::{Change, MOST_MADE};
+    use crate::manifest::{Json, Source};
+    use std::sync::Arc;
+
+    const MANIFEST: &str = r#"type: DeclarativeSource
+version: 7.0.0
+dynamic_streams:
+  - type: DynamicDeclarativeStream
+    name: tables
+    stream_template:
+      type: DeclarativeStream
+      name: ""
+      retriever:
+        type: SimpleRetriever
+        requester: { type: HttpRequester, url_base: "https://a.example", path: "" }
+        record_selector: { type: RecordSelector, extractor: { type: DpathExtractor, field_path: [data] } }
+      transformations:
+        - { type: RemoveFields, field_pointers: [[a]] }
+        - { type: RemoveFields, field_pointers: [[b]] }
+    components_resolver:
+      type: RESOLVER
+      stream_parameters: { type: StreamParametersDefinition, list_of_parameters_for_stream: [{ n: one }, { n: two }] }
+      stream_config: { type: StreamConfig, configs_pointer: [tables] }
+      components_mapping:
+        - { type: ComponentMappingDefinition, field_path: [name], value: "{{ components_values['n'] }}" }
+"#;
+
+    fn read(text: &str) -> (Option<Arc<Source>>, Vec<String>) {
+        let checked = read_manifest(&Arc::new(SourceFile { name: "x.yaml".into(), text: text.to_owned() }));
+        let said = checked.problems.0.iter().filter(|problem| problem.code.0 != "KITH-N005");
+        (checked.value.map(|connector| connector.source), said.map(ToString::to_string).collect())
+    }
+
+    fn change(at: &str, value: &str) -> Change {
+        Change { at: crate::manifest::path::split(at), value: Json::text(value), create: false, yaml: true }
+    }
+
+    #[test]
+    fn what_the_manifest_lists_is_known_before_anything_is_read() {
+        let (source, said) = read(&MANIFEST.replace("RESOLVER", "ParametrizedComponentsResolver"));
+        let source = source.unwrap();
+        assert_eq!(said, Vec::<String>::new());
+        let names: Vec<&str> = source.streams.iter().map(|stream| stream.name.as_str()).collect();
+        assert!(names == ["one", "two"] && source.dynamic.is_empty() && source.grow.is_none());
+        let twice = MANIFEST.replace("RESOLVER", "ParametrizedComponentsResolver").replace("n: two", "n: one");
+        assert!(read(&twice).1.iter().any(|said| said.contains("more than one dynamic stream is called `one`")));
+    }
+
+    #[test]
+    fn what_is_listed_elsewhere_grows_within_bounds_and_with_places() {
+        let (source, said) = read(&MANIFEST.replace("RESOLVER", "ConfigComponentsResolver"));
+        let source = source.unwrap();
+        assert_eq!(said, Vec::<String>::new());
+        assert!(source.streams.is_empty() && source.dynamic.len() == 1);
+        let grow = source.grow.as_ref().unwrap();
+        let named = |name: &str| vec![change("name", name), change("**/field_pointers", "[[c], [d]]")];
+        let grown = grow.grow(&[(0, named("x")), (0, named("y"))]).unwrap();
+        assert_eq!(grown.streams.len(), 2);
+        let removed = format!("{:?}", grown.streams[1].transformations);
+        assert_eq!(removed.matches(r#"[["c"], ["d"]]"#).count(), 2, "{removed}");
+        let same = grow.grow(&[(0, named("x")), (0, named("x"))]).unwrap_err();
+        assert!(same.contains("called `x`") && same.contains("KITH-N007"), "{same}");
+        let wrong = grow.grow(&[(0, vec![change("name", "x"), change("retriever/type", "AsyncRetriever")])]).unwrap_err();
+        assert!(wrong.contains("KITH-N003") && wrong.contains("x.yaml:"), "{wrong}");
+        assert!(grow.grow(&vec![(0, named("x")); MOST_MADE + 1]).unwrap_err().contains("2000"));
+    }
+
+    #[test]
+    fn what_can_not_be_used_is_told_of_a_template_and_what_its_mappings_bring_is_not_missed() {
+        let custom = MANIFEST.replace("RESOLVER", "HttpComponentsResolver").replace(
+            "      stream_config",
+            "      retriever: { requester: { url_base: \"https://a.example\", path: tables }, record_selector: { extractor: { field_path: [] } } }\n      stream_config",
+        );
+        assert_eq!(read(&custom).1, Vec::<String>::new());
+        let said = read(&custom.replace("type: RemoveFields, field_pointers: [[b]]", "type: CustomTransformation, class_name: a.B")).1;
+        assert!(said.len() == 1 && said[0].contains("KITH-N003 x.yaml:14:"), "{said:?}");
+        let said = read(&custom.replace("value: \"{{ comp", "condition: \"{{ true }}\", value: \"{{ comp")).1;
+        assert!(said.iter().any(|said| said.contains("`condition` is for")), "{said:?}");
+        assert!(read(&custom.replace("components_values", "record")).1.iter().any(|said| said.contains("KITH-N004")));
     }
 }

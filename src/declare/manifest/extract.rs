@@ -62,7 +62,8 @@ impl Compiler<'_> {
                 fields.push((self.one_place(field, "parent_path"), self.one_place(field, "record_path")));
             }
         }
-        let truncated_at = if part.get("truncation_indicator_path").is_some() { self.one_place(part, "truncation_indicator_path") } else { Vec::new() };
+        let truncated_at =
+            if part.get("truncation_indicator_path").is_some() { self.one_place(part, "truncation_indicator_path") } else { Vec::new() };
         let whole = match part.get("truncated_list_retriever").cloned() {
             None => None,
             Some(retriever) => {

@@ -19,10 +19,10 @@ mod webhook;
 
 use crate::declare::yaml;
 use crate::diagnose::{Checked, Code, Diagnostic, SourceFile};
-use crate::manifest::{Source, Stream};
 use crate::manifest::cost::Budget;
 use crate::manifest::dynamic::Grow;
-use crate::manifest::source::{ConfigChange, Matcher, Policy};
+use crate::manifest::source::{ConfigChange, Matcher, Policy, Validated, Validation};
+use crate::manifest::{Source, Stream};
 use crate::model::{Digest, Network};
 use compile::{CONFIG, Compiler, REMOVE_CONDITION};
 use part::{Kind, Part, Resolver, hand_down};
@@ -135,7 +135,10 @@ impl Eq for Connector {}
 /// Whether a file is meant to be a manifest: it says that it has streams or is a declarative source.
 pub fn is_manifest(file: &Arc<SourceFile>) -> bool {
     file.text.lines().any(|line| {
-        line.starts_with("type: DeclarativeSource") || line.starts_with("streams:") || line.starts_with("dynamic_streams:") || line.starts_with("type: \"DeclarativeSource\"")
+        line.starts_with("type: DeclarativeSource")
+            || line.starts_with("streams:")
+            || line.starts_with("dynamic_streams:")
+            || line.starts_with("type: \"DeclarativeSource\"")
     })
 }
 
@@ -170,7 +173,7 @@ pub fn read(file: &Arc<SourceFile>) -> Checked<Connector> {
     let engine = std::mem::take(&mut compiler.engine);
     problems.sort();
     let grow: Option<Arc<dyn Grow>> = if source.dynamic.is_empty() { None } else { Some(Arc::new(dynamic::Again::new(tree, whole))) };
-    let source = Arc::new(Source { engine, cost, grow, ..source });
+    let source = Arc::new(Source { engine, grow, cost, ..source });
     let digest = Digest(Sha256::digest(file.text.as_bytes()).into());
     let tls = file.text.contains("https:") || file.text.contains("wss:");
     Checked::new(Some(Connector { source, network, projections, live, duties, webhooks, compliance, tls, digest }), problems)
@@ -211,8 +214,9 @@ fn source(compiler: &mut Compiler<'_>, whole: &Part, grown: Vec<Part>) -> Source
     let check = whole.get("check").and_then(|check| check.get("stream_names")).cloned();
     let check = check.map(|names| compiler.texts(&names)).unwrap_or_default();
     let spec = whole.get("spec").cloned();
-    let config_changes =
-        spec.as_ref().and_then(|spec| spec.get("config_normalization_rules")).map(|rules| changes(compiler, rules)).unwrap_or_default();
+    let rules = spec.as_ref().and_then(|spec| spec.get("config_normalization_rules"));
+    let config_changes = rules.map(|rules| changes(compiler, rules)).unwrap_or_default();
+    let validations = rules.map(|rules| validations(compiler, rules)).unwrap_or_default();
     let budget = whole.get("api_budget").cloned().map(|budget| policies(compiler, &budget)).unwrap_or_default();
     Source {
         engine: crate::manifest::Engine::default(),
@@ -222,6 +226,7 @@ fn source(compiler: &mut Compiler<'_>, whole: &Part, grown: Vec<Part>) -> Source
         check,
         spec: spec.as_ref().and_then(|spec| spec.get("connection_specification")).map(Part::to_json),
         config_changes,
+        validations,
         budget,
         cost: None,
     }
@@ -255,8 +260,32 @@ fn changes(compiler: &mut Compiler<'_>, rules: &Part) -> Vec<ConfigChange> {
             }
         }
     }
-    if let Some(validations) = rules.get("validations").filter(|validations| !validations.items().is_empty()) {
-        compiler.refuse(validations.span, "`validations`", "a configuration is checked by its schema");
+    found
+}
+
+/// `validations`
+fn validations(compiler: &mut Compiler<'_>, rules: &Part) -> Vec<Validation> {
+    let mut found = Vec::new();
+    for part in rules.get("validations").map(Part::items).unwrap_or_default() {
+        if !compiler.is_one_of(part, &["DpathValidator", "PredicateValidator"]) {
+            continue;
+        }
+        let Some(strategy) = compiler.required(part, "validation_strategy").cloned() else { continue };
+        if !compiler.is_one_of(&strategy, &["ValidateAdheresToSchema"]) {
+            continue;
+        }
+        let of = if part.component() == "DpathValidator" {
+            if compiler.required(part, "field_path").is_none_or(|path| path.items().is_empty()) {
+                compiler.wrong(part.span, "`field_path` names nothing", "Write `[a, b]`");
+                continue;
+            }
+            // As in the reference the path sees no configuration.
+            Validated::At(compiler.templates(part, "field_path", &[]))
+        } else {
+            Validated::Fixed(compiler.required(part, "value").map(Part::to_json).unwrap_or_default())
+        };
+        let Some(schema) = compiler.required(&strategy, "base_schema") else { continue };
+        found.push(Validation { of, schema: schema.to_json() });
     }
     found
 }
@@ -291,9 +320,7 @@ fn policies(compiler: &mut Compiler<'_>, budget: &Part) -> Vec<Policy> {
         let matchers = matchers
             .iter()
             .map(|matcher| {
-                if let Some(weight) = matcher.get("weight") {
-                    compiler.refuse(weight.span, "a matcher's `weight`", "every call counts as one");
-                }
+                let weight = matcher.get("weight").cloned();
                 let pairs = |key: &str| -> Vec<(String, String)> {
                     let fields = matcher.get(key).map(Part::fields).unwrap_or_default().iter().filter(|field| !field.key.starts_with('$'));
                     fields.filter_map(|field| Some((field.key.to_string(), field.value.scalar()?))).collect()
@@ -304,6 +331,7 @@ fn policies(compiler: &mut Compiler<'_>, budget: &Part) -> Vec<Policy> {
                     base: text("url_base"),
                     path: text("url_path_pattern"),
                     parameters: pairs("params"),
+                    weight: weight.and_then(|weight| compiler.template_of(&weight, matcher, CONFIG)),
                     headers: pairs("headers").into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
                 }
             })

@@ -3,11 +3,15 @@
 use super::compile::{ADD_CONDITION, CONFIG, Compiler, FILTER, PAGE, REMOVE_CONDITION, TRANSFORM};
 use super::part::{Field, Kind, Part};
 use crate::manifest::cursor::{Clamping, CountCursorSpec, DateCursorSpec, DateTemplate};
+use crate::manifest::extract::Extractor;
 use crate::manifest::page::{Paginator, Strategy, TokenPlace};
 use crate::manifest::source::{CursorKind, Decoder};
 use crate::manifest::transform::Transformation;
 use crate::manifest::{Stream, Template, Wanted};
 use std::sync::Arc;
+
+const DECODERS: &[&str] =
+    &["JsonDecoder", "JsonItemsDecoder", "JsonlDecoder", "IterableDecoder", "XmlDecoder", "CsvDecoder", "GzipDecoder", "ZipfileDecoder"];
 
 impl Compiler<'_> {
     /// A stream with everything that reading it needs.
@@ -47,6 +51,13 @@ impl Compiler<'_> {
         // A filter without a condition takes nothing, as in the reference.
         let filter = filter.map(|filter| self.template_or(&filter, "condition", FILTER, ""));
         let normalize = self.normalize(&selector);
+        if let Some(loader) = part.get("schema_loader").filter(|loader| normalize && loader.component() == "DynamicSchemaLoader") {
+            self.refuse(
+                loader.span,
+                "`DynamicSchemaLoader` with `schema_normalization`",
+                "values become what a schema in the manifest says",
+            );
+        }
         let cursor = part.get("incremental_sync").cloned().and_then(|sync| self.cursor(&sync));
         let client_side = matches!(cursor, Some(CursorKind::Date { client_side: true, .. }));
         let transform_first =
@@ -63,8 +74,14 @@ impl Compiler<'_> {
             self.wrong(span, "a counting cursor and partitions exclude each other", "Use a cursor by time, or no partition router");
         }
         let takes_legacy_state = self.takes_legacy_state(part, &routers);
+        if let (Some(Paginator { strategy: Strategy::Offset { .. }, .. }), true) =
+            (&paginator, extractor.as_ref().is_some_and(Extractor::adds_up))
+        {
+            let remedy = "Use `mode: first_match`, or another paginator";
+            self.wrong(selector.span, "an offset can't be counted by records that several extractors find", remedy);
+        }
         let schema = Self::schema(part);
-        Some(Stream {
+        let stream = Stream {
             name,
             outline: outline?,
             login,
@@ -84,8 +101,17 @@ impl Compiler<'_> {
             schema,
             takes_legacy_state,
             resumed: None,
+            retention: None,
             when: None,
-        })
+        };
+        if stream.begins_in_parents() {
+            let steps = matches!(&stream.cursor, Some(CursorKind::Date { spec, .. }) if spec.step.is_some() || spec.granularity.is_some());
+            if steps || stream.decoder != Decoder::Json {
+                let remedy = "Leave out `lazy_read_pointer`, or `step`, `cursor_granularity` and the decoder";
+                self.wrong(part.span, "pages that begin in a parent's record are JSON, in one slice", remedy);
+            }
+        }
+        Some(stream)
     }
 
     /// A stream of a retriever alone, for what else is asked.
@@ -99,9 +125,6 @@ impl Compiler<'_> {
 
     /// Two streams under one name: one without a state, one with it.
     fn delegating(&mut self, part: &Part, name: &str) -> Option<Stream> {
-        if let Some(period) = part.get("api_retention_period") {
-            self.refuse(period.span, "`api_retention_period`", "how old a state is, is not looked at");
-        }
         let mut inner = |key: &str| {
             let stream = self.required(part, key)?.clone();
             if !self.is_one_of(&stream, &["DeclarativeStream"]) {
@@ -114,7 +137,16 @@ impl Compiler<'_> {
             stream
         };
         let (first, resumed) = (inner("full_refresh_stream"), inner("incremental_stream"));
-        Some(Stream { resumed: Some(Arc::new(resumed?)), ..first? })
+        let (first, resumed) = (first?, resumed?);
+        let retention = self.condition(part, "api_retention_period", CONFIG);
+        if retention.is_some() && [&first, &resumed].iter().any(|stream| matches!(stream.cursor, Some(CursorKind::Count { .. }))) {
+            self.wrong(
+                part.span,
+                "how old a counting cursor is, can't be known",
+                "Leave `api_retention_period` out, or use a cursor by time",
+            );
+        }
+        Some(Stream { resumed: Some(Arc::new(resumed)), retention, ..first })
     }
 
     fn schema(part: &Part) -> Option<crate::manifest::Json> {
@@ -144,7 +176,7 @@ impl Compiler<'_> {
     }
 
     fn decoder(&mut self, part: &Part) -> Option<Decoder> {
-        if !self.is_one_of(part, &["JsonDecoder", "JsonlDecoder", "IterableDecoder", "XmlDecoder", "CsvDecoder", "GzipDecoder"]) {
+        if !self.is_one_of(part, DECODERS) {
             return None;
         }
         Some(match part.component() {
@@ -161,18 +193,28 @@ impl Compiler<'_> {
                     self.wrong(part.span, "`delimiter` is one character", "Write `\";\"`, for instance");
                     return None;
                 };
-                if let Some(encoding) = part.get("encoding").filter(|e| !matches!(e.text(), Some("utf-8" | "UTF-8" | "utf8"))) {
-                    self.refuse(encoding.span, "this encoding", "CSV is read as UTF-8");
-                }
+                self.utf8(part);
                 let nulls = part.get("set_values_to_none").cloned().map(|nulls| self.texts(&nulls)).unwrap_or_default();
                 Decoder::Csv { delimiter, nulls }
             }
-            "GzipDecoder" => {
+            "JsonItemsDecoder" => {
+                self.utf8(part);
+                let at = self.required(part, "items_path")?.scalar().unwrap_or_default();
+                Decoder::JsonItems(at.split('.').map(str::to_owned).collect())
+            }
+            packed @ ("GzipDecoder" | "ZipfileDecoder") => {
                 let inner = self.required(part, "decoder")?.clone();
-                Decoder::Gzip(Box::new(self.decoder(&inner)?))
+                let inner = Box::new(self.decoder(&inner)?);
+                if packed == "GzipDecoder" { Decoder::Gzip(inner) } else { Decoder::Zip(inner) }
             }
             _ => Decoder::Json,
         })
+    }
+
+    fn utf8(&mut self, part: &Part) {
+        if let Some(encoding) = part.get("encoding").filter(|e| !matches!(e.text(), Some("utf-8" | "UTF-8" | "utf8"))) {
+            self.refuse(encoding.span, "this encoding", "answers are read as UTF-8");
+        }
     }
 
     fn paginator(&mut self, part: &Part) -> Option<Paginator> {

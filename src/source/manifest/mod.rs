@@ -174,6 +174,7 @@ impl Reader {
     /// Where it gives no records, or no more. What was sent before holds.
     pub async fn read(&self, stream: &str, state: Option<Json>, to: &Sender<Batch>) -> Result<(), ReadError> {
         let stream: Arc<Stream> = self.stream(stream)?.clone();
+        let state = self.within_retention(&stream, state)?;
         let mut out = walk::Out::Send(to);
         let state = self.walk(&stream, state, &mut out).await?;
         out.state(state).await

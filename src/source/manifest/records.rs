@@ -5,8 +5,8 @@
 use super::decode::{decode, items, pick};
 use super::error::ReadError;
 use super::normalize::normalize;
-use super::{Item, Reader};
 use super::walk::{Memory, Out};
+use super::{Item, Reader};
 use crate::manifest::extract::Extractor;
 use crate::manifest::source::Decoder;
 use crate::manifest::{Json, Scope, Slice, Stream, path};
@@ -24,6 +24,8 @@ pub struct Plan<'s> {
     response: bool,
     /// Who reads it is told what else a page has.
     pub page: bool,
+    /// The first page of each slice is in the parent's record.
+    pub begins_in_parents: bool,
     /// The properties that its requests name, once they are known.
     pub names: Option<Vec<String>>,
 }
@@ -48,7 +50,7 @@ impl<'s> Plan<'s> {
             // A page's template that names the member with the records looks at them; without a path the answer is the records.
             stream.decoder == Decoder::Json && !stream.looks_at_records() && !wild && !(templates && (inside || at.is_empty()))
         });
-        Self { stream, extractor, raw, response: templates || page, page, names: None }
+        Self { stream, extractor, raw, response: templates || page, page, begins_in_parents: false, names: None }
     }
 }
 
