@@ -150,6 +150,46 @@ fn what_is_no_activity_parks_alone_and_once() {
     }
 }
 
+/// Their stream, made of what the network lists at a path.
+const LISTED: &str = r#"dynamic_streams:
+  - type: DynamicDeclarativeStream
+    stream_template:
+      type: DeclarativeStream
+      name: ""
+      retriever:
+        type: SimpleRetriever
+        requester: { type: HttpRequester, url_base: "{{ config['base_url'] }}", path: "" }
+        record_selector: { type: RecordSelector, extractor: { type: DpathExtractor, field_path: [data] } }
+    components_resolver:
+      type: HttpComponentsResolver
+      retriever:
+        type: SimpleRetriever
+        requester: { type: HttpRequester, url_base: "{{ config['base_url'] }}", path: "{{ config['list'] }}" }
+        record_selector: { type: RecordSelector, extractor: { type: DpathExtractor, field_path: [tables] } }
+      components_mapping:
+        - { type: ComponentMappingDefinition, field_path: [name], value: "{{ 'items' if components_values['title'] == 'Beta' else 'another' }}" }
+        - { type: ComponentMappingDefinition, field_path: [retriever, requester, path], value: "{{ config['path'] }}" }
+"#;
+
+#[test]
+fn a_stream_that_the_network_lists_becomes_activities_as_any_other() {
+    let server = Server::start();
+    let settings = |list: &str| json!({ "base_url": server.base, "path": "pages", "list": list });
+    let project = project("connectors/items.yaml", &settings("tables/shared"));
+    let (before, after) = (ITEMS.find("streams:").unwrap(), ITEMS.find("metadata:").unwrap());
+    project.write("connectors/items.yaml", format!("{}{LISTED}{}", &ITEMS[..before], &ITEMS[after..]));
+    project.kith(&["check"]).ok();
+    for _ in 0..2 {
+        project.kith(&["run", "--once"]).ok();
+        assert_eq!(counted(&project), (9, 5, 0));
+    }
+    // Where the list is not told, or has it no longer, that is told.
+    for (list, code) in [("nowhere", "KITH-N022"), ("tables/own", "KITH-N029")] {
+        project.write("settings.json", settings(list).to_string());
+        project.kith(&["run", "--once"]).fails(1, code);
+    }
+}
+
 #[test]
 fn a_network_that_fails_is_told_and_nothing_else_stops() {
     let server = Server::start();

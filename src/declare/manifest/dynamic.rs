@@ -350,7 +350,7 @@ dynamic_streams:
         );
         assert_eq!(read(&custom).1, Vec::<String>::new());
         let said = read(&custom.replace("type: RemoveFields, field_pointers: [[b]]", "type: CustomTransformation, class_name: a.B")).1;
-        assert!(said.len() == 1 && said[0].contains("KITH-N003 x.yaml:14:"), "{said:?}");
+        assert!(said.len() == 1 && said[0].contains("KITH-N003 x.yaml:15:"), "{said:?}");
         let said = read(&custom.replace("value: \"{{ comp", "condition: \"{{ true }}\", value: \"{{ comp")).1;
         assert!(said.iter().any(|said| said.contains("`condition` is for")), "{said:?}");
         assert!(read(&custom.replace("components_values", "record")).1.iter().any(|said| said.contains("KITH-N004")));
