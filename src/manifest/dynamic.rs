@@ -87,6 +87,11 @@ pub trait Grow: fmt::Debug + Send + Sync {
 }
 
 impl Listed {
+    /// What asks the network for them.
+    pub const fn asked(&self) -> Option<&Arc<Stream>> {
+        if let Self::Network(stream) = self { Some(stream) } else { None }
+    }
+
     /// Who lists the things.
     pub const fn by(&self) -> &'static str {
         match self {

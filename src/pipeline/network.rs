@@ -135,19 +135,20 @@ impl<S: Store + 'static> Networks<'_, S> {
                 }
                 if made.is_none() {
                     let purse = self.till.account(spec, connector).map(|account| account.purse());
-                    let set_up = match reader(spec, network, connector, self.rotated, purse) {
-                        Ok((reader, _connection)) => {
-                            reader.grown().await.map_err(|error| error.diagnostic(&format!("[sources.{}]", spec.name)))
-                        }
-                        Err(problem) => Err(problem),
-                    };
-                    made = Some(match set_up {
-                        Ok(reader) => reader,
+                    let (mut reader, _connection) = match reader(spec, network, connector, self.rotated, purse) {
+                        Ok(made) => made,
                         Err(problem) => {
                             read.faults.push(Fault::of(problem));
                             break;
                         }
-                    });
+                    };
+                    if let Err(error) = reader.grow().await {
+                        read.faults.push(Fault::of(error.diagnostic(&format!("[sources.{}]", spec.name))));
+                    }
+                    if let Some(Err(problem)) = reader.take_changed_config().map(|changed| self.kept(spec, connector, &changed)) {
+                        read.faults.push(Fault::of(problem));
+                    }
+                    made = Some(reader);
                 }
                 let Some(reader) = &made else { break };
                 if let Err(error) = self.stream(spec, connector, projection, reader, None, read).await? {

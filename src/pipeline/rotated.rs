@@ -32,7 +32,9 @@ impl std::fmt::Debug for Rotated {
 /// Whether a login of the connector changes its settings.
 pub(super) fn rotates(connector: &Connector) -> bool {
     let rotates = |login: &Login| matches!(login, Login::OAuth(oauth) if oauth.rotation.is_some());
-    connector.source.streams.iter().any(|stream| rotates(&stream.login)) || connector.compliance.iter().any(|asked| rotates(&asked.login))
+    let asked = connector.source.dynamic.iter().filter_map(|dynamic| dynamic.listed.asked());
+    connector.source.streams.iter().chain(asked).any(|stream| rotates(&stream.login))
+        || connector.compliance.iter().any(|asked| rotates(&asked.login))
 }
 
 /// The file that changed settings go into.

@@ -116,14 +116,14 @@ fn read(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
         }
     };
     let reader = Reader::new(source, config, &connection, micros, None).map_err(|error| failed(session, &error))?;
-    let reader = reader.paying(counting.as_ref().map(|(counting, _)| counting.clone() as Arc<dyn Purse>));
+    let mut reader = reader.paying(counting.as_ref().map(|(counting, _)| counting.clone() as Arc<dyn Purse>));
     let runtime = runtime().map_err(|error| {
         let problem =
             Diagnostic::error(Code("KITH-R001"), Place::Named("this process".into()), format!("no threads: {error}"), "Raise the limits");
         session.terminal.problem(&problem);
         Exit::Failed
     })?;
-    let reader = runtime.block_on(reader.grown()).map_err(|error| failed(session, &error))?;
+    runtime.block_on(reader.grow()).map_err(|error| failed(session, &error))?;
     let known = reader.names();
     if !known.contains(&arguments.stream) {
         let near = crate::diagnose::nearest(&arguments.stream, known.iter().map(String::as_str));

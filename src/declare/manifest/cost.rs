@@ -4,7 +4,6 @@ use super::compile::{CONFIG, Compiler};
 use super::part::Part;
 use crate::diagnose::{Code, Diagnostic, Span};
 use crate::manifest::cost::{Cost, Currency, Money, Price};
-use crate::manifest::dynamic::Listed;
 use crate::manifest::source::{Router, Source, Stream};
 use jiff::tz::TimeZone;
 use std::sync::Arc;
@@ -19,7 +18,7 @@ const OF_A_STREAM: [&str; 4] = ["per_call", "per_record", "beside", "records_a_c
 pub(super) fn block(compiler: &mut Compiler<'_>, whole: &Part, source: &Source) -> Option<Cost> {
     let part = whole.get("metadata")?.get("kith")?.get("cost")?.clone();
     let mut all = Vec::new();
-    let asked = source.dynamic.iter().filter_map(|dynamic| if let Listed::Network(stream) = &dynamic.listed { Some(stream) } else { None });
+    let asked = source.dynamic.iter().filter_map(|dynamic| dynamic.listed.asked());
     for stream in source.streams.iter().chain(asked) {
         with_parents(stream, &mut all);
     }

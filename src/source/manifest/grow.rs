@@ -8,12 +8,13 @@ use crate::manifest::dynamic::{Dynamic, Listed, MOST_MADE, of_config};
 use std::sync::Arc;
 
 impl Reader {
-    /// The same reader, which knows the streams that its manifest makes of what is listed elsewhere; where the network lists them, it is asked.
+    /// Finds out which streams the manifest makes of what is listed elsewhere; where the network lists them, it is asked. Where that fails, the streams
+    /// that are written out are there as before.
     ///
     /// # Errors
     /// Where the network does not tell, too many are listed, or a stream can't be made.
-    pub async fn grown(self) -> Result<Self, ReadError> {
-        let Some(grow) = &self.source.grow else { return Ok(self) };
+    pub async fn grow(&mut self) -> Result<(), ReadError> {
+        let Some(grow) = &self.source.grow else { return Ok(()) };
         let mut made = Vec::new();
         for dynamic in &self.source.dynamic {
             let things = self.things(dynamic).await?;
@@ -25,7 +26,8 @@ impl Reader {
         let source = Arc::new(grow.grow(&made).map_err(ReadError::Made)?);
         seeded(&source, (self.clock)());
         // Tokens are kept by where their logins stand in memory, which is elsewhere now.
-        Ok(Self { source, tokens: tokio::sync::Mutex::default(), ..self })
+        (self.source, self.tokens) = (source, tokio::sync::Mutex::default());
+        Ok(())
     }
 
     /// The changes that each thing means which is listed, with the position of their template.

@@ -177,6 +177,7 @@ impl Reader {
         let state = self.within_retention(&stream, state)?;
         let mut out = walk::Out::Send(to);
         let state = self.walk(&stream, state, &mut out).await?;
+        out.config(self.take_changed_config()).await?;
         out.state(state).await
     }
 

@@ -103,7 +103,10 @@ impl Reader {
         let bill = self.bill(stream)?;
         let sent = self.send(built, &own, (&stream.errors, &stream.login), bill.as_ref()).await?;
         let Some((reply, reserved)) = sent else { return Ok(None) };
-        out.config(self.take_changed_config()).await?;
+        // What is read for another stream leaves it for that one.
+        if matches!(out, Out::Send(_)) {
+            out.config(self.take_changed_config()).await?;
+        }
         let taken = self.take(plan, &reply, &scope).await?;
         if let Some(bill) = &bill {
             let page = taken.response.as_ref().filter(|_| stream.decoder.is_whole());
