@@ -12,6 +12,7 @@ use super::{Exit, Session};
 use crate::declare::connector::{self, TargetFile};
 use crate::declare::manifest;
 use crate::diagnose::{Checked, Problems, SourceFile};
+use crate::manifest::dynamic::Listed;
 use price::prices;
 use serde_json::json;
 use std::path::PathBuf;
@@ -64,7 +65,9 @@ fn check_source(file: &Arc<SourceFile>, session: &mut Session) -> Exit {
         let webhooks: Vec<_> = value.iter().flat_map(|connector| &connector.webhooks).collect();
         let webhooks: Vec<_> = webhooks.iter().map(|webhook| json!({ "name": webhook.name, "scheme": webhook.scheme.name() })).collect();
         let costs: Vec<_> = value.iter().flat_map(|connector| prices(&connector.source)).map(|price| price.json()).collect();
-        let source = json!({ "streams": names, "live": live, "webhooks": webhooks, "costs": costs,
+        let dynamic = value.iter().flat_map(|connector| &connector.source.dynamic);
+        let dynamic: Vec<_> = dynamic.map(|dynamic| json!({ "name": dynamic.name, "listed_by": dynamic.listed.by() })).collect();
+        let source = json!({ "streams": names, "dynamic_streams": dynamic, "live": live, "webhooks": webhooks, "costs": costs,
             "duties": value.as_ref().and_then(|connector| connector.duties.as_deref()) });
         terminal.json(&json!({ "source": source, "errors": errors, "warnings": warnings, "problems": problems.to_json() }));
     } else {
@@ -75,7 +78,16 @@ fn check_source(file: &Arc<SourceFile>, session: &mut Session) -> Exit {
         }
         for stream in streams {
             let remembered = if stream.cursor.is_some() { "goes on where it stopped" } else { "read whole each time" };
-            terminal.data(&format!("  {:<28}{remembered}", stream.name));
+            let when = if stream.when.is_some() { ", where the configuration wants it" } else { "" };
+            terminal.data(&format!("  {:<28}{remembered}{when}", stream.name));
+        }
+        for dynamic in value.iter().flat_map(|connector| &connector.source.dynamic) {
+            let listed = match &dynamic.listed {
+                Listed::Here(things) => format!("{} by the configuration", plural(things.len(), "stream")),
+                Listed::Config(_) => "a stream for each thing that the configuration lists".to_owned(),
+                Listed::Network(_) => "a stream for each thing that the network lists; it is asked when anything is read".to_owned(),
+            };
+            terminal.data(&format!("  {:<28}{listed}", dynamic.name));
         }
         for live in live {
             let resumed = if live.stream.resume.is_some() { "live, goes on after the last event" } else { "live, every end leaves a gap" };

@@ -56,6 +56,13 @@ pub enum Backoff {
         /// Longer is an error.
         most: Option<Template>,
     },
+    /// A template over the answer says how long.
+    Answer {
+        /// The seconds; where it gives no number, the next strategy is asked.
+        seconds: Template,
+        /// Longer is an error.
+        most: Option<Template>,
+    },
     /// A header says until when, in seconds since 1970.
     UntilHeader {
         /// Its name.
@@ -270,9 +277,12 @@ impl Handler {
 }
 
 impl ErrorHandling {
-    /// Whether any filter asks what stands in an answer.
+    /// Whether any filter or wait asks what stands in an answer.
     pub fn looks_inside(&self) -> bool {
-        self.0.iter().flat_map(|handler| &handler.filters).any(Filter::looks_inside)
+        self.0.iter().any(|handler| {
+            handler.filters.iter().any(Filter::looks_inside)
+                || handler.backoffs.iter().any(|backoff| matches!(backoff, Backoff::Answer { .. }))
+        })
     }
 
     /// What an answer means.
@@ -308,9 +318,8 @@ impl ErrorHandling {
     /// # Errors
     /// Where a template gives no number.
     pub fn wait(&self, answer: Option<&Seen<'_>>, attempt: u32, engine: &Engine, config: &Json) -> Result<Option<Wait>, EvaluationError> {
-        let scope = Scope::new(config);
         for backoff in self.0.iter().flat_map(|handler| &handler.backoffs) {
-            if let Some(wait) = backoff.wait(answer, attempt, engine, &scope)? {
+            if let Some(wait) = backoff.wait(answer, attempt, engine, config)? {
                 return Ok(Some(wait));
             }
         }
@@ -350,7 +359,8 @@ fn header_number(
 }
 
 impl Backoff {
-    fn wait(&self, answer: Option<&Seen<'_>>, attempt: u32, engine: &Engine, scope: &Scope) -> Result<Option<Wait>, EvaluationError> {
+    fn wait(&self, answer: Option<&Seen<'_>>, attempt: u32, engine: &Engine, config: &Json) -> Result<Option<Wait>, EvaluationError> {
+        let scope = &Scope::new(config);
         let capped = |seconds: f64, most: &Option<Template>| -> Result<Option<Wait>, EvaluationError> {
             let most = most.as_ref().map(|most| number(most, engine, scope)).transpose()?;
             let too_long = most.is_some_and(|most| seconds >= most);
@@ -366,6 +376,12 @@ impl Backoff {
                 None => Ok(None),
                 Some(seconds) => capped(seconds, most),
             },
+            Self::Answer { seconds, most } => {
+                let Some(seen) = answer else { return Ok(None) };
+                let told = seconds.evaluate(engine, &scope_of(seen, config), Fallback::Own, Wanted::Any);
+                let told = told.ok().and_then(|told| told.number().or_else(|| told.as_text()?.trim().parse().ok()));
+                told.filter(|n| n.is_finite()).map_or(Ok(None), |seconds| capped(seconds, most))
+            }
             Self::UntilHeader { name, pattern, least, most } => {
                 let least = least.as_ref().map(|least| number(least, engine, scope)).transpose()?;
                 let until = header_number(answer, name, pattern.as_ref(), engine, scope)?.filter(|n| n.abs() > 0.0);

@@ -8,6 +8,8 @@ mod arithmetic;
 pub mod cost;
 pub mod cursor;
 mod dates;
+pub mod dynamic;
+pub mod extract;
 mod functions;
 pub mod gap;
 mod growing;

@@ -4,7 +4,7 @@ use super::json::{Json, Members};
 use std::sync::Arc;
 
 /// Whether a name fits a segment with `*` and `?`.
-fn fits(segment: &str, name: &str) -> bool {
+pub fn fits(segment: &str, name: &str) -> bool {
     fn walk(pattern: &[u8], name: &[u8]) -> bool {
         match pattern.split_first() {
             None => name.is_empty(),

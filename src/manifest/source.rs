@@ -3,6 +3,8 @@
 use super::answer::ErrorHandling;
 use super::cost::Cost;
 use super::cursor::{CountCursorSpec, DateCursorSpec};
+use super::dynamic::{Dynamic, Grow};
+use super::extract::Extractor;
 use super::gap::Gap;
 use super::json::Json;
 use super::page::Paginator;
@@ -19,12 +21,18 @@ pub struct Source {
     pub engine: Engine,
     /// In file order.
     pub streams: Vec<Arc<Stream>>,
+    /// Streams that are made while reading.
+    pub dynamic: Vec<Dynamic>,
+    /// Makes them; nothing, where there are none.
+    pub grow: Option<Arc<dyn Grow>>,
     /// The streams that a check reads.
     pub check: Vec<String>,
     /// The JSON Schema of the configuration.
     pub spec: Option<Json>,
     /// Changes of older configurations, then changes of any.
     pub config_changes: Vec<ConfigChange>,
+    /// What the configuration is held against.
+    pub validations: Vec<Validation>,
     /// Limits over all streams.
     pub budget: Vec<Policy>,
     /// What calls cost.
@@ -57,6 +65,24 @@ pub enum ConfigChange {
     },
 }
 
+/// What a value of the configuration is held against.
+#[derive(Clone, Debug)]
+pub struct Validation {
+    /// The value.
+    pub of: Validated,
+    /// A JSON Schema, or text that holds one.
+    pub schema: Json,
+}
+
+/// A value that is held against a schema.
+#[derive(Clone, Debug)]
+pub enum Validated {
+    /// What stands at a path in the configuration; nothing, where nothing stands there.
+    At(Vec<Template>),
+    /// As written.
+    Fixed(Json),
+}
+
 /// A limit on calls.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -79,6 +105,8 @@ pub struct Matcher {
     pub parameters: Vec<(String, String)>,
     /// Headers that the request has; names in small letters.
     pub headers: Vec<(String, String)>,
+    /// As how many calls it counts; one, where nothing is said.
+    pub weight: Option<Template>,
 }
 
 /// A stream.
@@ -97,7 +125,7 @@ pub struct Stream {
     /// How answers are read.
     pub decoder: Decoder,
     /// Where the records are in an answer.
-    pub records_at: Vec<Template>,
+    pub extractor: Extractor<Template>,
     /// Which are taken.
     pub filter: Option<Template>,
     /// Transformed before filtered.
@@ -120,8 +148,12 @@ pub struct Stream {
     pub schema: Option<Json>,
     /// A state in the old form, a cursor by partition, is understood.
     pub takes_legacy_state: bool,
+    /// It is there only where this holds of the configuration.
+    pub when: Option<Template>,
     /// How it is read once there is a state; as the first time, where nothing is said.
     pub resumed: Option<Arc<Stream>>,
+    /// A state that is older than this is none: the network no longer has what follows it.
+    pub retention: Option<Template>,
 }
 
 /// How a stream is remembered.
@@ -219,6 +251,8 @@ pub struct Parent {
     pub extra: Vec<Vec<Template>>,
     /// The parent's state is remembered with the child's.
     pub incremental: bool,
+    /// Where the parent's record holds the first page of the child's; nowhere, where it is empty.
+    pub first_page: Vec<Template>,
 }
 
 /// How requests log in.
@@ -248,6 +282,8 @@ pub enum Login {
     Session(Arc<Session>),
     /// A token that is signed here.
     Jwt(Arc<Jwt>),
+    /// A token of the configuration, or one that a call gives for a name and a password.
+    OldSession(Arc<OldSession>),
     /// One of several, by a value of the configuration.
     Selected {
         /// Where the value is.
@@ -288,6 +324,8 @@ pub struct OAuth {
     pub headers: Vec<(Template, Input)>,
     /// In the address instead of the body.
     pub in_query: bool,
+    /// A token that is signed here says who asks, instead of everything above (RFC 7523).
+    pub assertion: Option<Jwt>,
     /// The provider gives a new refresh token each time; it is written back here.
     pub rotation: Option<Rotation>,
 }
@@ -312,6 +350,8 @@ pub struct Jwt {
     pub secret: Template,
     /// The text is written in Base64 before it signs.
     pub secret_in_base64: bool,
+    /// What decrypts the key.
+    pub passphrase: Option<Template>,
     /// How it signs.
     pub algorithm: JwtAlgorithm,
     /// How long it holds.
@@ -354,6 +394,27 @@ algorithms! {
     EdDsa "EdDSA";
 }
 
+/// `LegacySessionTokenAuthenticator`
+#[derive(Debug)]
+pub struct OldSession {
+    /// The address before those below.
+    pub base: Template,
+    /// The header that carries the token.
+    pub header: Template,
+    /// A token that may still hold.
+    pub token: Option<Template>,
+    /// Where it is seen whether it does.
+    pub try_at: Template,
+    /// Where a new one is given.
+    pub login_at: Template,
+    /// The answer's member with it.
+    pub member: Template,
+    /// User.
+    pub user: Option<Template>,
+    /// Password.
+    pub password: Option<Template>,
+}
+
 /// A login call.
 #[derive(Debug)]
 pub struct Session {
@@ -391,8 +452,12 @@ pub enum Decoder {
         /// Cells that are nothing.
         nulls: Vec<String>,
     },
+    /// JSON, of which the items of one list are read; its path.
+    JsonItems(Vec<String>),
     /// Packed.
     Gzip(Box<Decoder>),
+    /// Files packed in one, read one after the other.
+    Zip(Box<Decoder>),
 }
 
 impl Decoder {
@@ -403,6 +468,12 @@ impl Decoder {
 }
 
 impl Stream {
+    /// Whether its parents' records hold the first page of its own.
+    pub fn begins_in_parents(&self) -> bool {
+        matches!(self.routers.as_slice(), [Router::Parents(parents)] if parents.iter().any(|parent| !parent.first_page.is_empty()))
+            && self.remembers_parents
+    }
+
     /// As it is read after this state.
     pub fn after(&self, state: Option<&Json>) -> &Self {
         match &self.resumed {

@@ -73,6 +73,9 @@ pub struct Networks<'a, S> {
     pub till: &'a Arc<Till<S>>,
 }
 
+/// Under which name it is kept when what is listed elsewhere may be asked for again.
+const LISTS: &str = "dynamic_streams";
+
 fn micros() -> i64 {
     SystemClock.now().as_microsecond()
 }
@@ -123,7 +126,7 @@ impl<S: Store + 'static> Networks<'_, S> {
             let SourceKind::Network(network) = &spec.kind else { continue };
             let Some(connector) = &network.loaded else { continue };
             // A client, and the certificates that it trusts, are set up where some stream's turn has come.
-            let mut made = None;
+            let (mut made, mut listed) = (None, true);
             for projection in &connector.projections {
                 let wanted = network.streams.is_empty() || network.streams.iter().any(|name| **name == *projection.stream);
                 if !wanted || *self.inlet.stop.borrow() {
@@ -135,21 +138,52 @@ impl<S: Store + 'static> Networks<'_, S> {
                 }
                 if made.is_none() {
                     let purse = self.till.account(spec, connector).map(|account| account.purse());
-                    made = Some(match reader(spec, network, connector, self.rotated, purse) {
-                        Ok((reader, _connection)) => reader,
+                    let (mut reader, _connection) = match reader(spec, network, connector, self.rotated, purse) {
+                        Ok(made) => made,
                         Err(problem) => {
                             read.faults.push(Fault::of(problem));
                             break;
                         }
-                    });
+                    };
+                    listed = self.listed(spec, connector, &mut reader, read).await?;
+                    made = Some(reader);
                 }
                 let Some(reader) = &made else { break };
+                if !listed && connector.source.stream(&projection.stream).is_none() {
+                    continue;
+                }
                 if let Err(error) = self.stream(spec, connector, projection, reader, None, read).await? {
                     read.faults.push(Fault::of(error.diagnostic(&format!("[sources.{}], stream {}", spec.name, projection.stream))));
                 }
             }
         }
         Ok(())
+    }
+
+    /// Finds out which streams are made of what is listed elsewhere; whether it is known. A wait that the network asks for is kept over a restart.
+    async fn listed(&self, spec: &SourceSpec, connector: &Connector, reader: &mut Reader, read: &mut Read) -> Result<bool, RunError> {
+        if connector.source.dynamic.is_empty() {
+            return Ok(true);
+        }
+        let stored = self.inlet.store.cursor(&spec.name, LISTS).await?;
+        let mut standing = stored.as_deref().map(Standing::from_bytes).unwrap_or_default();
+        if standing.not_before.take().is_some_and(|at| self.inlet.clock.now() < at) {
+            return Ok(false);
+        }
+        let grown = reader.grow().await;
+        if let Some(Err(problem)) = reader.take_changed_config().map(|changed| self.kept(spec, connector, &changed)) {
+            read.faults.push(Fault::of(problem));
+        }
+        if let Err(ReadError::Wait(wait)) = &grown {
+            standing.not_before = self.inlet.clock.now().checked_add(*wait).ok();
+            let source = Source::new(spec.clone(), Access::ReadOnly);
+            let intake = self.inlet.intake(&source);
+            intake.taken(&spec.name, LISTS, Digest([0; 32]), Vec::new(), standing.to_bytes(), read).await?;
+        }
+        if let Err(error) = &grown {
+            read.faults.push(Fault::of(error.diagnostic(&format!("[sources.{}]", spec.name))));
+        }
+        Ok(grown.is_ok())
     }
 
     /// What a login made of the settings is kept before anything is asked with it in another pass.

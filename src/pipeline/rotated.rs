@@ -32,7 +32,11 @@ impl std::fmt::Debug for Rotated {
 /// Whether a login of the connector changes its settings.
 pub(super) fn rotates(connector: &Connector) -> bool {
     let rotates = |login: &Login| matches!(login, Login::OAuth(oauth) if oauth.rotation.is_some());
-    connector.source.streams.iter().any(|stream| rotates(&stream.login)) || connector.compliance.iter().any(|asked| rotates(&asked.login))
+    // What a template's streams log in by is known when they are made; that it rotates, its text says.
+    let made = connector.source.dynamic.iter().any(|dynamic| dynamic.template.compact().contains("refresh_token_updater"));
+    let asked = connector.source.dynamic.iter().filter_map(|dynamic| dynamic.listed.asked());
+    made || connector.source.streams.iter().chain(asked).any(|stream| rotates(&stream.login))
+        || connector.compliance.iter().any(|asked| rotates(&asked.login))
 }
 
 /// The file that changed settings go into.

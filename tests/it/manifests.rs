@@ -218,6 +218,12 @@ fn hostile_servers_end_a_read_and_never_more() {
         assert!(began.elapsed() < Duration::from_secs(40), "{path}: {:?}", began.elapsed());
         assert!(!said.contains("passwd") && !said.contains("127.0.0.2"), "an address is told: {said}");
     }
+    let forms = data().join("21-more-forms.yaml");
+    for kind in ["bomb", "damaged"] {
+        let out = read(dir.path(), &forms, "zipped", &json!({ "base_url": server.base, "kind": kind }), None, &["--format", "json"]);
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(!out.status.success() && said.contains("KITH-N024"), "{kind}: {said}");
+    }
     // A redirect inside of the host is followed.
     let out = read(dir.path(), &simple(dir.path(), "redirect?to=/pages", ""), "items", &config, None, &[]);
     assert_eq!(messages(&out).0.len(), 10, "{}", String::from_utf8_lossy(&out.stderr));
@@ -297,11 +303,91 @@ fn what_kith_does_not_have_is_refused_with_its_place() {
         ("field_path: [data]", "field_pat: [data]", "KITH-N006:10"),
         ("retriever:\n", "retriever:\n      $ref: \"#/definitions/none\"\n", "KITH-N002:8:13"),
         ("path: \"all\"", "path: all, http_method: FETCH", "KITH-N007:9"),
+        ("type: DpathExtractor, field_path: [data]", "type: CombinedExtractor, extractors: []", "KITH-N007:10"),
+        ("field_path: [data]", "field_path: [data], record_expander: { truncation_indicator_path: [a, '*'] }", "KITH-N007:10"),
     ] {
         let (status, problems) = check(&good.replacen(from, to, 1));
         assert!(problems.iter().any(|p| p.starts_with(problem)), "{to}: {problems:?}");
         assert_eq!(status, if problem.starts_with("KITH-N005") { 0 } else { 2 }, "{to}");
     }
+}
+
+#[test]
+fn streams_that_are_listed_elsewhere_are_told_and_bounded() {
+    let (server, dir) = (Server::start(), tempfile::tempdir().unwrap());
+    let manifest = data().join("19-dynamic.yaml");
+    let out = kith(&["connector", "check", &manifest.display().to_string(), "--format", "json"]);
+    let said: Json = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(said["errors"], 0, "{said}");
+    let own_size = said["source"]["streams"].as_array().unwrap().contains(&"own-size".into());
+    assert!(own_size, "what the manifest lists is there without a configuration: {said}");
+    let listed = json!([{ "name": "tables", "listed_by": "network" }, { "name": "colors", "listed_by": "configuration" }]);
+    assert_eq!(said["source"]["dynamic_streams"], listed);
+    let config = |list: Json| json!({ "base_url": server.base, "sandbox": true, "colors": { "list": list }, "sizes": ["small"] });
+    let told = |list: Json, stream: &str| {
+        let out = read(dir.path(), &manifest, stream, &config(list), None, &["--format", "json"]);
+        assert!(!out.status.success());
+        String::from_utf8_lossy(&out.stderr).into_owned()
+    };
+    let names = told(json!([{ "color": "red" }]), "?");
+    assert!(names.contains("shadowed, either, own-size, own-Alpha, shared-Beta, red small, blue small"), "{names}");
+    let twice = told(json!([{ "color": "red" }, { "color": "red" }]), "red small");
+    assert!(twice.contains("KITH-N029") && twice.contains("called `red small`"), "{twice}");
+    let many: Vec<Json> = (0..2_001).map(|n| json!({ "color": format!("c{n}") })).collect();
+    let many = told(many.into(), "c1 small");
+    assert!(many.contains("KITH-N029") && many.contains("more than 2000"), "{many}");
+    // A stream whose condition does not hold of the configuration is none.
+    let text = fs::read_to_string(&manifest).unwrap().replace("{{ not config['sandbox'] }}", "{{ false }}");
+    let never = dir.path().join("never.yaml");
+    fs::write(&never, text.replace("{{ config['sandbox'] }}", "{{ config['none'] }}")).unwrap();
+    let out = read(dir.path(), &never, "either", &config(json!([])), None, &[]);
+    assert!(!out.status.success() && out.stdout.is_empty());
+}
+
+#[test]
+fn a_configuration_that_does_not_fit_is_not_read_with_and_not_shown() {
+    let (server, dir) = (Server::start(), tempfile::tempdir().unwrap());
+    let manifest = data().join("21-more-forms.yaml");
+    for (shape, shapes) in [
+        (json!({ "kind": "s3cret" }), json!([])),
+        (json!("no json s3cret"), json!([])),
+        (json!({ "kind": "box" }), json!([{ "s3cret": 1, "b": 2 }])),
+    ] {
+        let config = json!({ "base_url": server.base, "shape": shape, "shapes": shapes });
+        let out = read(dir.path(), &manifest, "items", &config, None, &["--format", "json"]);
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(said.contains("KITH-N020") && said.contains("validations") && !said.contains("s3cret"), "{said}");
+        assert_eq!(out.status.code(), Some(2), "{said}");
+    }
+    // What is not there is not held against anything, as in the reference.
+    let out = read(dir.path(), &manifest, "items", &json!({ "base_url": server.base }), None, &[]);
+    assert_eq!(messages(&out).0.len(), 25, "{}", String::from_utf8_lossy(&out.stderr));
+}
+
+#[test]
+fn a_call_counts_for_a_budget_as_its_matcher_weighs_it() {
+    let (server, dir) = (Server::start(), tempfile::tempdir().unwrap());
+    let manifest = simple(
+        dir.path(),
+        "pages",
+        "      paginator:\n        type: DefaultPaginator\n        page_token_option: { type: RequestOption, inject_into: request_parameter, field_name: page }\n        pagination_strategy: { type: PageIncrement, page_size: 10, start_from_page: 1 }\n",
+    );
+    let budget = |weight: &str| {
+        let text = format!(
+            "api_budget: {{ type: HTTPAPIBudget, policies: [{{ type: MovingWindowCallRatePolicy, rates: [{{ type: Rate, limit: 4, interval: PT2S }}], matchers: [{{ type: HttpRequestRegexMatcher, url_path_pattern: /pages, weight: {weight} }}] }}] }}\n"
+        );
+        fs::write(dir.path().join("weighed.yaml"), fs::read_to_string(&manifest).unwrap() + &text).unwrap();
+        let began = Instant::now();
+        let out =
+            read(dir.path(), &dir.path().join("weighed.yaml"), "items", &json!({ "base_url": server.base }), None, &["--format", "json"]);
+        (out, began.elapsed())
+    };
+    // Three calls: two of weight two are as many as two seconds allow, the third waits.
+    let (out, took) = budget("\"{{ 1 + 1 }}\"");
+    assert_eq!(messages(&out).0.len(), 25, "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(took >= Duration::from_secs(2), "{took:?}");
+    let (out, _) = budget("5");
+    assert!(String::from_utf8_lossy(&out.stderr).contains("KITH-N020"), "{}", String::from_utf8_lossy(&out.stderr));
 }
 
 #[test]

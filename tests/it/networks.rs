@@ -2,6 +2,7 @@
 //! is no activity parks; what a network asks for is kept over a restart.
 
 use crate::manifests::Server;
+use crate::support::scripted::{Scripted, answer};
 use crate::support::tinyproxy::Tinyproxy;
 use crate::support::{Project, free_port, have, slice, wait_for};
 use serde_json::{Value as Json, json};
@@ -147,6 +148,64 @@ fn what_is_no_activity_parks_alone_and_once() {
         project.kith(&["run", "--once"]).ok();
         // Ten on the page, one of them not taken, five without an actor's id.
         assert_eq!(counted(&project), (9, 5, 0));
+    }
+}
+
+/// Their stream, made of what the network lists at a path.
+const LISTED: &str = r#"dynamic_streams:
+  - type: DynamicDeclarativeStream
+    stream_template:
+      type: DeclarativeStream
+      name: ""
+      retriever:
+        type: SimpleRetriever
+        requester: { type: HttpRequester, url_base: "{{ config['base_url'] }}", path: "" }
+        record_selector: { type: RecordSelector, extractor: { type: DpathExtractor, field_path: [data] } }
+    components_resolver:
+      type: HttpComponentsResolver
+      retriever:
+        type: SimpleRetriever
+        requester: { type: HttpRequester, url_base: "{{ config['base_url'] }}", path: "{{ config['list'] }}" }
+        record_selector: { type: RecordSelector, extractor: { type: DpathExtractor, field_path: [tables] } }
+      components_mapping:
+        - { type: ComponentMappingDefinition, field_path: [name], value: "{{ 'items' if components_values['title'] == 'Beta' else 'another' }}" }
+        - { type: ComponentMappingDefinition, field_path: [retriever, requester, path], value: "{{ config['path'] }}" }
+"#;
+
+#[test]
+fn a_stream_that_the_network_lists_becomes_activities_as_any_other() {
+    let server = Server::start();
+    let settings = |list: &str| json!({ "base_url": server.base, "path": "pages", "list": list });
+    let project = project("connectors/items.yaml", &settings("tables/shared"));
+    let (before, after) = (ITEMS.find("streams:").unwrap(), ITEMS.find("metadata:").unwrap());
+    project.write("connectors/items.yaml", format!("{}{LISTED}{}", &ITEMS[..before], &ITEMS[after..]));
+    project.kith(&["check"]).ok();
+    for _ in 0..2 {
+        project.kith(&["run", "--once"]).ok();
+        assert_eq!(counted(&project), (9, 5, 0));
+    }
+    // A wait that the list asks for is kept over a start.
+    let busy = Scripted::start(vec![answer(429, "retry-after: 7200\r\n", "")]);
+    project.write(
+        "settings.json",
+        json!({ "base_url": format!("http://127.0.0.1:{}", busy.port), "path": "pages", "list": "tables" }).to_string(),
+    );
+    project.kith(&["run", "--once"]).fails(1, "KITH-N023");
+    project.kith(&["run", "--once"]).ok();
+    assert_eq!(busy.requests().len(), 1);
+}
+
+#[test]
+fn a_list_of_streams_that_fails_is_told() {
+    let server = Server::start();
+    let settings = |list: &str| json!({ "base_url": server.base, "path": "pages", "list": list });
+    let project = project("connectors/items.yaml", &settings("tables/shared"));
+    let (before, after) = (ITEMS.find("streams:").unwrap(), ITEMS.find("metadata:").unwrap());
+    project.write("connectors/items.yaml", format!("{}{LISTED}{}", &ITEMS[..before], &ITEMS[after..]));
+    // Where the list is not told, or has it no longer, that is told.
+    for (list, code) in [("nowhere", "KITH-N022"), ("tables/own", "KITH-N029")] {
+        project.write("settings.json", settings(list).to_string());
+        project.kith(&["run", "--once"]).fails(1, code);
     }
 }
 

@@ -53,7 +53,9 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("sqlparser", &["src/splink"]),
     ("parquet", &["src/wire/table"]),
     ("aws_lc_rs", &["src/source/manifest/jwt"]),
+    ("pkcs8", &["src/source/manifest/jwt"]),
     ("tokio_tungstenite", &["src/wire/websocket"]),
+    ("zip", &["src/source/manifest/decode"]),
 ];
 
 /// What ranks 0 to 3 never name: they hold no I/O, clock, environment, thread or ambient randomness.

@@ -11,6 +11,7 @@ import json
 import sys
 import threading
 import time
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -184,6 +185,80 @@ class Handler(BaseHTTPRequestHandler):
                         record[first] = one[first]
             found.append(record)
         self.answer({"results": found, "next": str(start + 4) if start < 8 else None, "asked": asked})
+
+    def on_tables(self, steps, query, body):
+        own = [
+            {"id": "t1", "title": "Alpha", "kind": "table", "keys": ["id"]},
+            {"id": "t2", "title": "Gone", "kind": "view", "keys": []},
+        ]
+        shared = [{"id": "t3", "title": "Beta", "kind": "table", "keys": ["id", "Name"]}]
+        self.answer({"tables": own if steps[0] == "own" else shared})
+
+    def on_rows(self, steps, query, body):
+        number = int(steps[0][1:])
+        self.answer({"data": [{**one, "asked": query} for one in ITEMS[number : number + 3]]})
+
+    def on_orders(self, steps, query, body):
+        if len(steps) == 2 and steps[1] == "lines":
+            page = {"": (["a", "b"], "b"), "b": (["c", "z"], "z"), "z": (["d"], None)}[query.get("after", "")]
+            return self.answer({"lines": [{"sku": sku, "full": True} for sku in page[0]] if steps[0] != "o4" else [], "next": page[1]})
+        if len(steps) == 2:
+            after, since = int(query.get("after", "0").split("-")[-1]), query.get("since", "")
+            found = [{"id": f"{steps[0]}-{n}", "at": f"2024-01-{n:02d}T00:00:00Z", "asked": query.get("lang")} for n in range(after + 1, after + 3)]
+            return self.answer({"data": [one for one in found if one["at"] >= since], "more": after < 2})
+        notes = lambda order, more: {"data": [{"id": f"{order}-{n}", "at": f"2024-01-{n:02d}T00:00:00Z"} for n in (1, 2)], "more": more}
+        parcels = {"p1": {"items": [{"n": 1}, 2], "by": "post"}, "p2": {"items": [], "by": "bike"}, "p3": {"items": "none"}}
+        orders = [
+            {"id": "o1", "tags": ["new"], "lines": {"data": [{"sku": "a"}, {"sku": "b", "id": "own"}], "has_more": False}, "notes": notes("o1", True)},
+            {"id": "o2", "tags": [], "lines": {"data": [], "has_more": False}, "parcels": parcels},
+            {"id": "o3", "buyer": {"name": "x"}, "lines": {"data": [{"sku": "a"}, "text", 5, None], "has_more": True, "total_count": 6}, "notes": notes("o3", False)},
+            {"id": "o4", "lines": {"data": [{"sku": "q"}], "has_more": 1}},
+            {"id": "o5", "lines": "none"},
+        ]
+        if "objects" in query:
+            del orders[2]["lines"]["data"][1:]
+        self.answer({"orders": orders, "summary": {"count": len(orders)}})
+
+    def on_sparse(self, steps, query, body):
+        start = int(query.get("offset", 0))
+        data = [{"n": start}, None, {"inner": [{"n": start + 1}, {}]}, {"n": start + 2, "inner": []}]
+        self.answer({"nulls": [None, {}, []], "data": data[: 4 if start < 8 else 1], "other": [{"never": True}]})
+
+    def on_zipped(self, steps, query, body):
+        if steps[0] == "damaged":
+            return self.answer(b"PK\x03\x04 and no more", kind="application/zip")
+        packed = gzip.compress("\n".join(json.dumps(one) for one in ITEMS[:3]).encode())
+        files = {
+            "csv": lambda: {"a.csv": "id;name\n1;one\n2;two\n", "b/c.csv": "id;note\n3;x\n"},
+            "json": lambda: {"1.json": json.dumps(ITEMS[:2]), "2.json": json.dumps(ITEMS[2])},
+            "packed": lambda: {"1.gz": packed},
+            "bomb": lambda: {f"{n}.csv": b"a" * (150 << 20) for n in range(2)},
+        }[steps[0]]()
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
+        self.answer(out.getvalue(), kind="application/zip")
+
+    def on_patient(self, steps, query, body):
+        turn = times("patient-" + query.get("run", ""))
+        if turn <= 3:
+            return self.answer([{"retry": {"seconds": 1}}, ["not a number of seconds"], {"retry": {"seconds": "soon"}}][turn - 1], 503)
+        self.answer({"data": ITEMS[:2]})
+
+    def on_old_login(self, steps, query, body):
+        good = json.loads(body) == {"username": "me", "password": "s3cret"}
+        self.answer({"id": "made-1"} if good else {}, 200 if good else 401)
+
+    def on_old_session(self, steps, query, body):
+        self.guarded(self.headers.get("X-Session") in ("made-1", "given-1"))
+
+    def on_assertion(self, steps, query, body):
+        asked = {key: values[0] for key, values in parse_qs(body.decode()).items()}
+        read = lambda part: json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        payload = read(asked.get("assertion", "").split(".")[1])
+        good = set(asked) == {"grant_type", "assertion"} and asked["grant_type"].endswith(":jwt-bearer") and payload["iss"] == "me"
+        self.answer({"access_token": "oauth-1", "expires_in": 3600} if good else {"error": "invalid_grant"}, 200 if good else 400)
 
     def on_by_color(self, steps, query, body):
         found = [one for one in ITEMS if one["nested"]["color"] == query.get("color")]

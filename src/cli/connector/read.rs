@@ -99,12 +99,6 @@ fn read(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
         None => None,
         Some(path) => state_of(&json_file(path, "--source-state", session)?, &arguments.stream),
     };
-    if source.stream(&arguments.stream).is_none() {
-        let known: Vec<&str> = source.streams.iter().map(|stream| stream.name.as_str()).collect();
-        let near = crate::diagnose::nearest(&arguments.stream, known.iter().copied());
-        let remedy = near.map_or_else(|| format!("there are {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
-        return Err(wrong(session, "--stream", format!("the manifest has no stream `{}`", arguments.stream), &remedy));
-    }
     let connection = Connection {
         ca_file: arguments.ca_file.clone(),
         proxy: arguments.proxy.as_ref().map(|url| Proxy { url: url.clone(), login: None }),
@@ -122,13 +116,21 @@ fn read(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
         }
     };
     let reader = Reader::new(source, config, &connection, micros, None).map_err(|error| failed(session, &error))?;
-    let reader = reader.paying(counting.as_ref().map(|(counting, _)| counting.clone() as Arc<dyn Purse>));
+    let mut reader = reader.paying(counting.as_ref().map(|(counting, _)| counting.clone() as Arc<dyn Purse>));
     let runtime = runtime().map_err(|error| {
         let problem =
             Diagnostic::error(Code("KITH-R001"), Place::Named("this process".into()), format!("no threads: {error}"), "Raise the limits");
         session.terminal.problem(&problem);
         Exit::Failed
     })?;
+    runtime.block_on(reader.grow()).map_err(|error| failed(session, &error))?;
+    let known = reader.names();
+    if !known.contains(&arguments.stream) {
+        let near = crate::diagnose::nearest(&arguments.stream, known.iter().map(String::as_str));
+        let remedy = near.map_or_else(|| format!("there are {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
+        let message = format!("the manifest has no stream `{}` with this configuration", arguments.stream);
+        return Err(wrong(session, "--stream", message, &remedy));
+    }
     let (sender, mut receiver) = mpsc::channel(WAITING);
     let mut count = 0_u64;
     let ended = runtime.block_on(async {

@@ -34,6 +34,8 @@ pub const PAGE: &[&str] =
     &["config", "response", "headers", "last_record", "last_page_size", "page_size", "stream_slice", "stream_interval", "stream_partition"];
 /// About an answer.
 pub const ANSWER: &[&str] = &["config", "response", "headers", "request_url"];
+/// About how long an answer asks to wait.
+pub const WAIT: &[&str] = &["config", "response", "headers"];
 /// About a session's token.
 pub const SESSION: &[&str] = &["config", "session_token"];
 

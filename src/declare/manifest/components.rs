@@ -20,6 +20,13 @@ components! {
         "max_concurrent_async_job_count" "metadata" "description";
     "DeclarativeStream": "name" "retriever" "incremental_sync" "primary_key" "schema_loader" "transformations" "state_migrations" "file_uploader";
     "StateDelegatingStream": "name" "full_refresh_stream" "incremental_stream" "api_retention_period";
+    "ConditionalStreams": "condition" "streams";
+    "DynamicDeclarativeStream": "name" "stream_template" "components_resolver" "use_parent_parameters";
+    "HttpComponentsResolver": "retriever" "components_mapping";
+    "ConfigComponentsResolver": "stream_config" "components_mapping";
+    "ParametrizedComponentsResolver": "stream_parameters" "components_mapping";
+    "StreamConfig": "configs_pointer" "default_values";
+    "ComponentMappingDefinition": "field_path" "value" "value_type" "create_or_update" "condition";
     "LegacyToPerPartitionStateMigration":;
     "SimpleRetriever": "requester" "decoder" "record_selector" "paginator" "pagination_reset" "partition_router" "primary_key" "name"
         "ignore_stream_slicer_parameters_on_paginated_requests" "page_size_reduction" "request_window_splitting";
@@ -32,6 +39,10 @@ components! {
     "GroupByKeyMergeStrategy": "key";
     "RecordSelector": "extractor" "record_filter" "schema_normalization" "transform_before_filtering";
     "DpathExtractor": "field_path" "decoder" "record_expander";
+    "CombinedExtractor": "extractors" "mode" "skip_empty_records";
+    "RecordExpander": "expand_records_from_field" "remain_original_record" "parent_fields" "merge_parent" "on_no_records" "truncation_indicator_path"
+        "truncated_list_retriever";
+    "ParentFieldPath": "parent_path" "record_path";
     "RecordFilter": "condition";
     "NoPagination":;
     "DefaultPaginator": "pagination_strategy" "decoder" "page_size_option" "page_token_option" "url_base";
@@ -47,8 +58,9 @@ components! {
     "OAuthAuthenticator": "client_id_name" "client_id" "client_secret_name" "client_secret" "refresh_token_name" "refresh_token"
         "token_refresh_endpoint" "access_token_name" "access_token_value" "expires_in_name" "grant_type_name" "grant_type" "refresh_request_body"
         "refresh_request_headers" "send_refresh_request_as_query_params" "scopes" "token_expiry_date" "token_expiry_date_format"
-        "refresh_token_updater" "refresh_token_error_status_codes" "refresh_token_error_key" "refresh_token_error_values";
+        "refresh_token_updater" "profile_assertion" "use_profile_assertion" "refresh_token_error_status_codes" "refresh_token_error_key" "refresh_token_error_values";
     "SessionTokenAuthenticator": "login_requester" "session_token_path" "expiration_duration" "request_authentication" "decoder";
+    "LegacySessionTokenAuthenticator": "header" "login_url" "session_token" "session_token_response_key" "username" "password" "validate_session_url";
     "SelectiveAuthenticator": "authenticator_selection_path" "authenticators";
     "JwtAuthenticator": "secret_key" "base64_encode_secret_key" "algorithm" "token_duration" "header_prefix" "jwt_headers" "additional_jwt_headers"
         "jwt_payload" "additional_jwt_payload" "passphrase" "request_option";
@@ -58,6 +70,7 @@ components! {
     "ConstantBackoffStrategy": "backoff_time_in_seconds" "jitter_range_in_seconds";
     "ExponentialBackoffStrategy": "factor" "jitter_range_in_seconds";
     "WaitTimeFromHeader": "header" "regex" "max_waiting_time_in_seconds";
+    "WaitTimeFromResponse": "wait_time_in_seconds" "max_waiting_time_in_seconds";
     "WaitUntilTimeFromHeader": "header" "min_wait" "regex" "max_waiting_time_in_seconds";
     "DatetimeBasedCursor": "clamping" "cursor_field" "cursor_datetime_formats" "start_datetime" "datetime_format" "end_datetime" "cursor_granularity"
         "step" "is_compare_strictly" "lookback_window" "start_time_option" "end_time_option" "partition_field_start" "partition_field_end"
@@ -83,6 +96,8 @@ components! {
     "XmlDecoder":;
     "CsvDecoder": "encoding" "delimiter" "set_values_to_none";
     "GzipDecoder": "decoder";
+    "ZipfileDecoder": "decoder";
+    "JsonItemsDecoder": "items_path" "encoding";
     "InlineSchemaLoader": "schema";
     "JsonFileSchemaLoader": "file_path";
     "CheckStream": "stream_names" "dynamic_streams_check_configs" "config_overrides";
@@ -90,6 +105,9 @@ components! {
     "ConfigAddFields": "fields" "condition";
     "ConfigRemoveFields": "field_pointers" "condition";
     "ConfigRemapField": "map" "field_path";
+    "DpathValidator": "field_path" "validation_strategy";
+    "PredicateValidator": "value" "validation_strategy";
+    "ValidateAdheresToSchema": "base_schema";
     "ConfigMigration": "description" "transformations";
     "HTTPAPIBudget": "policies" "ratelimit_reset_header" "ratelimit_remaining_header" "status_codes_for_ratelimit_hit";
     "FixedWindowCallRatePolicy": "period" "call_limit" "matchers";
@@ -112,13 +130,8 @@ pub fn why_not(name: &str) -> &'static str {
     }
     match name {
         "AsyncRetriever" => "jobs that are made, waited for and fetched are not run",
-        "DynamicDeclarativeStream" | "ConfigComponentsResolver" | "HttpComponentsResolver" | "ParametrizedComponentsResolver" => {
-            "streams that are made while reading are not known beforehand, and nothing about them can be checked"
-        }
-        "ZipfileDecoder" | "JsonItemsDecoder" | "CombinedExtractor" | "RecordExpander" | "ResponseToFileExtractor" => {
-            "answers of this kind are not read"
-        }
-        "LegacySessionTokenAuthenticator" | "RateLimitedMultipleTokenAuthenticator" => "this login is not there",
+        "ResponseToFileExtractor" => "it belongs to jobs that are made, waited for and fetched",
+        "RateLimitedMultipleTokenAuthenticator" => "a source has one login at a time",
         _ => "Kith has no such component",
     }
 }

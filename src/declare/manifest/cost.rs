@@ -18,7 +18,8 @@ const OF_A_STREAM: [&str; 4] = ["per_call", "per_record", "beside", "records_a_c
 pub(super) fn block(compiler: &mut Compiler<'_>, whole: &Part, source: &Source) -> Option<Cost> {
     let part = whole.get("metadata")?.get("kith")?.get("cost")?.clone();
     let mut all = Vec::new();
-    for stream in &source.streams {
+    let asked = source.dynamic.iter().filter_map(|dynamic| dynamic.listed.asked());
+    for stream in source.streams.iter().chain(asked) {
         with_parents(stream, &mut all);
     }
     known(compiler, &part, &KEYS);
@@ -57,7 +58,7 @@ pub(super) fn block(compiler: &mut Compiler<'_>, whole: &Part, source: &Source) 
     let usual = price(compiler, &part, &Price::default());
     let mut streams = Vec::new();
     for field in part.get("streams").map(Part::fields).unwrap_or_default() {
-        if !all.iter().any(|stream| *stream.name == *field.key) {
+        if source.dynamic.is_empty() && !all.iter().any(|stream| *stream.name == *field.key) {
             complain(compiler, field.key_span, format!("the manifest has no stream `{}`", field.key), "Name one of its streams");
         }
         known(compiler, &field.value, &OF_A_STREAM);

@@ -4,7 +4,7 @@ use super::compile::{CONFIG, Compiler, SESSION};
 use super::part::{Kind, Part};
 use crate::manifest::Template;
 use crate::manifest::request::{Into, RequestOption};
-use crate::manifest::source::{Jwt, JwtAlgorithm, Login, OAuth, Rotation, Session};
+use crate::manifest::source::{Jwt, JwtAlgorithm, Login, OAuth, OldSession, Rotation, Session};
 use std::sync::Arc;
 
 const LOGINS: &[&str] = &[
@@ -14,6 +14,7 @@ const LOGINS: &[&str] = &[
     "BasicHttpAuthenticator",
     "OAuthAuthenticator",
     "SessionTokenAuthenticator",
+    "LegacySessionTokenAuthenticator",
     "SelectiveAuthenticator",
     "JwtAuthenticator",
 ];
@@ -24,10 +25,10 @@ impl Compiler<'_> {
     /// How a requester logs in.
     pub fn login(&mut self, requester: &Part, depth: usize) -> Login {
         let Some(part) = requester.get("authenticator").cloned() else { return Login::None };
-        self.login_of(&part, depth).unwrap_or(Login::None)
+        self.login_of(&part, requester, depth).unwrap_or(Login::None)
     }
 
-    fn login_of(&mut self, part: &Part, depth: usize) -> Option<Login> {
+    fn login_of(&mut self, part: &Part, requester: &Part, depth: usize) -> Option<Login> {
         if !self.is_one_of(part, LOGINS) {
             return None;
         }
@@ -45,6 +46,7 @@ impl Compiler<'_> {
             "OAuthAuthenticator" => Login::OAuth(Arc::new(self.oauth(part)?)),
             "SessionTokenAuthenticator" => Login::Session(Arc::new(self.session(part, depth)?)),
             "JwtAuthenticator" => Login::Jwt(Arc::new(self.jwt(part)?)),
+            "LegacySessionTokenAuthenticator" => Login::OldSession(Arc::new(self.old_session(part, requester)?)),
             "SelectiveAuthenticator" => {
                 let path = self.required(part, "authenticator_selection_path")?.clone();
                 let choices = self.required(part, "authenticators")?.clone();
@@ -54,7 +56,7 @@ impl Compiler<'_> {
                         .fields()
                         .iter()
                         .filter(|field| &*field.key != "$parameters")
-                        .filter_map(|field| Some((field.key.to_string(), self.login_of(&field.value, depth + 1)?)))
+                        .filter_map(|field| Some((field.key.to_string(), self.login_of(&field.value, requester, depth + 1)?)))
                         .collect(),
                 }
             }
@@ -76,10 +78,17 @@ impl Compiler<'_> {
     }
 
     fn oauth(&mut self, part: &Part) -> Option<OAuth> {
-        if part.is_set("use_profile_assertion") || part.get("profile_assertion").is_some() {
-            self.refuse(part.span, "`profile_assertion`", "signed assertions are not there");
-            return None;
-        }
+        // A template counts as true, whatever it gives, as in the reference.
+        let by_assertion = part.get("use_profile_assertion").is_some_and(Part::is_true);
+        let assertion = match part.get("profile_assertion").cloned().filter(|_| by_assertion) {
+            Some(assertion) if self.is_one_of(&assertion, &["JwtAuthenticator"]) => Some(self.jwt(&assertion)?),
+            Some(_) => return None,
+            None if by_assertion => {
+                self.required(part, "profile_assertion");
+                return None;
+            }
+            None => None,
+        };
         let rotation = part.get("refresh_token_updater").cloned().map(|updater| {
             let mut path = |key: &str, last: &str| match updater.get(key) {
                 Some(path) => self.texts(path),
@@ -92,12 +101,13 @@ impl Compiler<'_> {
                 name: updater.text_of("refresh_token_name").unwrap_or("refresh_token").to_owned(),
             }
         });
-        let grant = self.template_or(part, "grant_type", CONFIG, "refresh_token");
+        let usual = if by_assertion { "urn:ietf:params:oauth:grant-type:jwt-bearer" } else { "refresh_token" };
+        let grant = if by_assertion { Template::fixed(usual) } else { self.template_or(part, "grant_type", CONFIG, usual) };
         let refresh = self.template(part, "refresh_token", CONFIG);
         if refresh.is_none() && rotation.is_none() && grant.source() == "refresh_token" && part.get("token_refresh_endpoint").is_some() {
             self.required(part, "refresh_token")?;
         }
-        for key in ["client_id", "client_secret"] {
+        for key in ["client_id", "client_secret"].iter().filter(|_| !by_assertion) {
             self.required(part, key)?;
         }
         let scopes = part.get("scopes").cloned().map(|scopes| self.texts(&scopes)).unwrap_or_default();
@@ -120,14 +130,26 @@ impl Compiler<'_> {
             body: more(self, "refresh_request_body"),
             headers: more(self, "refresh_request_headers"),
             in_query: part.is_set("send_refresh_request_as_query_params"),
+            assertion,
             rotation,
         })
     }
 
+    fn old_session(&mut self, part: &Part, requester: &Part) -> Option<OldSession> {
+        let base = requester.get("url").or_else(|| requester.get("url_base")).cloned();
+        Some(OldSession {
+            base: base.and_then(|base| self.template_of(&base, part, CONFIG)).unwrap_or_else(|| Template::fixed("")),
+            header: self.required_template(part, "header", CONFIG)?,
+            token: self.template(part, "session_token", CONFIG),
+            try_at: self.required_template(part, "validate_session_url", CONFIG)?,
+            login_at: self.required_template(part, "login_url", CONFIG)?,
+            member: self.required_template(part, "session_token_response_key", CONFIG)?,
+            user: self.template(part, "username", CONFIG),
+            password: self.template(part, "password", CONFIG),
+        })
+    }
+
     fn jwt(&mut self, part: &Part) -> Option<Jwt> {
-        if let Some(passphrase) = part.get("passphrase") {
-            self.refuse(passphrase.span, "`passphrase`", "private keys are read as they are");
-        }
         let algorithm = self.required(part, "algorithm")?.clone();
         let found = JwtAlgorithm::ALL.iter().find(|known| algorithm.text() == Some(known.name())).copied();
         if found.is_none() {
@@ -159,6 +181,7 @@ impl Compiler<'_> {
             payload: members("additional_jwt_payload", "jwt_payload", &["iss", "sub", "aud", "iat", "exp", "nbf"], None),
             secret: self.required_template(part, "secret_key", CONFIG)?,
             secret_in_base64: part.is_set("base64_encode_secret_key"),
+            passphrase: self.condition(part, "passphrase", CONFIG),
             algorithm: found?,
             seconds: i64::try_from(seconds?).unwrap_or(i64::MAX),
             prefix: self.condition(part, "header_prefix", CONFIG),

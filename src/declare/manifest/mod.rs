@@ -4,6 +4,8 @@ mod compile;
 mod compliance;
 mod components;
 mod cost;
+mod dynamic;
+mod extract;
 mod live;
 mod login;
 mod part;
@@ -17,9 +19,10 @@ mod webhook;
 
 use crate::declare::yaml;
 use crate::diagnose::{Checked, Code, Diagnostic, SourceFile};
-use crate::manifest::Source;
 use crate::manifest::cost::Budget;
-use crate::manifest::source::{ConfigChange, Matcher, Policy};
+use crate::manifest::dynamic::Grow;
+use crate::manifest::source::{ConfigChange, Matcher, Policy, Validated, Validation};
+use crate::manifest::{Source, Stream};
 use crate::model::{Digest, Network};
 use compile::{CONFIG, Compiler, REMOVE_CONDITION};
 use part::{Kind, Part, Resolver, hand_down};
@@ -132,7 +135,10 @@ impl Eq for Connector {}
 /// Whether a file is meant to be a manifest: it says that it has streams or is a declarative source.
 pub fn is_manifest(file: &Arc<SourceFile>) -> bool {
     file.text.lines().any(|line| {
-        line.starts_with("type: DeclarativeSource") || line.starts_with("streams:") || line.starts_with("type: \"DeclarativeSource\"")
+        line.starts_with("type: DeclarativeSource")
+            || line.starts_with("streams:")
+            || line.starts_with("dynamic_streams:")
+            || line.starts_with("type: \"DeclarativeSource\"")
     })
 }
 
@@ -141,7 +147,7 @@ pub fn read(file: &Arc<SourceFile>) -> Checked<Connector> {
     let Checked { value: tree, mut problems } = yaml::read(file);
     let Some(tree) = tree else { return Checked::new(None, problems) };
     let written = Part::of(&tree.root, &file.text);
-    if written.get("streams").is_none() {
+    if written.get("streams").is_none() && written.get("dynamic_streams").is_none() {
         let place = tree.place(tree.root.span);
         let problem =
             Diagnostic::error(NO_MANIFEST, place, "the manifest has no streams", "Write `type: DeclarativeSource` and `streams:`");
@@ -157,7 +163,7 @@ pub fn read(file: &Arc<SourceFile>) -> Checked<Connector> {
     }
     let whole = hand_down("", &resolved, &[]);
     let mut compiler = Compiler { tree: &tree, problems: &mut problems, engine: crate::manifest::Engine::default(), depth: 0 };
-    let source = source(&mut compiler, &whole);
+    let source = source(&mut compiler, &whole, Vec::new());
     let (network, projections) = projection::block(&mut compiler, &whole, &source);
     let cost = cost::block(&mut compiler, &whole, &source);
     let live = live::streams(&mut compiler, &whole, &source, &projections);
@@ -166,7 +172,8 @@ pub fn read(file: &Arc<SourceFile>) -> Checked<Connector> {
     let compliance = compliance::declared(&mut compiler, &whole);
     let engine = std::mem::take(&mut compiler.engine);
     problems.sort();
-    let source = Arc::new(Source { engine, cost, ..source });
+    let grow: Option<Arc<dyn Grow>> = if source.dynamic.is_empty() { None } else { Some(Arc::new(dynamic::Again::new(tree, whole))) };
+    let source = Arc::new(Source { engine, grow, cost, ..source });
     let digest = Digest(Sha256::digest(file.text.as_bytes()).into());
     let tls = file.text.contains("https:") || file.text.contains("wss:");
     Checked::new(Some(Connector { source, network, projections, live, duties, webhooks, compliance, tls, digest }), problems)
@@ -184,28 +191,42 @@ fn duties(compiler: &mut Compiler<'_>, whole: &Part) -> Option<Arc<str>> {
     path.map(Arc::from)
 }
 
-fn source(compiler: &mut Compiler<'_>, whole: &Part) -> Source {
+/// The source, with streams that were made of its templates.
+fn source(compiler: &mut Compiler<'_>, whole: &Part, grown: Vec<Part>) -> Source {
     compiler.is_one_of(whole, &["DeclarativeSource"]);
-    if let Some(dynamic) = whole.get("dynamic_streams").filter(|dynamic| !dynamic.items().is_empty()) {
-        compiler.refuse(dynamic.span, "`dynamic_streams`", components::why_not("DynamicDeclarativeStream"));
-    }
-    let streams = whole.get("streams").cloned();
+    let (mut made, dynamic) = compiler.made(whole);
+    made.extend(grown);
+    compiler.once_each(&made);
+    let written = whole.get("streams").map(Part::items).unwrap_or_default();
     let mut found = Vec::new();
-    for part in streams.as_ref().map(Part::items).unwrap_or_default().iter().take(MOST_STREAMS) {
-        found.extend(compiler.stream(part).map(Arc::new));
+    for part in written.iter().take(MOST_STREAMS).chain(&made) {
+        if part.component() != "ConditionalStreams" {
+            found.extend(compiler.stream(part).map(Arc::new));
+            continue;
+        }
+        compiler.is_one_of(part, &["ConditionalStreams"]);
+        // As in the reference the condition sees no parameters.
+        let when = compiler.required(part, "condition").cloned().and_then(|when| compiler.template_of(&when, &when, CONFIG));
+        for inner in part.get("streams").map(Part::items).unwrap_or_default().iter().take(MOST_STREAMS) {
+            found.extend(compiler.stream(inner).map(|stream| Arc::new(Stream { when: when.clone(), ..stream })));
+        }
     }
     let check = whole.get("check").and_then(|check| check.get("stream_names")).cloned();
     let check = check.map(|names| compiler.texts(&names)).unwrap_or_default();
     let spec = whole.get("spec").cloned();
-    let config_changes =
-        spec.as_ref().and_then(|spec| spec.get("config_normalization_rules")).map(|rules| changes(compiler, rules)).unwrap_or_default();
+    let rules = spec.as_ref().and_then(|spec| spec.get("config_normalization_rules"));
+    let config_changes = rules.map(|rules| changes(compiler, rules)).unwrap_or_default();
+    let validations = rules.map(|rules| validations(compiler, rules)).unwrap_or_default();
     let budget = whole.get("api_budget").cloned().map(|budget| policies(compiler, &budget)).unwrap_or_default();
     Source {
         engine: crate::manifest::Engine::default(),
         streams: found,
+        dynamic,
+        grow: None,
         check,
         spec: spec.as_ref().and_then(|spec| spec.get("connection_specification")).map(Part::to_json),
         config_changes,
+        validations,
         budget,
         cost: None,
     }
@@ -239,8 +260,32 @@ fn changes(compiler: &mut Compiler<'_>, rules: &Part) -> Vec<ConfigChange> {
             }
         }
     }
-    if let Some(validations) = rules.get("validations").filter(|validations| !validations.items().is_empty()) {
-        compiler.refuse(validations.span, "`validations`", "a configuration is checked by its schema");
+    found
+}
+
+/// `validations`
+fn validations(compiler: &mut Compiler<'_>, rules: &Part) -> Vec<Validation> {
+    let mut found = Vec::new();
+    for part in rules.get("validations").map(Part::items).unwrap_or_default() {
+        if !compiler.is_one_of(part, &["DpathValidator", "PredicateValidator"]) {
+            continue;
+        }
+        let Some(strategy) = compiler.required(part, "validation_strategy").cloned() else { continue };
+        if !compiler.is_one_of(&strategy, &["ValidateAdheresToSchema"]) {
+            continue;
+        }
+        let of = if part.component() == "DpathValidator" {
+            if compiler.required(part, "field_path").is_none_or(|path| path.items().is_empty()) {
+                compiler.wrong(part.span, "`field_path` names nothing", "Write `[a, b]`");
+                continue;
+            }
+            // As in the reference the path sees no configuration.
+            Validated::At(compiler.templates(part, "field_path", &[]))
+        } else {
+            Validated::Fixed(compiler.required(part, "value").map(Part::to_json).unwrap_or_default())
+        };
+        let Some(schema) = compiler.required(&strategy, "base_schema") else { continue };
+        found.push(Validation { of, schema: schema.to_json() });
     }
     found
 }
@@ -275,9 +320,7 @@ fn policies(compiler: &mut Compiler<'_>, budget: &Part) -> Vec<Policy> {
         let matchers = matchers
             .iter()
             .map(|matcher| {
-                if let Some(weight) = matcher.get("weight") {
-                    compiler.refuse(weight.span, "a matcher's `weight`", "every call counts as one");
-                }
+                let weight = matcher.get("weight").cloned();
                 let pairs = |key: &str| -> Vec<(String, String)> {
                     let fields = matcher.get(key).map(Part::fields).unwrap_or_default().iter().filter(|field| !field.key.starts_with('$'));
                     fields.filter_map(|field| Some((field.key.to_string(), field.value.scalar()?))).collect()
@@ -288,6 +331,7 @@ fn policies(compiler: &mut Compiler<'_>, budget: &Part) -> Vec<Policy> {
                     base: text("url_base"),
                     path: text("url_path_pattern"),
                     parameters: pairs("params"),
+                    weight: weight.and_then(|weight| compiler.template_of(&weight, matcher, CONFIG)),
                     headers: pairs("headers").into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
                 }
             })

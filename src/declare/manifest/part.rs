@@ -111,7 +111,24 @@ impl Part {
         }
     }
 
-    fn is_true(&self) -> bool {
+    /// Out of JSON; all of it stands at one place.
+    pub fn of_json(value: &Json, span: Span) -> Self {
+        let kind = match value {
+            Json::Null => Kind::Null,
+            Json::Bool(b) => Kind::Bool(*b),
+            Json::Int(n) => Kind::Int(*n),
+            Json::Float(n) => Kind::Float(*n),
+            Json::Text(text) => Kind::Text(text.clone()),
+            Json::List(items) => Kind::List(Arc::new(items.iter().map(|item| Self::of_json(item, span)).collect())),
+            Json::Map(members) => Kind::Map(Arc::new(
+                members.iter().map(|(key, value)| Field { key: key.clone(), key_span: span, value: Self::of_json(value, span) }).collect(),
+            )),
+        };
+        Self { span, kind }
+    }
+
+    /// Whether Python takes it for true.
+    pub fn is_true(&self) -> bool {
         match &self.kind {
             Kind::Null => false,
             Kind::Bool(b) => *b,
@@ -290,6 +307,8 @@ fn find<'p>(root: &'p Part, path: &str) -> Option<&'p Part> {
 /// The type of a component that says none, by where it stands.
 const TYPES: &[(&str, &str)] = &[
     ("CompositeErrorHandler.error_handlers", "DefaultErrorHandler"),
+    ("ConfigComponentsResolver.components_mapping", "ComponentMappingDefinition"),
+    ("ConfigComponentsResolver.stream_config", "StreamConfig"),
     ("CursorPagination.decoder", "JsonDecoder"),
     ("DatetimeBasedCursor.end_datetime", "MinMaxDatetime"),
     ("DatetimeBasedCursor.end_time_option", "RequestOption"),
@@ -304,10 +323,15 @@ const TYPES: &[(&str, &str)] = &[
     ("DefaultPaginator.decoder", "JsonDecoder"),
     ("DefaultPaginator.page_size_option", "RequestOption"),
     ("DpathExtractor.decoder", "JsonDecoder"),
+    ("DpathExtractor.record_expander", "RecordExpander"),
+    ("DynamicDeclarativeStream.stream_template", "DeclarativeStream"),
+    ("HttpComponentsResolver.components_mapping", "ComponentMappingDefinition"),
+    ("HttpComponentsResolver.retriever", "SimpleRetriever"),
     ("HttpRequester.error_handler", "DefaultErrorHandler"),
     ("ListPartitionRouter.request_option", "RequestOption"),
     ("ParentStreamConfig.request_option", "RequestOption"),
     ("ParentStreamConfig.stream", "DeclarativeStream"),
+    ("RecordExpander.parent_fields", "ParentFieldPath"),
     ("RecordSelector.extractor", "DpathExtractor"),
     ("RecordSelector.record_filter", "RecordFilter"),
     ("SimpleRetriever.paginator", "NoPagination"),
@@ -329,6 +353,12 @@ fn is_json_schema(part: &Part) -> bool {
 
 /// Hands parameters down and names components that say no type.
 pub fn hand_down(place: &str, part: &Part, inherited: &[Field]) -> Part {
+    handed_down(place, part, inherited, false)
+}
+
+/// [`hand_down`]. Of two parameters of one name that of the inner component counts, or that of the
+/// outer one where `parents_win`.
+pub fn handed_down(place: &str, part: &Part, inherited: &[Field], parents_win: bool) -> Part {
     let Kind::Map(fields) = &part.kind else { return part.clone() };
     let mut fields: Vec<Field> = fields.to_vec();
     if part.get("type").is_none() {
@@ -343,6 +373,7 @@ pub fn hand_down(place: &str, part: &Part, inherited: &[Field]) -> Part {
     let mut parameters: Vec<Field> = inherited.to_vec();
     for field in own.as_ref().map(|own| own.value.fields()).unwrap_or_default() {
         match parameters.iter_mut().find(|known| known.key == field.key) {
+            Some(_) if parents_win => {}
             Some(known) => *known = field.clone(),
             None => parameters.push(field.clone()),
         }
@@ -357,7 +388,7 @@ pub fn hand_down(place: &str, part: &Part, inherited: &[Field]) -> Part {
         if fields.iter().any(|field| !field.value.component().is_empty()) {
             for field in &mut fields {
                 if !field.value.component().is_empty() {
-                    field.value = hand_down(place, &field.value, &parameters);
+                    field.value = handed_down(place, &field.value, &parameters, parents_win);
                 }
             }
         }
@@ -374,9 +405,9 @@ pub fn hand_down(place: &str, part: &Part, inherited: &[Field]) -> Part {
         let others: Vec<Field> = parameters.iter().filter(|parameter| parameter.key != field.key).cloned().collect();
         let place = format!("{kind}.{}", field.key);
         match &field.value.kind {
-            Kind::Map(_) => field.value = hand_down(&place, &field.value, &others),
+            Kind::Map(_) => field.value = handed_down(&place, &field.value, &others, parents_win),
             Kind::List(items) => {
-                let items = items.iter().map(|item| hand_down(&place, item, &others)).collect();
+                let items = items.iter().map(|item| handed_down(&place, item, &others, parents_win)).collect();
                 field.value.kind = Kind::List(Arc::new(items));
             }
             Kind::Null | Kind::Bool(_) | Kind::Int(_) | Kind::Float(_) | Kind::Text(_) => {}

@@ -109,8 +109,9 @@ impl Compiler<'_> {
         if !self.is_one_of(part, &["ParentStreamConfig"]) {
             return None;
         }
-        if let Some(lazy) = part.get("lazy_read_pointer").filter(|lazy| !lazy.items().is_empty()) {
-            self.refuse(lazy.span, "`lazy_read_pointer`", "children inside of parents are not read");
+        let first_page = self.templates(part, "lazy_read_pointer", CONFIG);
+        if first_page.iter().any(|segment| segment.source().contains('*')) {
+            self.wrong(part.span, "`lazy_read_pointer` is a path to one place, without `*`", "Write `[a, b]`");
         }
         let stream = self.required(part, "stream")?.clone();
         if self.depth >= DEEPEST {
@@ -129,6 +130,7 @@ impl Compiler<'_> {
             field: self.required_template(part, "partition_field", CONFIG)?,
             option: self.option(part, "request_option"),
             incremental: part.is_set("incremental_dependency"),
+            first_page,
         })
     }
 }

@@ -148,7 +148,7 @@ pub(super) fn block(compiler: &mut Compiler<'_>, whole: &Part, source: &Source) 
         }
     }
     let network = network(&kith, &mut complain);
-    let projections = streams(&kith, &mut complain, |name| source.stream(name).is_some());
+    let projections = streams(&kith, &mut complain, |name| source.stream(name).is_some() || !source.dynamic.is_empty());
     (network, projections)
 }
 

@@ -60,10 +60,7 @@ impl Compiler<'_> {
         self.required(part, "property_field_path")?;
         let at = self.templates(part, "property_field_path", CONFIG);
         let retriever = self.required(part, "retriever")?.clone();
-        let field = |key: &str, value: Part| Field { key: key.into(), key_span: part.span, value };
-        let text = |text: &str| Part { span: part.span, kind: Kind::Text(text.into()) };
-        let fields = vec![field("type", text("DeclarativeStream")), field("name", text("properties")), field("retriever", retriever)];
-        let stream = self.stream(&Part { span: part.span, kind: Kind::Map(Arc::new(fields)) })?;
+        let stream = self.alone("properties", &retriever)?;
         Some(PropertyList::Asked { stream: Arc::new(stream), at })
     }
 

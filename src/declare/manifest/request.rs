@@ -1,6 +1,6 @@
 //! Requesters: address, inputs, bodies, errors and what is waited for.
 
-use super::compile::{ANSWER, CONFIG, Compiler, REQUEST};
+use super::compile::{ANSWER, CONFIG, Compiler, REQUEST, WAIT};
 use super::part::{Kind, Part};
 use crate::manifest::answer::{Action, Backoff, ErrorHandling, Filter, Handler};
 use crate::manifest::request::{Body, Input, Inputs, Nested, Outline};
@@ -153,7 +153,13 @@ impl Compiler<'_> {
             }
         }
         for backoff in part.get("backoff_strategies").map(Part::items).unwrap_or_default() {
-            let kinds = ["ConstantBackoffStrategy", "ExponentialBackoffStrategy", "WaitTimeFromHeader", "WaitUntilTimeFromHeader"];
+            let kinds = [
+                "ConstantBackoffStrategy",
+                "ExponentialBackoffStrategy",
+                "WaitTimeFromHeader",
+                "WaitTimeFromResponse",
+                "WaitUntilTimeFromHeader",
+            ];
             if self.is_one_of(backoff, &kinds) {
                 handler.backoffs.extend(self.backoff(backoff));
             }
@@ -208,6 +214,10 @@ impl Compiler<'_> {
             "WaitTimeFromHeader" => Backoff::Header {
                 name: self.required_template(part, "header", CONFIG)?,
                 pattern: self.condition(part, "regex", CONFIG),
+                most: self.template(part, "max_waiting_time_in_seconds", CONFIG),
+            },
+            "WaitTimeFromResponse" => Backoff::Answer {
+                seconds: self.required_template(part, "wait_time_in_seconds", WAIT)?,
                 most: self.template(part, "max_waiting_time_in_seconds", CONFIG),
             },
             _ => Backoff::UntilHeader {

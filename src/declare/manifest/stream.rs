@@ -1,13 +1,17 @@
 //! Streams: retriever, records, pages, cursor.
 
 use super::compile::{ADD_CONDITION, CONFIG, Compiler, FILTER, PAGE, REMOVE_CONDITION, TRANSFORM};
-use super::part::{Kind, Part};
+use super::part::{Field, Kind, Part};
 use crate::manifest::cursor::{Clamping, CountCursorSpec, DateCursorSpec, DateTemplate};
+use crate::manifest::extract::Extractor;
 use crate::manifest::page::{Paginator, Strategy, TokenPlace};
 use crate::manifest::source::{CursorKind, Decoder};
 use crate::manifest::transform::Transformation;
 use crate::manifest::{Stream, Template, Wanted};
 use std::sync::Arc;
+
+const DECODERS: &[&str] =
+    &["JsonDecoder", "JsonItemsDecoder", "JsonlDecoder", "IterableDecoder", "XmlDecoder", "CsvDecoder", "GzipDecoder", "ZipfileDecoder"];
 
 impl Compiler<'_> {
     /// A stream with everything that reading it needs.
@@ -42,11 +46,18 @@ impl Compiler<'_> {
         let decoder = retriever.get("decoder").cloned().map_or(Some(Decoder::Json), |decoder| self.decoder(&decoder));
         let selector = self.required(&retriever, "record_selector")?.clone();
         self.is_one_of(&selector, &["RecordSelector"]);
-        let records_at = self.extractor(&selector);
+        let extractor = self.required(&selector, "extractor").cloned().and_then(|extractor| self.extractor(&extractor, 0));
         let filter = selector.get("record_filter").cloned().filter(|filter| self.is_one_of(filter, &["RecordFilter"]));
         // A filter without a condition takes nothing, as in the reference.
         let filter = filter.map(|filter| self.template_or(&filter, "condition", FILTER, ""));
         let normalize = self.normalize(&selector);
+        if let Some(loader) = part.get("schema_loader").filter(|loader| normalize && loader.component() == "DynamicSchemaLoader") {
+            self.refuse(
+                loader.span,
+                "`DynamicSchemaLoader` with `schema_normalization`",
+                "values become what a schema in the manifest says",
+            );
+        }
         let cursor = part.get("incremental_sync").cloned().and_then(|sync| self.cursor(&sync));
         let client_side = matches!(cursor, Some(CursorKind::Date { client_side: true, .. }));
         let transform_first =
@@ -63,15 +74,21 @@ impl Compiler<'_> {
             self.wrong(span, "a counting cursor and partitions exclude each other", "Use a cursor by time, or no partition router");
         }
         let takes_legacy_state = self.takes_legacy_state(part, &routers);
+        if let (Some(Paginator { strategy: Strategy::Offset { .. }, .. }), true) =
+            (&paginator, extractor.as_ref().is_some_and(Extractor::adds_up))
+        {
+            let remedy = "Use `mode: first_match`, or another paginator";
+            self.wrong(selector.span, "an offset can't be counted by records that several extractors find", remedy);
+        }
         let schema = Self::schema(part);
-        Some(Stream {
+        let stream = Stream {
             name,
             outline: outline?,
             login,
             errors,
             properties,
             decoder: decoder?,
-            records_at,
+            extractor: extractor?,
             filter,
             transform_first,
             normalize,
@@ -84,14 +101,30 @@ impl Compiler<'_> {
             schema,
             takes_legacy_state,
             resumed: None,
-        })
+            retention: None,
+            when: None,
+        };
+        if stream.begins_in_parents() {
+            let steps = matches!(&stream.cursor, Some(CursorKind::Date { spec, .. }) if spec.step.is_some() || spec.granularity.is_some());
+            if steps || stream.decoder != Decoder::Json {
+                let remedy = "Leave out `lazy_read_pointer`, or `step`, `cursor_granularity` and the decoder";
+                self.wrong(part.span, "pages that begin in a parent's record are JSON, in one slice", remedy);
+            }
+        }
+        Some(stream)
+    }
+
+    /// A stream of a retriever alone, for what else is asked.
+    pub fn alone(&mut self, name: &str, retriever: &Part) -> Option<Stream> {
+        let span = retriever.span;
+        let field = |key: &str, value: Part| Field { key: key.into(), key_span: span, value };
+        let text = |text: &str| Part { span, kind: Kind::Text(text.into()) };
+        let fields = vec![field("type", text("DeclarativeStream")), field("name", text(name)), field("retriever", retriever.clone())];
+        self.stream(&Part { span, kind: Kind::Map(Arc::new(fields)) })
     }
 
     /// Two streams under one name: one without a state, one with it.
     fn delegating(&mut self, part: &Part, name: &str) -> Option<Stream> {
-        if let Some(period) = part.get("api_retention_period") {
-            self.refuse(period.span, "`api_retention_period`", "how old a state is, is not looked at");
-        }
         let mut inner = |key: &str| {
             let stream = self.required(part, key)?.clone();
             if !self.is_one_of(&stream, &["DeclarativeStream"]) {
@@ -104,7 +137,16 @@ impl Compiler<'_> {
             stream
         };
         let (first, resumed) = (inner("full_refresh_stream"), inner("incremental_stream"));
-        Some(Stream { resumed: Some(Arc::new(resumed?)), ..first? })
+        let (first, resumed) = (first?, resumed?);
+        let retention = self.condition(part, "api_retention_period", CONFIG);
+        if retention.is_some() && [&first, &resumed].iter().any(|stream| matches!(stream.cursor, Some(CursorKind::Count { .. }))) {
+            self.wrong(
+                part.span,
+                "how old a counting cursor is, can't be known",
+                "Leave `api_retention_period` out, or use a cursor by time",
+            );
+        }
+        Some(Stream { resumed: Some(Arc::new(resumed)), retention, ..first })
     }
 
     fn schema(part: &Part) -> Option<crate::manifest::Json> {
@@ -133,20 +175,8 @@ impl Compiler<'_> {
         }
     }
 
-    fn extractor(&mut self, selector: &Part) -> Vec<Template> {
-        let Some(extractor) = self.required(selector, "extractor").cloned() else { return Vec::new() };
-        if !self.is_one_of(&extractor, &["DpathExtractor"]) {
-            return Vec::new();
-        }
-        if let Some(expander) = extractor.get("record_expander") {
-            self.refuse(expander.span, "`record_expander`", "answers of this kind are not read");
-        }
-        self.required(&extractor, "field_path");
-        self.templates(&extractor, "field_path", CONFIG)
-    }
-
     fn decoder(&mut self, part: &Part) -> Option<Decoder> {
-        if !self.is_one_of(part, &["JsonDecoder", "JsonlDecoder", "IterableDecoder", "XmlDecoder", "CsvDecoder", "GzipDecoder"]) {
+        if !self.is_one_of(part, DECODERS) {
             return None;
         }
         Some(match part.component() {
@@ -163,18 +193,28 @@ impl Compiler<'_> {
                     self.wrong(part.span, "`delimiter` is one character", "Write `\";\"`, for instance");
                     return None;
                 };
-                if let Some(encoding) = part.get("encoding").filter(|e| !matches!(e.text(), Some("utf-8" | "UTF-8" | "utf8"))) {
-                    self.refuse(encoding.span, "this encoding", "CSV is read as UTF-8");
-                }
+                self.utf8(part);
                 let nulls = part.get("set_values_to_none").cloned().map(|nulls| self.texts(&nulls)).unwrap_or_default();
                 Decoder::Csv { delimiter, nulls }
             }
-            "GzipDecoder" => {
+            "JsonItemsDecoder" => {
+                self.utf8(part);
+                let at = self.required(part, "items_path")?.scalar().unwrap_or_default();
+                Decoder::JsonItems(at.split('.').map(str::to_owned).collect())
+            }
+            packed @ ("GzipDecoder" | "ZipfileDecoder") => {
                 let inner = self.required(part, "decoder")?.clone();
-                Decoder::Gzip(Box::new(self.decoder(&inner)?))
+                let inner = Box::new(self.decoder(&inner)?);
+                if packed == "GzipDecoder" { Decoder::Gzip(inner) } else { Decoder::Zip(inner) }
             }
             _ => Decoder::Json,
         })
+    }
+
+    fn utf8(&mut self, part: &Part) {
+        if let Some(encoding) = part.get("encoding").filter(|e| !matches!(e.text(), Some("utf-8" | "UTF-8" | "utf8"))) {
+            self.refuse(encoding.span, "this encoding", "answers are read as UTF-8");
+        }
     }
 
     fn paginator(&mut self, part: &Part) -> Option<Paginator> {
@@ -258,22 +298,27 @@ impl Compiler<'_> {
                 self.wrong(field.span, "a field needs a path", "Write `path: [NAME]`");
                 continue;
             }
-            let wanted = match field.text_of("value_type") {
-                None => Wanted::Any,
-                Some("string") => Wanted::Text,
-                Some("number") => Wanted::Float,
-                Some("integer") => Wanted::Int,
-                Some("boolean") => Wanted::Bool,
-                Some(_) => {
-                    self.wrong(field.span, "`value_type` is string, number, integer or boolean", "Write one of these");
-                    continue;
-                }
-            };
+            let Some(wanted) = self.wanted(field) else { continue };
             if let Some(value) = self.required_template(field, "value", known) {
                 added.push((path, value, wanted));
             }
         }
         added
+    }
+
+    /// Which literals a value may be: `value_type`.
+    pub fn wanted(&mut self, part: &Part) -> Option<Wanted> {
+        Some(match part.text_of("value_type") {
+            None => Wanted::Any,
+            Some("string") => Wanted::Text,
+            Some("number") => Wanted::Float,
+            Some("integer") => Wanted::Int,
+            Some("boolean") => Wanted::Bool,
+            Some(_) => {
+                self.wrong(part.span, "`value_type` is string, number, integer or boolean", "Write one of these");
+                return None;
+            }
+        })
     }
 
     /// The pointers of `RemoveFields` and `ConfigRemoveFields`.

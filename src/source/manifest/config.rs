@@ -1,7 +1,7 @@
 //! A source's configuration: brought into its present form, and held against its schema's required members.
 
 use super::error::ReadError;
-use crate::manifest::source::ConfigChange;
+use crate::manifest::source::{ConfigChange, Validated};
 use crate::manifest::transform::{Transformation, evaluated};
 use crate::manifest::{Json, Scope, Source, path};
 
@@ -34,6 +34,19 @@ pub fn brought_up(source: &Source, config: Json) -> Result<Json, ReadError> {
             }
         }
     }
+    for validation in &source.validations {
+        let values: Vec<&Json> = match &validation.of {
+            Validated::Fixed(value) => vec![value],
+            Validated::At(at) => {
+                let mut values = Vec::new();
+                path::values(&config, &evaluated(at, &source.engine, &Scope::new(&config))?, &mut values);
+                values
+            }
+        };
+        for value in values {
+            adheres(value, &validation.schema)?;
+        }
+    }
     if let Some(required) = source.spec.as_ref().and_then(|spec| spec.get("required")).and_then(Json::items) {
         let missing: Vec<&str> = required.iter().filter_map(Json::as_text).filter(|name| config.get(name).is_none()).collect();
         if !missing.is_empty() {
@@ -41,4 +54,17 @@ pub fn brought_up(source: &Source, config: Json) -> Result<Json, ReadError> {
         }
     }
     Ok(config)
+}
+
+/// Holds a value against a JSON Schema; text is JSON. What is wrong is told without the value.
+fn adheres(value: &Json, schema: &Json) -> Result<(), ReadError> {
+    let wrong = |what: &str| ReadError::Config(format!("a value does not fit the manifest's `validations`: {what}"));
+    let read = |json: &Json| json.as_text().map_or_else(|| serde_json::to_value(json).ok(), |text| serde_json::from_str(text).ok());
+    let value: serde_json::Value = read(value).ok_or_else(|| wrong("it is text that is no JSON"))?;
+    let schema = read(schema).ok_or_else(|| wrong("the schema is no JSON"))?;
+    let schema = jsonschema::validator_for(&schema).map_err(|_bad| wrong("the schema can't be used"))?;
+    match schema.validate(&value) {
+        Ok(()) => Ok(()),
+        Err(error) => Err(wrong(&format!("`{}` of its schema does not hold", error.schema_path()))),
+    }
 }

@@ -70,6 +70,13 @@ pub fn decode(decoder: &Decoder, bytes: &[u8]) -> Result<Vec<Json>, DecodeError>
             Ok(vec![Json::Map(Arc::new(members))])
         }
         Decoder::Csv { delimiter, nulls } => csv_rows(bytes, *delimiter, nulls),
+        Decoder::JsonItems(at) => {
+            let whole = Json::parse(bytes).map_err(|_no_json| DecodeError::Form("JSON"))?;
+            let mut found = Vec::new();
+            listed(&whole, at, &mut found);
+            Ok(found)
+        }
+        Decoder::Zip(inner) => unzipped(inner, bytes),
         Decoder::Gzip(inner) => {
             if bytes.starts_with(&[0x1f, 0x8b]) {
                 decode(inner, &gunzip(bytes)?)
@@ -78,6 +85,35 @@ pub fn decode(decoder: &Decoder, bytes: &[u8]) -> Result<Vec<Json>, DecodeError>
             }
         }
     }
+}
+
+/// The items of the list at a path; on the way `item` means each item of a list.
+fn listed(value: &Json, at: &[String], found: &mut Vec<Json>) {
+    match (at.split_first(), value) {
+        (None, Json::List(items)) => found.extend(items.iter().cloned()),
+        (Some((segment, rest)), Json::List(items)) if segment == "item" => items.iter().for_each(|item| listed(item, rest, found)),
+        (Some((segment, rest)), Json::Map(members)) => {
+            members.get(segment.as_str()).into_iter().for_each(|inner| listed(inner, rest, found));
+        }
+        _ => {}
+    }
+}
+
+/// The values of each file of an archive, in its order.
+fn unzipped(inner: &Decoder, bytes: &[u8]) -> Result<Vec<Json>, DecodeError> {
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).map_err(|_damaged| DecodeError::Packed)?;
+    let (mut values, mut left) = (Vec::new(), MOST_UNPACKED);
+    for position in 0..archive.len() {
+        let mut file = archive.by_index(position).map_err(|_damaged| DecodeError::Packed)?;
+        if file.is_dir() {
+            continue;
+        }
+        let mut content = Vec::new();
+        let read = file.by_ref().take(left + 1).read_to_end(&mut content).map_err(|_damaged| DecodeError::Packed)?;
+        left = u64::try_from(read).ok().and_then(|read| left.checked_sub(read)).ok_or(DecodeError::TooLong)?;
+        values.extend(decode(inner, &content)?);
+    }
+    Ok(values)
 }
 
 /// Lines that end with `\n`, `\r` or both, as Python's `bytes.splitlines` finds them.

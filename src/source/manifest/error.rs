@@ -6,6 +6,7 @@ use crate::diagnose::{Code, Diagnostic, Place};
 use crate::manifest::EvaluationError;
 use crate::manifest::cost::PriceError;
 use crate::manifest::cursor::CursorError;
+use crate::manifest::extract::NoObject;
 use crate::manifest::page::PageError;
 use crate::manifest::request::RequestError;
 use crate::manifest::slice::TogetherError;
@@ -18,6 +19,12 @@ pub enum ReadError {
     /// The manifest has no such stream.
     #[error("the manifest has no stream `{0}`")]
     NoStream(String),
+    /// The configuration leaves it out.
+    #[error("the condition of stream `{0}` does not hold of the configuration")]
+    LeftOut(String),
+    /// A stream that is made while reading.
+    #[error("the streams that are listed elsewhere can't be made: {0}")]
+    Made(String),
     /// A template.
     #[error(transparent)]
     Template(#[from] EvaluationError),
@@ -33,6 +40,9 @@ pub enum ReadError {
     /// Partitions that can't be brought together.
     #[error(transparent)]
     Together(#[from] TogetherError),
+    /// Records that hold others.
+    #[error(transparent)]
+    Held(#[from] NoObject),
     /// What a call costs is not known.
     #[error(transparent)]
     Price(#[from] PriceError),
@@ -100,7 +110,7 @@ impl ReadError {
     /// The page that explains it.
     pub const fn code(&self) -> Code {
         Code(match self {
-            Self::Template(_) | Self::Request(_) | Self::Page(_) | Self::Together(_) | Self::Config(_) => "KITH-N020",
+            Self::Template(_) | Self::Request(_) | Self::Page(_) | Self::Together(_) | Self::Held(_) | Self::Config(_) => "KITH-N020",
             Self::Unreached(_) | Self::Setup(_) | Self::Abandoned => "KITH-N021",
             Self::Refused { .. } => "KITH-N022",
             Self::Exhausted { .. } | Self::Wait(_) | Self::WaitTooLong(_) => "KITH-N023",
@@ -109,7 +119,7 @@ impl ReadError {
             Self::Elsewhere(_) => "KITH-N026",
             Self::Login(_) => "KITH-N027",
             Self::Cursor(_) => "KITH-N028",
-            Self::NoStream(_) => "KITH-N029",
+            Self::NoStream(_) | Self::LeftOut(_) | Self::Made(_) => "KITH-N029",
             Self::Purse(PurseError::Spent { .. }) => "KITH-N075",
             Self::Price(_) => "KITH-N076",
             Self::Purse(PurseError::Unkept(_)) => "KITH-N078",

@@ -42,6 +42,11 @@ impl Reader {
         if jwt.secret_in_base64 {
             secret = STANDARD.encode(secret);
         }
+        if let Some(passphrase) = &jwt.passphrase
+            && secret.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----")
+        {
+            secret = decrypted(&secret, &passphrase.text(engine, &scope)?)?;
+        }
         let signature = sign(jwt.algorithm, &secret, signed.as_bytes())?;
         let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature));
         match &jwt.prefix {
@@ -102,6 +107,14 @@ fn key(what: &str) -> ReadError {
     ReadError::Login(format!("the key that signs {what}"))
 }
 
+/// A private key that a passphrase encrypts (PKCS #8, RFC 5958, with PBES2), in plain PEM.
+fn decrypted(secret: &str, passphrase: &str) -> Result<String, ReadError> {
+    let der = pem(secret)?;
+    let encrypted = pkcs8::EncryptedPrivateKeyInfoRef::try_from(der.as_slice()).map_err(|_rejected| key("is encrypted in another way"))?;
+    let plain = encrypted.decrypt(passphrase).map_err(|_rejected| key("does not open with its passphrase"))?;
+    Ok(format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(plain.as_bytes())))
+}
+
 /// The bytes of a private key in PEM (RFC 7468).
 fn pem(text: &str) -> Result<Vec<u8>, ReadError> {
     let body =
@@ -150,6 +163,25 @@ mod tests {
         let signed = sign(JwtAlgorithm::EdDsa, &secret, message).unwrap();
         UnparsedPublicKey::new(&ED25519, pair.public_key().as_ref()).verify(message, &signed).unwrap();
         assert!(sign(JwtAlgorithm::Rs256, "no key", message).is_err());
+    }
+
+    #[test]
+    fn a_passphrase_opens_a_key_that_openssl_encrypted() {
+        let secret = "-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIGbMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAjau+idSq3opQICCAAw
+DAYIKoZIhvcNAgkFADAdBglghkgBZQMEASoEEK1jNbTIHUvMh4jT8qPFWugEQP15
+OonQJ9wjzpwp00fG8GiN1rmtIbTHZji9SA94ysu9UC/DqSlK02CZFOChTzd2BtB0
+MYynlgNgP+/k2pzMsUA=
+-----END ENCRYPTED PRIVATE KEY-----";
+        let public = [
+            0x73, 0x16, 0xc7, 0xfe, 0x75, 0x3b, 0x5e, 0x23, 0x0d, 0x31, 0x71, 0xdc, 0xb4, 0xd7, 0xa6, 0x3a, 0xd2, 0xd4, 0x59, 0x7f, 0x0c,
+            0x97, 0x29, 0x94, 0x27, 0x9b, 0x87, 0xb6, 0x08, 0x47, 0xc4, 0x47,
+        ];
+        let plain = decrypted(secret, "opensesame").unwrap();
+        let signed = sign(JwtAlgorithm::EdDsa, &plain, b"message").unwrap();
+        UnparsedPublicKey::new(&ED25519, public).verify(b"message", &signed).unwrap();
+        assert!(decrypted(secret, "other").is_err());
+        assert!(decrypted("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----", "opensesame").is_err());
     }
 
     #[test]

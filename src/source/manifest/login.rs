@@ -3,9 +3,10 @@
 use super::Reader;
 use super::error::ReadError;
 use super::send::Gate;
+use crate::manifest::request::Built;
 use crate::manifest::request::Options;
-use crate::manifest::source::{Login, OAuth, Session};
-use crate::manifest::{Fallback, Json, Scope, Template, Wanted, path};
+use crate::manifest::source::{Login, OAuth, OldSession, Session};
+use crate::manifest::{Fallback, Json, Members, Scope, Template, Wanted, path};
 use base64::Engine as _;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -66,6 +67,10 @@ impl Reader {
                     Some(option) => options.put(option, Json::Text(token.into()), engine, &scope)?,
                 }
             }
+            Login::OldSession(session) => {
+                let token = self.old_session_token(session).await?;
+                options.header(&session.header.text(engine, &scope)?, &token);
+            }
             Login::Selected { path: at, choices } => {
                 let chosen = path::get(&config, at).map(Json::shown).unwrap_or_default();
                 let Some((_, login)) = choices.iter().find(|(name, _)| *name == chosen) else {
@@ -110,20 +115,24 @@ impl Reader {
         let mut form: Vec<(String, String)> = vec![(oauth.grant_type.0.text(engine, &scope)?, oauth.grant_type.1.text(engine, &scope)?)];
         let headers = self.pairs_of(&oauth.headers, &scope)?;
         let optional = |template: &Option<Template>| template.as_ref().map_or(Ok(String::new()), |template| template.text(engine, &scope));
-        if !headers.iter().any(|(name, _)| name == "Authorization") {
+        if let Some(assertion) = &oauth.assertion {
+            form.push(("assertion".to_owned(), self.jwt(assertion, now)?));
+        } else if !headers.iter().any(|(name, _)| name == "Authorization") {
             form.push((oauth.client_id.0.text(engine, &scope)?, optional(&oauth.client_id.1)?));
             form.push((oauth.client_secret.0.text(engine, &scope)?, optional(&oauth.client_secret.1)?));
         }
         let refresh = match &oauth.rotation {
             Some(rotation) => path::get(&config, &rotation.refresh_path).map(Json::shown),
-            None if oauth.refresh_token.1.is_some() => Some(optional(&oauth.refresh_token.1)?),
+            None if oauth.refresh_token.1.is_some() && oauth.assertion.is_none() => Some(optional(&oauth.refresh_token.1)?),
             None => None,
         };
         form.extend(refresh.map(|refresh| oauth.refresh_token.0.text(engine, &scope).map(|name| (name, refresh))).transpose()?);
-        form.extend(oauth.scopes.iter().map(|one| ("scopes".to_owned(), one.clone())));
-        for (name, value) in self.pairs_of(&oauth.body, &scope)? {
-            if !form.iter().any(|(known, _)| *known == name) {
-                form.push((name, value));
+        if oauth.assertion.is_none() {
+            form.extend(oauth.scopes.iter().map(|one| ("scopes".to_owned(), one.clone())));
+            for (name, value) in self.pairs_of(&oauth.body, &scope)? {
+                if !form.iter().any(|(known, _)| *known == name) {
+                    form.push((name, value));
+                }
             }
         }
         let answer = self.fetch_token(&endpoint, form, headers, oauth.in_query).await?;
@@ -212,6 +221,53 @@ impl Reader {
         let built = crate::manifest::request::Built { method: "POST", url, headers, body };
         let reply = self.send_login(built).await?;
         Json::parse(&reply.body).map_err(|_no_json| ReadError::Login("the answer is not JSON".to_owned()))
+    }
+
+    /// The token of the configuration where it still holds, else a new one, which is kept as long as this reader.
+    async fn old_session_token(&self, session: &Arc<OldSession>) -> Result<Arc<str>, ReadError> {
+        let mut tokens = self.tokens.lock().await;
+        let key = Arc::as_ptr(session).addr();
+        if let Some(token) = tokens.0.get(&key) {
+            return Ok(token.value.clone());
+        }
+        let config = self.config();
+        let (engine, scope) = (&self.source.engine, Scope::new(&config));
+        let text = |template: &Option<Template>| template.as_ref().map_or(Ok(String::new()), |template| template.text(engine, &scope));
+        let base = session.base.text(engine, &scope)?;
+        let built = |method, at: String, headers, body| Built { method, url: format!("{base}{at}"), headers, body };
+        let given = text(&session.token)?;
+        let mut value = None;
+        if !given.is_empty() {
+            let header = (session.header.text(engine, &scope)?, given.clone());
+            let tried = built("GET", session.try_at.text(engine, &scope)?, vec![header], None);
+            let gate = Gate::of(&tried.url)?;
+            match self.exchange(&tried, &gate).await?.map_err(|error| ReadError::Unreached(error.to_string()))?.status {
+                200..=399 => value = Some(given),
+                401 => {}
+                status => return Err(ReadError::Login(format!("the token was tried, and the answer was {status}"))),
+            }
+        }
+        let value: Arc<str> = if let Some(value) = value {
+            value.into()
+        } else {
+            let (user, password) = (text(&session.user)?, text(&session.password)?);
+            if user.is_empty() || password.is_empty() {
+                return Err(ReadError::Login("the token does not hold, and there is no user with a password".to_owned()));
+            }
+            let said: Members =
+                [("username", user), ("password", password)].map(|(name, text)| (name.into(), Json::Text(text.into()))).into();
+            let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
+            let body = Some(Json::Map(Arc::new(said)).compact().into_bytes());
+            let reply = self.send_login(built("POST", session.login_at.text(engine, &scope)?, headers, body)).await?;
+            let answer = Json::parse(&reply.body).map_err(|_no_json| ReadError::Login("the answer is not JSON".to_owned()))?;
+            let member = session.member.text(engine, &scope)?;
+            answer
+                .get(&member)
+                .map(|token| token.shown().into())
+                .ok_or_else(|| ReadError::Login(format!("the answer has no `{member}`")))?
+        };
+        tokens.0.insert(key, Token { value: value.clone(), until: i64::MAX });
+        Ok(value)
     }
 
     async fn session_token(&self, session: &Arc<Session>) -> Result<Arc<str>, ReadError> {

@@ -3,6 +3,7 @@
 mod config;
 mod decode;
 mod error;
+mod grow;
 mod jwt;
 mod login;
 mod normalize;
@@ -137,12 +138,7 @@ impl Reader {
         clock: fn() -> i64,
         patience: Option<Duration>,
     ) -> Result<Self, ReadError> {
-        source.engine.ambient().set_now(clock());
-        let mut seed = [0; 8];
-        // Where the system gives no chance, ids differ by time alone.
-        if getrandom::fill(&mut seed).is_ok() {
-            source.engine.ambient().set_seed(u64::from_le_bytes(seed));
-        }
+        seeded(&source, clock());
         let config = config::brought_up(&source, config)?;
         let connection = Connection { longest_body: LONGEST_ANSWER, ..connection.clone() };
         Ok(Self {
@@ -177,9 +173,11 @@ impl Reader {
     /// # Errors
     /// Where it gives no records, or no more. What was sent before holds.
     pub async fn read(&self, stream: &str, state: Option<Json>, to: &Sender<Batch>) -> Result<(), ReadError> {
-        let stream: Arc<Stream> = self.source.stream(stream).cloned().ok_or_else(|| ReadError::NoStream(stream.to_owned()))?;
+        let stream: Arc<Stream> = self.stream(stream)?.clone();
+        let state = self.within_retention(&stream, state)?;
         let mut out = walk::Out::Send(to);
         let state = self.walk(&stream, state, &mut out).await?;
+        out.config(self.take_changed_config()).await?;
         out.state(state).await
     }
 
@@ -188,7 +186,7 @@ impl Reader {
     pub fn state_since(&self, stream: &str, from: i64, stored: Option<Json>) -> Option<Json> {
         self.tick();
         let stored = stored?;
-        let stream = self.source.stream(stream)?.after(Some(&stored));
+        let stream = self.stream(stream).ok()?.after(Some(&stored));
         let Some(CursorKind::Date { spec, .. }) = stream.cursor.as_ref().filter(|_| stream.routers.is_empty()) else { return Some(stored) };
         let young = || {
             let cursor = DateCursor::new(spec, Some(&stored), None, &self.source.engine, &self.config()).ok()?;
@@ -242,5 +240,15 @@ impl Reader {
         let now = (self.clock)();
         self.source.engine.ambient().set_now(now);
         now
+    }
+}
+
+/// Sets a source's clock, and the chance of its unique ids.
+fn seeded(source: &Source, now: i64) {
+    source.engine.ambient().set_now(now);
+    let mut seed = [0; 8];
+    // Where the system gives no chance, ids differ by time alone.
+    if getrandom::fill(&mut seed).is_ok() {
+        source.engine.ambient().set_seed(u64::from_le_bytes(seed));
     }
 }

@@ -3,7 +3,7 @@
 use super::error::ReadError;
 use super::records::{Plan, Taken};
 use super::send::Gate;
-use super::walk::{Memory, Out};
+use super::walk::{FIRST_PAGE, Memory, Out};
 use super::{Item, Reader};
 use crate::manifest::answer::Headers;
 use crate::manifest::page::{Page, TokenPlace};
@@ -13,7 +13,7 @@ use crate::manifest::request::Options;
 use crate::manifest::source::{CursorKind, Router};
 use crate::manifest::transform::evaluated;
 use crate::manifest::{Json, Members, Scope, Slice, Stream};
-use crate::wire::http::Reply;
+use crate::wire::http::{Extent, Reply};
 use indexmap::IndexMap;
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
@@ -103,13 +103,24 @@ impl Reader {
         let bill = self.bill(stream)?;
         let sent = self.send(built, &own, (&stream.errors, &stream.login), bill.as_ref()).await?;
         let Some((reply, reserved)) = sent else { return Ok(None) };
-        out.config(self.take_changed_config()).await?;
-        let taken = self.take(plan, &reply, &scope)?;
+        // What is read for another stream leaves it for that one.
+        if matches!(out, Out::Send(_)) {
+            out.config(self.take_changed_config()).await?;
+        }
+        let taken = self.take(plan, &reply, &scope).await?;
         if let Some(bill) = &bill {
             let page = taken.response.as_ref().filter(|_| stream.decoder.is_whole());
             self.settle(reserved, bill.price.of_answer(taken.extracted, page)).await?;
         }
         Ok(Some((reply, taken)))
+    }
+
+    /// The page that the parent's record holds.
+    async fn held_page(&self, plan: &Plan<'_>, slice: &Slice, held: &Json) -> Result<(Reply, Taken), ReadError> {
+        let reply = Reply { status: 200, headers: Vec::new(), body: held.compact().into_bytes(), extent: Extent::Whole, over: None };
+        let scope = Scope::new(&self.config()).with_slice(&slice.to_template()).with("next_page_token", Json::Null.to_template());
+        let taken = self.take(plan, &reply, &scope).await?;
+        Ok((reply, taken))
     }
 
     /// Asks for a page as often as its properties are parted. Its records, and the last answer.
@@ -165,8 +176,14 @@ impl Reader {
             Some(CursorKind::Date { feed, client_side, .. }) => (*feed, *client_side),
             Some(CursorKind::Count { .. }) | None => (false, false),
         };
+        let mut held = slice.extra.get(FIRST_PAGE).filter(|_| plan.begins_in_parents);
         for _ in 0..MOST_PAGES {
             let (mut items, answer) = match &plan.names {
+                _ if held.is_some() => {
+                    token = None;
+                    let (reply, mut taken) = self.held_page(plan, slice, held.take().unwrap_or(&Json::Null)).await?;
+                    (std::mem::take(&mut taken.items), Some((reply, taken)))
+                }
                 Some(names) => self.ask_in_parts(plan, slice, token.as_ref(), names, out).await?,
                 None => match self.ask(plan, slice, token.as_ref(), out).await? {
                     Some((reply, mut taken)) => (std::mem::take(&mut taken.items), Some((reply, taken))),

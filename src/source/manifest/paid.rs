@@ -71,8 +71,7 @@ impl Reader {
     /// # Errors
     /// Where the configuration does not say how many records a call brings.
     pub fn dearest_call(&self, stream: &str) -> Result<Money, ReadError> {
-        let Some(stream) = self.source.stream(stream) else { return Ok(Money::NONE) };
-        self.dearest_of(stream)
+        self.stream(stream).map_or(Ok(Money::NONE), |stream| self.dearest_of(stream))
     }
 
     fn dearest_of(&self, stream: &Stream) -> Result<Money, ReadError> {

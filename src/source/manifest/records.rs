@@ -5,22 +5,27 @@
 use super::decode::{decode, items, pick};
 use super::error::ReadError;
 use super::normalize::normalize;
+use super::walk::{Memory, Out};
 use super::{Item, Reader};
+use crate::manifest::extract::Extractor;
 use crate::manifest::source::Decoder;
-use crate::manifest::{Json, Scope, Stream, path};
+use crate::manifest::{Json, Scope, Slice, Stream, path};
 use crate::wire::http::Reply;
+use std::sync::Arc;
 
 /// What is known about a stream before its first page, so that it is found out once.
 pub struct Plan<'s> {
     pub stream: &'s Stream,
     /// Where records are.
-    pub at: Vec<String>,
+    extractor: Extractor<String>,
     /// Records are passed on as text.
     raw: bool,
     /// A page's templates look at the answer, or who reads it does.
     response: bool,
     /// Who reads it is told what else a page has.
     pub page: bool,
+    /// The first page of each slice is in the parent's record.
+    pub begins_in_parents: bool,
     /// The properties that its requests name, once they are known.
     pub names: Option<Vec<String>>,
 }
@@ -36,41 +41,33 @@ pub struct Taken {
 }
 
 impl<'s> Plan<'s> {
-    pub fn new(stream: &'s Stream, at: Vec<String>, page: bool) -> Self {
+    pub fn new(stream: &'s Stream, extractor: Extractor<String>, page: bool) -> Self {
         let pages = stream.paginator.as_ref();
         let templates = pages.is_some_and(|pages| pages.names("response"));
-        let inside = at.first().is_some_and(|first| pages.is_some_and(|pages| pages.names(first)));
-        let wild = at.iter().any(|segment| segment.contains(['*', '?']) || segment.parse::<usize>().is_ok());
-        // A page's template that names the member with the records looks at them; without a path the answer is the records.
-        let raw = stream.decoder == Decoder::Json && !stream.looks_at_records() && !wild && !(templates && (inside || at.is_empty()));
-        Self { stream, at, raw, response: templates || page, page, names: None }
+        let raw = extractor.plain().is_some_and(|at| {
+            let inside = at.first().is_some_and(|first| pages.is_some_and(|pages| pages.names(first)));
+            let wild = at.iter().any(|segment| segment.contains(['*', '?']) || segment.parse::<usize>().is_ok());
+            // A page's template that names the member with the records looks at them; without a path the answer is the records.
+            stream.decoder == Decoder::Json && !stream.looks_at_records() && !wild && !(templates && (inside || at.is_empty()))
+        });
+        Self { stream, extractor, raw, response: templates || page, page, begins_in_parents: false, names: None }
     }
 }
 
 impl Reader {
-    pub(super) fn take(&self, plan: &Plan<'_>, reply: &Reply, scope: &Scope) -> Result<Taken, ReadError> {
+    pub(super) async fn take(&self, plan: &Plan<'_>, reply: &Reply, scope: &Scope) -> Result<Taken, ReadError> {
         if plan.raw
-            && let Some(taken) = raw(plan, &reply.body)
+            && let Some(at) = plan.extractor.plain()
+            && let Some(taken) = raw(at, plan.response, &reply.body)
         {
             return Ok(taken);
         }
         // As in the reference an answer that can't be decoded has no records: the first page that is no JSON would otherwise look like the end.
         let values = decode(&plan.stream.decoder, &reply.body)?;
-        let mut found = Vec::new();
-        for value in &values {
-            if plan.at.is_empty() {
-                records_of(value, &mut found);
-            } else if plan.at.iter().any(|segment| segment.contains(['*', '?'])) {
-                let mut at = Vec::new();
-                path::values(value, &plan.at, &mut at);
-                found.extend(at.into_iter().cloned());
-            } else if let Some(at) = path::get(value, &plan.at) {
-                records_of(at, &mut found);
-            }
-        }
-        let extracted = found.len();
-        let mut taken = Vec::with_capacity(extracted);
-        for record in found {
+        let found = self.extract(&plan.extractor, &values).await?;
+        let extracted = found.records.len() + found.empty;
+        let mut taken = Vec::with_capacity(found.records.len());
+        for record in found.records {
             if let Some(record) = self.changed(plan.stream, record, scope)? {
                 taken.push(Item::Json(record));
             }
@@ -81,6 +78,64 @@ impl Reader {
             None
         };
         Ok(Taken { items: taken, extracted, response })
+    }
+
+    async fn extract(&self, extractor: &Extractor<String>, values: &[Json]) -> Result<Found, ReadError> {
+        let mut all = Found::default();
+        let (at, expander) = match extractor {
+            Extractor::Path { at, expander } => (at, expander),
+            Extractor::Combined { extractors, first, full } => {
+                for one in extractors {
+                    let mut found = Box::pin(self.extract(one, values)).await?;
+                    if *full {
+                        let before = found.records.len();
+                        found.records.retain(Json::is_true);
+                        found.empty += before - found.records.len();
+                    }
+                    if *first && found.records.is_empty() {
+                        continue;
+                    }
+                    all.records.extend(found.records);
+                    all.empty += found.empty;
+                    if *first {
+                        break;
+                    }
+                }
+                return Ok(all);
+            }
+        };
+        for value in values {
+            if at.is_empty() {
+                records_of(value, &mut all.records);
+            } else if at.iter().any(|segment| segment.contains(['*', '?'])) {
+                let mut found = Vec::new();
+                path::values(value, at, &mut found);
+                all.records.extend(found.into_iter().cloned());
+            } else if let Some(found) = path::get(value, at) {
+                records_of(found, &mut all.records);
+            }
+        }
+        let Some(expander) = expander else { return Ok(all) };
+        let mut expanded = Vec::new();
+        for record in all.records {
+            let asked = match expander.asks(&record) {
+                None => Vec::new(),
+                Some(stream) => Box::pin(self.held_by(stream, &record)).await?,
+            };
+            expander.expand(record, asked, &mut expanded)?;
+        }
+        Ok(Found { records: expanded, empty: 0 })
+    }
+
+    /// Everything that a record holds, asked for because it does not hold all.
+    async fn held_by(&self, stream: &Stream, record: &Json) -> Result<Vec<Json>, ReadError> {
+        let partition = [("parent_record".into(), record.clone())].into_iter().collect();
+        let slice = Slice { partition: Arc::new(partition), ..Slice::default() };
+        let extractor = stream.extractor.evaluated(&self.source.engine, &Scope::new(&self.config()))?;
+        let mut kept = Out::Keep(Vec::new());
+        self.pages(&Plan::new(stream, extractor, self.bills_beside(stream)), &slice, &mut Memory::None, &mut kept).await?;
+        let Out::Keep(records) = kept else { return Ok(Vec::new()) };
+        Ok(records.into_iter().map(|(record, _)| record).collect())
     }
 
     fn changed(&self, stream: &Stream, record: Json, scope: &Scope) -> Result<Option<Json>, ReadError> {
@@ -105,6 +160,14 @@ impl Reader {
     }
 }
 
+/// What an extractor found.
+#[derive(Default)]
+struct Found {
+    records: Vec<Json>,
+    /// Records that are nothing, and were left out: they count for the page.
+    empty: usize,
+}
+
 /// A list's items; or the one that it is, where it is something.
 fn records_of(value: &Json, found: &mut Vec<Json>) {
     match value {
@@ -115,8 +178,8 @@ fn records_of(value: &Json, found: &mut Vec<Json>) {
 }
 
 /// The records as text, where the answer has the usual form.
-fn raw(plan: &Plan<'_>, body: &[u8]) -> Option<Taken> {
-    let picked = pick(body, &plan.at, plan.response)?;
+fn raw(at: &[String], with_rest: bool, body: &[u8]) -> Option<Taken> {
+    let picked = pick(body, at, with_rest)?;
     let found = match picked.at {
         None => Vec::new(),
         Some(at) => items(at)?,
@@ -127,5 +190,5 @@ fn raw(plan: &Plan<'_>, body: &[u8]) -> Option<Taken> {
     }
     let extracted = found.len();
     let items = found.into_iter().map(|item| Item::Raw(item.to_owned())).collect();
-    Some(Taken { items, extracted, response: plan.response.then_some(picked.rest) })
+    Some(Taken { items, extracted, response: with_rest.then_some(picked.rest) })
 }

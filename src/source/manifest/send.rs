@@ -75,17 +75,21 @@ pub struct Calls(Vec<Vec<VecDeque<Instant>>>);
 impl Reader {
     /// Waits until the manifest's limits allow a call.
     async fn take_turn(&self, built: &Built) -> Result<(), ReadError> {
-        let Some((at, policy)) = self
-            .source
-            .budget
-            .iter()
-            .enumerate()
-            .find(|(_, policy)| policy.matchers.is_empty() || policy.matchers.iter().any(|matcher| fits(matcher, built)))
-        else {
-            return Ok(());
-        };
+        let found = self.source.budget.iter().enumerate().find_map(|(at, policy)| {
+            let matcher = policy.matchers.iter().find(|matcher| fits(matcher, built));
+            (policy.matchers.is_empty() || matcher.is_some()).then_some((at, policy, matcher))
+        });
+        let Some((at, policy, matcher)) = found else { return Ok(()) };
         let config = self.config();
         let scope = Scope::new(&config);
+        let weight = match matcher.and_then(|matcher| matcher.weight.as_ref()) {
+            None => 1,
+            Some(weight) => weight.text(&self.source.engine, &scope)?.trim().parse().unwrap_or(0_usize),
+        };
+        let none = || ReadError::Config("a matcher of `api_budget` counts a call as less than one, or as more than its limit".to_owned());
+        if weight < 1 {
+            return Err(none());
+        }
         // A turn is never longer than the longest window; whoever waits asks again.
         loop {
             let mut calls = self.calls.lock().await;
@@ -102,15 +106,18 @@ impl Reader {
                 while window.front().is_some_and(|first| now.duration_since(*first) >= length) {
                     window.pop_front();
                 }
-                if window.len() >= limit.max(1)
-                    && let Some(first) = window.front()
-                {
-                    wait = wait.max(length.saturating_sub(now.duration_since(*first)));
+                // Turns that must end before this call has room.
+                let over = (window.len() + weight).saturating_sub(limit.max(1));
+                if weight > limit.max(1) {
+                    return Err(none());
+                }
+                if let Some(last) = over.checked_sub(1).and_then(|last| window.get(last)) {
+                    wait = wait.max(length.saturating_sub(now.duration_since(*last)));
                 }
             }
             if wait.is_zero() {
                 for window in windows {
-                    window.push_back(now);
+                    window.extend(std::iter::repeat_n(now, weight));
                 }
                 return Ok(());
             }
@@ -129,7 +136,7 @@ impl Reader {
     }
 
     /// Sends once and follows redirects inside of the host.
-    async fn exchange(&self, built: &Built, gate: &Gate) -> Result<Result<Reply, SendError>, ReadError> {
+    pub(super) async fn exchange(&self, built: &Built, gate: &Gate) -> Result<Result<Reply, SendError>, ReadError> {
         let (mut method, mut url, mut body) = (built.method, built.url.clone(), built.body.clone());
         self.listed(&url)?;
         // Redirects stay on that host.

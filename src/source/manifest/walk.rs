@@ -11,7 +11,7 @@ use crate::manifest::path;
 use crate::manifest::slice::{grouped, united};
 use crate::manifest::source::{CursorKind, ListValues, Parent, Router};
 use crate::manifest::transform::evaluated;
-use crate::manifest::{Fallback, Json, Members, Scope, Slice, Stream, Wanted};
+use crate::manifest::{Fallback, Gap, Json, Members, Moment, Scope, Slice, Stream, Wanted};
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -19,6 +19,9 @@ use tokio::sync::mpsc::Sender;
 
 /// Partitions of a stream; at 200 bytes each they take 200 MB.
 const MOST_PARTITIONS: usize = 1_000_000;
+
+/// Where a slice carries the first page of its records.
+pub const FIRST_PAGE: &str = "child_response";
 
 /// Where records go.
 pub enum Out<'a> {
@@ -134,8 +137,9 @@ impl Reader {
         };
         let (partitions, parent_state) = self.partitions(stream, given, &config).await?;
         let looks = self.with_pages.contains(&stream.name) || self.bills_beside(stream);
-        let at = evaluated(&stream.records_at, engine, &Scope::new(&config))?;
-        let mut plan = Plan::new(stream, at, looks);
+        let extractor = stream.extractor.evaluated(engine, &Scope::new(&config))?;
+        let mut plan = Plan::new(stream, extractor, looks);
+        plan.begins_in_parents = stream.begins_in_parents() && !given.is_some_and(Json::is_true);
         let mut seen = HashSet::new();
         let hasher = RandomState::new();
         for partition in partitions {
@@ -172,6 +176,43 @@ impl Reader {
             cursors.finish(micros / 1_000_000 + 1, parent_state);
         }
         Ok(memory.state())
+    }
+
+    /// A state, where it is not older than what the network still has; `None`, where all is to be read anew.
+    pub(super) fn within_retention(&self, stream: &Stream, state: Option<Json>) -> Result<Option<Json>, ReadError> {
+        let (Some(retention), Some(resumed), Some(given)) = (&stream.retention, &stream.resumed, &state) else { return Ok(state) };
+        let now = self.tick();
+        let config = self.config();
+        let text = retention.text(&self.source.engine, &Scope::new(&config))?;
+        if text.is_empty() || !given.is_true() {
+            return Ok(state);
+        }
+        let gap = Gap::parse(&text).ok_or_else(|| ReadError::Config("`api_retention_period` is no ISO 8601 duration".to_owned()))?;
+        let oldest = Moment::from_micros(now).and_then(|now| now.minus(gap));
+        let reached = match self.reached(stream, given, &config)? {
+            None => self.reached(resumed, given, &config)?,
+            known => known,
+        };
+        Ok(state.filter(|_| reached.is_some_and(|at| oldest.is_none_or(|oldest| at >= oldest))))
+    }
+
+    /// How far a state of a stream reaches.
+    fn reached(&self, stream: &Stream, state: &Json, config: &Json) -> Result<Option<Moment>, ReadError> {
+        let Some(CursorKind::Date { spec, .. }) = &stream.cursor else {
+            // Read whole each time, and to its end: it reaches to now.
+            let whole = state.get("__ab_no_cursor_state_message").is_some_and(Json::is_true);
+            return Ok(Moment::from_micros(self.source.engine.ambient().now()).filter(|_| whole && stream.cursor.is_none()));
+        };
+        let cursor = DateCursor::new(spec, None, None, &self.source.engine, config)?;
+        let state = if stream.routers.is_empty() { Some(state) } else { state.get("state") };
+        let Some(state) = state else { return Ok(None) };
+        let value = if state.get("state_type").and_then(Json::as_text) == Some("date-range") {
+            let first = state.get("slices").and_then(Json::items).and_then(<[Json]>::first);
+            first.and_then(|first| first.get("most_recent_cursor_value").filter(|value| value.is_true()).or_else(|| first.get("end")))
+        } else {
+            state.get(cursor.field())
+        };
+        Ok(value.and_then(|value| cursor.parse(value)))
     }
 
     /// The partitions of a stream, and the state of parents that it depends on.
@@ -257,13 +298,18 @@ impl Reader {
                     let key = path::split(&parent.key.text(engine, &scope)?);
                     let field = parent.field.text(engine, &scope)?;
                     let extra = parent.extra.iter().map(|at| evaluated(at, engine, &scope)).collect::<Result<Vec<_>, _>>()?;
+                    let first_page = evaluated(&parent.first_page, engine, &scope)?;
                     for (record, slice) in records {
                         let Some(value) = path::get(&record, &key).filter(|value| !matches!(value, Json::Null)) else { continue };
                         let mut members = Members::new();
                         members.insert(field.as_str().into(), value.clone());
                         members.insert("parent_slice".into(), Json::Map(slice.partition.clone()));
-                        let carried =
+                        let mut carried: Members =
                             extra.iter().map(|at| (at.join(".").into(), path::get(&record, at).cloned().unwrap_or_default())).collect();
+                        if !first_page.is_empty() {
+                            let page = path::get(&record, &first_page).cloned().unwrap_or_else(|| Json::List(Arc::default()));
+                            carried.insert(FIRST_PAGE.into(), page);
+                        }
                         slices.push(Slice { partition: Arc::new(members), cursor: Arc::default(), extra: Arc::new(carried) });
                     }
                 }
