@@ -63,7 +63,7 @@ fn check_source(file: &Arc<SourceFile>, session: &mut Session) -> Exit {
         let live: Vec<&str> = live.map(|live| live.stream.name.as_str()).collect();
         let webhooks: Vec<_> = value.iter().flat_map(|connector| &connector.webhooks).collect();
         let webhooks: Vec<_> = webhooks.iter().map(|webhook| json!({ "name": webhook.name, "scheme": webhook.scheme.name() })).collect();
-        let costs: Vec<_> = value.iter().flat_map(|connector| prices(&connector.source)).map(|price| price.json()).collect();
+        let costs: Vec<_> = value.iter().flat_map(prices).map(|price| price.json()).collect();
         let source = json!({ "streams": names, "live": live, "webhooks": webhooks, "costs": costs,
             "duties": value.as_ref().and_then(|connector| connector.duties.as_deref()) });
         terminal.json(&json!({ "source": source, "errors": errors, "warnings": warnings, "problems": problems.to_json() }));
@@ -88,7 +88,7 @@ fn check_source(file: &Arc<SourceFile>, session: &mut Session) -> Exit {
         if let Some(path) = value.as_ref().and_then(|connector| connector.duties.as_ref()) {
             terminal.data(&format!("  {:<28}{path}", "duties"));
         }
-        for price in value.iter().flat_map(|connector| prices(&connector.source)) {
+        for price in value.iter().flat_map(prices) {
             terminal.data(&format!("  {:<28}{}", price.stream, price.said()));
         }
         terminal.data(&counted(&problems));
