@@ -170,7 +170,9 @@ impl Keys {
         };
         let given = text(self.scheme.header())?;
         match self.scheme {
-            Scheme::Meta | Scheme::Discourse => self.signed(Method::Sha256, &hex(given.strip_prefix("sha256=").ok_or(Refused::Form)?)?, &[body])?,
+            Scheme::Meta | Scheme::Discourse => {
+                self.signed(Method::Sha256, &hex(given.strip_prefix("sha256=").ok_or(Refused::Form)?)?, &[body])?
+            }
             Scheme::X => {
                 self.signed(Method::Sha256, &base64(given.strip_prefix("sha256=").ok_or(Refused::Form)?)?, &[body])?;
                 // Its challenges are signed as its deliveries are: nothing that could have been signed as one is taken for the other.

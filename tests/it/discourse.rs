@@ -113,7 +113,11 @@ fn pages_of_older_versions_give_the_same_posts_and_a_key_opens_what_is_closed_to
         let project = project(server, &keyed);
         once(&project);
         assert_eq!(counted(&project), (260, 0, 0));
-        assert_eq!(project.crm("select 1 from SocialInteraction"), Vec::<String>::new(), "who may read a post is not known: members, and none else");
+        assert_eq!(
+            project.crm("select 1 from SocialInteraction"),
+            Vec::<String>::new(),
+            "who may read a post is not known: members, and none else"
+        );
         let open = project_of_open(server, &keyed);
         once(&open);
         assert_eq!(counted(&open), (260, 0, 0));
@@ -184,7 +188,8 @@ fn webhooks_tell_of_posts_of_any_age_what_is_said_edited_and_deleted() {
     there(&server, "whisper", &[]);
     there(&server, "private", &[]);
     let last = there(&server, "say", &[("by", "ada"), ("text", "and again")]);
-    service.until("told", |status| crm(&project, &server, &last).len() == 1 && status["received"] == 145 && status["conservation_gap"] == 0);
+    service
+        .until("told", |status| crm(&project, &server, &last).len() == 1 && status["received"] == 145 && status["conservation_gap"] == 0);
     // Who does not know the secret changes nothing, whatever the headers say.
     there(&server, "hook", &[("url", &format!("http://127.0.0.1:{port}/webhooks/told")), ("secret", "another secret")]);
     let url = format!("{}/test/trash?id={last}", server.base);

@@ -113,6 +113,26 @@ fn mentions_on_mastodon_become_deliveries_and_each_once() {
     assert_eq!(counted(&project), (received + 1, 0, 0));
 }
 
+#[test]
+fn what_chosen_accounts_post_on_mastodon_comes_and_what_nobody_knows_is_passed_over() {
+    let Some(mastodon) = Mastodon::start() else { return };
+    // More than a page, and one by somebody who was not chosen.
+    for n in 0..45 {
+        mastodon.post("grace_token", &format!("about coffee {n}"));
+    }
+    mastodon.post("ada_token", "not asked for");
+    let settings = json!({ "server": mastodon.base, "access_token": "ada_token", "start_date": "2020-01-01", "accounts": ["grace", "nobody@elsewhere.example"] });
+    let project = project_with("connectors/sources/mastodon.yaml", &settings, "streams = \"accounts\"\n");
+    project.kith(&["run", "--once"]).ok();
+    let (received, parked, gap) = counted(&project);
+    // The demo's Grace may have said something before.
+    assert!((45..60).contains(&received) && (parked, gap) == (0, 0), "{received} {parked} {gap}");
+    mastodon.post("grace_token", "and tea");
+    mastodon.post("ada_token", "not asked for either");
+    project.kith(&["run", "--once"]).ok();
+    assert_eq!(counted(&project), (received + 1, 0, 0));
+}
+
 /// A connector over the server of `manifest_server.py`.
 const ITEMS: &str = r#"type: DeclarativeSource
 version: 7.0.0
@@ -415,7 +435,9 @@ fn a_live_stream_and_polled_ones_share_a_login_that_gives_a_new_refresh_token_ea
             let told = counts();
             assert_eq!(told["refused"], 0, "{told}: a refresh token was used twice");
             let events = told["events"].as_i64().unwrap();
-            told["given"].as_u64() >= Some(5 * start) && events >= 4 * i64::try_from(start).unwrap() && status["received"].as_i64() >= Some(events)
+            told["given"].as_u64() >= Some(5 * start)
+                && events >= 4 * i64::try_from(start).unwrap()
+                && status["received"].as_i64() >= Some(events)
         });
         assert_eq!(service.end(), Some(0));
         let kept: Json = serde_json::from_slice(&std::fs::read(project.path("settings.json")).unwrap()).unwrap();

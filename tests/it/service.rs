@@ -534,7 +534,10 @@ fn the_alert_rules_are_rules_and_fire_when_they_must() {
     for alert in text.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
         assert!(headings.iter().any(|heading| heading.contains(alert)), "{alert} has no page");
         let tried = |case: &str| case.starts_with(alert) && case.trim_start_matches(alert).trim_start().starts_with("exp_alerts:\n");
-        assert!(cases.split("alertname: ").any(tried) || cases.contains(&format!("alertname: {alert}, exp_alerts: [ {{")), "{alert} is never seen to fire");
+        assert!(
+            cases.split("alertname: ").any(tried) || cases.contains(&format!("alertname: {alert}, exp_alerts: [ {{")),
+            "{alert} is never seen to fire"
+        );
     }
     let alarms = fs::read_to_string(root().join("src/pipeline/alarms.rs")).unwrap();
     let told = runbook

@@ -238,7 +238,10 @@ impl WebhookSource {
         let wrong = |message: &str, remedy: String| Some(Diagnostic::error(UNFIT, place.clone(), message, remedy));
         match (webhook.scheme.wants_server(), self.server.is_some()) {
             (true, false) => {
-                return wrong("its deliveries don't say of which site they are, and `server` is not there", format!("add `server = {}`", SERVER.example));
+                return wrong(
+                    "its deliveries don't say of which site they are, and `server` is not there",
+                    format!("add `server = {}`", SERVER.example),
+                );
             }
             (false, true) => return wrong("this network's deliveries say themselves where they are from", "remove `server`".to_owned()),
             (true, true) | (false, false) => {}

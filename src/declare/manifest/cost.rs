@@ -220,7 +220,10 @@ mod tests {
             (GOOD.replace("per_record", "per_recrod"), "KITH-N076 prices do not know the key `per_recrod`"),
             (format!("{GOOD}      month_in: Mars/Olympus\n"), "KITH-N076 `month_in` is no time zone of the IANA database"),
             (format!("{GOOD}      streams: {{ replies: {{ per_call: \"1\" }} }}\n"), "KITH-N076 the manifest has no stream `replies`"),
-            (format!("{GOOD}      look_ups: {{ replies: {{ per_call: \"1\" }} }}\n"), "KITH-N076 nothing is looked up by the name `replies`"),
+            (
+                format!("{GOOD}      look_ups: {{ replies: {{ per_call: \"1\" }} }}\n"),
+                "KITH-N076 nothing is looked up by the name `replies`",
+            ),
             (
                 GOOD.replace("      records_a_call: \"{{ config.get('size', 100) }}\"\n", ""),
                 "KITH-N076 nothing says how many records a call of `posts` can bring, so that its price has no bound",

@@ -124,7 +124,8 @@ impl<S: Store> Keeping<S> {
         loop {
             let config = configs.borrow_and_update().clone();
             known.extend(hubs(&config).map(|(source, hub, _)| (source.to_owned(), hub.clone())));
-            failing.retain(|name, _| self.questions.leaving.of(name).is_some() || hubs(&config).any(|(source, ..)| source == name.as_str()));
+            failing
+                .retain(|name, _| self.questions.leaving.of(name).is_some() || hubs(&config).any(|(source, ..)| source == name.as_str()));
             let mut next = LOOK;
             match self.turn(&config, &known, &mut failing, &watched).await {
                 Ok(within) => next = next.min(within),

@@ -33,7 +33,9 @@ pub enum HubError {
     #[error("the hub denies the subscription")]
     Denied,
     /// The source is gone, and with it a proxy's password.
-    #[error("the hub is to be told that the source is gone, and how it is reached went with the source: the subscription ends with its lease")]
+    #[error(
+        "the hub is to be told that the source is gone, and how it is reached went with the source: the subscription ends with its lease"
+    )]
     NoWay,
     /// The system gives no chance.
     #[error("the system gives no random numbers")]
