@@ -99,6 +99,7 @@ fn posts_come_page_by_page_and_edits_and_deletions_follow_while_they_are_young()
     there(&server, "recover", &[("id", "266")]);
     once(&project);
     assert_eq!(counted(&project), (145, 0, 0));
+    assert_eq!(crm(&project, &server, "266"), row(&server, "266", "post 126"));
     let rules: Vec<Json> = entries(&project).into_iter().map(|line| line["entry"]["why"]["rule"].clone()).collect();
     assert_eq!(rules.iter().filter(|rule| **rule == "deletion-received").count(), 0, "no duties are stated here, and none are reckoned");
     project.kith(&["audit", "verify"]).ok();
