@@ -171,7 +171,7 @@ impl Keys {
         let given = text(self.scheme.header())?;
         match self.scheme {
             Scheme::Meta | Scheme::Discourse => {
-                self.signed(Method::Sha256, &hex(given.strip_prefix("sha256=").ok_or(Refused::Form)?)?, &[body])?
+                self.signed(Method::Sha256, &hex(given.strip_prefix("sha256=").ok_or(Refused::Form)?)?, &[body])?;
             }
             Scheme::X => {
                 self.signed(Method::Sha256, &base64(given.strip_prefix("sha256=").ok_or(Refused::Form)?)?, &[body])?;

@@ -161,7 +161,9 @@ impl<S: Store> Keeping<S> {
             let stand = all.entry(source.to_owned()).or_default();
             if self.questions.leaving.end(source) {
                 // It is there again before the hub has let go.
-                stand.values_mut().for_each(|kept| (kept.asked, kept.renew) = (None, None));
+                for kept in stand.values_mut() {
+                    (kept.asked, kept.renew) = (None, None);
+                }
             }
             if self.hear(source, stand, &questions) {
                 denied.insert(source);
@@ -218,7 +220,9 @@ impl<S: Store> Keeping<S> {
             if self.questions.leaving.of(source).is_none() {
                 let until = stand.values().filter_map(|kept| kept.until).max().map(|until| until.to_string());
                 tracing::info!(webhook = %source, until, "the source is gone or has no hub any more: its hub is asked to end what it subscribed to");
-                stand.values_mut().for_each(|kept| kept.asked = None);
+                for kept in stand.values_mut() {
+                    kept.asked = None;
+                }
                 self.questions.leaving.begin(source, questions.clone());
             }
             self.hear(source, stand, &questions);
