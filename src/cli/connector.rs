@@ -64,7 +64,7 @@ fn check_source(file: &Arc<SourceFile>, session: &mut Session) -> Exit {
         let live: Vec<&str> = live.map(|live| live.stream.name.as_str()).collect();
         let webhooks: Vec<_> = value.iter().flat_map(|connector| &connector.webhooks).collect();
         let webhooks: Vec<_> = webhooks.iter().map(|webhook| json!({ "name": webhook.name, "scheme": webhook.scheme.name() })).collect();
-        let costs: Vec<_> = value.iter().flat_map(|connector| prices(&connector.source)).map(|price| price.json()).collect();
+        let costs: Vec<_> = value.iter().flat_map(prices).map(|price| price.json()).collect();
         let dynamic = value.iter().flat_map(|connector| &connector.source.dynamic);
         let dynamic: Vec<_> = dynamic.map(|dynamic| json!({ "name": dynamic.name, "listed_by": dynamic.listed.by() })).collect();
         let source = json!({ "streams": names, "dynamic_streams": dynamic, "live": live, "webhooks": webhooks, "costs": costs,
@@ -100,7 +100,7 @@ fn check_source(file: &Arc<SourceFile>, session: &mut Session) -> Exit {
         if let Some(path) = value.as_ref().and_then(|connector| connector.duties.as_ref()) {
             terminal.data(&format!("  {:<28}{path}", "duties"));
         }
-        for price in value.iter().flat_map(|connector| prices(&connector.source)) {
+        for price in value.iter().flat_map(prices) {
             terminal.data(&format!("  {:<28}{}", price.stream, price.said()));
         }
         terminal.data(&counted(&problems));

@@ -175,13 +175,18 @@ impl Price {
         found.map(Some).ok_or(PriceError::Records)
     }
 
+    /// The most that a call can cost which brings so many records.
+    pub fn with_records(&self, records: u64) -> Money {
+        self.call.plus(self.of_record().times(records))
+    }
+
     /// The most that a call of this stream can cost.
     ///
     /// # Errors
     /// Where nothing says how many records it can bring.
     pub fn dearest(&self, stream: &Stream, engine: &Engine, config: &Json) -> Result<Money, PriceError> {
         let records = self.most_records(stream, engine, config)?.unwrap_or_default();
-        Ok(self.call.plus(self.of_record().times(records)))
+        Ok(self.with_records(records))
     }
 
     /// What a call cost that was answered with so many records; `page` has what stands beside them, and without it one is reckoned for each.
@@ -213,12 +218,19 @@ pub struct Cost {
     pub usual: Price,
     /// Of streams that are.
     pub streams: Vec<(String, Price)>,
+    /// Of look-ups of what still stands that are named, by their names in `metadata.kith.compliance`.
+    pub look_ups: Vec<(String, Price)>,
 }
 
 impl Cost {
     /// What a stream's calls cost.
     pub fn of(&self, stream: &str) -> &Price {
         self.streams.iter().find(|(name, _)| name == stream).map_or(&self.usual, |(_, price)| price)
+    }
+
+    /// What a look-up costs, by its name.
+    pub fn of_look_up(&self, name: &str) -> &Price {
+        self.look_ups.iter().find(|(known, _)| known == name).map_or(&self.usual, |(_, price)| price)
     }
 }
 

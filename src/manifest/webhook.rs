@@ -2,7 +2,8 @@
 //! anything is delivered. Arithmetic only: who listens is `source::webhook`.
 //!
 //! Written after, as of 2026-11-28: Meta's "Webhooks: getting started" (`X-Hub-Signature-256`, `hub.verify_token`), X's "Webhooks: securing"
-//! (`crc_token`, `x-twitter-webhooks-signature`), `WebSub` (W3C Recommendation of 2018-01-23, sections 5.3 and 7) and Standard Webhooks 1.0 (`v1`).
+//! (`crc_token`, `x-twitter-webhooks-signature`), `WebSub` (W3C Recommendation of 2018-01-23, sections 5.3 and 7), Discourse's
+//! `emit_web_hook_event.rb` (`X-Discourse-Event-Signature`; its other headers are not signed, and not believed) and Standard Webhooks 1.0 (`v1`).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -33,13 +34,15 @@ pub enum Scheme {
     X,
     /// Hubs of feeds.
     WebSub,
+    /// Discourse communities.
+    Discourse,
     /// Standard Webhooks 1.0: what Kith itself sends too.
     Standard,
 }
 
 impl Scheme {
     /// Every scheme.
-    pub const ALL: [Self; 4] = [Self::Meta, Self::X, Self::WebSub, Self::Standard];
+    pub const ALL: [Self; 5] = [Self::Meta, Self::X, Self::WebSub, Self::Discourse, Self::Standard];
 
     /// As a connector writes it.
     pub const fn name(self) -> &'static str {
@@ -47,6 +50,7 @@ impl Scheme {
             Self::Meta => "meta",
             Self::X => "x",
             Self::WebSub => "websub",
+            Self::Discourse => "discourse",
             Self::Standard => "standard",
         }
     }
@@ -54,6 +58,11 @@ impl Scheme {
     /// By its name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scheme| scheme.name() == name)
+    }
+
+    /// Whether deliveries don't say of which site they are, so that the configuration must.
+    pub const fn wants_server(self) -> bool {
+        matches!(self, Self::Discourse)
     }
 
     /// Whether the network asks with a token of ours before it delivers.
@@ -67,6 +76,7 @@ impl Scheme {
             Self::Meta => "x-hub-signature-256",
             Self::X => "x-twitter-webhooks-signature",
             Self::WebSub => "x-hub-signature",
+            Self::Discourse => "x-discourse-event-signature",
             Self::Standard => "webhook-signature",
         }
     }
@@ -160,7 +170,9 @@ impl Keys {
         };
         let given = text(self.scheme.header())?;
         match self.scheme {
-            Scheme::Meta => self.signed(Method::Sha256, &hex(given.strip_prefix("sha256=").ok_or(Refused::Form)?)?, &[body])?,
+            Scheme::Meta | Scheme::Discourse => {
+                self.signed(Method::Sha256, &hex(given.strip_prefix("sha256=").ok_or(Refused::Form)?)?, &[body])?;
+            }
             Scheme::X => {
                 self.signed(Method::Sha256, &base64(given.strip_prefix("sha256=").ok_or(Refused::Form)?)?, &[body])?;
                 // Its challenges are signed as its deliveries are: nothing that could have been signed as one is taken for the other.
@@ -251,7 +263,7 @@ impl Keys {
                     _ => None,
                 }
             }
-            Scheme::Standard => None,
+            Scheme::Discourse | Scheme::Standard => None,
         }
     }
 }
@@ -265,7 +277,7 @@ fn is_object(text: &[u8]) -> bool {
 fn key(scheme: Scheme, secret: &str) -> Result<SecretSlice<u8>, KeyError> {
     match scheme {
         Scheme::WebSub if secret.len() >= 200 => Err(KeyError::TooLong),
-        Scheme::Meta | Scheme::X | Scheme::WebSub => Ok(secret.as_bytes().to_vec().into()),
+        Scheme::Meta | Scheme::X | Scheme::WebSub | Scheme::Discourse => Ok(secret.as_bytes().to_vec().into()),
         Scheme::Standard => {
             let coded = secret.trim().strip_prefix("whsec_").ok_or(KeyError::NotStandard)?;
             let bytes = BASE64.decode(coded).map_err(|_secret| KeyError::NotStandard)?;
@@ -408,6 +420,8 @@ mod tests {
         let hex = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
         let of = |scheme| keys(scheme, &["another", key]);
         assert!(check(&of(Scheme::Meta), &[("x-hub-signature-256", &format!("sha256={hex}"))], body, 0).is_ok());
+        assert!(check(&of(Scheme::Discourse), &[("x-discourse-event-signature", &format!("sha256={hex}"))], body, 0).is_ok());
+        assert_eq!(check(&of(Scheme::Discourse), &[("x-hub-signature-256", &format!("sha256={hex}"))], body, 0), Err(Refused::Unsigned));
         assert!(check(&of(Scheme::Meta), &[("x-hub-signature-256", &format!("sha256={}", hex.to_uppercase()))], body, 0).is_ok());
         let coded = "sha256=W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM=";
         // Signed rightly, and no object: so a challenge could be.

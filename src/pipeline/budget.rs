@@ -296,6 +296,7 @@ mod tests {
             zone: TimeZone::UTC,
             usual: Price::default(),
             streams: Vec::new(),
+            look_ups: Vec::new(),
         };
         Terms { source: "x".into(), budget: Money::parse(budget), cost }
     }

@@ -7,7 +7,7 @@ mod taking;
 use super::budget::{Account, Till};
 use super::intake::{Inlet, Intake, Read, Step};
 use super::network::reader;
-use super::rotated::{self, Rotated};
+use super::rotated::Rotated;
 use super::supervise::{Board, ComplianceStanding};
 use super::{Fault, RunError};
 use crate::declare::config::{NetworkSource, SourceKind, SourceSpec};
@@ -73,7 +73,6 @@ struct One<'a> {
     asked: &'a Arc<Compliance>,
     network: Network,
     every: Duration,
-    connector: &'a Connector,
     way: Way,
     /// What look-ups are paid out of, where the connector has prices.
     account: Option<Account<SqliteStore>>,
@@ -152,7 +151,6 @@ impl Asking<'_> {
             asked,
             network: on,
             every: network.compliance_every,
-            connector,
             way,
             account,
             source: Source::new(spec.clone(), Access::ReadOnly),
@@ -197,12 +195,11 @@ impl One<'_> {
 
     /// What a login made of the settings is kept before anything is asked with it again.
     fn keep_login(&self, read: &mut Read) {
-        let Some(changed) = self.way.reader().take_changed_config() else { return };
+        if self.way.reader().take_changed_config().is_none() {
+            return;
+        }
         let SourceKind::Network(network) = &self.spec.kind else { return };
-        let Some(given) = &network.settings.value else { return };
-        let kept = rotated::file(self.spec, network, self.connector);
-        let kept = kept.and_then(|file| self.asking.rotated.keep(self.spec, given.expose(), &changed, &file));
-        read.faults.extend(kept.err().map(Fault::of));
+        read.faults.extend(self.asking.rotated.keep(self.spec, network).err().map(Fault::of));
     }
 
     /// What failed is tried again after a while. A job that brings nothing is given up, and its list asked about in another one.

@@ -59,6 +59,7 @@ pub(super) struct Shared {
     pub meter: Arc<Meter>,
     pub stops: Arc<Stops>,
     pub till: Arc<Till<SqliteStore>>,
+    pub rotated: Arc<Rotated>,
     /// Begins a pass: what was taken in is decided and sent.
     pub passes: Arc<Notify>,
 }
@@ -159,7 +160,6 @@ async fn keep(
             opener: opener.clone(),
             slice,
             polled: Polled::default(),
-            rotated: Rotated::default(),
         };
         connections.spawn(Arc::new(one).keep(stop.clone()));
     }
@@ -182,7 +182,7 @@ async fn open(
     let SourceKind::Network(network) = &spec.kind else { return Err(StreamError::NoStream("it is no network").diagnostic(&place)) };
     // What a gap is filled from is paid for out of the source's one budget.
     let purse = shared.till.account(spec, connector).map(|account| account.purse());
-    let (reader, connection) = reader(spec, network, connector, &Rotated::default(), purse)?;
+    let (reader, connection) = reader(spec, network, connector, &shared.rotated, purse)?;
     let told = |error: StreamError| error.diagnostic(&place);
     let opener = Opener::new(reader, &connection).map_err(told)?;
     let slices = opener.slices(&live.stream).await.map_err(told)?;
@@ -211,8 +211,6 @@ struct One {
     file: String,
     lines: activity_streams::Reader,
     polled: Polled,
-    /// No login of a live stream is kept: `rotated::file` refuses it.
-    rotated: Rotated,
 }
 
 impl One {
@@ -332,6 +330,16 @@ impl One {
         }
     }
 
+    /// What a login made of the settings is kept before anything is asked with it again.
+    fn keep_login(&self) {
+        let SourceKind::Network(network) = &self.spec.kind else { return };
+        if self.opener.reader().take_changed_config().is_some()
+            && let Err(problem) = self.shared.rotated.keep(&self.spec, network)
+        {
+            tracing::error!(code = problem.code.0, place = %problem.place, "{}; {}", problem.message, problem.remedy);
+        }
+    }
+
     /// One connection, from opening it to its end.
     async fn turn(
         &self,
@@ -351,9 +359,11 @@ impl One {
         let cursor = taking.standing.cursor.clone();
         let opening = self.opener.open(live, &self.slice, cursor.as_ref());
         let opened = tokio::select! {
-            opened = opening => opened,
-            _changed = stop.changed() => return Ok(After::Stop),
+            opened = opening => Some(opened),
+            _changed = stop.changed() => None,
         };
+        self.keep_login();
+        let Some(opened) = opened else { return Ok(After::Stop) };
         let mut connected = match opened {
             Ok(connected) => connected,
             Err(error) => return self.ended(&mut taking, error).await,

@@ -92,12 +92,13 @@ pub(super) fn reader(
     let bad = |message: &str, remedy: &str| Diagnostic::error(BAD_SETTINGS, place(), message, remedy);
     if rotated::rotates(connector) {
         // Where nothing could keep what the login gives, nothing is asked.
-        rotated::file(spec, network, connector)?;
+        rotated::file(spec, network)?;
     }
     let given = network.settings.value.as_ref().ok_or_else(|| bad("the settings were not read", "Check `settings`"))?;
     let settings = crate::manifest::Json::parse(given.expose().as_bytes())
         .map_err(|_no_json| bad("the settings are not JSON", "Write a JSON object as the connector's `spec` describes it"))?;
-    let settings = known.since(&spec.name, given.expose()).unwrap_or(settings);
+    let login = rotated::rotates(connector).then(|| known.login(&spec.name, given.expose()));
+    let settings = login.as_ref().and_then(|login| login.latest()).unwrap_or(settings);
     let proxy = network.proxy.as_ref().map(Proxy::of).transpose();
     let proxy = proxy.map_err(|_not_read| bad("the proxy's password was not read", "Check `proxy_password`"))?;
     let connection = Connection {
@@ -112,7 +113,7 @@ pub(super) fn reader(
     let beside = connector.projections.iter().filter(|projection| projection.looks_beside());
     let beside = beside.map(|projection| projection.stream.clone()).collect();
     Reader::new(connector.source.clone(), settings, &connection, micros, Some(PATIENCE))
-        .map(|reader| (reader.with_pages(beside).only_hosts(network.hosts.clone()).paying(purse), connection))
+        .map(|reader| (reader.with_pages(beside).only_hosts(network.hosts.clone()).paying(purse).sharing(login), connection))
         .map_err(|error| error.diagnostic(&format!("[sources.{}]", spec.name)))
 }
 
@@ -187,10 +188,9 @@ impl<S: Store + 'static> Networks<'_, S> {
     }
 
     /// What a login made of the settings is kept before anything is asked with it in another pass.
-    fn kept(&self, spec: &SourceSpec, connector: &Connector, changed: &crate::manifest::Json) -> Result<(), Diagnostic> {
+    fn kept(&self, spec: &SourceSpec) -> Result<(), Diagnostic> {
         let SourceKind::Network(network) = &spec.kind else { return Ok(()) };
-        let Some(given) = &network.settings.value else { return Ok(()) };
-        self.rotated.keep(spec, given.expose(), changed, &rotated::file(spec, network, connector)?)
+        self.rotated.keep(spec, network)
     }
 
     /// Whether a stream has to wait for its source's budget, which is told once. Where that can't be known, it is a fault, and nothing is read.
@@ -267,8 +267,8 @@ impl<S: Store + 'static> Networks<'_, S> {
                             kept = Some(bytes);
                         }
                     }
-                    Batch::Config(changed) => {
-                        if let Err(problem) = self.kept(spec, connector, &changed) {
+                    Batch::Config(_changed) => {
+                        if let Err(problem) = self.kept(spec) {
                             read.faults.push(Fault::of(problem));
                         }
                     }
@@ -283,7 +283,7 @@ impl<S: Store + 'static> Networks<'_, S> {
         let (ended, stored) = tokio::join!(reading, storing);
         stored?;
         // Where the read failed right after the login.
-        if let Some(Err(problem)) = reader.take_changed_config().map(|changed| self.kept(spec, connector, &changed)) {
+        if let Some(Err(problem)) = reader.take_changed_config().map(|_changed| self.kept(spec)) {
             read.faults.push(Fault::of(problem));
         }
         match ended {

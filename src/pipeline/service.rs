@@ -72,7 +72,7 @@ pub struct Service {
     pub(super) erased: Arc<Notify>,
     clocks: Clocks,
     pub(super) polled: Polled,
-    pub(super) rotated: Rotated,
+    pub(super) rotated: Arc<Rotated>,
     pub(super) till: Arc<Till<SqliteStore>>,
     pub(super) spools: Arc<Spools>,
     meter: Arc<Meter>,
@@ -137,7 +137,7 @@ impl Service {
             erased: Arc::default(),
             clocks: Clocks::default(),
             polled: Polled::default(),
-            rotated: Rotated::default(),
+            rotated: Arc::default(),
             till,
             spools: Arc::default(),
             meter: Arc::new(Meter::default()),
@@ -443,6 +443,7 @@ impl Service {
             meter: self.meter.clone(),
             stops: self.stops.clone(),
             till: self.till.clone(),
+            rotated: self.rotated.clone(),
             passes: wake.clone(),
         })
     }

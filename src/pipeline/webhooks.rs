@@ -163,7 +163,7 @@ impl<W: Fn(String) -> Watched> Listening<W> {
                 continue;
             };
             let (bounds, longest) = bounds(&config.webhooks);
-            let receiving = Arc::new(Receiving::new(Doors::new(), longest, micros));
+            let receiving = Arc::new(Receiving::new(Doors::new(), self.questions.leaving(), longest, micros));
             let mut opened = Opened::default();
             let (mut doors, mut again) = self.open(&config, &mut opened);
             let webhooks = doors.len();
@@ -314,7 +314,7 @@ impl<S: Store> Hooks<'_, S> {
             let Some((connector, webhook)) = declared(hook) else { continue };
             match Side::of(self.inlet.parts, (self.spools, self.book), &spec.name, hook) {
                 Ok(side) => {
-                    if let Err(fault) = self.source(spec, connector, webhook, &side, read).await? {
+                    if let Err(fault) = self.source(spec, (connector, webhook, hook.server.as_deref()), &side, read).await? {
                         read.faults.push(fault);
                     }
                 }
@@ -327,8 +327,7 @@ impl<S: Store> Hooks<'_, S> {
     async fn source(
         &self,
         spec: &SourceSpec,
-        connector: &Connector,
-        webhook: &Webhook,
+        (connector, webhook, server): (&Connector, &Webhook, Option<&str>),
         side: &Side,
         read: &mut Read,
     ) -> Result<Result<(), Fault>, RunError> {
@@ -347,7 +346,7 @@ impl<S: Store> Hooks<'_, S> {
             let mut good = Vec::new();
             for frame in &batch.frames {
                 let body = frame.body.reveal();
-                let taken = take(connector, webhook, body, &reader, self.inlet.clock.now().as_microsecond());
+                let taken = take(connector, webhook, server, body, &reader, self.inlet.clock.now().as_microsecond());
                 for bad in taken.bad {
                     // Under its own digest and place: the same delivery again is a repeat.
                     self.taken(&intake, spec, webhook, Digest(Sha256::digest(body).into()), vec![bad], read).await?;

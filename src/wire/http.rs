@@ -1,11 +1,15 @@
 //! HTTP as a client: one request, one bounded answer, and whether the request may have left. Never follows a redirect, never repeats.
 
+use super::tunnel::{self, TunnelError};
 use crate::declare::config::{GivenSecret, Login, ProxySpec, Secret, ServiceSpec};
-use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 pub use reqwest::{Upgraded, Url};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// How this side calls itself.
+const OURSELVES: &str = concat!("kith/", env!("CARGO_PKG_VERSION"));
 
 /// 1 MiB: an answer about a batch of 5,000 records at 200 bytes each. What is longer is cut, and counts as not understood.
 pub const LONGEST_BODY: usize = 1 << 20;
@@ -164,6 +168,12 @@ impl Authorization {
 }
 
 impl Authorization {
+    fn header(&self) -> Result<HeaderValue, Unsendable> {
+        let mut value = HeaderValue::from_str(self.0.expose()).map_err(|_source| Unsendable::Authorization)?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+
     /// A text without it: servers echo what they were sent.
     pub fn hide(&self, text: &str) -> String {
         let whole = self.0.expose();
@@ -264,6 +274,8 @@ pub enum SendError {
 pub struct Client {
     inner: reqwest::Client,
     longest_body: usize,
+    /// How `WebSocket`s without TLS come through the proxy.
+    tunnel: Option<Proxy>,
 }
 
 impl fmt::Debug for Client {
@@ -295,13 +307,15 @@ impl Client {
     /// # Errors
     /// As [`Client::new`].
     pub fn lasting(connection: &Connection) -> Result<Self, SetupError> {
-        Self::with(connection, |builder| builder.pool_max_idle_per_host(0))
+        let client = Self::with(connection, |builder| builder.pool_max_idle_per_host(0))?;
+        // A proxy that is reached by TLS itself is none that a tunnel is asked of here: it must hand on `Upgrade`.
+        Ok(Self { tunnel: connection.proxy.clone().filter(|proxy| proxy.url.starts_with("http://")), ..client })
     }
 
     fn with(connection: &Connection, pool: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder) -> Result<Self, SetupError> {
         // The environment's proxies are not ours: `no_proxy` first, then the one that the configuration names.
         let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("kith/", env!("CARGO_PKG_VERSION")))
+            .user_agent(OURSELVES)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
@@ -336,7 +350,7 @@ impl Client {
             builder = builder.identity(shown);
         }
         let inner = pool(builder).build().map_err(|error| SetupError::Tls(chain(&error)))?;
-        Ok(Self { inner, longest_body: connection.longest_body })
+        Ok(Self { inner, longest_body: connection.longest_body, tunnel: None })
     }
 
     /// Sends a request and reads its answer, once.
@@ -376,7 +390,15 @@ impl Client {
     /// # Errors
     /// Where it does not come within that time; [`SendError`] tells whether the request may have left.
     pub async fn open(&self, request: Request, within: Duration) -> Result<Opened, SendError> {
-        let begun = tokio::time::timeout(within, self.begin(request)).await;
+        let upgrades = request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("upgrade"));
+        let tunnel = self.tunnel.as_ref().filter(|_| upgrades && request.url.starts_with("http://"));
+        let begun = tokio::time::timeout(within, async {
+            match tunnel {
+                Some(proxy) => tunnelled(proxy, &request).await,
+                None => self.begin(request).await,
+            }
+        });
+        let begun = begun.await;
         let response = begun.unwrap_or_else(|_late| Err(SendError::Unanswered("the time was up".to_owned())))?;
         Ok(Opened { status: response.status().as_u16(), headers: headers_of(&response), response })
     }
@@ -389,10 +411,8 @@ impl Client {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_source| Unsendable::Header)?;
             built = built.header(name, HeaderValue::from_str(value).map_err(|_source| Unsendable::Header)?);
         }
-        if let Some(Authorization(secret)) = &request.authorization {
-            let mut value = HeaderValue::from_str(secret.expose()).map_err(|_source| Unsendable::Authorization)?;
-            value.set_sensitive(true);
-            built = built.header(AUTHORIZATION, value);
+        if let Some(authorization) = &request.authorization {
+            built = built.header(AUTHORIZATION, authorization.header()?);
         }
         if let Some(body) = request.body {
             built = built.body(body);
@@ -407,6 +427,22 @@ impl Client {
                 SendError::Unanswered(chain(&error))
             }
         })
+    }
+}
+
+/// Asks for a `WebSocket` without TLS through a tunnel of the proxy.
+async fn tunnelled(proxy: &Proxy, request: &Request) -> Result<reqwest::Response, SendError> {
+    let mut headers = HeaderMap::new();
+    headers.insert(USER_AGENT, HeaderValue::from_static(OURSELVES));
+    for (name, value) in &request.headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_source| Unsendable::Header)?;
+        headers.append(name, HeaderValue::from_str(value).map_err(|_source| Unsendable::Header)?);
+    }
+    let login = proxy.login.as_ref().map(|(user, password)| Authorization::basic(user, password)?.header()).transpose()?;
+    match tunnel::get(&proxy.url, login, &request.url, headers).await {
+        Ok(answer) => Ok(answer.into()),
+        Err(TunnelError::Closed(why)) => Err(SendError::NotSent(why)),
+        Err(TunnelError::Unanswered(why)) => Err(SendError::Unanswered(why)),
     }
 }
 

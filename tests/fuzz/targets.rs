@@ -103,12 +103,12 @@ fn webhook_body(bytes: &[u8]) {
             let file = yaml::decode(name, &std::fs::read(path).ok()?).ok()?;
             kith::declare::manifest::read(&file).value
         };
-        ["facebook", "instagram", "x", "rss", "atom"].into_iter().filter_map(read).collect()
+        ["facebook", "instagram", "x", "rss", "atom", "discourse"].into_iter().filter_map(read).collect()
     });
     let reader = Reader::new(&IdentityFields { paths: Vec::new(), fields: Vec::new() }, None);
     for connector in CONNECTORS.iter() {
         for webhook in &connector.webhooks {
-            drop(kith::source::webhook::take(connector, webhook, bytes, &reader, 0));
+            drop(kith::source::webhook::take(connector, webhook, Some("https://community.example"), bytes, &reader, 0));
         }
     }
 }

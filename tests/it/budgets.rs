@@ -1,6 +1,7 @@
 //! What networks bill: no call is made that could cost more than what is left of the month's budget, whoever ends the service; the stream waits and
 //! goes on; what was spent is exact, and known to those who answer for it.
 
+use crate::compliance::{self, ended, stand};
 use crate::kills::entries;
 use crate::manifests::Server;
 use crate::networks::counted;
@@ -337,4 +338,40 @@ fn what_fills_the_gaps_of_a_live_stream_is_paid_out_of_the_same_budget() {
     let spent = of(&service.status()).0.parse::<f64>().unwrap();
     assert!(spent >= 0.3, "{spent}");
     assert!(service.end().is_some());
+}
+
+#[test]
+fn accounts_that_are_looked_up_are_paid_as_accounts_before_they_are_asked_for() {
+    let server = compliance::Server::start();
+    server.gone(&json!({}), &json!({ "2": "suspended" }));
+    let project = compliance::project(&server, "budget_a_month = \"1.55 USD\"\n");
+    project.kith(&["run", "--once"]).ok();
+    assert_eq!(budget(&project).0, "0.06", "six posts and three authors");
+    // A look-up may show a hundred accounts, 1.00: a cent is missing.
+    project.edit("config/kith.toml", "1.55 USD\"", "1.05 USD\"\ncompliance = \"accounts_looked_up\"");
+    let service = Running::start(&project);
+    let waits = |status: &Json| of(status).2.contains(&"compliance accounts_looked_up".to_owned());
+    service.until("it waits", |status| waits(status) && stand(&project).len() == 6);
+    assert!(server.asked().is_empty(), "{:?}", server.asked());
+    // Mentions, whose page may cost 1.50, wait on.
+    project.edit("config/kith.toml", "1.05 USD", "1.06 USD");
+    project.kith(&["reload"]).ok();
+    service.until("it goes on", |status| ended(status, "activities/accounts_looked_up") && stand(&project) == ["101", "103", "104", "106"]);
+    assert_eq!(server.asked(), ["GET /2/users"]);
+    assert_eq!(service.end(), Some(0));
+    let (spent, _, waiting) = budget(&project);
+    assert_eq!((spent.as_str(), waiting), ("0.08", vec!["mentions".to_owned()]), "two accounts were shown");
+}
+
+#[test]
+fn what_is_looked_up_has_a_price_of_its_own_and_a_connector_says_it() {
+    let x = root().join("connectors/sources/x.yaml").display().to_string();
+    let project = Project::empty();
+    let costs = project.kith(&["--format", "json", "connector", "check", &x]).ok().json()["source"]["costs"].clone();
+    let of = |name: &str| costs.as_array().unwrap().iter().find(|cost| cost["look_up"] == name).unwrap()["dearest_call"].clone();
+    assert_eq!((of("posts_looked_up"), of("accounts_looked_up")), (json!("0.50"), json!("1.00")));
+    let text = project.kith(&["connector", "check", &x]).ok().stdout;
+    assert!(text.contains("0.01 USD a record; the dearest call, of 100 records, 1.00 USD"), "{text}");
+    project.edit("connectors/sources/x.yaml", "        posts_looked_up: { per_record", "        posts: { per_record");
+    project.kith(&["connector", "check", "connectors/sources/x.yaml"]).fails(2, "KITH-N076");
 }

@@ -45,7 +45,7 @@ impl Server {
     }
 
     /// Methods and places that were asked about compliance, in order.
-    fn asked(&self) -> Vec<String> {
+    pub fn asked(&self) -> Vec<String> {
         let text = |request: &Json| format!("{} {}", request["method"].as_str().unwrap(), request["path"].as_str().unwrap());
         self.get("asked").iter().map(text).collect()
     }
@@ -69,7 +69,7 @@ impl Drop for Server {
 }
 
 /// The shipped connector over the server; its three accounts are customers' accounts.
-fn project(server: &Server, compliance: &str) -> Project {
+pub fn project(server: &Server, compliance: &str) -> Project {
     let project = Project::empty();
     let customer = |n: u32| format!("C{n},Somebody {n},,,,,,,,x:user{n},standard\n");
     project.write("data/customers.csv", CUSTOMERS_HEADER.to_owned() + &(1..=3).map(customer).collect::<String>());
@@ -88,12 +88,12 @@ fn project(server: &Server, compliance: &str) -> Project {
 }
 
 /// The numbers of the posts that stand in the CRM.
-fn stand(project: &Project) -> Vec<String> {
+pub fn stand(project: &Project) -> Vec<String> {
     let rows = project.crm("SELECT ActivityID FROM SocialInteraction");
     rows.iter().map(|id| id.rsplit('/').next().unwrap().to_owned()).collect()
 }
 
-fn ended(status: &Json, question: &str) -> bool {
+pub fn ended(status: &Json, question: &str) -> bool {
     status["service"]["compliance"].as_array().is_some_and(|all| all.iter().any(|of| of["question"] == question && of["ended"].is_string()))
 }
 
@@ -370,7 +370,8 @@ fn look_ups_wait_for_a_budget_that_does_not_reach_and_go_on_when_it_is_raised() 
     let server = Server::start();
     server.gone(&json!({ "101": "deleted" }), &json!({}));
     let project = project(&server, "compliance = \"posts_looked_up\"\nbudget_a_month = \"1.55 USD\"");
-    // The page of mentions may cost 1.50; a look-up of a hundred could cost as much again.
+    project.edit("connectors/sources/x.yaml", "        posts_looked_up: { per_record: \"0.005\" }\n", "");
+    // The page of mentions may cost 1.50; a look-up of a hundred that has no price of its own could cost as much again.
     let service = Running::start(&project);
     let waits =
         |status: &Json| status["budgets"][0]["waiting"].as_array().is_some_and(|all| all.contains(&json!("compliance posts_looked_up")));

@@ -32,6 +32,7 @@ mod connector;
 mod customers;
 mod dead_letters;
 mod deletions;
+mod discourse;
 mod doctor;
 mod drafts;
 mod egress;

@@ -42,11 +42,11 @@ fn duties_that_the_mapping_does_not_keep_are_told_until_it_does() {
     let file = fs::read_to_string(project.path("own/networks/x.yaml")).unwrap();
     project.write(
         "own/networks/mine.yaml",
-        file.replace("as_of: 2026-11-27", "as_of: 2026-11-01").replace("deletions_within: 24h", "deletions_within: 48h"),
+        file.replace("as_of: 2026-11-28", "as_of: 2026-11-01").replace("deletions_within: 24h", "deletions_within: 48h"),
     );
     project.edit("mappings/retail.yaml", "../own/networks/x.yaml", "../own/networks/mine.yaml");
-    told("the mapping keeps other duties of `x`, as of 2026-11-01, than the connector states, as of 2026-11-27");
-    project.write("own/networks/mine.yaml", file.replace("as_of: 2026-11-27", "as_of: 2026-11-01"));
+    told("the mapping keeps other duties of `x`, as of 2026-11-01, than the connector states, as of 2026-11-28");
+    project.write("own/networks/mine.yaml", file.replace("as_of: 2026-11-28", "as_of: 2026-11-01"));
     let kept = project.kith(&["check"]).ok();
     assert!(!(kept.stdout + &kept.stderr).contains("KITH-N079"));
     project.edit("own/sources/x.yaml", "../networks/x.yaml", "../networks/linkedin.yaml");

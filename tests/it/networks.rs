@@ -2,6 +2,7 @@
 //! is no activity parks; what a network asks for is kept over a restart.
 
 use crate::manifests::Server;
+use crate::service::Running;
 use crate::support::scripted::{Scripted, answer};
 use crate::support::tinyproxy::Tinyproxy;
 use crate::support::{Project, free_port, have, slice, wait_for};
@@ -109,6 +110,26 @@ fn mentions_on_mastodon_become_deliveries_and_each_once() {
     project.kith(&["run", "--once"]).ok();
     assert_eq!(counted(&project).0, received);
     mastodon.post("grace_token", "@ada and thank you!");
+    project.kith(&["run", "--once"]).ok();
+    assert_eq!(counted(&project), (received + 1, 0, 0));
+}
+
+#[test]
+fn what_chosen_accounts_post_on_mastodon_comes_and_what_nobody_knows_is_passed_over() {
+    let Some(mastodon) = Mastodon::start() else { return };
+    // More than a page, and one by somebody who was not chosen.
+    for n in 0..45 {
+        mastodon.post("grace_token", &format!("about coffee {n}"));
+    }
+    mastodon.post("ada_token", "not asked for");
+    let settings = json!({ "server": mastodon.base, "access_token": "ada_token", "start_date": "2020-01-01", "accounts": ["grace", "nobody@elsewhere.example"] });
+    let project = project_with("connectors/sources/mastodon.yaml", &settings, "streams = \"accounts\"\n");
+    project.kith(&["run", "--once"]).ok();
+    let (received, parked, gap) = counted(&project);
+    // The demo's Grace may have said something before.
+    assert!((45..60).contains(&received) && (parked, gap) == (0, 0), "{received} {parked} {gap}");
+    mastodon.post("grace_token", "and tea");
+    mastodon.post("ada_token", "not asked for either");
     project.kith(&["run", "--once"]).ok();
     assert_eq!(counted(&project), (received + 1, 0, 0));
 }
@@ -391,18 +412,23 @@ const ROTATING: &str = r#"
             token_expiry_date_config_path: [expires]
 "#;
 
-#[test]
-fn a_login_that_gives_a_new_refresh_token_each_time_is_kept_in_its_file_over_starts() {
-    let server = Server::of("rotating_login.py");
-    let settings = json!({ "base_url": server.base, "path": "items", "client_id": "c", "client_secret": "s", "refresh_token": "r0" });
-    let project = project("connectors/items.yaml", &settings);
+/// The connector with that login.
+fn rotating() -> String {
     let requester = "requester: { type: HttpRequester, url_base: \"{{ config['base_url'] }}\", path: \"{{ config['path'] }}\" }";
     let laid_out = format!(
         "requester:\n        type: HttpRequester\n        url_base: \"{{{{ config['base_url'] }}}}\"\n        path: \"{{{{ config['path'] }}}}\"{}",
         ROTATING.trim_end()
     );
     assert!(ITEMS.contains(requester));
-    project.write("connectors/items.yaml", ITEMS.replace(requester, &laid_out));
+    ITEMS.replace(requester, &laid_out)
+}
+
+#[test]
+fn a_login_that_gives_a_new_refresh_token_each_time_is_kept_in_its_file_over_starts() {
+    let server = Server::of("rotating_login.py");
+    let settings = json!({ "base_url": server.base, "path": "items", "client_id": "c", "client_secret": "s", "refresh_token": "r0" });
+    let project = project("connectors/items.yaml", &settings);
+    project.write("connectors/items.yaml", rotating());
     let counts = || -> Json {
         let out = Command::new("curl").args(["-sSf", &format!("{}/counts", server.base)]).output().unwrap();
         serde_json::from_slice(&out.stdout).unwrap()
@@ -414,7 +440,7 @@ fn a_login_that_gives_a_new_refresh_token_each_time_is_kept_in_its_file_over_sta
         assert_eq!((&kept["client_secret"], &kept["path"]), (&json!("s"), &json!("items")), "and all else that stood in it");
         std::thread::sleep(std::time::Duration::from_secs(3));
     }
-    assert_eq!(counts(), json!({ "given": 3, "refused": 0, "refresh": "r3" }));
+    assert_eq!(counts(), json!({ "given": 3, "refused": 0, "refresh": "r3", "events": 0 }));
     assert_eq!(counted(&project).0, 1);
     // Within one service: what it was given at its start is not asked with again.
     let mut service = project.spawn(&["run"]);
@@ -434,4 +460,48 @@ fn a_login_that_gives_a_new_refresh_token_each_time_is_kept_in_its_file_over_sta
     let said = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.code() == Some(1) && said.contains("KITH-N020") && said.contains("refresh token"), "{said}");
     assert_eq!(counts()["refused"], 0);
+}
+
+/// A live stream beside the polled one, with the same login.
+const ROTATING_LIVE: &str = r##"    live:
+      items_live:
+        by: sse
+        requester:
+          type: HttpRequester
+          url_base: "{{ config['base_url'] }}"
+          path: stream
+          authenticator: "#/streams/0/retriever/requester/authenticator"
+        backfill: items
+        take: [{ activity: "#/metadata/kith/streams/items/activity" }]
+"##;
+
+#[test]
+fn a_live_stream_and_polled_ones_share_a_login_that_gives_a_new_refresh_token_each_time() {
+    let server = Server::of("rotating_login.py");
+    let settings = json!({ "base_url": server.base, "path": "items", "client_id": "c", "client_secret": "s", "refresh_token": "r0" });
+    let project = project_with("connectors/items.yaml", &settings, "streams = \"items, items_live\"\n");
+    project.write("connectors/items.yaml", rotating() + ROTATING_LIVE);
+    project.edit("config/kith.toml", "[service]\n", "[service]\npoll_seconds = 1\n");
+    project.kith(&["check"]).ok();
+    let counts = || -> Json {
+        let out = Command::new("curl").args(["-sSf", &format!("{}/counts", server.base)]).output().unwrap();
+        serde_json::from_slice(&out.stdout).unwrap()
+    };
+    for start in 1..=2_u64 {
+        let service = Running::start(&project);
+        // Tokens live two seconds, and who logs in ends the token of all others: each side meets what the other one did.
+        service.until("read both ways", |status| {
+            let told = counts();
+            assert_eq!(told["refused"], 0, "{told}: a refresh token was used twice");
+            let events = told["events"].as_i64().unwrap();
+            told["given"].as_u64() >= Some(5 * start)
+                && events >= 4 * i64::try_from(start).unwrap()
+                && status["received"].as_i64() >= Some(events)
+        });
+        assert_eq!(service.end(), Some(0));
+        let kept: Json = serde_json::from_slice(&std::fs::read(project.path("settings.json")).unwrap()).unwrap();
+        let told = counts();
+        assert_eq!((&kept["refresh_token"], &told["refused"]), (&told["refresh"], &json!(0)), "the file has the token that is good now");
+    }
+    assert_eq!(counted(&project), (1 + counts()["events"].as_i64().unwrap(), 0, 0), "every event, and the one that is polled");
 }

@@ -528,10 +528,16 @@ fn the_alert_rules_are_rules_and_fire_when_they_must() {
     }
     // Every metric that a rule names is one that the service serves, and every alert, from outside or from within, has its page.
     let text = fs::read_to_string(root().join(rules)).unwrap();
+    let cases = fs::read_to_string(root().join("ops/prometheus/kith.rules.test.yml")).unwrap();
     let runbook = fs::read_to_string(root().join("ops/runbook.md")).unwrap();
     let headings: Vec<&str> = runbook.lines().filter(|line| line.starts_with("## ")).collect();
     for alert in text.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
         assert!(headings.iter().any(|heading| heading.contains(alert)), "{alert} has no page");
+        let tried = |case: &str| case.starts_with(alert) && case.trim_start_matches(alert).trim_start().starts_with("exp_alerts:\n");
+        assert!(
+            cases.split("alertname: ").any(tried) || cases.contains(&format!("alertname: {alert}, exp_alerts: [ {{")),
+            "{alert} is never seen to fire"
+        );
     }
     let alarms = fs::read_to_string(root().join("src/pipeline/alarms.rs")).unwrap();
     let told = runbook

@@ -489,6 +489,35 @@ fn over_tls_of_a_company_and_through_its_proxy_events_come_and_around_them_nothi
 }
 
 #[test]
+fn without_tls_streams_come_through_a_plain_forward_proxy_too_and_only_through_it() {
+    let (Some(server), Some(proxy)) = (Server::start(), Tinyproxy::start()) else { return };
+    for (live, path) in BOTH {
+        let project = with(&server, live, path, &proxy.keys());
+        project.write("proxy-password", "wrong");
+        let service = Running::start(&project);
+        service.until("refused", |status| status["service"]["down"].to_string().contains("KITH-N0"));
+        assert_eq!(service.end(), Some(0), "{path}");
+        assert!(server.asked(&format!("/{path}")).is_empty(), "{path}: {:?}", server.requests());
+        project.write("proxy-password", "pr0xy");
+        let service = Running::start(&project);
+        let before = settled(&service);
+        server.post("/say?n=3");
+        service.until("three more", received(before + 3));
+        server.post("/drop");
+        server.post("/say?n=2");
+        service.until("after a cut", received(before + 5));
+        assert_eq!(service.end(), Some(0), "{path}");
+        // A WebSocket by a tunnel, since such a proxy hands on no `Upgrade`.
+        let seen = if path == "socket" {
+            format!("CONNECT 127.0.0.1:{}", server.port)
+        } else {
+            format!("GET http://127.0.0.1:{}/{path}", server.port)
+        };
+        assert!(proxy.log().matches(&seen).count() >= 2, "{}", proxy.log());
+    }
+}
+
+#[test]
 fn a_number_that_did_not_come_is_a_gap_and_the_polled_stream_has_it() {
     let Some(server) = Server::start() else { return };
     for (live, path) in BOTH {

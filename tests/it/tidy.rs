@@ -37,7 +37,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("figment", &["src/declare/config"]),
     ("annotate_snippets", &["src/diagnose/render"]),
     ("reqwest", &["src/wire/http"]),
-    ("hyper", &["src/source/webhook/listen"]),
+    ("hyper", &["src/source/webhook/listen", "src/wire/tunnel"]),
     ("http_body_util", &["src/source/webhook/listen"]),
     ("quick_xml", &["src/wire/xml"]),
     ("tokio_rustls", &["src/wire/syslog"]),

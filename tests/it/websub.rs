@@ -242,3 +242,77 @@ fn a_hub_that_can_not_be_used_is_told_with_its_place() {
     check("lease_seconds = 3600", "hub_proxy_user = \"x\"", "KITH-C004");
     check("connectors/sources/rss.yaml\"\nwebhook = \"hub\"", "connectors/sources/x.yaml\"\nwebhook = \"account_activity\"", "KITH-N050");
 }
+
+/// Without its source, and with the file's own again, which finds nothing.
+fn without_source(project: &Project) {
+    let file = std::fs::read_to_string(project.path("config/kith.toml")).unwrap();
+    let (before, after) = file.split_once("[sources.blog]").unwrap();
+    let (_, after) = after.split_once("[webhooks]").unwrap();
+    project.write("data/activities.ndjson", "");
+    let other = "[sources.activities]\nkind = \"file\"\npath = \"data/activities.ndjson\"\n";
+    project.write("config/kith.toml", format!("{before}{other}[webhooks]{after}"));
+}
+
+/// What a delivery is answered that a hub sends after all.
+fn delivered_to(port: u16) -> String {
+    let url = format!("http://127.0.0.1:{port}/webhooks/blog?kith=x");
+    let out = Command::new("curl").args(["-sS", "-o", "/dev/null", "-w", "%{http_code}", "-d", "late", &url]).output().unwrap();
+    String::from_utf8(out.stdout).unwrap()
+}
+
+#[test]
+fn a_source_that_is_taken_out_is_unsubscribed_by_a_reload_and_by_a_restart() {
+    let Some(mut hub) = Hub::start() else { return };
+    for restart in [false, true] {
+        let port = free_port();
+        let project = project(&hub, port, &format!("{}, {}", hub.url("/feed.xml"), hub.url("/other.xml")), 3_600);
+        let service = Running::start(&project);
+        service.until("subscribed", |status| held(status) && hub.stands().len() == 2);
+        let asked = hub.asked("unsubscribe").len();
+        // The hub is away when the source goes: it is told, and asked again.
+        hub.kill();
+        without_source(&project);
+        let service = if restart {
+            drop(service);
+            Running::start(&project)
+        } else {
+            project.kith(&["reload"]).ok();
+            service
+        };
+        let told = |status: &Json| {
+            let down = status["service"]["down"].to_string();
+            down.contains("KITH-N080") && down.contains("subscription blog")
+        };
+        service.until("told", told);
+        assert_eq!(delivered_to(port), "410", "nobody is there for what still comes");
+        hub.begin();
+        service.until("unsubscribed", |status| hub.stands().is_empty() && status["service"]["down"] == json!([]));
+        assert_eq!(hub.asked("unsubscribe").len(), asked + 2, "each once");
+        service.until("nothing of it is left", |_| delivered_to(port) == "404");
+        let log = std::fs::read_to_string(project.path("service.log")).unwrap();
+        assert!(log.contains("its hub is asked to end what it subscribed to"), "{log}");
+        // It comes back as a new one.
+        drop(service);
+    }
+}
+
+#[test]
+fn a_source_that_comes_back_before_its_hub_has_let_go_stays_subscribed() {
+    let Some(mut hub) = Hub::start() else { return };
+    let port = free_port();
+    let project = project(&hub, port, &hub.url("/feed.xml"), 3_600);
+    let service = Running::start(&project);
+    service.until("subscribed", held);
+    let with = std::fs::read_to_string(project.path("config/kith.toml")).unwrap();
+    hub.kill();
+    without_source(&project);
+    project.kith(&["reload"]).ok();
+    service.until("told", |status| status["service"]["down"].to_string().contains("KITH-N080"));
+    project.write("config/kith.toml", with);
+    project.kith(&["reload"]).ok();
+    hub.begin();
+    service.until("subscribed", |status| held(status) && status["service"]["down"] == json!([]));
+    hub.say();
+    service.until("delivered", received(1));
+    assert_eq!((hub.stands().len(), hub.asked("unsubscribe").len()), (1, 0));
+}

@@ -128,6 +128,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(answer | ({"data": posts, "includes": {"users": users}} if posts else {}))
         if split.path == "/2/tweets":
             return self.looked_up(query["ids"].split(","))
+        if split.path == "/2/users":
+            return self.users(query["ids"].split(","))
         self.note(split.path)
         if split.path == "/2/compliance/jobs":
             jobs = [self.shown(job) for job in STATE["jobs"] if job["type"] == query["type"]]
@@ -160,6 +162,18 @@ class Handler(BaseHTTPRequestHandler):
             if gone.get(id) in problem
         ]
         # A list of nothing is left out.
+        self.answer({name: items for name, items in (("data", data), ("errors", errors)) if items})
+
+    def users(self, ids):
+        """Accounts by their ids (docs.x.com/x-api/users/lookup): who is deleted or suspended stands among the errors."""
+        self.note("/2/users", ids=len(ids))
+        known, gone = {author for _, author in STATE["posts"]}, STATE["gone"]["users"]
+        data = [{"id": id, "name": f"User {id}", "username": f"user{id}"} for id in ids if id in known and id not in gone]
+        errors = [
+            {"value": id, "resource_id": id, "parameter": "ids", "resource_type": "user", "title": "Not Found Error", "type": "https://api.twitter.com/2/problems/resource-not-found"}
+            for id in ids
+            if id in gone
+        ]
         self.answer({name: items for name, items in (("data", data), ("errors", errors)) if items})
 
     def download(self, split):

@@ -38,6 +38,7 @@ pub(super) const SOURCES: Section = Section {
         webhook::SECOND_SECRET,
         webhook::VERIFY_TOKEN,
         webhook::TOPICS,
+        webhook::SERVER,
         hub::HUB,
         hub::CALLBACK,
         hub::LEASE_SECONDS,

@@ -62,6 +62,16 @@ pub(super) const TOPICS: Key = only(
         "\"https://blog.example/feed.xml\"",
     ),
 );
+pub(super) const SERVER: Key = only(
+    "webhook",
+    key(
+        "server",
+        Form::Url(2_048),
+        Need::Optional("Deliveries say themselves where they are from."),
+        "Discourse: the community's address, as the settings of its polled source have it. Required with it.",
+        "\"https://community.example\"",
+    ),
+);
 pub(super) const DRAIN: Key = only(
     "webhook",
     key(
@@ -176,6 +186,8 @@ pub struct WebhookSource {
     pub connector: PathBuf,
     /// The webhook of it.
     pub webhook: Arc<str>,
+    /// Of which site deliveries are, where they don't say so themselves.
+    pub server: Option<Arc<str>>,
     /// Who takes deliveries.
     pub taken: Taken,
     /// The connector, read by those who load the project; checking reads none.
@@ -223,6 +235,17 @@ impl WebhookSource {
             let remedy = if known.is_empty() { "it knows none".to_owned() } else { format!("it knows {}", known.join(", ")) };
             return Some(Diagnostic::error(UNFIT, place, format!("the connector knows no webhook `{}`", self.webhook), remedy));
         };
+        let wrong = |message: &str, remedy: String| Some(Diagnostic::error(UNFIT, place.clone(), message, remedy));
+        match (webhook.scheme.wants_server(), self.server.is_some()) {
+            (true, false) => {
+                return wrong(
+                    "its deliveries don't say of which site they are, and `server` is not there",
+                    format!("add `server = {}`", SERVER.example),
+                );
+            }
+            (false, true) => return wrong("this network's deliveries say themselves where they are from", "remove `server`".to_owned()),
+            (true, true) | (false, false) => {}
+        }
         let Taken::Here { verify_token, topics, hub, .. } = &self.taken else { return None };
         let (message, remedy) = match (webhook.scheme.has_verify_token(), verify_token.is_some()) {
             (true, false) => (
@@ -234,7 +257,7 @@ impl WebhookSource {
             _ if !topics.is_empty() && webhook.scheme != Scheme::WebSub => ("only hubs have topics", "remove `topics`".to_owned()),
             _ => return None,
         };
-        Some(Diagnostic::error(UNFIT, place, message, remedy))
+        wrong(message, remedy)
     }
 
     /// The secrets that it needs, to be read.
@@ -334,7 +357,8 @@ impl<'a> Checker<'a> {
             };
             Taken::Here { secrets: std::iter::once(first?).chain(second).collect(), verify_token, topics, hub }
         };
-        let source = WebhookSource { connector: connector?, webhook: webhook?, taken, loaded: None };
+        let server = if has(&SERVER) { Some(Arc::from(self.url(table, &SERVER)?)) } else { None };
+        let source = WebhookSource { connector: connector?, webhook: webhook?, server, taken, loaded: None };
         right.then(|| SourceKind::Webhook(Box::new(source)))
     }
 

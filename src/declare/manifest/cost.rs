@@ -11,8 +11,11 @@ use std::sync::Arc;
 const BAD_COST: Code = Code("KITH-N076");
 /// Lists beside the records that cost something; X has three.
 const MOST_BESIDE: usize = 20;
-const KEYS: [&str; 9] = ["currency", "as_of", "documentation", "month_in", "per_call", "per_record", "beside", "records_a_call", "streams"];
+const KEYS: [&str; 10] =
+    ["currency", "as_of", "documentation", "month_in", "per_call", "per_record", "beside", "records_a_call", "streams", "look_ups"];
 const OF_A_STREAM: [&str; 4] = ["per_call", "per_record", "beside", "records_a_call"];
+/// How many a look-up brings, its own `at_most` says.
+const OF_A_LOOK_UP: [&str; 3] = ["per_call", "per_record", "beside"];
 
 /// The block, where there is one.
 pub(super) fn block(compiler: &mut Compiler<'_>, whole: &Part, source: &Source) -> Option<Cost> {
@@ -64,6 +67,7 @@ pub(super) fn block(compiler: &mut Compiler<'_>, whole: &Part, source: &Source) 
         known(compiler, &field.value, &OF_A_STREAM);
         streams.push((field.key.to_string(), price(compiler, &field.value, &usual)));
     }
+    let look_ups = look_ups(compiler, whole, &part, &usual);
     let cost = Cost {
         currency: letters?,
         as_of: as_of?.into(),
@@ -71,6 +75,7 @@ pub(super) fn block(compiler: &mut Compiler<'_>, whole: &Part, source: &Source) 
         zone: zone.flatten().unwrap_or(TimeZone::UTC),
         usual,
         streams,
+        look_ups,
     };
     for stream in all {
         let price = cost.of(&stream.name);
@@ -81,6 +86,27 @@ pub(super) fn block(compiler: &mut Compiler<'_>, whole: &Part, source: &Source) 
         }
     }
     Some(cost)
+}
+
+/// Prices of look-ups. Nothing stands beside what they show, unless it is said.
+fn look_ups(compiler: &mut Compiler<'_>, whole: &Part, part: &Part, usual: &Price) -> Vec<(String, Price)> {
+    let asked = whole.get("metadata").and_then(|metadata| metadata.get("kith")).and_then(|kith| kith.get("compliance"));
+    let bare = Price { beside: Vec::new(), most_records: None, ..usual.clone() };
+    let mut found = Vec::new();
+    for field in part.get("look_ups").map(Part::fields).unwrap_or_default() {
+        let is = asked.and_then(|asked| asked.get(&field.key)).is_some_and(|question| question.text_of("by") == Some("look_up"));
+        if !is {
+            complain(
+                compiler,
+                field.key_span,
+                format!("nothing is looked up by the name `{}`", field.key),
+                "Name a question of `metadata.kith.compliance` that is asked `by: look_up`",
+            );
+        }
+        known(compiler, &field.value, &OF_A_LOOK_UP);
+        found.push((field.key.to_string(), price(compiler, &field.value, &bare)));
+    }
+    found
 }
 
 /// A stream with those that it is read for.
@@ -195,6 +221,10 @@ mod tests {
             (GOOD.replace("per_record", "per_recrod"), "KITH-N076 prices do not know the key `per_recrod`"),
             (format!("{GOOD}      month_in: Mars/Olympus\n"), "KITH-N076 `month_in` is no time zone of the IANA database"),
             (format!("{GOOD}      streams: {{ replies: {{ per_call: \"1\" }} }}\n"), "KITH-N076 the manifest has no stream `replies`"),
+            (
+                format!("{GOOD}      look_ups: {{ replies: {{ per_call: \"1\" }} }}\n"),
+                "KITH-N076 nothing is looked up by the name `replies`",
+            ),
             (
                 GOOD.replace("      records_a_call: \"{{ config.get('size', 100) }}\"\n", ""),
                 "KITH-N076 nothing says how many records a call of `posts` can bring, so that its price has no bound",

@@ -209,7 +209,12 @@ static LEVEL: Shape = Shape::Record(&Record {
         Key::required("level", Shape::Text, "same city", "What evidence calls it."),
         Key::required("when", WHEN, "exact", "When it applies."),
         Key::required("m", Shape::Text, "0.85", "Its probability among pairs that match."),
-        Key::required("u", Shape::Text, "1 in 25", "Its probability among pairs that do not match; with a term frequency, what m is divided by where the value is as common as the frequency's own u."),
+        Key::required(
+            "u",
+            Shape::Text,
+            "1 in 25",
+            "Its probability among pairs that do not match; with a term frequency, what m is divided by where the value is as common as the frequency's own u.",
+        ),
         Key::optional("term_frequency", Shape::Name, "city", "The term frequency that adjusts it."),
     ],
     others: None,

@@ -108,7 +108,7 @@ impl One {
             return (missed, read, false);
         };
         let shared = &self.shared;
-        let networks = Networks { inlet: shared.inlet(&stop), polled: &self.polled, rotated: &self.rotated, till: &shared.till };
+        let networks = Networks { inlet: shared.inlet(&stop), polled: &self.polled, rotated: &shared.rotated, till: &shared.till };
         let margin = CLOCKS + self.live.stream.heartbeat;
         let since: Option<Timestamp> = missed.as_ref().and_then(|missed| missed.from).and_then(|from| from.checked_sub(margin).ok());
         let reading = networks.stream(&self.spec, &self.connector, projection, self.opener.reader(), since, &mut read);

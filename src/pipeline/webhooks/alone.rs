@@ -81,7 +81,7 @@ pub async fn serve_webhooks(
     let draining = Arc::new(Draining::new(Alone::spools(&doors), alone.drain_secret.clone(), micros));
     let (bounds, longest) = bounds(&alone.listener.webhooks);
     let webhooks = doors.len();
-    let receiving = Arc::new(Receiving::new(doors, longest, micros));
+    let receiving = Arc::new(Receiving::new(doors, Arc::default(), longest, micros));
     let bind = |address| listen(address).map_err(|error| no_listener(address, &error));
     let Listener { listen: outward, drain_listen: inward, metrics, .. } = alone.listener;
     let (at_outward, at_inward) = (bind(outward)?, bind(inward)?);

@@ -1,15 +1,16 @@
-//! Subscriptions at hubs (`WebSub`): asked for, renewed when two thirds of their lease are over, given up for topics that are wanted no more. Where each
-//! stands is kept, so that a restart asks nobody.
+//! Subscriptions at hubs (`WebSub`): asked for, renewed when two thirds of their lease are over, ended for topics that are wanted no more and for sources that
+//! are gone. Where each stands is kept, so that a restart asks nobody.
 
 use super::book::{Book, Subscription};
-use crate::declare::config::{Config, Hub, SourceKind, Taken};
+use crate::declare::config::{Config, Hub, ProxySpec, SourceKind, Taken};
 use crate::model::Timestamp;
 use crate::pipeline::supervise::Watched;
 use crate::pipeline::{Clock, Fault, RunError};
-use crate::source::webhook::{HubError, Said, Subscribing, ask, chance, secret_mark};
+use crate::source::webhook::{At, HubError, Leaving, Said, Subscribing, chance, secret_mark, subscribe, unsubscribe};
 use crate::store::Store;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -37,6 +38,25 @@ struct Kept {
     /// When it is to be renewed, and when it ends.
     renew: Option<Timestamp>,
     until: Option<Timestamp>,
+    /// How the hub is reached, for when the source is gone; not known of what was kept before this was.
+    #[serde(default)]
+    way: Option<Way>,
+}
+
+/// How a hub is reached, but for a password.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+struct Way {
+    ca_file: Option<PathBuf>,
+    proxy: Option<String>,
+    /// The proxy wants a login.
+    login: bool,
+}
+
+impl Way {
+    fn of(hub: &Hub) -> Self {
+        let (proxy, login) = hub.proxy.as_ref().map_or((None, false), |proxy| (Some(proxy.url.clone()), proxy.login.is_some()));
+        Self { ca_file: hub.ca_file.clone(), proxy, login }
+    }
 }
 
 /// By source and topic.
@@ -47,6 +67,7 @@ type All = BTreeMap<String, BTreeMap<String, Kept>>;
 pub struct Questions {
     all: Mutex<BTreeMap<String, Arc<Subscribing>>>,
     heard: Arc<Notify>,
+    leaving: Arc<Leaving>,
 }
 
 impl Questions {
@@ -54,6 +75,11 @@ impl Questions {
     pub fn of(&self, source: &str) -> Arc<Subscribing> {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         all.entry(source.to_owned()).or_insert_with(|| Arc::new(Subscribing::new(self.heard.clone()))).clone()
+    }
+
+    /// Those of sources that are gone.
+    pub fn leaving(&self) -> Arc<Leaving> {
+        self.leaving.clone()
     }
 }
 
@@ -78,10 +104,13 @@ fn hubs(config: &Config) -> impl Iterator<Item = (&str, &Hub, &[Arc<str>])> {
 fn expected(hub: &Hub, topics: &[Arc<str>], stand: &mut BTreeMap<String, Kept>) -> Result<(), HubError> {
     for topic in topics {
         if stand.get(&**topic).is_none_or(|kept| kept.hub != hub.url || kept.callback != hub.callback) {
-            let (hub, callback, chance) = (hub.url.clone(), hub.callback.clone(), chance()?);
-            let kept = Kept { hub, callback, chance, secret: String::new(), asked: None, renew: None, until: None };
+            let (url, callback, chance, way) = (hub.url.clone(), hub.callback.clone(), chance()?, Some(Way::of(hub)));
+            let kept = Kept { hub: url, callback, chance, secret: String::new(), asked: None, renew: None, until: None, way };
             stand.insert(topic.to_string(), kept);
         }
+    }
+    for kept in stand.values_mut().filter(|kept| kept.hub == hub.url) {
+        kept.way = Some(Way::of(hub));
     }
     Ok(())
 }
@@ -90,11 +119,15 @@ impl<S: Store> Keeping<S> {
     /// Keeps every subscription of the configuration until dropped. What fails is told, and tried again.
     pub async fn keep(self, mut configs: watch::Receiver<Arc<Config>>, watched: impl Fn(String) -> Watched) {
         let mut failing: BTreeMap<String, (Watched, Timestamp)> = BTreeMap::new();
+        // With what the files that a source went with knew, a proxy's password for instance.
+        let mut known: BTreeMap<String, Hub> = BTreeMap::new();
         loop {
             let config = configs.borrow_and_update().clone();
-            failing.retain(|name, _| hubs(&config).any(|(source, ..)| source == name.as_str()));
+            known.extend(hubs(&config).map(|(source, hub, _)| (source.to_owned(), hub.clone())));
+            failing
+                .retain(|name, _| self.questions.leaving.of(name).is_some() || hubs(&config).any(|(source, ..)| source == name.as_str()));
             let mut next = LOOK;
-            match self.turn(&config, &mut failing, &watched).await {
+            match self.turn(&config, &known, &mut failing, &watched).await {
                 Ok(within) => next = next.min(within),
                 Err(error) => tracing::warn!(code = error.diagnostic().code.0, "where subscriptions at hubs stand can't be kept: {error}"),
             }
@@ -114,24 +147,24 @@ impl<S: Store> Keeping<S> {
     async fn turn(
         &self,
         config: &Config,
+        known: &BTreeMap<String, Hub>,
         failing: &mut BTreeMap<String, (Watched, Timestamp)>,
         watched: &impl Fn(String) -> Watched,
     ) -> Result<Duration, RunError> {
         let text = self.store.setting(KEPT).await?;
         let mut all: All = text.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         let mut before = all.clone();
-        all.retain(|source, topics| {
-            let stays = hubs(config).any(|(name, ..)| name == source.as_str());
-            if !stays {
-                let until = topics.values().filter_map(|kept| kept.until).max().map(|until| until.to_string());
-                tracing::info!(webhook = %source, until, "the source is gone or has no hub any more: its subscriptions end by themselves");
-            }
-            stays
-        });
+        self.gone(config, &mut all);
         let mut denied = BTreeSet::new();
         for (source, hub, topics) in hubs(config) {
             let questions = self.questions.of(source);
             let stand = all.entry(source.to_owned()).or_default();
+            if self.questions.leaving.end(source) {
+                // It is there again before the hub has let go.
+                for kept in stand.values_mut() {
+                    (kept.asked, kept.renew) = (None, None);
+                }
+            }
             if self.hear(source, stand, &questions) {
                 denied.insert(source);
             }
@@ -145,41 +178,97 @@ impl<S: Store> Keeping<S> {
         for (source, hub, topics) in hubs(config) {
             let questions = self.questions.of(source);
             let stand = all.entry(source.to_owned()).or_default();
-            let now = self.clock.now();
-            let rests = failing.get(source).map(|(_, until)| until.duration_since(now)).filter(jiff::SignedDuration::is_positive);
-            if let Some(left) = rests {
-                next = next.min(left.unsigned_abs());
-            } else {
+            if !self.rests(source, failing, &mut next) {
                 let asked = if denied.contains(source) { Err(HubError::Denied) } else { self.source(hub, topics, stand, &questions).await };
-                match asked {
-                    Ok(()) => {
-                        if let Some((mut part, _)) = failing.remove(source) {
-                            part.well();
-                        }
-                    }
-                    Err(error) => {
-                        let fault = RunError::Fault(Fault::of(error.diagnostic(&format!("[sources.{source}]"))));
-                        let part = failing.entry(source.to_owned());
-                        let (part, until) = part.or_insert_with(|| (watched(format!("subscription {source}")), now));
-                        let pause = part.failed(fault)?;
-                        *until = now.checked_add(pause).unwrap_or(now);
-                        next = next.min(pause);
-                    }
-                }
+                self.told(source, asked, failing, watched, &mut next)?;
             }
+            self.due(stand, &mut next);
             let now = self.clock.now();
-            for kept in stand.values() {
-                let at = kept.asked.and_then(|at| at.checked_add(CONFIRMED_WITHIN).ok()).or(kept.renew);
-                next = next.min(at.map_or(LOOK, |at| at.duration_since(now).try_into().unwrap_or(OFTEN)).max(OFTEN));
-            }
             let shown = |topic: &Arc<str>| Subscription {
                 topic: topic.to_string(),
                 until: stand.get(&**topic).and_then(|kept| kept.until).filter(|until| *until > now).map(|until| until.to_string()),
             };
             self.book.subscriptions(source, topics.iter().map(shown).collect());
         }
+        let gone: Vec<String> = all.keys().filter(|source| self.questions.leaving.of(source).is_some()).cloned().collect();
+        for source in gone {
+            let Some(stand) = all.get_mut(&source) else { continue };
+            let questions = self.questions.of(&source);
+            if !self.rests(&source, failing, &mut next) {
+                let asked = self.leave(stand.keys().cloned().collect(), stand, &questions, known.get(&source)).await;
+                self.told(&source, asked, failing, watched, &mut next)?;
+            }
+            self.due(stand, &mut next);
+            if stand.is_empty() {
+                tracing::info!(webhook = %source, "of the source that is gone no subscription is left");
+                self.questions.leaving.end(&source);
+                failing.remove(&source);
+                all.remove(&source);
+            }
+        }
         self.keep_all(&all, &mut before).await?;
         Ok(next)
+    }
+
+    /// Subscriptions of sources that are gone, or have no hub any more, are to end.
+    fn gone(&self, config: &Config, all: &mut All) {
+        for (source, stand) in all {
+            if hubs(config).any(|(name, ..)| name == source.as_str()) {
+                continue;
+            }
+            let questions = self.questions.of(source);
+            if self.questions.leaving.of(source).is_none() {
+                let until = stand.values().filter_map(|kept| kept.until).max().map(|until| until.to_string());
+                tracing::info!(webhook = %source, until, "the source is gone or has no hub any more: its hub is asked to end what it subscribed to");
+                for kept in stand.values_mut() {
+                    kept.asked = None;
+                }
+                self.questions.leaving.begin(source, questions.clone());
+            }
+            self.hear(source, stand, &questions);
+        }
+    }
+
+    /// Whether a source rests after a fault; the end of the rest is looked at.
+    fn rests(&self, source: &str, failing: &BTreeMap<String, (Watched, Timestamp)>, next: &mut Duration) -> bool {
+        let now = self.clock.now();
+        let rests = failing.get(source).map(|(_, until)| until.duration_since(now)).filter(jiff::SignedDuration::is_positive);
+        *next = rests.map_or(*next, |left| (*next).min(left.unsigned_abs()));
+        rests.is_some()
+    }
+
+    /// What came of asking is told, and a fault followed by a rest.
+    fn told(
+        &self,
+        source: &str,
+        asked: Result<(), HubError>,
+        failing: &mut BTreeMap<String, (Watched, Timestamp)>,
+        watched: &impl Fn(String) -> Watched,
+        next: &mut Duration,
+    ) -> Result<(), RunError> {
+        let Err(error) = asked else {
+            if let Some((mut part, _)) = failing.remove(source) {
+                part.well();
+            }
+            return Ok(());
+        };
+        let now = self.clock.now();
+        let fault = RunError::Fault(Fault::of(error.diagnostic(&format!("[sources.{source}]"))));
+        let part = failing.entry(source.to_owned());
+        let (part, until) = part.or_insert_with(|| (watched(format!("subscription {source}")), now));
+        let pause = part.failed(fault)?;
+        *until = now.checked_add(pause).unwrap_or(now);
+        *next = (*next).min(pause);
+        Ok(())
+    }
+
+    /// When the next of these is due.
+    fn due(&self, stand: &BTreeMap<String, Kept>, next: &mut Duration) {
+        let now = self.clock.now();
+        for kept in stand.values() {
+            let at = kept.asked.and_then(|at| at.checked_add(CONFIRMED_WITHIN).ok()).or(kept.renew);
+            *next = (*next).min(at.map_or(LOOK, |at| at.duration_since(now).try_into().unwrap_or(OFTEN)).max(OFTEN));
+        }
     }
 
     async fn keep_all(&self, all: &All, before: &mut All) -> Result<(), RunError> {
@@ -239,7 +328,7 @@ impl<S: Store> Keeping<S> {
             } else if pending.is_none() && due {
                 // The question may come before the answer does.
                 (kept.asked, kept.secret) = (Some(now), mark.clone());
-                if let Err(error) = ask(hub, topic, &kept.chance, true).await {
+                if let Err(error) = subscribe(hub, topic, &kept.chance).await {
                     // It is asked again after a rest.
                     kept.asked = None;
                     kept.renew = None;
@@ -248,20 +337,35 @@ impl<S: Store> Keeping<S> {
             }
         }
         let left: Vec<String> = stand.keys().filter(|topic| topics.iter().all(|wanted| **wanted != *topic.as_str())).cloned().collect();
-        for topic in left {
+        told.and(self.leave(left, stand, questions, Some(hub)).await)
+    }
+
+    /// Asks hubs to end what is wanted no more, until they have or the lease is over. The first fault is told; the other topics go on.
+    async fn leave(
+        &self,
+        topics: Vec<String>,
+        stand: &mut BTreeMap<String, Kept>,
+        questions: &Subscribing,
+        known: Option<&Hub>,
+    ) -> Result<(), HubError> {
+        let mut told = Ok(());
+        for topic in topics {
             let Some(kept) = stand.get_mut(&topic) else { continue };
             let now = self.clock.now();
-            // A hub that is another one now, or a lease that is over, needs no word.
-            if kept.hub != hub.url || kept.until.is_none_or(|until| until <= now) {
+            // A lease that is over needs no word.
+            if kept.until.is_none_or(|until| until <= now) {
                 questions.forget(&topic);
                 stand.remove(&topic);
                 continue;
             }
             questions.expect(&topic, &kept.chance, false);
-            if kept.renew.take().is_some() || kept.asked.is_none_or(|at| now.duration_since(at).unsigned_abs() >= CONFIRMED_WITHIN) {
+            let late = kept.asked.is_some_and(|at| now.duration_since(at).unsigned_abs() >= CONFIRMED_WITHIN);
+            if late {
+                told = told.and(Err(HubError::NotConfirmed(CONFIRMED_WITHIN)));
+            }
+            if kept.renew.take().is_some() || kept.asked.is_none() || late {
                 kept.asked = Some(now);
-                let of_then = Hub { callback: kept.callback.clone(), ..hub.clone() };
-                if let Err(error) = ask(&of_then, &topic, &kept.chance, false).await {
+                if let Err(error) = end(kept, &topic, known).await {
                     kept.asked = None;
                     told = told.and(Err(error));
                 }
@@ -269,4 +373,15 @@ impl<S: Store> Keeping<S> {
         }
         told
     }
+}
+
+/// Asks the hub of then to end a subscription.
+async fn end(kept: &Kept, topic: &str, known: Option<&Hub>) -> Result<(), HubError> {
+    let at = |ca_file, proxy| At { url: &kept.hub, callback: &kept.callback, ca_file, proxy };
+    if let Some(hub) = known.filter(|hub| Some(Way::of(hub)) == kept.way) {
+        return unsubscribe(at(hub.ca_file.as_deref(), hub.proxy.as_ref()), topic, &kept.chance).await;
+    }
+    let way = kept.way.as_ref().filter(|way| !way.login).ok_or(HubError::NoWay)?;
+    let proxy = way.proxy.clone().map(|url| ProxySpec { url, login: None });
+    unsubscribe(at(way.ca_file.as_deref(), proxy.as_ref()), topic, &kept.chance).await
 }

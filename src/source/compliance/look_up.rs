@@ -41,7 +41,7 @@ impl LookUps {
 
     /// The most that one look-up can cost; nothing, where the connector names no prices.
     pub fn dearest(&self, by: &LookUp) -> Money {
-        self.reader.usual_bill(by.at_most as u64).map_or(Money::NONE, |bill| bill.most)
+        self.reader.look_up_bill(&self.asked.name, by.at_most as u64).map_or(Money::NONE, |bill| bill.most)
     }
 
     /// Asks about some ids, at most as many as the network takes at once, none of which needs escaping.
@@ -50,7 +50,7 @@ impl LookUps {
     /// Where the network does not tell.
     pub async fn ask(&self, by: &LookUp, ids: &[&str]) -> Result<LookedUp, ComplianceError> {
         let below = format!("?{}={}", by.parameter, ids.join(","));
-        let bill = self.reader.usual_bill(ids.len() as u64);
+        let bill = self.reader.look_up_bill(&self.asked.name, ids.len() as u64);
         let (_, answer, reserved) = ask(&self.reader, &self.asked, ("GET", &below), None, bill.as_ref()).await?;
         let found = said(&self.asked, by, ids, &answer)?;
         if let Some(bill) = &bill {

@@ -9,12 +9,36 @@ use crate::manifest::source::{Login, OAuth, OldSession, Session};
 use crate::manifest::{Fallback, Json, Members, Scope, Template, Wanted, path};
 use base64::Engine as _;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A provider's answer is searched this deep, as in the reference.
 const DEEPEST: usize = 5;
 /// An hour: the life of a token whose answer says none.
 const USUAL_LIFE: i64 = 3_600;
+
+/// A login that changes the settings, as all readers of one source share it: one logs in at a time, and the others go on with what it was given.
+#[derive(Default)]
+pub struct SharedLogin {
+    turn: tokio::sync::Mutex<()>,
+    latest: Mutex<Option<Json>>,
+}
+
+impl std::fmt::Debug for SharedLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SharedLogin")
+    }
+}
+
+impl SharedLogin {
+    /// The settings as the last login left them; none, where there was none.
+    pub fn latest(&self) -> Option<Json> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self, config: Json) {
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(config);
+    }
+}
 
 /// A token and its end in microseconds since 1970.
 struct Token {
@@ -94,6 +118,18 @@ impl Reader {
         // One renewal at a time: whoever waits here finds it done.
         let mut tokens = self.tokens.lock().await;
         let key = Arc::as_ptr(oauth).addr();
+        let shared = self.shared.as_ref().filter(|_| oauth.rotation.is_some());
+        let _turn = match shared {
+            Some(shared) => Some(shared.turn.lock().await),
+            None => None,
+        };
+        let newer = shared.and_then(|shared| shared.latest()).filter(|latest| *latest != self.config());
+        // Another reader has logged in since: what it was given is as new as can be, and has ended what this one had.
+        let anew = anew && newer.is_none();
+        if let Some(newer) = newer {
+            tokens.0.remove(&key);
+            *self.config.lock().unwrap_or_else(PoisonError::into_inner) = newer;
+        }
         let config = self.config();
         let (engine, scope) = (&self.source.engine, Scope::new(&config));
         let now = self.tick();
@@ -161,6 +197,9 @@ impl Reader {
             }
             if let Some(at) = crate::manifest::Moment::from_micros(until) {
                 path::set(&mut changed, &rotation.expiry_path, Json::Text(at.iso('T').into()));
+            }
+            if let Some(shared) = shared {
+                shared.change(changed.clone());
             }
             self.change_config(changed);
         }

@@ -15,6 +15,7 @@ mod walk;
 
 pub use decode::{DecodeError, decode, items, member, pick};
 pub use error::ReadError;
+pub use login::SharedLogin;
 pub(in crate::source) use paid::Bill;
 pub use paid::{Answered, Purse, PurseError, Reserved};
 pub(in crate::source) use send::{Gate, MOST_REDIRECTS};
@@ -117,6 +118,7 @@ pub struct Reader {
     with_pages: Vec<String>,
     hosts: Option<Vec<Arc<str>>>,
     purse: Option<Arc<dyn Purse>>,
+    shared: Option<Arc<SharedLogin>>,
 }
 
 impl fmt::Debug for Reader {
@@ -153,6 +155,7 @@ impl Reader {
             with_pages: Vec::new(),
             hosts: None,
             purse: None,
+            shared: None,
         })
     }
 
@@ -166,6 +169,12 @@ impl Reader {
     #[must_use]
     pub fn only_hosts(self, hosts: Option<Vec<Arc<str>>>) -> Self {
         Self { hosts, ..self }
+    }
+
+    /// The same reader, whose login is that of others too.
+    #[must_use]
+    pub fn sharing(self, login: Option<Arc<SharedLogin>>) -> Self {
+        Self { shared: login, ..self }
     }
 
     /// Reads a stream to its end and sends what it finds; the last batch is the final state.

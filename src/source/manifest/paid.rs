@@ -94,11 +94,11 @@ impl Reader {
         Ok((most > Money::NONE).then_some(Bill { price, most }))
     }
 
-    /// What a call is billed by that belongs to no stream and brings so many records at most: as the prices say that hold where nothing else does.
-    pub(in crate::source) fn usual_bill(&self, most_records: u64) -> Option<Bill<'_>> {
+    /// What a look-up is billed by, by its name, that brings so many records at most.
+    pub(in crate::source) fn look_up_bill(&self, name: &str, most_records: u64) -> Option<Bill<'_>> {
         let (Some(cost), Some(_)) = (&self.source.cost, &self.purse) else { return None };
-        let price = &cost.usual;
-        let most = price.call.plus(price.of_record().times(most_records));
+        let price = cost.of_look_up(name);
+        let most = price.with_records(most_records);
         (most > Money::NONE).then_some(Bill { price, most })
     }
 

@@ -108,6 +108,31 @@ impl Subscribing {
     }
 }
 
+/// Subscriptions that are to end though their source is gone, by its name: hubs are answered as long as they have not ended.
+#[derive(Debug, Default)]
+pub struct Leaving(Mutex<BTreeMap<String, Arc<Subscribing>>>);
+
+impl Leaving {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Subscribing>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The source is gone, and these are to end.
+    pub fn begin(&self, source: &str, subscribing: Arc<Subscribing>) {
+        self.all().insert(source.to_owned(), subscribing);
+    }
+
+    /// They have ended, or the source is there again; whether any were to end.
+    pub fn end(&self, source: &str) -> bool {
+        self.all().remove(source).is_some()
+    }
+
+    /// Those of a source that is gone.
+    pub fn of(&self, source: &str) -> Option<Arc<Subscribing>> {
+        self.all().get(source).cloned()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! What comes to the open door: deliveries and questions of networks. Whoever can't sign learns nothing but a status.
 
 use super::frame::Frame;
-use super::hub::Subscribing;
+use super::hub::{Leaving, Subscribing};
 use super::listen::{Answers, Head, Reply};
 use super::seal::Sealer;
 use super::spool::{Spool, SpoolError};
@@ -37,6 +37,7 @@ pub struct Door {
 /// The doors that are open, by the names of their sources. They may be changed while it listens.
 pub struct Receiving {
     doors: RwLock<Arc<BTreeMap<String, Arc<Door>>>>,
+    leaving: Arc<Leaving>,
     longest: usize,
     /// Microseconds since 1970.
     clock: fn() -> i64,
@@ -49,9 +50,26 @@ impl std::fmt::Debug for Receiving {
 }
 
 impl Receiving {
-    /// With these doors; `longest` is that of a body, in bytes.
-    pub fn new(doors: BTreeMap<String, Arc<Door>>, longest: usize, clock: fn() -> i64) -> Self {
-        Self { doors: RwLock::new(Arc::new(doors)), longest, clock }
+    /// With these doors, and those behind which nothing is but a subscription that is to end; `longest` is that of a body, in bytes.
+    pub fn new(doors: BTreeMap<String, Arc<Door>>, leaving: Arc<Leaving>, longest: usize, clock: fn() -> i64) -> Self {
+        Self { doors: RwLock::new(Arc::new(doors)), leaving, longest, clock }
+    }
+
+    /// The reply to a network's question.
+    fn answered(name: &str, answer: Option<Answer>) -> Reply {
+        let Some(answer) = answer else { return Reply::bare(404) };
+        tracing::info!(webhook = name, about = answer.about, "a network's question was answered");
+        Reply { status: 200, kind: Some(answer.kind), body: answer.text.into_bytes(), ..Reply::default() }
+    }
+
+    /// Where no door is: a hub's question about a subscription that ends is answered, and a delivery of it told that there is nobody (`WebSub`, section 7).
+    fn left(&self, head: &Head) -> Reply {
+        let name = head.path.strip_prefix(PATH).unwrap_or_default();
+        match (self.leaving.of(name), head.method.as_str()) {
+            (Some(leaving), "GET") => Self::answered(name, leaving.answer(&head.query, (self.clock)())),
+            (Some(_), "POST") => Reply::bare(410),
+            (Some(_) | None, _) => Reply::bare(404),
+        }
     }
 
     /// Other doors from now on; what is in hand goes through the one that it came to, or the new one of that name.
@@ -78,16 +96,14 @@ impl Door {
 
 impl Answers for Receiving {
     fn admits(&self, head: &Head) -> Result<usize, Reply> {
-        let Some((name, door)) = self.door(&head.path) else { return Err(Reply::bare(404)) };
+        let Some((name, door)) = self.door(&head.path) else { return Err(self.left(head)) };
         match head.method.as_str() {
             "POST" => Ok(self.longest),
-            "GET" => Err(match door.question(&head.query, (self.clock)()) {
-                Some(answer) => {
-                    tracing::info!(webhook = name, about = answer.about, "a network's question was answered");
-                    Reply { status: 200, kind: Some(answer.kind), body: answer.text.into_bytes(), ..Reply::default() }
-                }
-                None => Reply::bare(404),
-            }),
+            "GET" => {
+                let now = (self.clock)();
+                let leaving = || self.leaving.of(&name).and_then(|leaving| leaving.answer(&head.query, now));
+                Err(Self::answered(&name, leaving().or_else(|| door.question(&head.query, now))))
+            }
             _ => Err(Reply::bare(405)),
         }
     }

@@ -2,10 +2,11 @@
 //! hub comes with a question first (`hub`).
 
 use super::hub::CHANCE;
-use crate::declare::config::Hub;
+use crate::declare::config::{Hub, ProxySpec};
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::manifest::webhook::sealed;
 use crate::wire::http::{Client, Connection, Proxy, Request, SendError, SetupError, secret};
+use std::path::Path;
 use std::time::Duration;
 
 /// A hub says that it was asked, and no more.
@@ -26,11 +27,16 @@ pub enum HubError {
     #[error("the hub answers {0}")]
     Refused(u16),
     /// It said that it took it on, and never asked.
-    #[error("the hub took the subscription on, and has not asked within {} s whether it is meant", .0.as_secs())]
+    #[error("the hub took the request on, and has not asked within {} s whether it is meant", .0.as_secs())]
     NotConfirmed(Duration),
     /// It told that it does not let us.
     #[error("the hub denies the subscription")]
     Denied,
+    /// The source is gone, and with it a proxy's password.
+    #[error(
+        "the hub is to be told that the source is gone, and how it is reached went with the source: the subscription ends with its lease"
+    )]
+    NoWay,
     /// The system gives no chance.
     #[error("the system gives no random numbers")]
     NoChance,
@@ -40,7 +46,7 @@ impl HubError {
     /// The page that explains it.
     pub const fn code(&self) -> Code {
         Code(match self {
-            Self::Setup(_) | Self::Unreached(_) | Self::Refused(_) | Self::NoChance => "KITH-N080",
+            Self::Setup(_) | Self::Unreached(_) | Self::Refused(_) | Self::NoWay | Self::NoChance => "KITH-N080",
             Self::NotConfirmed(_) | Self::Denied => "KITH-N081",
         })
     }
@@ -72,36 +78,57 @@ pub fn secret_mark(hub: &Hub) -> Result<String, HubError> {
     Ok(mark)
 }
 
-/// Asks the hub to deliver a topic to the callback with this chance, or to end that.
+/// Where a hub is, how it is reached, and where it comes.
+#[derive(Clone, Copy, Debug)]
+pub struct At<'a> {
+    /// The hub's address.
+    pub url: &'a str,
+    /// The webhook's address as the hub reaches it.
+    pub callback: &'a str,
+    /// PEM certificates that are trusted instead of the system's.
+    pub ca_file: Option<&'a Path>,
+    /// The proxy that it is reached through.
+    pub proxy: Option<&'a ProxySpec>,
+}
+
+/// Asks the hub to deliver a topic to the callback with this chance.
 ///
 /// # Errors
 /// Why it has not taken it on.
-pub async fn ask(hub: &Hub, topic: &str, chance: &str, subscribe: bool) -> Result<(), HubError> {
-    let proxy = hub.proxy.as_ref().map(Proxy::of).transpose()?;
+pub async fn subscribe(hub: &Hub, topic: &str, chance: &str) -> Result<(), HubError> {
+    let known = secret(&hub.secret)?;
+    let at = At { url: &hub.url, callback: &hub.callback, ca_file: hub.ca_file.as_deref(), proxy: hub.proxy.as_ref() };
+    let lease = hub.lease.as_secs().to_string();
+    ask(at, "subscribe", (topic, chance), &[("hub.lease_seconds", &lease), ("hub.secret", known.expose().trim())]).await
+}
+
+/// Asks the hub to end what it delivers of a topic to the callback with this chance.
+///
+/// # Errors
+/// Why it has not taken it on.
+pub async fn unsubscribe(at: At<'_>, topic: &str, chance: &str) -> Result<(), HubError> {
+    ask(at, "unsubscribe", (topic, chance), &[]).await
+}
+
+async fn ask(at: At<'_>, mode: &str, (topic, chance): (&str, &str), more: &[(&str, &str)]) -> Result<(), HubError> {
+    let proxy = at.proxy.map(Proxy::of).transpose()?;
     let connection = Connection {
-        ca_file: hub.ca_file.clone(),
-        tls: hub.url.starts_with("https:") || proxy.as_ref().is_some_and(|proxy| proxy.url.starts_with("https:")),
+        ca_file: at.ca_file.map(Path::to_owned),
+        tls: at.url.starts_with("https:") || proxy.as_ref().is_some_and(|proxy| proxy.url.starts_with("https:")),
         proxy,
         connect: CONNECT,
         whole: WHOLE,
         certificate: None,
         longest_body: LONGEST_ANSWER,
     };
-    let known = secret(&hub.secret)?;
-    let form = {
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("hub.mode", if subscribe { "subscribe" } else { "unsubscribe" });
-        form.append_pair("hub.topic", topic);
-        form.append_pair("hub.callback", &format!("{}?{CHANCE}={chance}", hub.callback));
-        if subscribe {
-            form.append_pair("hub.lease_seconds", &hub.lease.as_secs().to_string());
-            form.append_pair("hub.secret", known.expose().trim());
-        }
-        form.finish()
-    };
+    let callback = format!("{}?{CHANCE}={chance}", at.callback);
+    let form = form_urlencoded::Serializer::new(String::new())
+        .extend_pairs([("hub.mode", mode), ("hub.topic", topic), ("hub.callback", &callback)])
+        .extend_pairs(more)
+        .finish();
     let kind = ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned());
     let body = Some(form.into_bytes());
-    let request = Request { method: "POST", url: hub.url.clone(), headers: vec![kind], authorization: None, body };
+    let request = Request { method: "POST", url: at.url.to_owned(), headers: vec![kind], authorization: None, body };
     let reply = Client::new(&connection)?.send(request).await?;
     // 202 by the recommendation; hubs from before it ask at once and say 204.
     if matches!(reply.status, 200..=204) { Ok(()) } else { Err(HubError::Refused(reply.status)) }

@@ -26,8 +26,8 @@ pub struct Body {
     pub bad: Vec<SourceLine>,
 }
 
-/// Takes out of a body what its webhook names. `now` is in microseconds since 1970.
-pub fn take(connector: &Connector, webhook: &Webhook, body: &[u8], reader: &Reader, now: i64) -> Body {
+/// Takes out of a body what its webhook names. `server` is the site that it is of, where the body does not say so; `now` is in microseconds since 1970.
+pub fn take(connector: &Connector, webhook: &Webhook, server: Option<&str>, body: &[u8], reader: &Reader, now: i64) -> Body {
     let whole = |form| Body { good: Vec::new(), bad: vec![line(1, Err(Malformed::OtherForm { form }), body.to_vec())] };
     let (decoder, form) = match webhook.form {
         Form::Json => (Decoder::Json, "JSON"),
@@ -35,6 +35,10 @@ pub fn take(connector: &Connector, webhook: &Webhook, body: &[u8], reader: &Read
     };
     let Ok(Some(value)) = decode(&decoder, body).map(|values| values.into_iter().next()) else { return whole(form) };
     connector.source.engine.ambient().set_now(now);
+    let mut config = Json::object();
+    if let Some(server) = server {
+        config.members_mut().insert("server".into(), Json::Text(server.into()));
+    }
     let mut taken = Body { good: Vec::new(), bad: Vec::new() };
     let mut number = 0;
     for take in &webhook.takes {
@@ -46,7 +50,7 @@ pub fn take(connector: &Connector, webhook: &Webhook, body: &[u8], reader: &Read
         for record in found {
             number += 1;
             let at = u64::try_from(number).unwrap_or(u64::MAX);
-            match projected(connector, take, record) {
+            match projected(connector, take, &config, record) {
                 Ok(None) => {}
                 Ok(Some(bytes)) => {
                     let outcome = reader.parse(&bytes);
@@ -64,9 +68,9 @@ fn line(line: u64, outcome: Result<crate::model::Activity, Malformed>, raw: Vec<
     SourceLine { line, outcome, raw: Personal::new(raw) }
 }
 
-fn projected(connector: &Connector, take: &Take, record: Json) -> Result<Option<Vec<u8>>, (Malformed, Json)> {
+fn projected(connector: &Connector, take: &Take, config: &Json, record: Json) -> Result<Option<Vec<u8>>, (Malformed, Json)> {
     let nothing = Json::object();
-    let scope = Scope::new(&nothing).with_slice(&nothing.to_template());
+    let scope = Scope::new(config).with_slice(&nothing.to_template());
     let mut changed = record;
     for transformation in &take.transformations {
         if transformation.apply(&mut changed, &connector.source.engine, &scope).is_err() {
