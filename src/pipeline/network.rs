@@ -172,7 +172,7 @@ impl<S: Store + 'static> Networks<'_, S> {
             return Ok(false);
         }
         let grown = reader.grow().await;
-        if let Some(Err(problem)) = reader.take_changed_config().map(|changed| self.kept(spec, connector, &changed)) {
+        if let Some(Err(problem)) = reader.take_changed_config().map(|_changed| self.kept(spec)) {
             read.faults.push(Fault::of(problem));
         }
         if let Err(ReadError::Wait(wait)) = &grown {

@@ -18,6 +18,9 @@ const ENOUGH_RIVALS: u64 = 1_000;
 /// What EM, or an even share, says is worth so many pairs beside the known ones.
 const BELIEVED: f64 = 10.0;
 
+/// At least so many: that a level was not met among a few hundred pairs does not make it impossible, whatever EM says.
+const LEAST_BELIEVED: f64 = 0.5;
+
 /// Random pairs of strangers at a level that tell its u by themselves.
 const ENOUGH_RANDOM: f64 = 30.0;
 
@@ -163,11 +166,13 @@ impl KnownPairs {
 
     /// m of a comparison's levels, what EM says beside the known pairs; as EM says where they are too few.
     pub(super) fn m(&self, comparison: usize, em: Option<Vec<f64>>) -> Option<Vec<f64>> {
-        let (Some(total), Some(levels)) = (self.matches(comparison), self.matches.get(comparison)) else { return em };
+        let (Some(_), Some(levels)) = (self.matches(comparison), self.matches.get(comparison)) else { return em };
         let even = 1.0 / count(u64::try_from(levels.len()).unwrap_or(1));
         let believed = |at: usize| em.as_ref().and_then(|em| em.get(at)).copied().unwrap_or(even);
-        let m = |(at, seen): (usize, &u64)| (count(*seen) + BELIEVED * believed(at)) / (count(total) + BELIEVED);
-        Some(levels.iter().enumerate().map(m).collect())
+        let pairs = |(at, seen): (usize, &u64)| count(*seen) + (BELIEVED * believed(at)).max(LEAST_BELIEVED);
+        let pairs: Vec<f64> = levels.iter().enumerate().map(pairs).collect();
+        let all: f64 = pairs.iter().sum();
+        Some(pairs.into_iter().map(|pairs| pairs / all).collect())
     }
 
     /// How many known rivals train a comparison's u, where they are enough.

@@ -383,4 +383,7 @@ fn who_two_rules_know_teaches_what_either_of_them_does_not_read() {
     let [_, _, email] = &trained.comparisons[..] else { panic!("{trained:?}") };
     assert_eq!(email.known, Some(250));
     assert!(email.levels[0].m.is_some_and(|m| (m - 0.8).abs() < 0.02), "{email:?}");
+    // Everybody lives where the CRM says; that somebody lives elsewhere stays thinkable.
+    let [same, other] = &trained.comparisons[1].levels[..] else { panic!("{trained:?}") };
+    assert!(same.m.zip(other.m).is_some_and(|(same, other)| other > 0.001 && (same + other - 1.0).abs() < 1e-12), "{trained:?}");
 }

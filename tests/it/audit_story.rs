@@ -69,12 +69,12 @@ fn a_customers_story_has_each_rule_as_it_read_that_day() {
     let diff = changed.last().unwrap()["entry"]["what"]["diff"].as_str().unwrap();
     assert!(diff.lines().any(|l| l.starts_with('-')) && diff.lines().any(|l| l.starts_with('+')), "{diff}");
     // So is the model, and the log says what changed in it.
-    project.edit("mappings/models/retail.yaml", "prior: { share: 60 %", "prior: { share: 59 %");
+    project.edit("mappings/models/retail.yaml", "prior: { share: 57.6", "prior: { share: 56.6");
     project.kith(&["mapping", "release", "--note", "fewer customers"]).ok();
     project.run_once();
     let changed = lines(&project.kith(&["--format", "json", "audit", "search", "--kind", "model.changed"]).ok().stdout);
     let diff = changed.last().unwrap()["entry"]["what"]["diff"].as_str().unwrap();
-    assert!(diff.contains("-    \"share\": 0.6") && diff.contains("+    \"share\": 0.59"), "{diff}");
+    assert!(diff.contains("-    \"share\": 0.576") && diff.contains("+    \"share\": 0.566"), "{diff}");
     let account = ["audit", "timeline", "--identity", by_rule["network"].as_str().unwrap(), by_rule["identity_id"].as_str().unwrap()];
     project.kith(&account).ok();
     project.kith(&["audit", "timeline", "--customer", "nobody"]).ok();

@@ -161,7 +161,7 @@ fn another_model_is_another_release_and_goes_back_with_its_mapping() {
     project.run_once();
     let model = "mappings/models/retail.yaml";
     let before = fs::read_to_string(project.path(model)).unwrap();
-    project.edit(model, "prior: { share: 60 %", "prior: { share: 59 %");
+    project.edit(model, "prior: { share: 57.6", "prior: { share: 56.6");
     assert!(mapping(&project)["draft"].is_object(), "the model belongs to what is released");
     project.kith(&["mapping", "release", "--note", "fewer customers among them"]).ok();
     let listed = releases(&project);

@@ -33,7 +33,7 @@ pub struct Arguments {
     /// The source's configuration, as its `spec` describes it: a JSON file
     #[arg(long, value_name = "FILE")]
     pub source_config: PathBuf,
-    /// The state that an earlier read ended with: a JSON file
+    /// The state that an earlier read ended with: a JSON file, or the messages that it wrote
     #[arg(long, value_name = "FILE")]
     pub source_state: Option<PathBuf>,
     /// The proxy that every request goes through
@@ -58,13 +58,40 @@ fn told(session: &mut Session, problem: &Diagnostic) -> Exit {
 
 fn json_file(path: &std::path::Path, argument: &str, session: &mut Session) -> Result<Json, Exit> {
     let bytes = read_bytes(path).map_err(|problem| told(session, &problem))?;
-    Json::parse(&bytes).map_err(|error| {
-        wrong(session, argument, format!("the file is not JSON (line {}, column {})", error.line(), error.column()), "give a JSON file")
-    })
+    Json::parse(&bytes).map_err(|error| no_json(session, argument, &error, "give a JSON file"))
 }
+
+fn no_json(session: &mut Session, argument: &str, error: &serde_json::Error, remedy: &str) -> Exit {
+    wrong(session, argument, format!("the file is not JSON (line {}, column {})", error.line(), error.column()), remedy)
+}
+
+/// The stream's state in a file: JSON, or the lines of an earlier read.
+fn state_in(bytes: &[u8], stream: &str) -> Result<Option<Json>, serde_json::Error> {
+    let whole = match Json::parse(bytes) {
+        Ok(json) => return Ok(state_of(&json, stream)),
+        Err(error) => error,
+    };
+    for line in bytes.split(|byte| *byte == b'\n').rev().map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
+        match Json::parse(line).ok().filter(|json| json.get("type").and_then(Json::as_text).is_some()) {
+            None => return Err(whole),
+            Some(message) => match state_of(&message, stream) {
+                None => {}
+                found => return Ok(found),
+            },
+        }
+    }
+    Ok(None)
+}
+
+/// Airbyte's messages that are no state, with the member that each has.
+const OTHERS: [(&str, &str); 4] = [("RECORD", "record"), ("CONTROL", "control"), ("LOG", "log"), ("TRACE", "trace")];
 
 /// The stream's state, out of what was written: the state alone, a message, or a list of messages.
 fn state_of(given: &Json, stream: &str) -> Option<Json> {
+    let kind = given.get("type").and_then(Json::as_text);
+    if OTHERS.iter().any(|(other, member)| kind == Some(other) && given.get(member).is_some()) {
+        return None;
+    }
     if let Some(items) = given.items() {
         return items.iter().rev().find_map(|item| state_of(item, stream));
     }
@@ -97,7 +124,11 @@ fn read(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit> {
     let config = json_file(&arguments.source_config, "--source-config", session)?;
     let state = match &arguments.source_state {
         None => None,
-        Some(path) => state_of(&json_file(path, "--source-state", session)?, &arguments.stream),
+        Some(path) => {
+            let bytes = read_bytes(path).map_err(|problem| told(session, &problem))?;
+            state_in(&bytes, &arguments.stream)
+                .map_err(|error| no_json(session, "--source-state", &error, "give a JSON file, or the messages of an earlier read"))?
+        }
     };
     let connection = Connection {
         ca_file: arguments.ca_file.clone(),
@@ -255,5 +286,15 @@ mod tests {
             assert_eq!(state_of(&Json::parse(form.as_bytes()).unwrap(), "s").map(|s| s.compact()).as_deref(), Some(state), "{form}");
         }
         assert!(state_of(&Json::parse(format!("[{message}]").as_bytes()).unwrap(), "t").is_none());
+        // As `connector read` wrote it: the last state of the stream counts, whatever follows it.
+        let record = r#"{"type":"RECORD","record":{"stream":"s","data":{"updated":"2030-01-01"}}}"#;
+        let old = r#"{"type":"STATE","state":{"type":"STREAM","stream":{"stream_descriptor":{"name":"s"},"stream_state":{"updated":"2020-01-01"}}}}"#;
+        let lines = format!("{record}\n{old}\n{{\"type\":\"STATE\",\"state\":{message}}}\n{record}\n\n");
+        let found = |text: &str, stream: &str| state_in(text.as_bytes(), stream).map(|state| state.map(|state| state.compact()));
+        assert_eq!(found(&lines, "s").unwrap().as_deref(), Some(state));
+        assert_eq!(found(&lines, "t").unwrap(), None);
+        assert_eq!(found(&format!("[{old},{record}]"), "s").unwrap().as_deref(), Some(r#"{"updated":"2020-01-01"}"#));
+        assert!(found(&format!("{lines}{{\"type\":"), "s").is_err(), "a line that was cut off");
+        assert!(found("{} {}", "s").is_err());
     }
 }

@@ -213,7 +213,7 @@ static LEVEL: Shape = Shape::Record(&Record {
             "u",
             Shape::Text,
             "1 in 25",
-            "Its probability among pairs that do not match; with a term frequency, what m is divided by where the value is as common as the frequency's own u.",
+            "Its probability among pairs that do not match (with a term frequency: where a value is as common as the frequency's `u`).",
         ),
         Key::optional("term_frequency", Shape::Name, "city", "The term frequency that adjusts it."),
     ],
