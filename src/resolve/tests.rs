@@ -377,7 +377,7 @@ fn who_two_rules_know_teaches_what_either_of_them_does_not_read() {
     let address = |person: usize| format!("p{person}@example.org");
     let customers: Vec<Customer> =
         (0..250).map(|p| customer(&format!("C{p}"), &name(p), &address(p), "Lecce", &format!("x:@handle{p}"))).collect();
-    let shown = |person: usize| if person % 5 == 0 { format!("other{person}@example.org") } else { address(person) };
+    let shown = |person: usize| if person.is_multiple_of(5) { format!("other{person}@example.org") } else { address(person) };
     let identities: Vec<_> = (0..250).map(|p| identity(Network::X, &name(p), &shown(p), "Lecce", &format!("handle{p}"))).collect();
     let trained = train(&index(&customers), &identities, TrainOptions { seed: 1, pairs: 20_000, recall: 1.0 }).unwrap();
     let [_, _, email] = &trained.comparisons[..] else { panic!("{trained:?}") };

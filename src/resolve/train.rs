@@ -182,7 +182,7 @@ pub(super) struct Sampled {
 pub(super) struct Tally {
     pub(super) seen: u64,
     /// Each counted as often as its term frequency raises its Bayes factor. With a u of so many among strangers the factors of strangers add up
-    /// to m, as a likelihood ratio's must: E[m/u · u_tf/f | strangers] = m. Counted once each, rare values would raise the factors of those who are
+    /// to m, as a likelihood ratio's must: `E[m/u · u_tf/f; strangers] = m`. Counted once each, rare values would raise the factors of those who are
     /// near each other by chance beyond what the level's m allows.
     pub(super) weighed: f64,
 }
