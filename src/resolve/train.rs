@@ -5,7 +5,7 @@
 use super::cell::{cell, each};
 use super::frequency::count;
 use super::postings::Row;
-use super::{Compared, Comparison, Index, KeyPart, LevelTest, Model, Prior};
+use super::{Compared, Comparison, Index, KeyPart, Level, LevelTest, Model, Prior};
 use crate::model::Value;
 use crate::model::stable_hash::mix;
 use crate::splink::Settings;
@@ -140,7 +140,9 @@ pub fn train(index: &Index, identities: &[Vec<Value>], options: TrainOptions) ->
             let u = sampled.get(number).map(|sampled| known.u(number, sampled, options.pairs, m.as_deref(), matching)).unwrap_or_default();
             let levels = comparison.levels.iter().enumerate().map(|(at, level)| {
                 let (of, exact) = u.get(at).copied().unwrap_or((None, false));
-                TrainedLevel { label: level.label.clone(), m: m.as_ref().and_then(|m| m.get(at)).copied(), u: of, exact }
+                let m = m.as_ref().and_then(|m| m.get(at)).copied();
+                let least = m.and_then(|m| least_u(&model, comparison, level, m)).filter(|_| !exact);
+                TrainedLevel { label: level.label.clone(), m, u: of.map(|u| least.map_or(u, |least| u.max(least))), exact }
             });
             TrainedComparison {
                 name: comparison.name.clone(),
@@ -156,6 +158,16 @@ pub fn train(index: &Index, identities: &[Vec<Value>], options: TrainOptions) ->
         share,
         seen: (identities.len(), rows.len()),
     })
+}
+
+/// The least u of agreeing exactly on a value whose frequency f counts: a shown value is at most 1 ÷ f times as likely for its owner as for anybody, so
+/// that `m ÷ u × u_tf ÷ f` is at most `1 ÷ f`. A little more, since numbers are written rounded. Too few strangers would say less.
+fn least_u(model: &Model, comparison: &Comparison, level: &Level, m: f64) -> Option<f64> {
+    let Compared::Field { customer, .. } = &comparison.compared else { return None };
+    let frequency = level.term_frequency.and_then(|number| model.term_frequencies.get(number))?;
+    let counts_it = frequency.of == [super::CountedPart { field: customer.clone(), form: super::KeyForm::Whole }];
+    (level.test == LevelTest::Exact && counts_it && frequency.weight > 0.0)
+        .then(|| 1.001 * frequency.u * libm::pow(m, 1.0 / frequency.weight))
 }
 
 pub(super) struct Trainer<'a> {
