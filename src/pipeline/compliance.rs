@@ -174,7 +174,7 @@ impl One<'_> {
         let mut look_ups = 0;
         while !*self.asking.inlet.stop.borrow() {
             let stepped = self.step(standing, read).await?;
-            self.keep_login(read);
+            read.faults.extend(self.asking.rotated.keep_of(self.way.reader(), self.spec).err().map(Fault::of));
             match stepped {
                 Ok(After::LookedUp) => {
                     look_ups += 1;
@@ -191,15 +191,6 @@ impl One<'_> {
             }
         }
         Ok(())
-    }
-
-    /// What a login made of the settings is kept before anything is asked with it again.
-    fn keep_login(&self, read: &mut Read) {
-        if self.way.reader().take_changed_config().is_none() {
-            return;
-        }
-        let SourceKind::Network(network) = &self.spec.kind else { return };
-        read.faults.extend(self.asking.rotated.keep(self.spec, network).err().map(Fault::of));
     }
 
     /// What failed is tried again after a while. A job that brings nothing is given up, and its list asked about in another one.

@@ -330,16 +330,6 @@ impl One {
         }
     }
 
-    /// What a login made of the settings is kept before anything is asked with it again.
-    fn keep_login(&self) {
-        let SourceKind::Network(network) = &self.spec.kind else { return };
-        if self.opener.reader().take_changed_config().is_some()
-            && let Err(problem) = self.shared.rotated.keep(&self.spec, network)
-        {
-            tracing::error!(code = problem.code.0, place = %problem.place, "{}; {}", problem.message, problem.remedy);
-        }
-    }
-
     /// One connection, from opening it to its end.
     async fn turn(
         &self,
@@ -362,7 +352,9 @@ impl One {
             opened = opening => Some(opened),
             _changed = stop.changed() => None,
         };
-        self.keep_login();
+        if let Err(problem) = self.shared.rotated.keep_of(self.opener.reader(), &self.spec) {
+            tracing::error!(code = problem.code.0, place = %problem.place, "{}; {}", problem.message, problem.remedy);
+        }
         let Some(opened) = opened else { return Ok(After::Stop) };
         let mut connected = match opened {
             Ok(connected) => connected,

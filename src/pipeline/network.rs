@@ -172,9 +172,7 @@ impl<S: Store + 'static> Networks<'_, S> {
             return Ok(false);
         }
         let grown = reader.grow().await;
-        if let Some(Err(problem)) = reader.take_changed_config().map(|_changed| self.kept(spec)) {
-            read.faults.push(Fault::of(problem));
-        }
+        read.faults.extend(self.rotated.keep_of(reader, spec).err().map(Fault::of));
         if let Err(ReadError::Wait(wait)) = &grown {
             standing.not_before = self.inlet.clock.now().checked_add(*wait).ok();
             let source = Source::new(spec.clone(), Access::ReadOnly);
@@ -185,12 +183,6 @@ impl<S: Store + 'static> Networks<'_, S> {
             read.faults.push(Fault::of(error.diagnostic(&format!("[sources.{}]", spec.name))));
         }
         Ok(grown.is_ok())
-    }
-
-    /// What a login made of the settings is kept before anything is asked with it in another pass.
-    fn kept(&self, spec: &SourceSpec) -> Result<(), Diagnostic> {
-        let SourceKind::Network(network) = &spec.kind else { return Ok(()) };
-        self.rotated.keep(spec, network)
     }
 
     /// Whether a stream has to wait for its source's budget, which is told once. Where that can't be known, it is a fault, and nothing is read.
@@ -267,11 +259,7 @@ impl<S: Store + 'static> Networks<'_, S> {
                             kept = Some(bytes);
                         }
                     }
-                    Batch::Config(_changed) => {
-                        if let Err(problem) = self.kept(spec) {
-                            read.faults.push(Fault::of(problem));
-                        }
-                    }
+                    Batch::Config(_changed) => read.faults.extend(self.rotated.keep(spec).err().map(Fault::of)),
                 }
                 if *self.inlet.stop.borrow() {
                     // The reader ends when nobody takes its pages; what was stored holds.
@@ -283,9 +271,7 @@ impl<S: Store + 'static> Networks<'_, S> {
         let (ended, stored) = tokio::join!(reading, storing);
         stored?;
         // Where the read failed right after the login.
-        if let Some(Err(problem)) = reader.take_changed_config().map(|_changed| self.kept(spec)) {
-            read.faults.push(Fault::of(problem));
-        }
+        read.faults.extend(self.rotated.keep_of(reader, spec).err().map(Fault::of));
         match ended {
             Err(ReadError::Abandoned) if *self.inlet.stop.borrow() => Ok(Ok(false)),
             Err(ReadError::Purse(PurseError::Spent { .. })) => {

@@ -4,11 +4,11 @@
 //!
 //! Between the network's answer and the file lies a moment; a machine that dies in it needs a new login, as with every client of such a login.
 
-use crate::declare::config::{NetworkSource, SecretSource, SourceSpec};
+use crate::declare::config::{NetworkSource, SecretSource, SourceKind, SourceSpec};
 use crate::declare::manifest::Connector;
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::manifest::source::Login;
-use crate::source::manifest::SharedLogin;
+use crate::source::manifest::{Reader, SharedLogin};
 use crate::store::log::replace_in;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -72,11 +72,20 @@ impl Rotated {
         login
     }
 
-    /// Keeps what logins made of these settings so far in their file. Nothing is written where other settings were given meanwhile.
+    /// Keeps what a login of the reader made of the settings, where it did since it was asked last; before anything is asked with it again.
+    ///
+    /// # Errors
+    /// As [`Rotated::keep`].
+    pub(super) fn keep_of(&self, reader: &Reader, spec: &SourceSpec) -> Result<(), Diagnostic> {
+        reader.take_changed_config().map_or(Ok(()), |_changed| self.keep(spec))
+    }
+
+    /// Keeps what logins made of a source's settings so far in their file. Nothing is written where other settings were given meanwhile.
     ///
     /// # Errors
     /// The file can't be replaced: this service goes on, and the next start has no login.
-    pub(super) fn keep(&self, spec: &SourceSpec, network: &NetworkSource) -> Result<(), Diagnostic> {
+    pub(super) fn keep(&self, spec: &SourceSpec) -> Result<(), Diagnostic> {
+        let SourceKind::Network(network) = &spec.kind else { return Ok(()) };
         let Some(given) = &network.settings.value else { return Ok(()) };
         let file = file(spec, network)?;
         // Whoever keeps later keeps what is newer: nobody's write overtakes another's.

@@ -166,7 +166,7 @@ impl KnownPairs {
 
     /// m of a comparison's levels, what EM says beside the known pairs; as EM says where they are too few.
     pub(super) fn m(&self, comparison: usize, em: Option<Vec<f64>>) -> Option<Vec<f64>> {
-        let (Some(_), Some(levels)) = (self.matches(comparison), self.matches.get(comparison)) else { return em };
+        let Some(levels) = self.matches.get(comparison).filter(|_| self.matches(comparison).is_some()) else { return em };
         let even = 1.0 / count(u64::try_from(levels.len()).unwrap_or(1));
         let believed = |at: usize| em.as_ref().and_then(|em| em.get(at)).copied().unwrap_or(even);
         let pairs = |(at, seen): (usize, &u64)| count(*seen) + (BELIEVED * believed(at)).max(LEAST_BELIEVED);

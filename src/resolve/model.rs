@@ -136,6 +136,13 @@ pub struct TermFrequency {
     pub table: Vec<(Arc<str>, f64)>,
 }
 
+impl TermFrequency {
+    /// Whether it counts this field of the customer as it is, and nothing else.
+    pub fn counts(&self, field: &str) -> bool {
+        matches!(&*self.of, [CountedPart { field: counted, form: KeyForm::Whole }] if **counted == *field)
+    }
+}
+
 /// What a comparison looks at.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Compared {

@@ -165,8 +165,7 @@ pub fn train(index: &Index, identities: &[Vec<Value>], options: TrainOptions) ->
 fn least_u(model: &Model, comparison: &Comparison, level: &Level, m: f64) -> Option<f64> {
     let Compared::Field { customer, .. } = &comparison.compared else { return None };
     let frequency = level.term_frequency.and_then(|number| model.term_frequencies.get(number))?;
-    let counts_it = frequency.of == [super::CountedPart { field: customer.clone(), form: super::KeyForm::Whole }];
-    (level.test == LevelTest::Exact && counts_it && frequency.weight > 0.0)
+    (level.test == LevelTest::Exact && frequency.counts(customer) && frequency.weight > 0.0)
         .then(|| 1.001 * frequency.u * libm::pow(m, 1.0 / frequency.weight))
 }
 

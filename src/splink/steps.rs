@@ -173,12 +173,13 @@ impl<'f> Parts<'_, 'f> {
 
     /// Conditions of which each reads one side only, and any will do.
     fn one_sided(&self, nodes: &[Node]) -> Option<Step<'f>> {
-        let missing = |side: Side| {
-            let says = |node: &Node| matches!(node, Node::Column(of, number) if *of == side && matches!(self.values(side, *number), Some(Computed::Missing(_))));
-            nodes.iter().filter(|node| says(node)).count()
+        // What nobody has to count: something is missing on the left, or on the right.
+        let missing = |node: &Node| {
+            let Node::Column(side, number) = node else { return None };
+            matches!(self.values(*side, *number), Some(Computed::Missing(_))).then_some(*side)
         };
-        let (of_left, of_right) = (missing(Side::Left), missing(Side::Right));
-        if of_left > 0 && of_right > 0 && of_left + of_right == nodes.len() {
+        let sides: Option<Vec<Side>> = nodes.iter().map(missing).collect();
+        if sides.is_some_and(|sides| [Side::Left, Side::Right].iter().all(|side| sides.contains(side))) {
             return Some(Step::Nothing);
         }
         let [left, right] = self.computed;

@@ -193,13 +193,23 @@ const LISTED: &str = r#"dynamic_streams:
         - { type: ComponentMappingDefinition, field_path: [retriever, requester, path], value: "{{ config['path'] }}" }
 "#;
 
+/// Settings of `LISTED`.
+fn list_at(server: &Server, list: &str) -> Json {
+    json!({ "base_url": server.base, "path": "pages", "list": list })
+}
+
+/// A project whose streams the network lists.
+fn listed(server: &Server) -> Project {
+    let project = project("connectors/items.yaml", &list_at(server, "tables/shared"));
+    let (before, after) = (ITEMS.find("streams:").unwrap(), ITEMS.find("metadata:").unwrap());
+    project.write("connectors/items.yaml", format!("{}{LISTED}{}", &ITEMS[..before], &ITEMS[after..]));
+    project
+}
+
 #[test]
 fn a_stream_that_the_network_lists_becomes_activities_as_any_other() {
     let server = Server::start();
-    let settings = |list: &str| json!({ "base_url": server.base, "path": "pages", "list": list });
-    let project = project("connectors/items.yaml", &settings("tables/shared"));
-    let (before, after) = (ITEMS.find("streams:").unwrap(), ITEMS.find("metadata:").unwrap());
-    project.write("connectors/items.yaml", format!("{}{LISTED}{}", &ITEMS[..before], &ITEMS[after..]));
+    let project = listed(&server);
     project.kith(&["check"]).ok();
     for _ in 0..2 {
         project.kith(&["run", "--once"]).ok();
@@ -219,13 +229,10 @@ fn a_stream_that_the_network_lists_becomes_activities_as_any_other() {
 #[test]
 fn a_list_of_streams_that_fails_is_told() {
     let server = Server::start();
-    let settings = |list: &str| json!({ "base_url": server.base, "path": "pages", "list": list });
-    let project = project("connectors/items.yaml", &settings("tables/shared"));
-    let (before, after) = (ITEMS.find("streams:").unwrap(), ITEMS.find("metadata:").unwrap());
-    project.write("connectors/items.yaml", format!("{}{LISTED}{}", &ITEMS[..before], &ITEMS[after..]));
+    let project = listed(&server);
     // Where the list is not told, or has it no longer, that is told.
     for (list, code) in [("nowhere", "KITH-N022"), ("tables/own", "KITH-N029")] {
-        project.write("settings.json", settings(list).to_string());
+        project.write("settings.json", list_at(&server, list).to_string());
         project.kith(&["run", "--once"]).fails(1, code);
     }
 }

@@ -456,6 +456,18 @@ fn a_host_that_is_not_listed_is_not_connected_to_and_a_paused_source_neither() {
 /// Every way in which a stream comes.
 const BOTH: [(&str, &str); 2] = [(NUMBERED, "numbered"), (SOCKET, "socket")];
 
+/// What is said arrives, before a cut and after it.
+fn goes_on_over_a_cut(server: &Server, project: &Project, path: &str) {
+    let service = Running::start(project);
+    let before = settled(&service);
+    server.post("/say?n=3");
+    service.until("three more", received(before + 3));
+    server.post("/drop");
+    server.post("/say?n=2");
+    service.until("after a cut", received(before + 5));
+    assert_eq!(service.end(), Some(0), "{path}");
+}
+
 #[test]
 fn over_tls_of_a_company_and_through_its_proxy_events_come_and_around_them_nothing_does() {
     let (Some(server), Some(proxy)) = (Server::with(true), Tinyproxy::start()) else { return };
@@ -473,14 +485,7 @@ fn over_tls_of_a_company_and_through_its_proxy_events_come_and_around_them_nothi
         assert!(server.asked(&format!("/{path}")).is_empty(), "{path}: {:?}", server.requests());
         std::fs::copy(server.folder.path().join("ca.pem"), project.path("ca.pem")).unwrap();
         project.edit("config/kith.toml", "every_seconds = 1", "every_seconds = 1\nca_file = \"ca.pem\"");
-        let service = Running::start(&project);
-        let before = settled(&service);
-        server.post("/say?n=3");
-        service.until("three more", received(before + 3));
-        server.post("/drop");
-        server.post("/say?n=2");
-        service.until("after a cut", received(before + 5));
-        assert_eq!(service.end(), Some(0), "{path}");
+        goes_on_over_a_cut(&server, &project, path);
         let log = std::fs::read_to_string(project.path("service.log")).unwrap();
         assert!(!log.contains("pr0xy"), "{log}");
     }
@@ -499,14 +504,7 @@ fn without_tls_streams_come_through_a_plain_forward_proxy_too_and_only_through_i
         assert_eq!(service.end(), Some(0), "{path}");
         assert!(server.asked(&format!("/{path}")).is_empty(), "{path}: {:?}", server.requests());
         project.write("proxy-password", "pr0xy");
-        let service = Running::start(&project);
-        let before = settled(&service);
-        server.post("/say?n=3");
-        service.until("three more", received(before + 3));
-        server.post("/drop");
-        server.post("/say?n=2");
-        service.until("after a cut", received(before + 5));
-        assert_eq!(service.end(), Some(0), "{path}");
+        goes_on_over_a_cut(&server, &project, path);
         // A WebSocket by a tunnel, since such a proxy hands on no `Upgrade`.
         let seen = if path == "socket" {
             format!("CONNECT 127.0.0.1:{}", server.port)

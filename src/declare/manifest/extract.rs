@@ -27,14 +27,7 @@ impl Compiler<'_> {
             };
             return Some(Extractor::Path { at: self.templates(part, "field_path", CONFIG), expander });
         }
-        let first = match part.text_of("mode") {
-            None | Some("union") => false,
-            Some("first_match") => true,
-            Some(_) => {
-                self.wrong(part.span, "`mode` is union or first_match", "Write one of these");
-                return None;
-            }
-        };
+        let first = self.is_second(part, "mode", ["union", "first_match"])?;
         let inner = self.required(part, "extractors")?.clone();
         if inner.items().is_empty() {
             self.wrong(inner.span, "at least one extractor is meant", "Write a list of `DpathExtractor`");
@@ -43,19 +36,24 @@ impl Compiler<'_> {
         Some(Extractor::Combined { extractors, first, full: part.is_set("skip_empty_records") })
     }
 
+    /// Whether a key has the second of two words; the first is what is meant where it is left out.
+    fn is_second(&mut self, part: &Part, key: &str, [first, second]: [&str; 2]) -> Option<bool> {
+        match part.text_of(key) {
+            None => Some(false),
+            Some(word) if word == first || word == second => Some(word == second),
+            Some(_) => {
+                self.wrong(part.span, format!("`{key}` is {first} or {second}"), "Write one of these");
+                None
+            }
+        }
+    }
+
     fn expander(&mut self, part: &Part) -> Option<Expander<Template>> {
         if !self.is_one_of(part, &["RecordExpander"]) {
             return None;
         }
         self.required(part, "expand_records_from_field");
-        let or_itself = match part.text_of("on_no_records") {
-            None | Some("skip") => false,
-            Some("emit_parent") => true,
-            Some(_) => {
-                self.wrong(part.span, "`on_no_records` is skip or emit_parent", "Write one of these");
-                return None;
-            }
-        };
+        let or_itself = self.is_second(part, "on_no_records", ["skip", "emit_parent"])?;
         let mut fields = Vec::new();
         for field in part.get("parent_fields").map(Part::items).unwrap_or_default() {
             if self.is_one_of(field, &["ParentFieldPath"]) {

@@ -2,7 +2,7 @@
 
 use crate::declare::yaml::{self, Node};
 use crate::diagnose::{SourceFile, Span};
-use crate::resolve::{Compared, CountedPart, KeyForm, LevelTest, Model, Prior, TermFrequency, Trained};
+use crate::resolve::{Compared, LevelTest, Model, Prior, Trained};
 use std::sync::Arc;
 
 /// Where a trained model is from, for the lines above it.
@@ -47,8 +47,7 @@ pub fn retrained(file: &Arc<SourceFile>, model: &Model, trained: &Trained, from:
             comparison.levels.iter().zip(&of.levels).filter(|(level, trained)| level.test == LevelTest::Exact && trained.exact)
         {
             let frequency = level.term_frequency.and_then(|number| model.term_frequencies.get(number));
-            let counts_it = |f: &&TermFrequency| f.of == [CountedPart { field: customer.clone(), form: KeyForm::Whole }];
-            if let Some(frequency) = frequency.filter(counts_it) {
+            if let Some(frequency) = frequency.filter(|frequency| frequency.counts(customer)) {
                 let entries = tree.get("term_frequencies").map(Node::entries).unwrap_or_default();
                 put(entries.iter().find(|e| e.key == frequency.name).and_then(|e| e.value.get("u")), trained.u);
             }

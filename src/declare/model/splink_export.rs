@@ -1,6 +1,6 @@
 //! A model as Splink's settings JSON, where Splink can say the same.
 
-use crate::resolve::{Compared, Comparison, CountedPart, KeyForm, KeyPart, Level, LevelTest, Model, Prior, TermFrequency};
+use crate::resolve::{Compared, Comparison, KeyForm, KeyPart, Level, LevelTest, Model, Prior, TermFrequency};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -103,7 +103,7 @@ pub fn splink(model: &Model, customers: u64) -> Result<Exported, Vec<String>> {
 
 /// The m of a level that Splink adjusts by a term frequency, so that it weighs there as here; or why it can't.
 fn adjusted(comparison: &Comparison, field: &Arc<str>, level: &Level, frequency: &TermFrequency) -> Result<f64, String> {
-    if !matches!(&*frequency.of, [CountedPart { field: counted, form: KeyForm::Whole }] if counted == field) {
+    if !frequency.counts(field) {
         return Err(format!("counts `{}`; Splink counts the compared column alone", frequency.name));
     }
     let Some(equal) = comparison.levels.iter().find(|level| level.test == LevelTest::Exact) else {
