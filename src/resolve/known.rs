@@ -4,7 +4,8 @@
 use super::decide::by_rules;
 use super::frequency::count;
 use super::postings::Row;
-use super::train::{LEAST, Sampled, Tally, Trainer, fields_of, fields_of_part};
+use super::random_pairs::{Sampled, Tally};
+use super::train::{LEAST, Trainer, fields_of, fields_of_part};
 use crate::model::stable_hash::mix;
 use std::collections::BTreeSet;
 
@@ -181,8 +182,8 @@ impl KnownPairs {
     }
 
     /// u of a comparison's levels: among rivals where enough of them are known. Else what random pairs say, less the matches that are among them, a
-    /// share of `matching` with the trained `m`; and where next to none of strangers are left, what the blocks hold of the level. What was counted
-    /// exactly stays, unless the blocks hold more of it. `random` are so many pairs.
+    /// share of `matching` with the trained `m`; and where few of strangers are left, what the blocks hold of the level, and the random pairs beside the
+    /// blocks. What was counted exactly stays, unless the blocks hold more of it. `random` are so many pairs.
     pub(super) fn u(&self, comparison: usize, random: &Sampled, pairs: u64, m: Option<&[f64]>, matching: f64) -> Vec<(Option<f64>, bool)> {
         let seen = |at: usize| self.others.get(comparison).and_then(|levels| levels.get(at)).copied().unwrap_or_default();
         // Of the pairs of which both sides show something.
@@ -212,7 +213,9 @@ impl KnownPairs {
             let strangers = u.filter(|_| !exact).map(|u| of_strangers(at, u));
             let enough = strangers.filter(|u| u * count(pairs) * random.shown >= ENOUGH_RANDOM);
             let weighed = |u: f64| u * random.weighed.get(at).copied().unwrap_or(1.0);
-            (enough.map(weighed).or(in_blocks(at)).or(strangers.filter(|u| *u > 0.0).map(weighed)), false)
+            let few = || in_blocks(at).unwrap_or(0.0) + random.beyond.get(at).copied().unwrap_or(0.0);
+            let of_few = || [few(), strangers.map_or(0.0, weighed)].into_iter().find(|u| *u > 0.0);
+            (enough.map(weighed).or_else(of_few), false)
         });
         u.collect()
     }

@@ -15,6 +15,7 @@ mod known;
 mod model;
 mod one_person;
 mod postings;
+mod random_pairs;
 mod reach;
 mod rulebook;
 mod score;

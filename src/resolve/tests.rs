@@ -389,3 +389,24 @@ fn who_two_rules_know_teaches_what_either_of_them_does_not_read() {
     let [same, other] = &trained.comparisons[1].levels[..] else { panic!("{trained:?}") };
     assert!(same.m.zip(other.m).is_some_and(|(same, other)| other > 0.001 && (same + other - 1.0).abs() < 1e-12), "{trained:?}");
 }
+
+#[test]
+fn what_blocks_hold_next_to_nothing_of_is_told_by_the_random_pairs_beside_them() {
+    // One handle in ten spells a name that forty customers have, more than a block may hold; one handle spells another customer's.
+    let name = |person: usize| format!("{} Zanardelli", named(person));
+    let address = |person: usize| format!("p{person}@example.org");
+    let mut customers: Vec<Customer> = (0..250).map(|p| customer(&format!("C{p}"), &name(p), &address(p), "Lecce", "")).collect();
+    customers.extend((0..40).map(|n| customer(&format!("N{n}"), "Ottilie Quarenghi", "", "Lecce", "")));
+    let handle = |person: usize| match person {
+        7 => format!("{}zanardelli", named(8)),
+        p if p.is_multiple_of(10) => "ottiliequarenghi".to_owned(),
+        p => format!("someone{p}"),
+    };
+    let identities: Vec<_> = (0..250).map(|p| identity(Network::X, &name(p), &address(p), "Lecce", &handle(p))).collect();
+    let trained = train(&index(&customers), &identities, TrainOptions { seed: 1, pairs: 2_000, recall: 1.0 }).unwrap();
+    let [_, in_handle, _] = &trained.comparisons[0].levels[..] else { panic!("{trained:?}") };
+    let whole = &model().term_frequencies[0];
+    let expected = f64::from(25 * 40 + 1) / f64::from(250 * 289) * whole.u / whole.typical;
+    // Within what some thirty random pairs can tell.
+    assert!(in_handle.u.is_some_and(|u| u / expected > 0.5 && u / expected < 2.0), "{in_handle:?} {expected}");
+}

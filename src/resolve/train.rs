@@ -2,14 +2,14 @@
 //! the prior from the exact rules and a stated recall; and both from the pairs that certain exact rules know, where they are enough (`known`). Pure
 //! and on one thread: the same seed gives the same bits.
 
-use super::cell::{cell, each};
+use super::cell::cell;
 use super::frequency::count;
 use super::postings::Row;
+use super::random_pairs::Sampled;
 use super::{Compared, Comparison, Index, KeyPart, Level, LevelTest, Model, Prior};
 use crate::model::Value;
-use crate::model::stable_hash::mix;
 use crate::splink::Settings;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The null level in a pattern; a comparison has at most 64 levels.
@@ -21,9 +21,6 @@ const MOST_PATTERNS: usize = 1 << 16;
 /// Rounds of EM at most, and the change of every m below which it has converged, as in Splink.
 const MOST_ROUNDS: usize = 25;
 const CONVERGED: f64 = 1e-4;
-
-/// A key is near-unique where at least this share of its values stands at one customer only.
-const NEAR_UNIQUE: f64 = 0.5;
 
 /// No m is nearer to 0 or 1 than this: one pair in a million.
 pub(super) const LEAST: f64 = 1e-6;
@@ -97,21 +94,6 @@ pub struct Trained {
     pub seen: (usize, usize),
 }
 
-/// splitmix64 (Steele, Lea, Flood 2014).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(self.0)
-    }
-
-    fn below(&mut self, n: usize) -> usize {
-        let n = u64::try_from(n.max(1)).unwrap_or(1);
-        usize::try_from(self.next() % n).unwrap_or(0)
-    }
-}
-
 /// Trains the model of an index. `identities` are what [`crate::normalize::clean_identity`] gave for the index's fields.
 ///
 /// `None` where the mapping has no model, or there is nobody on one side.
@@ -178,38 +160,6 @@ pub(super) struct Trainer<'a> {
     pub(super) options: TrainOptions,
 }
 
-/// What random pairs, and counted values, say of a comparison.
-pub(super) struct Sampled {
-    /// u of each level, and whether it was counted.
-    pub(super) u: Vec<(Option<f64>, bool)>,
-    /// What the term frequencies of its pairs make of each level's u ([`Tally::weighed`] for one pair); 1 where none was seen.
-    pub(super) weighed: Vec<f64>,
-    /// The share of the pairs of which both sides show something.
-    pub(super) shown: f64,
-}
-
-/// Pairs at a level.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
-pub(super) struct Tally {
-    pub(super) seen: u64,
-    /// Each counted as often as its term frequency raises its Bayes factor. With a u of so many among strangers the factors of strangers add up
-    /// to m, as a likelihood ratio's must: `E[m/u · u_tf/f; strangers] = m`. Counted once each, rare values would raise the factors of those who are
-    /// near each other by chance beyond what the level's m allows.
-    pub(super) weighed: f64,
-}
-
-impl Tally {
-    pub(super) fn add(&mut self, weight: f64) {
-        self.seen += 1;
-        self.weighed += weight;
-    }
-
-    /// What one pair counts on average.
-    pub(super) fn each(self) -> f64 {
-        if self.seen == 0 { 1.0 } else { self.weighed / count(self.seen) }
-    }
-}
-
 impl Trainer<'_> {
     pub(super) fn pattern(&self, identity: &super::compare::Subject, row: Row) -> Vec<u8> {
         let mut cells = Vec::new();
@@ -231,60 +181,6 @@ impl Trainer<'_> {
             (at, super::score::odds(part.frequency_bits))
         };
         parts.iter().map(level).collect()
-    }
-
-    fn sampled(&self) -> Vec<Sampled> {
-        let mut tallies: Vec<Vec<Tally>> = self.model.comparisons.iter().map(|c| vec![Tally::default(); c.levels.len()]).collect();
-        let mut random = Random(self.options.seed);
-        for _ in 0..self.options.pairs {
-            let (identity, row) = (random.below(self.cells.len()), random.below(self.rows.len()));
-            let (Some(cells), Some(row)) = (self.cells.get(identity), self.rows.get(row)) else { continue };
-            let subject = self.plan.subject(cells.clone());
-            for (levels, (level, weight)) in tallies.iter_mut().zip(self.weighed(&subject, *row)) {
-                if let Some(tally) = levels.get_mut(usize::from(level)) {
-                    tally.add(weight);
-                }
-            }
-        }
-        let of = |(comparison, levels): (&Comparison, &Vec<Tally>)| {
-            let total = count(levels.iter().map(|tally| tally.seen).sum());
-            let share = |tally: &Tally| (tally.seen > 0 && total > 0.0).then(|| count(tally.seen) / total);
-            let mut u: Vec<(Option<f64>, bool)> = levels.iter().map(|tally| (share(tally), false)).collect();
-            let sampled = u.first().and_then(|(u, _)| *u).unwrap_or(0.0);
-            if let Some(exact) = self.counted(comparison) {
-                for (other, _) in u.iter_mut().skip(1) {
-                    *other = other.map(|u| u * (1.0 - exact) / (1.0 - sampled).max(LEAST));
-                }
-                if let Some(first) = u.first_mut() {
-                    *first = (Some(exact), true);
-                }
-            }
-            let weighed = levels.iter().map(|tally| tally.each()).collect();
-            Sampled { u, weighed, shown: total / count(self.options.pairs.max(1)) }
-        };
-        self.model.comparisons.iter().zip(&tallies).map(of).collect()
-    }
-
-    /// How often two different customers share a value of a near-unique key: random pairs never see it.
-    fn counted(&self, comparison: &Comparison) -> Option<f64> {
-        let Compared::Field { customer, .. } = &comparison.compared else { return None };
-        if comparison.levels.first()?.test != LevelTest::Exact {
-            return None;
-        }
-        let at = super::compare::position(&self.index.customer_names, customer)?;
-        let (mut values, mut total): (HashMap<&str, u64>, u64) = (HashMap::new(), 0);
-        for row in self.rows {
-            for value in self.index.cell(*row, at).into_iter().flat_map(each).take(1) {
-                *values.entry(value).or_default() += 1;
-                total += 1;
-            }
-        }
-        let single = u64::try_from(values.values().filter(|n| **n == 1).count()).unwrap_or(0);
-        if total < 2 || count(single) < NEAR_UNIQUE * count(total) {
-            return None;
-        }
-        let agreeing: u64 = values.values().map(|n| n * (n - 1)).sum();
-        Some(count(agreeing.max(1)) / (count(total) * count(total - 1)))
     }
 
     fn session(&self, rule: usize, sampled: &[Sampled]) -> Option<(Session, Vec<Option<Vec<f64>>>)> {
