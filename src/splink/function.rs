@@ -1,11 +1,12 @@
 //! The functions that conditions may call, by `DuckDB`'s names.
 
 use super::bytes::{self, number};
+use super::list_function::{contains, cosine, distinct, element, extreme, has, intersect, list, lists, slice, vectors};
 use super::moment;
+use super::text_function::{concat_ws, ends, length, one, padded, place, split, split_part, substring, three, translated, trimmed, two};
 use super::value::Val;
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::sync::Arc;
 use unicode_normalization::UnicodeNormalization;
 
 /// A function: what it is called, how many arguments it takes, and how it works.
@@ -145,6 +146,8 @@ static FUNCTIONS: &[Known] = &[
     plain("list_element", 2, 2, element),
     plain("array_extract", 2, 2, element),
     plain("[]", 2, 2, element),
+    plain("array_slice", 3, 3, slice),
+    plain("list_slice", 3, 3, slice),
     with_nulls("nullif", 2, 2, |a| match (a.first(), a.get(1)) {
         (Some(x), Some(y)) if x.order(y) == Some(Ordering::Equal) => Val::Null,
         (Some(x), _) => x.clone(),
@@ -164,7 +167,8 @@ static FUNCTIONS: &[Known] = &[
     plain("-", 2, 2, difference),
     plain("*", 2, 2, |a| arithmetic(a, |x, y| x * y)),
     plain("/", 2, 2, |a| arithmetic(a, |x, y| x / y)),
-    plain("//", 2, 2, |a| nonzero(a, |x, y| (x / y).trunc())),
+    // Whole numbers leave a rest, others do not.
+    plain("//", 2, 2, |a| nonzero(a, |x, y| if x.fract() == 0.0 && y.fract() == 0.0 { (x / y).trunc() } else { x / y })),
     plain("%", 2, 2, |a| nonzero(a, |x, y| x % y)),
     plain("mod", 2, 2, |a| nonzero(a, |x, y| x % y)),
     plain("negate", 1, 1, |a| float(a, |x| -x)),
@@ -219,199 +223,6 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 fn strings<'v>(a: &[Val<'v>], distance: impl Fn(&[u8], &[u8]) -> Option<f64>) -> Val<'v> {
     let (Some(x), Some(y)) = (a.first().and_then(Val::string), a.get(1).and_then(Val::string)) else { return Val::Null };
     distance(x.as_bytes(), y.as_bytes()).map_or(Val::Null, Val::Number)
-}
-
-fn one<'v>(a: &[Val<'v>], change: impl Fn(&str) -> String) -> Val<'v> {
-    a.first().and_then(Val::string).map_or(Val::Null, |text| Val::Text(Cow::Owned(change(&text))))
-}
-
-fn two<'v>(a: &[Val<'v>], test: impl Fn(&str, &str) -> bool) -> Val<'v> {
-    match (a.first().and_then(Val::string), a.get(1).and_then(Val::string)) {
-        (Some(x), Some(y)) => Val::Bool(test(&x, &y)),
-        _ => Val::Null,
-    }
-}
-
-fn three<'v>(a: &[Val<'v>], change: impl Fn(&str, &str, &str) -> String) -> Val<'v> {
-    match (a.first().and_then(Val::string), a.get(1).and_then(Val::string), a.get(2).and_then(Val::string)) {
-        (Some(x), Some(y), Some(z)) => Val::Text(Cow::Owned(change(&x, &y, &z))),
-        _ => Val::Null,
-    }
-}
-
-fn translated(text: &str, from: &str, to: &str) -> String {
-    let to: Vec<char> = to.chars().collect();
-    text.chars().filter_map(|c| from.chars().position(|f| f == c).map_or(Some(c), |at| to.get(at).copied())).collect()
-}
-
-fn trimmed<'v>(a: &[Val<'v>], start: bool, end: bool) -> Val<'v> {
-    let set: Vec<char> = a.get(1).and_then(Val::string).map_or_else(|| vec![' '], |set| set.chars().collect());
-    one(a, |text| {
-        let text = if start { text.trim_start_matches(&*set) } else { text };
-        (if end { text.trim_end_matches(&*set) } else { text }).to_owned()
-    })
-}
-
-/// A whole number from a value, cut to what positions and lengths can be.
-#[expect(clippy::cast_possible_truncation, reason = "clamped to 32 bits")]
-fn whole(value: Option<&Val<'_>>) -> Option<i64> {
-    let n = value?.number()?.trunc().clamp(-2_147_483_648.0, 2_147_483_647.0);
-    Some(n as i64)
-}
-
-/// Characters from a position on: 1 is the first, negative ones count from the end, as in `DuckDB`.
-fn substring<'v>(a: &[Val<'v>]) -> Val<'v> {
-    let (Some(from), length) = (whole(a.get(1)), a.get(2)) else { return Val::Null };
-    let length = match length {
-        None => i64::MAX,
-        Some(length) => match whole(Some(length)) {
-            Some(length) => length,
-            None => return Val::Null,
-        },
-    };
-    one(a, |text| {
-        let count = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
-        let start = if from < 0 { count + from } else { from - 1 };
-        let (start, end) = if length >= 0 { (start, start.saturating_add(length)) } else { (start.saturating_add(length), start) };
-        let (start, end) = (start.clamp(0, count), end.clamp(0, count));
-        let place = |n: i64| usize::try_from(n).unwrap_or(0);
-        text.chars().skip(place(start)).take(place((end - start).max(0))).collect()
-    })
-}
-
-fn ends<'v>(a: &[Val<'v>], left: bool) -> Val<'v> {
-    let Some(wanted) = whole(a.get(1)) else { return Val::Null };
-    one(a, |text| {
-        let count = text.chars().count();
-        let size = usize::try_from(wanted.unsigned_abs()).unwrap_or(usize::MAX);
-        let kept = if wanted < 0 { count.saturating_sub(size) } else { size.min(count) };
-        if left { text.chars().take(kept).collect() } else { text.chars().skip(count - kept).collect() }
-    })
-}
-
-/// Longest text that padding makes.
-const MOST_PADDED: usize = 4_096;
-
-fn padded<'v>(a: &[Val<'v>], left: bool) -> Val<'v> {
-    let wanted = whole(a.get(1)).and_then(|n| usize::try_from(n).ok()).unwrap_or(0).min(MOST_PADDED);
-    let Some(fill) = a.get(2).and_then(Val::string).filter(|fill| !fill.is_empty()) else { return Val::Null };
-    one(a, |text| {
-        let count = text.chars().count();
-        let more: String = fill.chars().cycle().take(wanted.saturating_sub(count)).collect();
-        let kept: String = text.chars().take(wanted).collect();
-        if left { more + &kept } else { kept + &more }
-    })
-}
-
-fn split_part<'v>(a: &[Val<'v>]) -> Val<'v> {
-    let (Some(at), Some(separator)) = (whole(a.get(2)), a.get(1).and_then(Val::string)) else { return Val::Null };
-    one(a, |text| {
-        let parts: Vec<&str> = if separator.is_empty() { vec![text] } else { text.split(&*separator).collect() };
-        let size = usize::try_from(at.unsigned_abs()).unwrap_or(0);
-        let at = if at < 0 { parts.len().checked_sub(size) } else { size.checked_sub(1) };
-        at.and_then(|at| parts.get(at)).copied().unwrap_or_default().to_owned()
-    })
-}
-
-fn concat_ws<'v>(a: &[Val<'v>]) -> Val<'v> {
-    let Some(separator) = a.first().and_then(Val::string) else { return Val::Null };
-    let parts: Vec<String> = a.iter().skip(1).filter_map(Val::string).map(Cow::into_owned).collect();
-    Val::Text(Cow::Owned(parts.join(&separator)))
-}
-
-fn length<'v>(a: &[Val<'v>]) -> Val<'v> {
-    match a.first() {
-        Some(Val::List(items)) => Val::Number(number(items.len())),
-        Some(other) => other.string().map_or(Val::Null, |text| Val::Number(number(text.chars().count()))),
-        None => Val::Null,
-    }
-}
-
-fn place<'v>(text: Option<&Val<'_>>, part: Option<&Val<'_>>) -> Val<'v> {
-    let (Some(text), Some(part)) = (text.and_then(Val::string), part.and_then(Val::string)) else { return Val::Null };
-    let before = text.find(&*part).and_then(|at| text.get(..at));
-    Val::Number(before.map_or(0.0, |before| number(before.chars().count() + 1)))
-}
-
-fn split<'v>(a: &[Val<'v>]) -> Val<'v> {
-    let (Some(text), Some(separator)) = (a.first().and_then(Val::string), a.get(1).and_then(Val::string)) else { return Val::Null };
-    let owned = |part: &str| Val::Text(Cow::Owned(part.to_owned()));
-    if separator.is_empty() {
-        return Val::List(text.chars().map(|c| Val::Text(Cow::Owned(c.to_string()))).collect());
-    }
-    Val::List(text.split(&*separator).map(owned).collect())
-}
-
-fn list(a: &[Val<'_>], at: usize) -> Option<Arc<[Val<'static>]>> {
-    a.get(at).and_then(Val::list)
-}
-
-fn lists<'v>(a: &[Val<'v>], of: impl Fn(&[Val<'static>], &[Val<'static>]) -> Val<'static>) -> Val<'v> {
-    match (list(a, 0), list(a, 1)) {
-        (Some(x), Some(y)) => of(&x, &y),
-        _ => Val::Null,
-    }
-}
-
-fn has(list: &[Val<'_>], value: &Val<'_>) -> bool {
-    list.iter().any(|member| member.order(value) == Some(Ordering::Equal))
-}
-
-fn distinct(list: &[Val<'static>]) -> Arc<[Val<'static>]> {
-    let mut kept: Vec<Val<'static>> = Vec::new();
-    for value in list.iter().filter(|v| !v.is_null()) {
-        if !has(&kept, value) {
-            kept.push(value.clone());
-        }
-    }
-    kept.into()
-}
-
-fn intersect(x: &[Val<'static>], y: &[Val<'static>]) -> Val<'static> {
-    Val::List(distinct(&x.iter().filter(|v| has(y, v)).cloned().collect::<Vec<_>>()))
-}
-
-fn contains<'v>(a: &[Val<'v>]) -> Val<'v> {
-    match (list(a, 0), a.get(1)) {
-        (Some(list), Some(value)) => Val::Bool(has(&list, value)),
-        _ => Val::Null,
-    }
-}
-
-fn extreme<'v>(values: &[Val<'v>], wanted: Ordering) -> Val<'v> {
-    let mut best: Option<&Val<'v>> = None;
-    for value in values.iter().filter(|v| !v.is_null()) {
-        if best.is_none_or(|best| value.order(best) == Some(wanted)) {
-            best = Some(value);
-        }
-    }
-    best.cloned().unwrap_or(Val::Null)
-}
-
-/// A member of a list by position, 1 the first, −1 the last; a character of a text that is no list.
-fn element<'v>(a: &[Val<'v>]) -> Val<'v> {
-    let Some(at) = whole(a.get(1)) else { return Val::Null };
-    let size = usize::try_from(at.unsigned_abs()).unwrap_or(usize::MAX);
-    let place = |count: usize| if at < 0 { count.checked_sub(size) } else { size.checked_sub(1) };
-    match list(a, 0) {
-        Some(list) => place(list.len()).and_then(|at| list.get(at)).cloned().unwrap_or(Val::Null),
-        None => one(a, |text| place(text.chars().count()).and_then(|at| text.chars().nth(at)).map(String::from).unwrap_or_default()),
-    }
-}
-
-fn vectors<'v>(a: &[Val<'v>], of: impl Fn(&[f64], &[f64]) -> f64) -> Val<'v> {
-    let vector = |at: usize| list(a, at).and_then(|list| list.iter().map(Val::number).collect::<Option<Vec<f64>>>());
-    match (vector(0), vector(1)) {
-        (Some(x), Some(y)) if x.len() == y.len() && !x.is_empty() => Val::Number(of(&x, &y)),
-        _ => Val::Null,
-    }
-}
-
-fn cosine<'v>(a: &[Val<'v>]) -> Val<'v> {
-    vectors(a, |x, y| {
-        let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).fold(0.0, |sum, (a, b)| sum + a * b);
-        (dot(x, y) / (dot(x, x) * dot(y, y)).sqrt()).clamp(-1.0, 1.0)
-    })
 }
 
 fn float<'v>(a: &[Val<'v>], of: impl Fn(f64) -> f64) -> Val<'v> {
@@ -533,6 +344,13 @@ mod tests {
             ("strip_accents", vec![t("é")], t("e")),
             ("%", vec![n(5.0), n(3.0)], n(2.0)),
             ("//", vec![n(-5.0), n(2.0)], n(-2.0)),
+            ("//", vec![n(-7.5), n(2.0)], n(-3.75)),
+            ("array_slice", vec![t("éabc"), n(1.0), n(2.0)], t("éa")),
+            ("array_slice", vec![t("abcdef"), n(0.0), n(-2.0)], t("abcde")),
+            ("array_slice", vec![t("abcdef"), n(-7.0), n(-6.0)], t("a")),
+            ("array_slice", vec![t("abcdef"), n(-2.0), n(99.0)], t("ef")),
+            ("array_slice", vec![t("abcdef"), n(3.0), n(2.0)], t("")),
+            ("array_slice", vec![t("abcdef"), n(1.0), Val::Null], Val::Null),
             ("round", vec![n(2.5)], n(3.0)),
             ("instr", vec![t("abc"), t("c")], n(3.0)),
             ("translate", vec![t("abc"), t("a"), t("b")], t("bbc")),
@@ -545,6 +363,8 @@ mod tests {
         ] {
             assert_eq!(call(name, &arguments), expected, "{name}{arguments:?}");
         }
+        let part = |from: f64, to: f64| call("list_slice", &[t("[1, 2, 3]"), n(from), n(to)]).list().unwrap().len();
+        assert_eq!((part(2.0, -1.0), part(-9.0, -3.0), part(5.0, 6.0)), (2, 1, 0));
         let both = call("list_intersect", &[t("[a, a, b]"), t("[a, b, c]")]);
         assert_eq!(call("array_length", &[both]), n(2.0));
     }

@@ -5,12 +5,14 @@
 
 mod block;
 pub mod bytes;
+mod call;
 mod compiled;
 mod condition;
 mod frame;
 mod function;
 mod ladder;
 mod linker;
+mod list_function;
 mod locate;
 mod memory;
 mod moment;
@@ -20,6 +22,7 @@ mod sign;
 mod sql;
 mod steps;
 mod terms;
+mod text_function;
 mod texts;
 mod value;
 
