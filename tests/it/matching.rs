@@ -103,6 +103,8 @@ fn the_judgement_is_what_counting_by_hand_gives() {
     let without = project.kith(&["match", "evaluate", "--truth", truth, "--without-rules", "--format", "json"]).ok().json();
     assert_eq!(without["decided"], without["by_model"], "without rules the model decides alone");
     project.kith(&["match", "evaluate", "--truth", "no/such.csv"]).fails(2, "KITH-R002");
+    std::fs::write(format!("{truth}2.gz"), "").unwrap();
+    project.kith(&["match", "evaluate", "--truth", &format!("{truth}2")]).fails(2, "csv2.gz`?");
     project.kith(&["match", "evaluate", "--truth", truth, "--precision", "most"]).fails(2, "KITH-C015");
 }
 

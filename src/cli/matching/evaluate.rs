@@ -65,7 +65,12 @@ fn evaluated(arguments: &Arguments, session: &mut Session) -> Result<Exit, Exit>
         None => None,
         Some(path) => Some(Truth::read(path).map_err(|error| {
             let place = Place::Path(path.display().to_string());
-            let remedy = "it must be CSV with the columns profile_id and customer_id";
+            let packed = path.with_added_extension("gz");
+            let remedy = if !path.exists() && packed.exists() {
+                format!("did you mean `{}`?", packed.display())
+            } else {
+                "it must be CSV with the columns profile_id and customer_id".to_owned()
+            };
             session.terminal.problem(&Diagnostic::error(CANT_READ_TRUTH, place, error.to_string(), remedy));
             Exit::Wrong
         })?),

@@ -210,7 +210,12 @@ fn report(session: &mut Session, training: &Training, model: &Model, out: &Path)
         line(&mut page, format_args!("  changes  {}", changes.join(" ")));
         line(&mut page, format_args!("  trained  {}", s.trained.iter().map(|t| &**t).collect::<Vec<_>>().join(", ")));
     }
-    let shown = |value: Option<f64>| value.map_or_else(|| "not trained".to_owned(), |v| format!("{v:.7}"));
+    // A u is often a few in a billion.
+    let shown = |value: Option<f64>| match value {
+        None => "not trained".to_owned(),
+        Some(v) if v < 1e-4 => format!("{v:.2e}"),
+        Some(v) => format!("{v:.7}"),
+    };
     for comparison in &trained.comparisons {
         line(&mut page, format_args!("\n{}", comparison.name));
         let from = |pairs: Option<u64>, known: &str, else_from: &str| {
@@ -221,7 +226,8 @@ fn report(session: &mut Session, training: &Training, model: &Model, out: &Path)
         line(&mut page, format_args!("  m from {m}; u from {u}"));
         for level in &comparison.levels {
             let how = if level.exact { "  (u counted)" } else { "" };
-            line(&mut page, format_args!("  {:<40}  m {:>11}  u {:>11}{how}", level.label, shown(level.m), shown(level.u)));
+            let bits = level.m.zip(level.u).map_or_else(String::new, |(m, u)| format!("{:+.2} bits", libm::log2(m / u)));
+            line(&mut page, format_args!("  {:<46}  m {:>11}  u {:>11}  {bits:>11}{how}", level.label, shown(level.m), shown(level.u)));
         }
     }
     if let Some(share) = trained.share {
