@@ -25,6 +25,9 @@ const LEAST_BELIEVED: f64 = 0.5;
 /// Random pairs of strangers at a level that tell its u by themselves.
 const ENOUGH_RANDOM: f64 = 30.0;
 
+/// Pairs of the blocks at a level that tell its u by themselves, being all that is ever compared.
+const ENOUGH_IN_BLOCKS: u64 = 30;
+
 /// Known strangers that share a value which hardly any two customers share: accounts show other people's then, as they mention numbers that are
 /// somebody's orders by chance.
 const ENOUGH_SHARED: u64 = 10;
@@ -182,8 +185,8 @@ impl KnownPairs {
     }
 
     /// u of a comparison's levels: among rivals where enough of them are known. Else what random pairs say, less the matches that are among them, a
-    /// share of `matching` with the trained `m`; and where few of strangers are left, what the blocks hold of the level, and the random pairs beside the
-    /// blocks. What was counted exactly stays, unless the blocks hold more of it. `random` are so many pairs.
+    /// share of `matching` with the trained `m`; and where few of strangers are left, what the blocks hold of the level, with the random pairs beside the
+    /// blocks where that is little too. What was counted exactly stays, unless the blocks hold more of it. `random` are so many pairs.
     pub(super) fn u(&self, comparison: usize, random: &Sampled, pairs: u64, m: Option<&[f64]>, matching: f64) -> Vec<(Option<f64>, bool)> {
         let seen = |at: usize| self.others.get(comparison).and_then(|levels| levels.get(at)).copied().unwrap_or_default();
         // Of the pairs of which both sides show something.
@@ -213,7 +216,8 @@ impl KnownPairs {
             let strangers = u.filter(|_| !exact).map(|u| of_strangers(at, u));
             let enough = strangers.filter(|u| u * count(pairs) * random.shown >= ENOUGH_RANDOM);
             let weighed = |u: f64| u * random.weighed.get(at).copied().unwrap_or(1.0);
-            let few = || in_blocks(at).unwrap_or(0.0) + random.beyond.get(at).copied().unwrap_or(0.0);
+            let beyond = || random.beyond.get(at).copied().filter(|_| seen(at).seen < ENOUGH_IN_BLOCKS);
+            let few = || in_blocks(at).unwrap_or(0.0) + beyond().unwrap_or(0.0);
             let of_few = || [few(), strangers.map_or(0.0, weighed)].into_iter().find(|u| *u > 0.0);
             (enough.map(weighed).or_else(of_few), false)
         });
