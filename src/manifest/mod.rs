@@ -22,6 +22,7 @@ pub mod moment;
 pub mod page;
 pub mod partitions;
 pub mod path;
+mod percent;
 pub mod properties;
 mod python;
 pub mod request;

@@ -462,6 +462,12 @@ fn interpolation_is_jinja2s() {
             "{{ 'urn:li:share:1/a b&ü~' | urlencode }} {{ config.n | urlencode }}",
             "{{ {'a b': 'c/d', 'e': 1} | urlencode }} {{ [['x', 'y z'], ['q', '&']] | urlencode }}",
             "{{ config.n | float }} {{ '3' | int }} {{ 'x' | int }}",
+            "{{ 'metric(%s)' % ','.join(['a', 'b',]) }}{{ 'x %s' % config.n }}{{ '%s' % config.list }}",
+            "{{ '%s-%d %05.1f|%-4s|%4s|%+d|%x%%' % (config.s, config.n, config.f, 'a', 'b', 7, 255) }}",
+            "{{ '%(k)s and %(k)r' % config.map }}{{ '%.2s' % config.s }}{{ '%s' % none }}",
+            "{{ '%d' % 'x' }}",
+            "{{ '%s %s' % 'x' }}",
+            "{{ -7 % 3 }} {{ 7 % -3 }} {{ 7.5 % 2 }} {{ -7.5 % 2 }} {{ 5 % 0 }}",
         ]
         .map(str::to_owned),
     );

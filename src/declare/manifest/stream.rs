@@ -360,7 +360,8 @@ impl Compiler<'_> {
         let start = self.required(part, "start_datetime")?.clone();
         let start = self.date(&start, part)?;
         let end = part.get("end_datetime").cloned().and_then(|end| self.date(&end, part));
-        let granularity = self.duration(part, "cursor_granularity");
+        // No length is none, as in Python.
+        let granularity = self.duration(part, "cursor_granularity").filter(|gap| gap.months != 0 || gap.micros != 0);
         if part.get("step").is_some() != part.get("cursor_granularity").is_some() {
             self.wrong(part.span, "`step` and `cursor_granularity` need each other", "Write both, or neither");
         }
