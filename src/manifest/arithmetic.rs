@@ -171,9 +171,9 @@ fn fills(source: &str) -> bool {
     let bytes = parts.as_bytes();
     source.contains(" % ")
         || source.contains("%(")
-        || bytes.windows(3).any(|three| {
-            matches!(three, [b'\'' | b'"' | b')' | b']', b'%', next] if matches!(next, b'\'' | b'"' | b'(' | b'[') )
-        })
+        || bytes
+            .windows(3)
+            .any(|three| matches!(three, [b'\'' | b'"' | b')' | b']', b'%', next] if matches!(next, b'\'' | b'"' | b'(' | b'[') ))
 }
 
 /// A filter or test of a template that is not `known`.

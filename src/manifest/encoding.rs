@@ -23,7 +23,7 @@ pub enum Encoding {
 impl Encoding {
     /// By its name. Case, `-`, `_` and spaces make no difference.
     pub fn of(name: &str) -> Option<Self> {
-        let plain: String = name.chars().filter(|c| c.is_ascii_alphanumeric()).map(|c| c.to_ascii_lowercase()).collect();
+        let plain: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
         Some(match plain.as_str() {
             "utf8" | "u8" | "utf" | "cp65001" => Self::Utf8,
             "utf8sig" => Self::Utf8Signed,
@@ -41,7 +41,8 @@ impl Encoding {
                 let labels = [windows.as_deref(), Some(name), Some(dashed.as_str()), Some(plain.as_str())];
                 let found = labels.into_iter().flatten().find_map(|label| Table::for_label_no_replacement(label.as_bytes()))?;
                 // Other names that browsers take for these.
-                if found == encoding_rs::UTF_8 || (found == encoding_rs::WINDOWS_1252 && windows.is_none() && !plain.starts_with("windows")) {
+                if found == encoding_rs::UTF_8 || (found == encoding_rs::WINDOWS_1252 && windows.is_none() && !plain.starts_with("windows"))
+                {
                     return None;
                 }
                 Self::Table(found)
@@ -60,8 +61,7 @@ impl Encoding {
             Self::Utf16 => {
                 let (table, text) = match bytes {
                     [0xfe, 0xff, text @ ..] => (encoding_rs::UTF_16BE, text),
-                    [0xff, 0xfe, text @ ..] => (encoding_rs::UTF_16LE, text),
-                    text => (encoding_rs::UTF_16LE, text),
+                    [0xff, 0xfe, text @ ..] | text => (encoding_rs::UTF_16LE, text),
                 };
                 owned(table.decode_without_bom_handling_and_without_replacement(text)?)
             }

@@ -174,11 +174,9 @@ mod tests {
 
     #[test]
     fn two_stars_are_any_depth_and_none_where_something_is_removed() {
-        for (path, left) in [
-            ("**/s", r#"{"a":{"b":{}},"l":[{"k":5}]}"#),
-            ("a/**/s", r#"{"s":1,"a":{"b":{}},"l":[{"s":4,"k":5}]}"#),
-            ("**", "{}"),
-        ] {
+        for (path, left) in
+            [("**/s", r#"{"a":{"b":{}},"l":[{"k":5}]}"#), ("a/**/s", r#"{"s":1,"a":{"b":{}},"l":[{"s":4,"k":5}]}"#), ("**", "{}")]
+        {
             let mut json = Json::parse(br#"{"s":1,"a":{"s":2,"b":{"s":3}},"l":[{"s":4,"k":5}]}"#).unwrap();
             delete::<()>(&mut json, &split(path), &mut |_| Ok(true)).unwrap();
             assert_eq!(json.compact(), left, "{path}");

@@ -41,7 +41,11 @@ pub fn filled(text: &str, values: &Value) -> Result<String, Error> {
         let value = match name {
             Some(name) => {
                 named = true;
-                values.get_item(&Value::from(name)).ok().filter(|value| !value.is_undefined()).ok_or_else(|| wrong("a place without its value"))?
+                values
+                    .get_item(&Value::from(name))
+                    .ok()
+                    .filter(|value| !value.is_undefined())
+                    .ok_or_else(|| wrong("a place without its value"))?
             }
             None => list.next().ok_or_else(|| wrong("fewer values than places"))?,
         };

@@ -72,7 +72,11 @@ fn command(dir: &Path, manifest: &Path, stream: &str, config: &Json, state: Opti
     let file = dir.join(format!("{}-{}.json", config["run"].as_str().unwrap(), config["at_once"]));
     fs::write(&file, config.to_string()).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_kith"));
-    command.args(["connector", "read"]).arg(manifest).args(["--stream", stream, "--quiet", "--format", "json", "--source-config"]).arg(file);
+    command
+        .args(["connector", "read"])
+        .arg(manifest)
+        .args(["--stream", stream, "--quiet", "--format", "json", "--source-config"])
+        .arg(file);
     if let Some(state) = state {
         command.arg("--source-state").arg(state);
     }
@@ -99,7 +103,8 @@ fn messages(out: &[u8]) -> Vec<Json> {
 
 /// What the server says at an address; with a body, to a POST.
 fn said(server: &Server, path: &str, body: Option<&str>) -> Json {
-    let script = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], sys.argv[2].encode() if sys.argv[2:] else None).read().decode())";
+    let script =
+        "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], sys.argv[2].encode() if sys.argv[2:] else None).read().decode())";
     let out = Command::new("python3").args(["-c", script, &format!("{}/{path}", server.base)]).args(body).output().unwrap();
     serde_json::from_slice(&out.stdout).unwrap()
 }
@@ -147,7 +152,15 @@ fn slices_at_once_go_out_in_order_with_their_states_and_end_where_one_fails() {
         assert_eq!((one.status.code(), &one.stderr), (many.status.code(), &many.stderr), "{kind}");
         assert_eq!(one.status.success(), kind != "broken", "{}", String::from_utf8_lossy(&one.stderr));
         let states = messages(&one.stdout).iter().filter(|message| message["type"] == "STATE").count();
-        assert_eq!(states, match kind { "days" => 20, "broken" => 0, _ => 1 }, "{kind}");
+        assert_eq!(
+            states,
+            match kind {
+                "days" => 20,
+                "broken" => 0,
+                _ => 1,
+            },
+            "{kind}"
+        );
         if kind == "broken" {
             let last = messages(&one.stdout).last().unwrap()["record"]["data"]["id"].clone();
             assert_eq!(last, "p5-1-2", "everything before the page that failed, and nothing after it");
@@ -159,8 +172,11 @@ fn slices_at_once_go_out_in_order_with_their_states_and_end_where_one_fails() {
 fn slices_that_are_ahead_hold_little_however_long_they_are() {
     let (server, dir) = (Server::start(), tempfile::tempdir().unwrap());
     let file = manifest(dir.path(), "endless", "");
-    let mut child =
-        command(dir.path(), &file, "items", &config(&server, "endless", 16), None).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = command(dir.path(), &file, "items", &config(&server, "endless", 16), None)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     // The first slice answers late. Until then the others, whose pages have 4 MiB, were asked for.
     let first = lines.next().unwrap().unwrap();
@@ -199,7 +215,13 @@ fn a_wait_that_a_server_asks_of_one_slice_is_kept_by_all_and_the_others_go_on() 
 }
 
 /// Reads with so much patience; what came out, and how it ended.
-fn read_here(file: &Path, config: &Json, stream: &str, state: Option<Json>, patience: u64) -> (Vec<String>, Option<Json>, Result<(), ReadError>) {
+fn read_here(
+    file: &Path,
+    config: &Json,
+    stream: &str,
+    state: Option<Json>,
+    patience: u64,
+) -> (Vec<String>, Option<Json>, Result<(), ReadError>) {
     let text = kith::diagnose::SourceFile { name: "parted.yaml".into(), text: fs::read_to_string(file).unwrap() };
     let source = kith::declare::manifest::read(&text.into()).value.unwrap().source;
     let connection = Connection {
@@ -246,7 +268,10 @@ fn a_long_wait_of_one_slice_ends_the_read_after_what_stands_before_it() {
     let (ids, _, ended) = read_here(&file, &config, "items", None, 5);
     assert!(matches!(ended, Err(ReadError::Wait(wait)) if (3_590..=3_600).contains(&wait.as_secs())), "{ended:?}");
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
-    assert!(ids.iter().all(|id| ["p0", "p1", "p2"].contains(&id.split('-').next().unwrap())) && ids.starts_with(&["p0-1-0".to_owned()]), "{ids:?}");
+    assert!(
+        ids.iter().all(|id| ["p0", "p1", "p2"].contains(&id.split('-').next().unwrap())) && ids.starts_with(&["p0-1-0".to_owned()]),
+        "{ids:?}"
+    );
     let calls = asked(&server, "long").0;
     assert!(!calls.iter().any(|call| ["p7", "p8", "p9"].contains(&&*call.1)), "{calls:?}");
 }
@@ -275,8 +300,7 @@ fn who_is_killed_between_slices_goes_on_where_everything_is_out() {
     };
     for (number, lines) in [2, 11, 37].into_iter().enumerate() {
         let config = config(&server, &format!("killed-{number}"), 5);
-        let mut child =
-            command(dir.path(), &file, "days", &config, None).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command(dir.path(), &file, "days", &config, None).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut reader = BufReader::new(child.stdout.take().unwrap()).lines();
         let first: Vec<String> = reader.by_ref().take(lines).map(Result::unwrap).collect();
         child.kill().unwrap();

@@ -118,7 +118,8 @@ impl Compiler<'_> {
                     self.wrong(part.span, message, "Lower `minimum_page_size`, or raise `page_size`");
                 }
                 if pages.ends_by_a_fixed_size(least) {
-                    let message = "`stop_condition` compares `last_page_size` with a number that stays: a full smaller page would look like the last";
+                    let message =
+                        "`stop_condition` compares `last_page_size` with a number that stays: a full smaller page would look like the last";
                     self.wrong(part.span, message, "Compare with `page_size`: `{{ last_page_size < page_size }}`");
                 }
             }

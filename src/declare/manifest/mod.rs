@@ -242,7 +242,9 @@ fn concurrency(compiler: &mut Compiler<'_>, part: &Part) -> Option<Concurrency> 
     }
     let written = compiler.required(part, "default_concurrency")?.clone();
     let usual = compiler.template_of(&written, part, CONFIG)?;
-    if !matches!(written.kind, Kind::Int(1..)) && !written.text().is_some_and(|text| text.contains("{{") || text.trim().parse::<u32>().is_ok()) {
+    if !matches!(written.kind, Kind::Int(1..))
+        && !written.text().is_some_and(|text| text.contains("{{") || text.trim().parse::<u32>().is_ok())
+    {
         compiler.wrong(written.span, "`default_concurrency` is a whole number, at least 1", "Write 5, or a template that gives a number");
         return None;
     }

@@ -28,11 +28,12 @@ impl Compiler<'_> {
         for transformation in part.get("schema_transformations").map(Part::items).unwrap_or_default() {
             transformations.extend(self.transformation(transformation));
         }
+        let typed = identifier.get("type_pointer").is_some_and(|pointer| !pointer.items().is_empty());
         Some(ToldSchema {
             stream,
             fields: self.templates(&identifier, "schema_pointer", CONFIG),
             key: self.templates(&identifier, "key_pointer", CONFIG),
-            kind: identifier.get("type_pointer").filter(|pointer| !pointer.items().is_empty()).is_some().then(|| self.templates(&identifier, "type_pointer", CONFIG)),
+            kind: typed.then(|| self.templates(&identifier, "type_pointer", CONFIG)),
             types,
             filter,
             transformations,

@@ -126,7 +126,14 @@ impl ReadError {
     /// The page that explains it.
     pub const fn code(&self) -> Code {
         Code(match self {
-            Self::Again(_) | Self::Template(_) | Self::Request(_) | Self::Page(_) | Self::Together(_) | Self::Told(_) | Self::Held(_) | Self::Config(_) => "KITH-N020",
+            Self::Again(_)
+            | Self::Template(_)
+            | Self::Request(_)
+            | Self::Page(_)
+            | Self::Together(_)
+            | Self::Told(_)
+            | Self::Held(_)
+            | Self::Config(_) => "KITH-N020",
             Self::Unreached(_) | Self::Setup(_) | Self::Abandoned => "KITH-N021",
             Self::Refused { .. } => "KITH-N022",
             Self::Exhausted { .. } | Self::NoWay { .. } | Self::Wait(_) | Self::WaitTooLong(_) => "KITH-N023",

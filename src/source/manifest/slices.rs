@@ -9,14 +9,14 @@ use crate::manifest::cursor::DateCursor;
 use crate::manifest::slice::partition_key;
 use crate::manifest::{Engine, Json, Members, Slice};
 use futures_util::StreamExt as _;
-use futures_util::future::{AbortHandle, Abortable};
+use futures_util::future::{AbortHandle, Abortable, Aborted};
 use futures_util::stream::FuturesUnordered;
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::IntoIter;
-use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::Notify;
+use tokio::sync::mpsc::{self, Receiver, Sender};
 
 /// Slices that are read at once, whatever a manifest says.
 pub const MOST_AT_ONCE: usize = 16;
@@ -34,13 +34,16 @@ pub(super) struct Job {
     before: Option<Arc<DateCursor>>,
 }
 
+/// A partition, its cursor before anything was read, and its slices that are left.
+type Partition = (Slice, Option<Arc<DateCursor>>, IntoIter<Arc<Members>>);
+
 /// The slices of a stream, made as they are wanted.
 pub(super) struct Jobs {
     partitions: IntoIter<Slice>,
     seen: HashSet<u64>,
     hasher: RandomState,
     looks: bool,
-    current: Option<(Slice, Option<Arc<DateCursor>>, IntoIter<Arc<Members>>)>,
+    current: Option<Partition>,
 }
 
 impl Jobs {
@@ -245,49 +248,49 @@ impl Reader {
             }
             let front = slots.front_mut();
             let waits = !outgoing.is_empty();
-            tokio::select! {
+            let step = tokio::select! {
                 biased;
-                permit = ready(to), if waits => {
+                permit = ready(to), if waits => Step::Room(permit?),
+                page = page_of(front), if !waits => page.map_or(Step::Ended, Step::Page),
+                Some(done) = works.next(), if !works.is_empty() => Step::Done(done),
+            };
+            match step {
+                Step::Room(permit) => {
                     if let Some(batch) = outgoing.pop_front() {
-                        permit?.send(batch);
+                        permit.send(batch);
                     }
                 }
-                page = page_of(front), if !waits => match page {
-                    Some(Page(Waiting { items, page, size })) => {
-                        ahead.taken(size);
-                        if let Some(slot) = slots.front() {
-                            memory.observe(&slot.job.slice, plan.field.as_deref(), &items);
-                            outgoing.extend(out.records(items, page, &slot.job.slice)?);
-                        }
+                Step::Page(Page(Waiting { items, page, size })) => {
+                    ahead.taken(size);
+                    if let Some(slot) = slots.front() {
+                        memory.observe(&slot.job.slice, plan.field.as_deref(), &items);
+                        outgoing.extend(out.records(items, page, &slot.job.slice)?);
                     }
-                    None => {
-                        let Some(slot) = slots.pop_front() else { continue };
-                        ahead.goes_on();
-                        match slot.outcome {
-                            Some(Ok(())) => {
-                                let now = (self.clock)();
-                                let due = plan.tells_early() && now - told >= STATE_EVERY_MICROS;
-                                if memory.close(&slot.job.slice, slot.job.last, due)? {
-                                    told = now;
-                                    outgoing.extend(out.state(memory.state()));
-                                }
-                            }
-                            failed => {
-                                slots.iter().for_each(|slot| slot.stop.abort());
-                                slots.clear();
-                                fault = Some(failed.and_then(Result::err).unwrap_or(ReadError::Abandoned));
-                            }
+                }
+                Step::Ended => {
+                    let Some(slot) = slots.pop_front() else { continue };
+                    ahead.goes_on();
+                    if let Some(Ok(())) = slot.outcome {
+                        let now = (self.clock)();
+                        let due = plan.tells_early() && now - told >= STATE_EVERY_MICROS;
+                        if memory.close(&slot.job.slice, slot.job.last, due)? {
+                            told = now;
+                            outgoing.extend(out.state(memory.state()));
                         }
+                    } else {
+                        stop(slots.drain(..));
+                        fault = Some(slot.outcome.and_then(Result::err).unwrap_or(ReadError::Abandoned));
                     }
-                },
-                Some(done) = works.next(), if !works.is_empty() => {
+                }
+                Step::Done(done) => {
+                    // What was stopped says nothing.
                     let Ok((done, outcome)) = done else { continue };
-                    let at = slots.len().checked_sub(number - done);
+                    let at = number.checked_sub(done).and_then(|behind| slots.len().checked_sub(behind));
                     let Some(at) = at.filter(|at| *at < slots.len()) else { continue };
                     if outcome.is_err() {
                         // Nothing beyond it is wanted.
                         next = None;
-                        slots.drain(at + 1..).for_each(|slot| slot.stop.abort());
+                        stop(slots.drain(at + 1..));
                         number = done + 1;
                     }
                     if let Some(slot) = slots.get_mut(at) {
@@ -296,6 +299,24 @@ impl Reader {
                 }
             }
         }
+    }
+}
+
+/// What happened to the slices.
+enum Step<'a> {
+    /// There is room for a batch.
+    Room(mpsc::Permit<'a, Batch>),
+    /// The first slice gave a page.
+    Page(Page),
+    /// The first slice gave its last page.
+    Ended,
+    /// A slice was read to its end, or failed, or was stopped.
+    Done(Result<(usize, Result<(), ReadError>), Aborted>),
+}
+
+fn stop(slots: impl Iterator<Item = Slot>) {
+    for slot in slots {
+        slot.stop.abort();
     }
 }
 
