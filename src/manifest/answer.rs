@@ -2,6 +2,7 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "whatever else JSON has in that place is the same fault")]
 
+use super::again::Again;
 use super::json::Json;
 use super::template::{Engine, EvaluationError, Fallback, Scope, Template, Wanted};
 use minijinja::value::{Enumerator, Object, Value};
@@ -23,6 +24,8 @@ pub enum Action {
     Ignore,
     /// The stream fails.
     Fail,
+    /// Its page is asked for in another way.
+    Again(Again),
 }
 
 /// `HttpResponseFilter`

@@ -7,6 +7,7 @@ use super::dates::{DateObject, GapObject, MomentObject, value_error};
 use super::gap::Gap;
 use super::growing::ListObject;
 use super::moment::Moment;
+use super::percent::filled;
 use super::python;
 use minijinja::machinery::ast::{BinOpKind, CallArg, CompareOpKind, Expr, Stmt, UnaryOpKind};
 use minijinja::machinery::parse;
@@ -17,6 +18,7 @@ use std::borrow::Cow;
 const PLUS: &str = "__plus";
 const MINUS: &str = "__minus";
 const CONCAT: &str = "__concat";
+const REMAINDER: &str = "__remainder";
 const LIST: &str = "__list";
 /// What changes a list.
 const GROWS: &[&str] = &[".append(", ".extend("];
@@ -25,13 +27,14 @@ const DATES: &[&str] = &["duration(", "now_utc(", "today_utc(", "str_to_datetime
 
 /// Whether a name is one of the functions that stand for what the engine does in another way.
 pub fn is_function(name: &str) -> bool {
-    [PLUS, MINUS, CONCAT, LIST].contains(&name)
+    [PLUS, MINUS, CONCAT, REMAINDER, LIST].contains(&name)
 }
 
 /// Adds the functions.
 pub fn install(environment: &mut Environment<'static>) {
     environment.add_function(PLUS, |a: Value, b: Value| operate(&a, &b, false));
     environment.add_function(MINUS, |a: Value, b: Value| operate(&a, &b, true));
+    environment.add_function(REMAINDER, |a: Value, b: Value| remainder(&a, &b));
     environment.add_function(LIST, |list: Value| ListObject::of(&list));
     // The engine shows text inside of lists in its own quotes.
     environment.add_function(CONCAT, |a: Value, b: Value| format!("{}{}", python::text(&a), python::text(&b)));
@@ -73,6 +76,28 @@ fn operate(a: &Value, b: &Value, minus: bool) -> Result<Value, Error> {
         return Ok(Value::from_object(MomentObject(at.0.plus(gap).ok_or_else(out_of_range)?)));
     }
     plain(a, b, minus)
+}
+
+/// `a % b`: text that is filled in, or what is left after a division, with the sign of the divisor.
+fn remainder(a: &Value, b: &Value) -> Result<Value, Error> {
+    if let Some(text) = a.as_str() {
+        return filled(text, b).map(Value::from);
+    }
+    let wrong = || Error::new(ErrorKind::InvalidOperation, "values that have no remainder");
+    if a.is_undefined() || b.is_undefined() {
+        return Err(Error::from(ErrorKind::UndefinedError));
+    }
+    if a.is_integer() && b.is_integer() {
+        let (a, b) = (i128::try_from(a.clone())?, i128::try_from(b.clone())?);
+        let left = a.checked_rem(b).ok_or_else(wrong)?;
+        return Ok(Value::from(if left != 0 && (left < 0) != (b < 0) { left + b } else { left }));
+    }
+    let (a, b) = (f64::try_from(a.clone()).map_err(|_none| wrong())?, f64::try_from(b.clone()).map_err(|_none| wrong())?);
+    let left = a % b;
+    if left.is_nan() {
+        return Err(wrong());
+    }
+    Ok(Value::from(if left.abs() > 0.0 && (left < 0.0) != (b < 0.0) { left + b } else { left }))
 }
 
 /// Numbers and text, as the engine does it.
@@ -124,13 +149,31 @@ fn without_colons(source: &str) -> Cow<'_, str> {
 pub fn rewrite(source: &str) -> Result<String, Error> {
     let source = &*without_colons(source);
     let dates = DATES.iter().any(|name| source.contains(name)) && source.contains(['+', '-']);
-    if !dates && !source.contains('~') && !GROWS.iter().any(|method| source.contains(method)) {
+    let plain = !dates && !source.contains('~') && !GROWS.iter().any(|method| source.contains(method));
+    if plain && !fills(source) {
         return Ok(source.to_owned());
     }
     let tree = parse(source, "<template>", minijinja::syntax::SyntaxConfig::default())?;
     let mut out = String::with_capacity(source.len() * 2);
-    statement(&tree, &mut out)?;
-    Ok(out)
+    match statement(&tree, &mut out) {
+        Ok(()) => Ok(out),
+        // Numbers are divided as well without it.
+        Err(_) if plain => Ok(source.to_owned()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether `%` stands between two values.
+fn fills(source: &str) -> bool {
+    let mut parts = source.replace("{%", "").replace("%}", "");
+    parts.retain(|c| !c.is_whitespace());
+    // After a text, a bracket or a name; what formats dates and numbers stands after a quote or another of its kind.
+    let bytes = parts.as_bytes();
+    source.contains(" % ")
+        || source.contains("%(")
+        || bytes
+            .windows(3)
+            .any(|three| matches!(three, [b'\'' | b'"' | b')' | b']', b'%', next] if matches!(next, b'\'' | b'"' | b'(' | b'[') ))
 }
 
 /// A filter or test of a template that is not `known`.
@@ -321,8 +364,9 @@ fn expression(expr: &Expr<'_>, out: &mut String) -> Result<(), Error> {
         }
         Expr::BinOp(op) => {
             let operator = match op.op {
-                BinOpKind::Add | BinOpKind::Sub | BinOpKind::Concat => {
+                BinOpKind::Add | BinOpKind::Sub | BinOpKind::Concat | BinOpKind::Rem => {
                     out.push_str(match op.op {
+                        BinOpKind::Rem => REMAINDER,
                         BinOpKind::Add => PLUS,
                         BinOpKind::Sub => MINUS,
                         _ => CONCAT,
@@ -345,7 +389,6 @@ fn expression(expr: &Expr<'_>, out: &mut String) -> Result<(), Error> {
                 BinOpKind::Mul => " * ",
                 BinOpKind::Div => " / ",
                 BinOpKind::FloorDiv => " // ",
-                BinOpKind::Rem => " % ",
                 BinOpKind::Pow => " ** ",
                 BinOpKind::In => " in ",
             };

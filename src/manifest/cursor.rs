@@ -101,6 +101,24 @@ struct Read {
     recent: Option<Moment>,
 }
 
+/// The shortest time that a format can tell apart, in microseconds; `None` where it has none of the usual parts.
+pub fn smallest_unit(format: &str) -> Option<i64> {
+    const UNITS: &[(&str, i64)] = &[
+        ("%epoch_microseconds", 1),
+        ("%f", 1),
+        ("%s_as_float", 1),
+        ("%ms", 1_000),
+        ("%_ms", 1_000),
+        ("%S", 1_000_000),
+        ("%s", 1_000_000),
+        ("%M", 60_000_000),
+        ("%H", 3_600_000_000),
+        ("%I", 3_600_000_000),
+        ("%d", 86_400_000_000),
+    ];
+    UNITS.iter().find(|(name, _)| format.contains(name)).map(|(_, unit)| *unit)
+}
+
 /// A time cursor at work.
 #[derive(Clone, Debug)]
 pub struct DateCursor {
@@ -364,6 +382,36 @@ impl DateCursor {
         Arc::new(members)
     }
 
+    /// A slice in two halves that follow each other; `None` where it is as short as its granularity, or as `least`.
+    ///
+    /// # Errors
+    /// Where it is none of this cursor.
+    pub fn halves(&self, slice: &Members, least: Option<Gap>) -> Result<Option<[Arc<Members>; 2]>, CursorError> {
+        let part = |name: &str| slice.get(name).and_then(|value| self.parse(value)).ok_or(CursorError::State("a slice without dates"));
+        let (start, end) = (part(&self.boundary.0)?, part(&self.boundary.1)?);
+        let Some(unit) = self.spec.granularity.filter(|gap| gap.months == 0 && gap.micros > 0) else { return Ok(None) };
+        let span = end.micros() - start.micros();
+        let units = span.div_euclid(unit.micros) + 1;
+        if span <= 0 || least.is_some_and(|least| span <= least.micros) || units <= 1 {
+            return Ok(None);
+        }
+        let first_end = Moment::from_micros(start.micros() + (units / 2 - 1) * unit.micros);
+        let second = first_end.and_then(|end| end.plus(unit));
+        Ok(match (first_end, second) {
+            (Some(first_end), Some(second)) if start <= first_end && first_end < second && second <= end => {
+                Some([self.slice(start, first_end), self.slice(second, end)])
+            }
+            _ => None,
+        })
+    }
+
+    /// A slice that begins at a moment, and ends as it did.
+    pub fn beginning_at(&self, slice: &Members, start: Moment) -> Arc<Members> {
+        let mut members = slice.clone();
+        members.insert(self.boundary.0.as_str().into(), self.say(start));
+        Arc::new(members)
+    }
+
     /// The names of a slice's start and end.
     pub fn boundary(&self) -> (&str, &str) {
         (&self.boundary.0, &self.boundary.1)
@@ -461,11 +509,6 @@ impl CountCursor {
         if value.number().is_some() && self.recent.as_ref().is_none_or(|recent| recent.number() < value.number()) {
             self.recent = Some(value.clone());
         }
-    }
-
-    /// Whether a record is new.
-    pub fn is_new(&self, value: Option<&Json>) -> bool {
-        value.and_then(Json::number).is_none_or(|n| self.from.number().is_none_or(|from| n >= from))
     }
 
     /// What is to be given the next time.

@@ -3,12 +3,14 @@
 //!
 //! The vocabulary is Airbyte's low-code manifest (its `declarative_component_schema.yaml` and documentation, as of airbyte-cdk 7.39, 2026-11).
 
+pub mod again;
 pub mod answer;
 mod arithmetic;
 pub mod cost;
 pub mod cursor;
 mod dates;
 pub mod dynamic;
+pub mod encoding;
 pub mod extract;
 mod functions;
 pub mod gap;
@@ -20,12 +22,14 @@ pub mod moment;
 pub mod page;
 pub mod partitions;
 pub mod path;
+mod percent;
 pub mod properties;
 mod python;
 pub mod request;
 pub mod slice;
 pub mod source;
 pub mod template;
+pub mod told_schema;
 pub mod transform;
 pub mod webhook;
 

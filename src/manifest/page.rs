@@ -72,6 +72,8 @@ pub struct Page<'a> {
     pub token: Option<&'a Json>,
     /// The slice.
     pub slice: Value,
+    /// Records of a page, where that is not the usual number.
+    pub size: Option<i128>,
 }
 
 /// Why the next page is not known.
@@ -109,6 +111,38 @@ impl Paginator {
         self.size_template().is_some()
     }
 
+    /// Records of a page, where the manifest says a number.
+    pub fn fixed_size(&self) -> Option<i128> {
+        self.size_template()?.source().trim().parse().ok()
+    }
+
+    /// Whether pages end by a number of records that does not follow the size that is asked for: `last_page_size < 100`. `least` is the smallest
+    /// page: what is no larger is a way of saying that a page is empty.
+    pub fn ends_by_a_fixed_size(&self, least: i128) -> bool {
+        let Strategy::Cursor { stop: Some(stop), .. } = &self.strategy else { return false };
+        let text = stop.source();
+        let inner = text.trim().trim_start_matches("{{").trim_end_matches("}}");
+        // As far as the reference is sure: a comparison that decides by itself, or with `and` and `or`.
+        inner.split(" and ").flat_map(|part| part.split(" or ")).any(|part| {
+            let part = part.trim();
+            let limit = match (part.strip_prefix("last_page_size"), part.strip_suffix("last_page_size")) {
+                (Some(after), _) => {
+                    let after = after.trim_start();
+                    after.strip_prefix("<=").map(|limit| (1, limit)).or_else(|| after.strip_prefix('<').map(|limit| (0, limit)))
+                }
+                (None, Some(before)) => {
+                    let before = before.trim_end();
+                    before.strip_suffix(">=").map(|limit| (1, limit)).or_else(|| before.strip_suffix('>').map(|limit| (0, limit)))
+                }
+                (None, None) => None,
+            };
+            limit.is_some_and(|(more, limit)| match limit.trim().parse::<i128>() {
+                Ok(limit) => limit + more > least,
+                Err(_expression) => limit.contains("config") || limit.contains("parameters"),
+            })
+        })
+    }
+
     /// Records of a page, where the manifest says it.
     ///
     /// # Errors
@@ -140,7 +174,7 @@ impl Paginator {
         let count = |n: usize| i128::try_from(n).unwrap_or(i128::MAX);
         match &self.strategy {
             Strategy::Cursor { value, stop, .. } => {
-                let size = self.size(engine, scope)?.map_or(Json::Null, Json::Int);
+                let size = page.size.map_or_else(|| self.size(engine, scope), |size| Ok(Some(size)))?.map_or(Json::Null, Json::Int);
                 let seen = |json: Option<&Json>| json.map_or_else(|| Value::from(()), Json::to_template);
                 let here = scope
                     .clone()
@@ -161,7 +195,8 @@ impl Paginator {
             Strategy::Offset { .. } => {
                 let here = page.response.map_or_else(|| scope.clone(), |response| scope.clone().with("response", response.to_template()));
                 let extracted = count(page.extracted);
-                if extracted == 0 || self.size(engine, &here)?.is_some_and(|size| size != 0 && extracted < size) {
+                let size = page.size.map_or_else(|| self.size(engine, &here), |size| Ok(Some(size)))?;
+                if extracted == 0 || size.is_some_and(|size| size != 0 && extracted < size) {
                     return Ok(None);
                 }
                 counted(page.token, extracted, extracted)

@@ -130,16 +130,30 @@ impl PartitionCursors {
         &self.field
     }
 
-    /// Takes note of a record of a partition.
-    pub fn observe(&mut self, partition: &Members, value: &Json) {
+    /// The cursor of a partition.
+    pub fn of(&self, partition: &Members) -> Option<&DateCursor> {
+        self.cursors.get(&partition_key(partition)).map(|(_, cursor)| cursor)
+    }
+
+    /// Takes note of records of a partition, by their times.
+    pub fn observe(&mut self, partition: &Members, values: impl Iterator<Item = Json>) {
         let Some((_, cursor)) = self.cursors.get_mut(&partition_key(partition)) else { return };
-        let Some(at) = cursor.parse(value) else { return };
-        let said = cursor.say(at);
-        if !self.global_only {
-            cursor.observe(value);
+        let mut raised: Vec<Json> = Vec::new();
+        for value in values {
+            let Some(at) = cursor.parse(&value) else { continue };
+            let said = cursor.say(at);
+            if !self.global_only {
+                cursor.observe(&value);
+            }
+            // Compared as text, as in `raise`.
+            if raised.last().is_none_or(|last| last.as_text() < said.as_text()) {
+                raised.push(said);
+            }
         }
-        self.synced = true;
-        self.raise(&said);
+        for said in raised {
+            self.synced = true;
+            self.raise(&said);
+        }
     }
 
     /// The reference compares what is written, as text.
@@ -166,11 +180,6 @@ impl PartitionCursors {
             self.raise(&said);
         }
         Ok(())
-    }
-
-    /// Whether a record of a partition is new.
-    pub fn is_new(&self, partition: &Members, value: Option<&Json>) -> bool {
-        self.cursors.get(&partition_key(partition)).is_none_or(|(_, cursor)| cursor.is_new(value))
     }
 
     /// Everything was read. `seconds`: how long it took; `parent`: the state of parents that this depends on.

@@ -83,6 +83,14 @@ pub fn set(target: &mut Json, path: &[String], value: Json) {
 /// The first error of `wanted`.
 pub fn delete<E>(target: &mut Json, path: &[String], wanted: &mut dyn FnMut(&Json) -> Result<bool, E>) -> Result<(), E> {
     let Some((segment, rest)) = path.split_first() else { return Ok(()) };
+    if segment == "**" && !rest.is_empty() {
+        delete(target, rest, wanted)?;
+        return match target {
+            Json::Map(members) => Arc::make_mut(members).values_mut().try_for_each(|value| delete(value, path, wanted)),
+            Json::List(items) => Arc::make_mut(items).iter_mut().try_for_each(|item| delete(item, path, wanted)),
+            Json::Null | Json::Bool(_) | Json::Int(_) | Json::Float(_) | Json::Text(_) => Ok(()),
+        };
+    }
     match target {
         Json::Map(members) => {
             if !members.keys().any(|key| fits(segment, key)) {
@@ -162,6 +170,17 @@ mod tests {
         delete::<()>(&mut json, &path("x_*"), &mut |_| Ok(true)).unwrap();
         delete::<()>(&mut json, &path("a/b/1"), &mut |_| Ok(true)).unwrap();
         assert_eq!(json.compact(), r#"{"a":{"b":[{"c":null}]},"n":{"m":7}}"#);
+    }
+
+    #[test]
+    fn two_stars_are_any_depth_and_none_where_something_is_removed() {
+        for (path, left) in
+            [("**/s", r#"{"a":{"b":{}},"l":[{"k":5}]}"#), ("a/**/s", r#"{"s":1,"a":{"b":{}},"l":[{"s":4,"k":5}]}"#), ("**", "{}")]
+        {
+            let mut json = Json::parse(br#"{"s":1,"a":{"s":2,"b":{"s":3}},"l":[{"s":4,"k":5}]}"#).unwrap();
+            delete::<()>(&mut json, &split(path), &mut |_| Ok(true)).unwrap();
+            assert_eq!(json.compact(), left, "{path}");
+        }
     }
 
     proptest::proptest! {

@@ -28,6 +28,13 @@ pub fn text(value: &Value) -> String {
 }
 
 /// As `repr()` writes it.
+pub fn shown(value: &Value) -> String {
+    let mut out = String::new();
+    repr(value, &mut out);
+    out
+}
+
+/// As `repr()` writes it.
 fn repr(value: &Value, out: &mut String) {
     match value.kind() {
         ValueKind::Undefined => out.push_str("Undefined"),

@@ -1,9 +1,11 @@
 //! A declarative source as it was read and compiled: its streams, and everything that reading them needs.
 
+use super::again::Ways;
 use super::answer::ErrorHandling;
 use super::cost::Cost;
 use super::cursor::{CountCursorSpec, DateCursorSpec};
 use super::dynamic::{Dynamic, Grow};
+use super::encoding::Encoding;
 use super::extract::Extractor;
 use super::gap::Gap;
 use super::json::Json;
@@ -11,6 +13,7 @@ use super::page::Paginator;
 use super::properties::Properties;
 use super::request::{Input, Outline, RequestOption};
 use super::template::{Engine, Template};
+use super::told_schema::ToldSchema;
 use super::transform::Transformation;
 use std::sync::Arc;
 
@@ -37,6 +40,17 @@ pub struct Source {
     pub budget: Vec<Policy>,
     /// What calls cost.
     pub cost: Option<Cost>,
+    /// How many slices of a stream are read at once; one after the other, where nothing is said.
+    pub concurrency: Option<Concurrency>,
+}
+
+/// `ConcurrencyLevel`
+#[derive(Clone, Debug)]
+pub struct Concurrency {
+    /// So many: a whole number.
+    pub usual: Template,
+    /// At most so many.
+    pub most: Option<i128>,
 }
 
 /// A change of the configuration before it is used.
@@ -136,6 +150,8 @@ pub struct Stream {
     pub transformations: Vec<Transformation>,
     /// How pages follow.
     pub paginator: Option<Paginator>,
+    /// How they can be asked for in another way.
+    pub ways: Ways,
     /// Pages after the first do not repeat the slice's options.
     pub slice_on_first_page_only: bool,
     /// Into which partitions it falls; more than one list: all combinations.
@@ -146,6 +162,8 @@ pub struct Stream {
     pub cursor: Option<CursorKind>,
     /// The schema of its records.
     pub schema: Option<Json>,
+    /// How that is asked for instead, where values become what it says.
+    pub told_schema: Option<Arc<ToldSchema>>,
     /// A state in the old form, a cursor by partition, is understood.
     pub takes_legacy_state: bool,
     /// It is there only where this holds of the configuration.
@@ -451,9 +469,16 @@ pub enum Decoder {
         delimiter: u8,
         /// Cells that are nothing.
         nulls: Vec<String>,
+        /// How its text is written.
+        encoding: Encoding,
     },
-    /// JSON, of which the items of one list are read; its path.
-    JsonItems(Vec<String>),
+    /// JSON, of which the items of one list are read.
+    JsonItems {
+        /// The list's path.
+        at: Vec<String>,
+        /// How its text is written.
+        encoding: Encoding,
+    },
     /// Packed.
     Gzip(Box<Decoder>),
     /// Files packed in one, read one after the other.
@@ -472,6 +497,11 @@ impl Stream {
     pub fn begins_in_parents(&self) -> bool {
         matches!(self.routers.as_slice(), [Router::Parents(parents)] if parents.iter().any(|parent| !parent.first_page.is_empty()))
             && self.remembers_parents
+    }
+
+    /// Whether records that are known are left out here.
+    pub const fn leaves_out_known(&self) -> bool {
+        matches!(self.cursor, Some(CursorKind::Date { feed, client_side, .. }) if feed || client_side)
     }
 
     /// As it is read after this state.

@@ -139,7 +139,7 @@ fn source_manifest(bytes: &[u8]) {
 /// An answer of a source, in every form that is read.
 fn source_answer(bytes: &[u8]) {
     use kith::manifest::source::Decoder;
-    let csv = Decoder::Csv { delimiter: b',', nulls: Vec::new() };
+    let csv = Decoder::Csv { delimiter: b',', nulls: Vec::new(), encoding: kith::manifest::encoding::Encoding::Utf8 };
     for decoder in [Decoder::Json, Decoder::JsonLines, Decoder::Xml, csv.clone(), Decoder::Gzip(Box::new(csv))] {
         if let Ok(values) = kith::source::manifest::decode(&decoder, bytes) {
             for value in &values {

@@ -47,6 +47,7 @@ mod latency;
 mod limits;
 mod linkage;
 mod main_job;
+mod manifest_slices;
 mod manifests;
 mod master_key;
 mod matching;

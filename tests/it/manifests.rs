@@ -304,6 +304,24 @@ fn what_kith_does_not_have_is_refused_with_its_place() {
         ("retriever:\n", "retriever:\n      $ref: \"#/definitions/none\"\n", "KITH-N002:8:13"),
         ("path: \"all\"", "path: all, http_method: FETCH", "KITH-N007:9"),
         ("type: DpathExtractor, field_path: [data]", "type: CombinedExtractor, extractors: []", "KITH-N007:10"),
+        ("path: \"all\"", "path: all, authenticator: { type: RateLimitedMultipleTokenAuthenticator, tokens: x }", "KITH-N003:9"),
+        ("    retriever:", "    file_uploader: { type: FileUploader, download_target_extractor: x }\n    retriever:", "KITH-N003:7"),
+        (
+            "path: \"all\"",
+            "path: all, error_handler: { type: DefaultErrorHandler, response_filters: [{ type: HttpResponseFilter, http_codes: [413], action: REDUCE_PAGE_SIZE }] }",
+            "KITH-N007:8",
+        ),
+        (
+            "      type: SimpleRetriever",
+            "      page_size_reduction: { type: PageSizeReduction }\n      type: SimpleRetriever",
+            "KITH-N007:8",
+        ),
+        (
+            "      type: SimpleRetriever",
+            "      request_window_splitting: { type: RequestWindowSplitting }\n      type: SimpleRetriever",
+            "KITH-N007:8",
+        ),
+        ("streams:\n", "concurrency_level: { type: ConcurrencyLevel, default_concurrency: 0 }\nstreams:\n", "KITH-N007:4"),
         ("field_path: [data]", "field_path: [data], record_expander: { truncation_indicator_path: [a, '*'] }", "KITH-N007:10"),
     ] {
         let (status, problems) = check(&good.replacen(from, to, 1));
@@ -462,6 +480,12 @@ fn interpolation_is_jinja2s() {
             "{{ 'urn:li:share:1/a b&ü~' | urlencode }} {{ config.n | urlencode }}",
             "{{ {'a b': 'c/d', 'e': 1} | urlencode }} {{ [['x', 'y z'], ['q', '&']] | urlencode }}",
             "{{ config.n | float }} {{ '3' | int }} {{ 'x' | int }}",
+            "{{ 'metric(%s)' % ','.join(['a', 'b',]) }}{{ 'x %s' % config.n }}{{ '%s' % config.list }}",
+            "{{ '%s-%d %05.1f|%-4s|%4s|%+d|%x%%' % (config.s, config.n, config.f, 'a', 'b', 7, 255) }}",
+            "{{ '%(k)s and %(k)r' % config.map }}{{ '%.2s' % config.s }}{{ '%s' % none }}",
+            "{{ '%d' % 'x' }}",
+            "{{ '%s %s' % 'x' }}",
+            "{{ -7 % 3 }} {{ 7 % -3 }} {{ 7.5 % 2 }} {{ -7.5 % 2 }}",
         ]
         .map(str::to_owned),
     );

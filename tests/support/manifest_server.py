@@ -15,9 +15,12 @@ import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+from manifest_shapes import Shapes
+
 PORT = int(sys.argv[1])
 BASE = f"http://127.0.0.1:{PORT}"
 COUNTS = {}
+NOTED, UNDER_WAY, MOST, TOKENS, ENDED = {}, {}, {}, {}, set()
 LOCK = threading.Lock()
 
 
@@ -52,8 +55,14 @@ def times(key):
         return COUNTS[key]
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Shapes, BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+
+    def base(self):
+        return BASE
+
+    def times(self, key):
+        return times(key)
 
     def log_message(self, *_):
         pass
@@ -344,6 +353,126 @@ class Handler(BaseHTTPRequestHandler):
         if turn == 3:
             return self.answer({"status": "pending"})
         self.answer({"status": "done", "data": ITEMS[:4]})
+
+    # Slices that are read at once. Every call is noted: when, which slice, which page.
+
+    def on_parted(self, steps, query, body):
+        kind, part, page = steps[0], query.get("part", ""), int(query.get("page", 1))
+        if kind == "log":
+            with LOCK:
+                return self.answer({"data": NOTED.get(query["run"], []), "most": MOST.get(query["run"], 0)})
+        run = query.get("run", "")
+        with LOCK:
+            NOTED.setdefault(run, []).append([time.time(), part, page])
+            UNDER_WAY[run] = UNDER_WAY.get(run, 0) + 1
+            MOST[run] = max(MOST.get(run, 0), UNDER_WAY[run])
+        try:
+            getattr(self, "parted_" + kind)(part, page, query)
+        finally:
+            with LOCK:
+                UNDER_WAY[run] -= 1
+
+    def part_of(self, part, page, pages=2, size=3):
+        data = [{"id": f"{part}-{page}-{n}", "part": part, "at": f"2024-01-0{page}T0{n}:00:00Z"} for n in range(size)]
+        return {"data": data, "next": str(page + 1) if page < pages else None}
+
+    def parted_slow(self, part, page, query):
+        time.sleep(0.2)
+        self.answer(self.part_of(part, page))
+
+    def parted_uneven(self, part, page, query):
+        time.sleep(0.01 * (int(part[1:]) * 7 % 5))
+        self.answer(self.part_of(part, page, pages=1 + int(part[1:]) % 3))
+
+    def parted_broken(self, part, page, query):
+        if part == "p5" and page == 2:
+            return self.answer({"message": "no"}, 403)
+        self.parted_uneven(part, page, query)
+
+    def parted_days(self, part, page, query):
+        time.sleep(0.05)
+        self.answer({"data": [{"id": f"{query['since']}-{n}", "at": f"{query['since']}T0{n}:30:00Z"} for n in range(4)], "next": None})
+
+    def parted_endless(self, part, page, query):
+        if part == "p0":
+            time.sleep(1.5)
+            return self.answer(self.part_of(part, page, pages=1))
+        self.answer({"data": [{"id": f"{part}-{page}", "pad": "x" * (4 << 20)}], "next": str(page + 1) if part == "p1" or page < 3 else None})
+
+    def parted_limited(self, part, page, query):
+        if part == "p3" and page == 1 and times("limited-" + query["run"]) <= int(query.get("refusals", 1)):
+            return self.answer({"message": "slow down"}, 429, {"Retry-After": query.get("after", "1")})
+        time.sleep(0.02)
+        self.answer(self.part_of(part, page))
+
+    def parted_token(self, part, page, query):
+        given = self.headers.get("Authorization", "")
+        with LOCK:
+            good = given == f"Bearer token-{TOKENS.get(query['run'], 1)}"
+            if good and part == "p3" and page == 1 and not query["run"] in ENDED:
+                ENDED.add(query["run"])
+                TOKENS[query["run"]] = 2
+        self.answer(self.part_of(part, page) if good else {"message": "who are you?"}, 200 if good else 401)
+
+    def on_parted_token(self, steps, query, body):
+        run = parse_qs(body.decode())["client_id"][0]
+        self.answer({"access_token": f"token-{TOKENS.get(run, 1)}", "expires_in": 3600, "turn": times("tokens-" + run)})
+
+    # Pages that must be asked for in another way.
+
+    def on_refusing(self, steps, query, body):
+        getattr(self, "refusing_" + steps[0])(query, *steps[1:])
+
+    def refusing_heavy(self, query):
+        limit, after = int(query["limit"]), int(query.get("after", 0))
+        # The middle of the list is heavier than its ends.
+        if limit > (5 if 8 <= after < 16 else 10):
+            return self.answer({"message": "too heavy"}, 413)
+        found = ITEMS[after : after + limit]
+        self.answer({"data": found, "last": after + len(found)})
+
+    def refusing_expiring(self, query):
+        after = int(query.get("after", 0))
+        if after == 12 and times("expiring-" + query["run"]) == 1:
+            return self.answer({"message": "the token has expired"}, 410)
+        found = ITEMS[after : after + 6]
+        self.answer({"data": found, "last": after + 6 if after + 6 < len(ITEMS) else None})
+
+    def timed(self, query):
+        part = query.get("part", "")
+        times = [f"2024-03-{1 + n * 17 // 24:02d}T{n % 24:02d}:00:00Z" for n in range(25)]
+        found = [{"id": f"{part}{n}", "at": at} for n, at in enumerate(times)]
+        return [one for one in found if query.get("since", "") <= one["at"] <= query.get("until", "9")]
+
+    def refusing_bounded(self, query):
+        after = int(query.get("after", 0))
+        found = self.timed(query)
+        if "after" in query and after >= 8:
+            return self.answer({"message": "no page begins so late"}, 400)
+        self.answer({"data": found[after : after + 4]})
+
+    def refusing_narrow(self, query):
+        days = lambda name: int(query[name][8:10])
+        if days("until") - days("since") > 3:
+            return self.answer({"message": "too many days"}, 422)
+        after = int(query.get("after", 0))
+        self.answer({"data": self.timed(query)[after : after + 4]})
+
+    def refusing_fields(self, query):
+        fields = [("Id", "int"), ("price", "money"), ("cost", "money"), ("both", "either"), ("list", "numbers"), ("hidden", "int"), ("flag", "boolean"), ("none", None)]
+        self.answer({"fields": [{"name": name, **({"kind": kind} if kind else {}), "cents": name == "price"} for name, kind in fields]})
+
+    def refusing_values(self, query):
+        self.answer({"data": [
+            {"id": "7", "price": "1.5", "cost": 2, "both": 3, "list": ["1", 2, "x"], "hidden": "8", "flag": "yes", "none": 5, "more": "9"},
+            {"id": "seven", "price": True, "cost": None, "both": "4", "list": [], "flag": 0},
+        ]})
+
+    def refusing_csv(self, query, encoding):
+        self.answer("id;name\n1;é ü\n2;\"a;b ñ\"\n".encode(encoding), kind="text/csv")
+
+    def refusing_items(self, query, encoding):
+        self.answer('{"data": [{"id": 1, "name": "é “quoted”"}, {"id": 2, "name": "€"}], "more": []}'.encode(encoding))
 
     # What hostile servers do.
 

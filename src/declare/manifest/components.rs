@@ -30,6 +30,11 @@ components! {
     "LegacyToPerPartitionStateMigration":;
     "SimpleRetriever": "requester" "decoder" "record_selector" "paginator" "pagination_reset" "partition_router" "primary_key" "name"
         "ignore_stream_slicer_parameters_on_paginated_requests" "page_size_reduction" "request_window_splitting";
+    "PaginationReset": "action" "limits";
+    "PaginationResetLimits": "number_of_records";
+    "PageSizeReduction": "reduction_factor" "minimum_page_size" "max_attempts" "backoff_seconds" "retries_at_minimum_page_size" "failure_message"
+        "reset_policy";
+    "RequestWindowSplitting": "failure_message" "min_split_window";
     "HttpRequester": "url" "url_base" "path" "http_method" "authenticator" "error_handler" "request_body" "request_body_data" "request_body_json"
         "request_headers" "request_parameters" "use_cache" "name" "connect_timeout_in_seconds" "read_timeout_in_seconds" "use_tcp_keepalive"
         "fetch_properties_from_endpoint" "query_properties";
@@ -98,6 +103,10 @@ components! {
     "GzipDecoder": "decoder";
     "ZipfileDecoder": "decoder";
     "JsonItemsDecoder": "items_path" "encoding";
+    "DynamicSchemaLoader": "retriever" "schema_filter" "schema_transformations" "schema_type_identifier";
+    "SchemaTypeIdentifier": "schema_pointer" "key_pointer" "type_pointer" "types_mapping";
+    "TypesMap": "target_type" "current_type" "condition";
+    "ComplexFieldType": "field_type" "items";
     "InlineSchemaLoader": "schema";
     "JsonFileSchemaLoader": "file_path";
     "CheckStream": "stream_names" "dynamic_streams_check_configs" "config_overrides";
@@ -131,7 +140,7 @@ pub fn why_not(name: &str) -> &'static str {
     match name {
         "AsyncRetriever" => "jobs that are made, waited for and fetched are not run",
         "ResponseToFileExtractor" => "it belongs to jobs that are made, waited for and fetched",
-        "RateLimitedMultipleTokenAuthenticator" => "a source has one login at a time",
+        "RateLimitedMultipleTokenAuthenticator" => "tokens that take turns go round a limit that the network sets; a source has one login",
         _ => "Kith has no such component",
     }
 }

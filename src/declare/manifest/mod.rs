@@ -1,5 +1,6 @@
 //! Declarative sources as files: Airbyte's low-code manifests, read with places, compiled into `manifest::Source`.
 
+mod again;
 mod compile;
 mod compliance;
 mod components;
@@ -15,13 +16,14 @@ mod properties;
 mod records;
 mod request;
 mod stream;
+mod told_schema;
 mod webhook;
 
 use crate::declare::yaml;
 use crate::diagnose::{Checked, Code, Diagnostic, SourceFile};
 use crate::manifest::cost::Budget;
 use crate::manifest::dynamic::Grow;
-use crate::manifest::source::{ConfigChange, Matcher, Policy, Validated, Validation};
+use crate::manifest::source::{Concurrency, ConfigChange, Matcher, Policy, Validated, Validation};
 use crate::manifest::{Source, Stream};
 use crate::model::{Digest, Network};
 use compile::{CONFIG, Compiler, REMOVE_CONDITION};
@@ -229,7 +231,28 @@ fn source(compiler: &mut Compiler<'_>, whole: &Part, grown: Vec<Part>) -> Source
         validations,
         budget,
         cost: None,
+        concurrency: whole.get("concurrency_level").cloned().and_then(|level| concurrency(compiler, &level)),
     }
+}
+
+/// `concurrency_level`
+fn concurrency(compiler: &mut Compiler<'_>, part: &Part) -> Option<Concurrency> {
+    if !compiler.is_one_of(part, &["ConcurrencyLevel"]) {
+        return None;
+    }
+    let written = compiler.required(part, "default_concurrency")?.clone();
+    let usual = compiler.template_of(&written, part, CONFIG)?;
+    if !matches!(written.kind, Kind::Int(1..))
+        && !written.text().is_some_and(|text| text.contains("{{") || text.trim().parse::<u32>().is_ok())
+    {
+        compiler.wrong(written.span, "`default_concurrency` is a whole number, at least 1", "Write 5, or a template that gives a number");
+        return None;
+    }
+    let most = compiler.whole(part, "max_concurrency");
+    if most.is_some_and(|most| most < 1) {
+        compiler.wrong(part.span, "`max_concurrency` is at least 1", "Write the most that the network bears, or leave it out");
+    }
+    Some(Concurrency { usual, most })
 }
 
 fn changes(compiler: &mut Compiler<'_>, rules: &Part) -> Vec<ConfigChange> {

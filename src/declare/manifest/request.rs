@@ -2,6 +2,7 @@
 
 use super::compile::{ANSWER, CONFIG, Compiler, REQUEST, WAIT};
 use super::part::{Kind, Part};
+use crate::manifest::again::Again;
 use crate::manifest::answer::{Action, Backoff, ErrorHandling, Filter, Handler};
 use crate::manifest::request::{Body, Input, Inputs, Nested, Outline};
 
@@ -122,7 +123,7 @@ impl Compiler<'_> {
     }
 
     /// What a requester does about errors.
-    pub fn errors(&mut self, requester: &Part) -> ErrorHandling {
+    pub fn error_handling(&mut self, requester: &Part) -> ErrorHandling {
         let mut handlers = Vec::new();
         if let Some(handler) = requester.get("error_handler").cloned() {
             self.handlers(&handler, &mut handlers, 0);
@@ -177,14 +178,13 @@ impl Compiler<'_> {
                 Some("IGNORE") => Action::Ignore,
                 Some("RATE_LIMITED") => Action::RateLimited,
                 Some("REFRESH_TOKEN_THEN_RETRY") => Action::RefreshToken,
-                Some(name @ ("RESET_PAGINATION" | "REDUCE_PAGE_SIZE" | "SPLIT_REQUEST_WINDOW")) => {
-                    self.refuse(action.span, &format!("the action {name}"), "a page that was begun is not asked for in another way");
-                    return None;
-                }
+                Some("RESET_PAGINATION") => Action::Again(Again::First),
+                Some("REDUCE_PAGE_SIZE") => Action::Again(Again::Smaller),
+                Some("SPLIT_REQUEST_WINDOW") => Action::Again(Again::Split),
                 _ => {
                     self.wrong(
                         action.span,
-                        "an action is SUCCESS, FAIL, RETRY, IGNORE, RATE_LIMITED or REFRESH_TOKEN_THEN_RETRY",
+                        "an action is SUCCESS, FAIL, RETRY, IGNORE, RATE_LIMITED, REFRESH_TOKEN_THEN_RETRY, RESET_PAGINATION, REDUCE_PAGE_SIZE or SPLIT_REQUEST_WINDOW",
                         "Write one of these",
                     );
                     return None;

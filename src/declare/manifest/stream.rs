@@ -1,11 +1,13 @@
 //! Streams: retriever, records, pages, cursor.
 
+use super::again::{Beside, uploads};
 use super::compile::{ADD_CONDITION, CONFIG, Compiler, FILTER, PAGE, REMOVE_CONDITION, TRANSFORM};
 use super::part::{Field, Kind, Part};
 use crate::manifest::cursor::{Clamping, CountCursorSpec, DateCursorSpec, DateTemplate};
+use crate::manifest::encoding::Encoding;
 use crate::manifest::extract::Extractor;
 use crate::manifest::page::{Paginator, Strategy, TokenPlace};
-use crate::manifest::source::{CursorKind, Decoder};
+use crate::manifest::source::{CursorKind, Decoder, Router};
 use crate::manifest::transform::Transformation;
 use crate::manifest::{Stream, Template, Wanted};
 use std::sync::Arc;
@@ -23,17 +25,12 @@ impl Compiler<'_> {
         if part.component() == "StateDelegatingStream" {
             return self.delegating(part, &name);
         }
-        if let Some(found) = part.get("file_uploader").filter(|found| !found.fields().is_empty()) {
-            self.refuse(found.span, "`file_uploader`", "files are not fetched");
+        if let Some(found) = part.get("file_uploader").filter(|found| uploads(found)) {
+            self.refuse(found.span, "`file_uploader`", "it copies whole files, and Kith holds what people say, not files");
         }
         let retriever = self.required(part, "retriever")?.clone();
         if !self.is_one_of(&retriever, &["SimpleRetriever"]) {
             return None;
-        }
-        for key in ["pagination_reset", "page_size_reduction", "request_window_splitting"] {
-            if let Some(found) = retriever.get(key) {
-                self.refuse(found.span, &format!("`{key}`"), "a page that was begun is not asked for in another way");
-            }
         }
         let requester = self.required(&retriever, "requester")?.clone();
         if !self.is_one_of(&requester, &["HttpRequester"]) {
@@ -42,7 +39,7 @@ impl Compiler<'_> {
         let (requester, properties) = self.properties(&requester);
         let outline = self.outline(&requester);
         let login = self.login(&requester, 0);
-        let errors = self.errors(&requester);
+        let errors = self.error_handling(&requester);
         let decoder = retriever.get("decoder").cloned().map_or(Some(Decoder::Json), |decoder| self.decoder(&decoder));
         let selector = self.required(&retriever, "record_selector")?.clone();
         self.is_one_of(&selector, &["RecordSelector"]);
@@ -51,13 +48,9 @@ impl Compiler<'_> {
         // A filter without a condition takes nothing, as in the reference.
         let filter = filter.map(|filter| self.template_or(&filter, "condition", FILTER, ""));
         let normalize = self.normalize(&selector);
-        if let Some(loader) = part.get("schema_loader").filter(|loader| normalize && loader.component() == "DynamicSchemaLoader") {
-            self.refuse(
-                loader.span,
-                "`DynamicSchemaLoader` with `schema_normalization`",
-                "values become what a schema in the manifest says",
-            );
-        }
+        // What a schema says changes no record, unless it is normalized by it.
+        let loader = part.get("schema_loader").filter(|loader| normalize && loader.component() == "DynamicSchemaLoader").cloned();
+        let told_schema = loader.and_then(|loader| self.told_schema(&loader)).map(Arc::new);
         let cursor = part.get("incremental_sync").cloned().and_then(|sync| self.cursor(&sync));
         let client_side = matches!(cursor, Some(CursorKind::Date { client_side: true, .. }));
         let transform_first =
@@ -80,6 +73,15 @@ impl Compiler<'_> {
             let remedy = "Use `mode: first_match`, or another paginator";
             self.wrong(selector.span, "an offset can't be counted by records that several extractors find", remedy);
         }
+        let in_parents = routers.iter().flat_map(Router::parents).any(|parent| !parent.first_page.is_empty());
+        let beside = Beside {
+            paginator: paginator.as_ref(),
+            cursor: cursor.as_ref(),
+            properties: properties.is_some(),
+            filter: filter.is_some(),
+            in_parents,
+        };
+        let ways = self.ways(&retriever, &errors, &beside);
         let schema = Self::schema(part);
         let stream = Stream {
             name,
@@ -94,11 +96,13 @@ impl Compiler<'_> {
             normalize,
             transformations,
             paginator,
+            ways,
             slice_on_first_page_only: retriever.is_set("ignore_stream_slicer_parameters_on_paginated_requests"),
             routers,
             remembers_parents,
             cursor,
             schema,
+            told_schema,
             takes_legacy_state,
             resumed: None,
             retention: None,
@@ -153,11 +157,7 @@ impl Compiler<'_> {
         let loader = part.get("schema_loader")?;
         match loader.component() {
             "InlineSchemaLoader" => loader.get("schema").map(Part::to_json),
-            "JsonFileSchemaLoader" | "" => None,
-            _ => {
-                // What a schema says changes no record, unless it is normalized by it.
-                None
-            }
+            _ => None,
         }
     }
 
@@ -193,14 +193,14 @@ impl Compiler<'_> {
                     self.wrong(part.span, "`delimiter` is one character", "Write `\";\"`, for instance");
                     return None;
                 };
-                self.utf8(part);
+                let encoding = self.encoding(part)?;
                 let nulls = part.get("set_values_to_none").cloned().map(|nulls| self.texts(&nulls)).unwrap_or_default();
-                Decoder::Csv { delimiter, nulls }
+                Decoder::Csv { delimiter, nulls, encoding }
             }
             "JsonItemsDecoder" => {
-                self.utf8(part);
+                let encoding = self.encoding(part)?;
                 let at = self.required(part, "items_path")?.scalar().unwrap_or_default();
-                Decoder::JsonItems(at.split('.').map(str::to_owned).collect())
+                Decoder::JsonItems { at: at.split('.').map(str::to_owned).collect(), encoding }
             }
             packed @ ("GzipDecoder" | "ZipfileDecoder") => {
                 let inner = self.required(part, "decoder")?.clone();
@@ -211,10 +211,14 @@ impl Compiler<'_> {
         })
     }
 
-    fn utf8(&mut self, part: &Part) {
-        if let Some(encoding) = part.get("encoding").filter(|e| !matches!(e.text(), Some("utf-8" | "UTF-8" | "utf8"))) {
-            self.refuse(encoding.span, "this encoding", "answers are read as UTF-8");
+    fn encoding(&mut self, part: &Part) -> Option<Encoding> {
+        let Some(written) = part.get("encoding") else { return Some(Encoding::Utf8) };
+        let found = written.scalar().and_then(|name| Encoding::of(&name));
+        if found.is_none() {
+            let remedy = "Write utf-8, iso-8859-1, cp1252, utf-16, shift_jis, or another that Python and browsers both know";
+            self.wrong(written.span, "no such `encoding` is known", remedy);
         }
+        found
     }
 
     fn paginator(&mut self, part: &Part) -> Option<Paginator> {
@@ -356,7 +360,8 @@ impl Compiler<'_> {
         let start = self.required(part, "start_datetime")?.clone();
         let start = self.date(&start, part)?;
         let end = part.get("end_datetime").cloned().and_then(|end| self.date(&end, part));
-        let granularity = self.duration(part, "cursor_granularity");
+        // No length is none, as in Python.
+        let granularity = self.duration(part, "cursor_granularity").filter(|gap| gap.months != 0 || gap.micros != 0);
         if part.get("step").is_some() != part.get("cursor_granularity").is_some() {
             self.wrong(part.span, "`step` and `cursor_granularity` need each other", "Write both, or neither");
         }

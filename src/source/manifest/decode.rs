@@ -69,9 +69,13 @@ pub fn decode(decoder: &Decoder, bytes: &[u8]) -> Result<Vec<Json>, DecodeError>
             members.insert(written(&root, &text).0.into(), of_xml(&root, &text));
             Ok(vec![Json::Map(Arc::new(members))])
         }
-        Decoder::Csv { delimiter, nulls } => csv_rows(bytes, *delimiter, nulls),
-        Decoder::JsonItems(at) => {
-            let whole = Json::parse(bytes).map_err(|_no_json| DecodeError::Form("JSON"))?;
+        Decoder::Csv { delimiter, nulls, encoding } => {
+            let bytes = encoding.decode(bytes).ok_or(DecodeError::Form("in the encoding that the manifest says"))?;
+            csv_rows(&bytes, *delimiter, nulls)
+        }
+        Decoder::JsonItems { at, encoding } => {
+            let bytes = encoding.decode(bytes).ok_or(DecodeError::Form("in the encoding that the manifest says"))?;
+            let whole = Json::parse(&bytes).map_err(|_no_json| DecodeError::Form("JSON"))?;
             let mut found = Vec::new();
             listed(&whole, at, &mut found);
             Ok(found)

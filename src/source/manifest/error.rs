@@ -4,12 +4,14 @@ use super::decode::DecodeError;
 use super::paid::PurseError;
 use crate::diagnose::{Code, Diagnostic, Place};
 use crate::manifest::EvaluationError;
+use crate::manifest::again::Again;
 use crate::manifest::cost::PriceError;
 use crate::manifest::cursor::CursorError;
 use crate::manifest::extract::NoObject;
 use crate::manifest::page::PageError;
 use crate::manifest::request::RequestError;
 use crate::manifest::slice::TogetherError;
+use crate::manifest::told_schema::ToldError;
 use crate::wire::http::SetupError;
 use std::time::Duration;
 
@@ -40,6 +42,9 @@ pub enum ReadError {
     /// Partitions that can't be brought together.
     #[error(transparent)]
     Together(#[from] TogetherError),
+    /// A schema that the source tells.
+    #[error(transparent)]
+    Told(#[from] ToldError),
     /// Records that hold others.
     #[error(transparent)]
     Held(#[from] NoObject),
@@ -77,6 +82,17 @@ pub enum ReadError {
         /// How often it was asked.
         attempts: u32,
     },
+    /// It asks for pages in another way; who reads the pages knows what to do.
+    #[error("the source asks for pages in another way than the stream has")]
+    Again(Again),
+    /// It refuses a page in every way that the manifest allows.
+    #[error("the source refuses {what}{}", .message.as_ref().map(|m| format!(": {m}")).unwrap_or_default())]
+    NoWay {
+        /// What was asked for last.
+        what: String,
+        /// What the manifest's author tells about it.
+        message: Option<String>,
+    },
     /// It asks to wait longer than this read may.
     #[error("the source asks to wait {} s", .0.as_secs())]
     Wait(Duration),
@@ -110,10 +126,17 @@ impl ReadError {
     /// The page that explains it.
     pub const fn code(&self) -> Code {
         Code(match self {
-            Self::Template(_) | Self::Request(_) | Self::Page(_) | Self::Together(_) | Self::Held(_) | Self::Config(_) => "KITH-N020",
+            Self::Again(_)
+            | Self::Template(_)
+            | Self::Request(_)
+            | Self::Page(_)
+            | Self::Together(_)
+            | Self::Told(_)
+            | Self::Held(_)
+            | Self::Config(_) => "KITH-N020",
             Self::Unreached(_) | Self::Setup(_) | Self::Abandoned => "KITH-N021",
             Self::Refused { .. } => "KITH-N022",
-            Self::Exhausted { .. } | Self::Wait(_) | Self::WaitTooLong(_) => "KITH-N023",
+            Self::Exhausted { .. } | Self::NoWay { .. } | Self::Wait(_) | Self::WaitTooLong(_) => "KITH-N023",
             Self::Decode(_) | Self::TooLong(_) => "KITH-N024",
             Self::Loop(_) | Self::Endless(_) | Self::Partitions(_) => "KITH-N025",
             Self::Elsewhere(_) => "KITH-N026",

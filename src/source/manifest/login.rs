@@ -70,7 +70,7 @@ impl Reader {
             Login::Bearer(token) => options.header("Authorization", &format!("Bearer {}", token.text(engine, &scope)?)),
             Login::Key { option, token } => options.put(option, Json::Text(token.text(engine, &scope)?.into()), engine, &scope)?,
             Login::OAuth(oauth) => {
-                let token = self.access_token(oauth, false).await?;
+                let token = self.access_token(oauth, None).await?;
                 options.header("Authorization", &format!("Bearer {token}"));
             }
             Login::Session(session) => {
@@ -106,15 +106,16 @@ impl Reader {
         Ok(())
     }
 
-    /// A new token is fetched with the next request.
-    pub(in crate::source) async fn renew(&self, login: &Login) -> Result<(), ReadError> {
+    /// Fetches a new token after a call with these headers was refused, unless the one that was refused is no longer the one that is used: of several calls that were refused one renews.
+    pub(in crate::source) async fn renew(&self, login: &Login, refused: &[(String, String)]) -> Result<(), ReadError> {
         if let Login::OAuth(oauth) = login {
-            self.access_token(oauth, true).await?;
+            let header = refused.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+            self.access_token(oauth, Some(header.and_then(|(_, value)| value.strip_prefix("Bearer ")).unwrap_or_default())).await?;
         }
         Ok(())
     }
 
-    async fn access_token(&self, oauth: &Arc<OAuth>, anew: bool) -> Result<Arc<str>, ReadError> {
+    async fn access_token(&self, oauth: &Arc<OAuth>, refused: Option<&str>) -> Result<Arc<str>, ReadError> {
         // One renewal at a time: whoever waits here finds it done.
         let mut tokens = self.tokens.lock().await;
         let key = Arc::as_ptr(oauth).addr();
@@ -124,6 +125,7 @@ impl Reader {
             None => None,
         };
         let newer = shared.and_then(|shared| shared.latest()).filter(|latest| *latest != self.config());
+        let anew = refused.is_some_and(|refused| tokens.0.get(&key).is_none_or(|token| *token.value == *refused));
         // Another reader has logged in since: what it was given is as new as can be, and has ended what this one had.
         let anew = anew && newer.is_none();
         if let Some(newer) = newer {

@@ -11,6 +11,7 @@ mod pages;
 mod paid;
 mod records;
 mod send;
+mod slices;
 mod walk;
 
 pub use decode::{DecodeError, decode, items, member, pick};
@@ -25,7 +26,7 @@ use crate::manifest::source::CursorKind;
 use crate::manifest::{Engine, Json, Moment, Source, Stream};
 use crate::wire::http::{Client, Connection};
 use login::Tokens;
-use send::Calls;
+use send::{Calls, Quiet};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -112,6 +113,7 @@ pub struct Reader {
     client: Client,
     tokens: tokio::sync::Mutex<Tokens>,
     calls: tokio::sync::Mutex<Calls>,
+    quiet: Quiet,
     clock: fn() -> i64,
     patience: Option<Duration>,
     changed: Mutex<Option<Json>>,
@@ -149,6 +151,7 @@ impl Reader {
             config: Mutex::new(config),
             tokens: tokio::sync::Mutex::default(),
             calls: tokio::sync::Mutex::default(),
+            quiet: Quiet::default(),
             clock,
             patience,
             changed: Mutex::new(None),
@@ -186,8 +189,11 @@ impl Reader {
         let state = self.within_retention(&stream, state)?;
         let mut out = walk::Out::Send(to);
         let state = self.walk(&stream, state, &mut out).await?;
-        out.config(self.take_changed_config()).await?;
-        out.state(state).await
+        let config = self.take_changed_config().map(Batch::Config);
+        for batch in config.into_iter().chain([Batch::State(state)]) {
+            to.send(batch).await.map_err(|_gone| ReadError::Abandoned)?;
+        }
+        Ok(())
     }
 
     /// The state from which a stream is read for what happened since `from`, in microseconds since 1970: the stored one, or a younger one where

@@ -3,26 +3,32 @@
 use super::error::ReadError;
 use super::records::{Plan, Taken};
 use super::send::Gate;
-use super::walk::{FIRST_PAGE, Memory, Out};
+use super::slices::Lane;
+use super::walk::{FIRST_PAGE, Out};
 use super::{Item, Reader};
+use crate::manifest::again::{Again, MOST_SPLITS, Sizes};
 use crate::manifest::answer::Headers;
+use crate::manifest::cursor::DateCursor;
 use crate::manifest::page::{Page, TokenPlace};
 use crate::manifest::path;
 use crate::manifest::properties::{PropertyList, merge};
 use crate::manifest::request::Options;
 use crate::manifest::source::{CursorKind, Router};
 use crate::manifest::transform::evaluated;
-use crate::manifest::{Json, Members, Scope, Slice, Stream};
+use crate::manifest::{Json, Members, Moment, Scope, Slice, Stream};
 use crate::wire::http::{Extent, Reply};
 use indexmap::IndexMap;
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Pages of one slice: at 100 records each these are 10 million.
 const MOST_PAGES: usize = 100_000;
 /// Where a slice carries the properties of its request.
 const PROPERTIES: &str = "query_properties";
+/// How much larger values are than the text that they were read from, about.
+const VALUES_TO_TEXT: usize = 6;
 
 impl Reader {
     /// The options that a slice puts into a request.
@@ -60,13 +66,8 @@ impl Reader {
     }
 
     /// Asks for a page. `None` where what the source says is passed over.
-    async fn ask(
-        &self,
-        plan: &Plan<'_>,
-        slice: &Slice,
-        token: Option<&Json>,
-        out: &mut Out<'_>,
-    ) -> Result<Option<(Reply, Taken)>, ReadError> {
+    async fn ask(&self, plan: &Plan<'_>, asked: Asked<'_>, lane: &Lane<'_>) -> Result<Option<(Reply, Taken)>, ReadError> {
+        let Asked { slice, token, .. } = asked;
         let stream = plan.stream;
         let engine = &self.source.engine;
         self.tick();
@@ -83,7 +84,7 @@ impl Reader {
                 }
             }
             if let Some(option) = &pages.size_option
-                && let Some(size) = pages.size(engine, &Scope::new(&config))?
+                && let Some(size) = asked.size.map_or_else(|| pages.size(engine, &Scope::new(&config)), |size| Ok(Some(size)))?
             {
                 options.put(option, Json::Int(size), engine, &Scope::new(&config))?;
             }
@@ -102,12 +103,16 @@ impl Reader {
         let own = if base.is_empty() { Gate::of(&built.url)? } else { Gate::of(&base)? };
         let bill = self.bill(stream)?;
         let sent = self.send(built, &own, (&stream.errors, &stream.login), bill.as_ref()).await?;
-        let Some((reply, reserved)) = sent else { return Ok(None) };
-        // What is read for another stream leaves it for that one.
-        if matches!(out, Out::Send(_)) {
-            out.config(self.take_changed_config()).await?;
-        }
-        let taken = self.take(plan, &reply, &scope).await?;
+        let Some((mut reply, reserved)) = sent else { return Ok(None) };
+        lane.config(self).await?;
+        let taken = if stream.ways.first.is_some() {
+            let whole = Scope::new(&config).with_slice(&asked.whole.to_template()).with("next_page_token", next_page(token).to_template());
+            self.take(plan, &reply, &whole).await?
+        } else {
+            self.take(plan, &reply, &scope).await?
+        };
+        // The page may wait for others; its text is no longer needed.
+        reply.body = Vec::new();
         if let Some(bill) = &bill {
             let page = taken.response.as_ref().filter(|_| stream.decoder.is_whole());
             self.settle(reserved, bill.price.of_answer(taken.extracted, page)).await?;
@@ -127,17 +132,16 @@ impl Reader {
     async fn ask_in_parts(
         &self,
         plan: &Plan<'_>,
-        slice: &Slice,
-        token: Option<&Json>,
+        asked: Asked<'_>,
         names: &[String],
-        out: &mut Out<'_>,
+        lane: &Lane<'_>,
     ) -> Result<(Vec<Item>, Option<(Reply, Taken)>), ReadError> {
         let Some(properties) = &plan.stream.properties else { return Ok((Vec::new(), None)) };
         let (mut items, mut merged, mut answer) = (Vec::new(), IndexMap::<String, Members>::new(), None);
         for part in properties.requests(names) {
             let part = Json::List(Arc::new(part.iter().map(|name| Json::text(name)).collect()));
-            let slice = Slice { extra: Arc::new([(PROPERTIES.into(), part)].into_iter().collect()), ..slice.clone() };
-            answer = self.ask(plan, &slice, token, out).await?;
+            let slice = Slice { extra: Arc::new([(PROPERTIES.into(), part)].into_iter().collect()), ..asked.slice.clone() };
+            answer = self.ask(plan, Asked { slice: &slice, whole: &slice, ..asked }, lane).await?;
             for item in answer.as_mut().map(|(_, taken)| std::mem::take(&mut taken.items)).unwrap_or_default() {
                 let record = item.json();
                 match (properties.key(&record), record.members()) {
@@ -165,61 +169,115 @@ impl Reader {
         }
     }
 
-    /// Reads a slice to its last page.
-    pub(super) async fn pages(&self, plan: &Plan<'_>, slice: &Slice, memory: &mut Memory, out: &mut Out<'_>) -> Result<(), ReadError> {
+    /// Reads a slice to its last page. `cursor` is its cursor before anything was read, where the stream looks at it.
+    pub(super) async fn pages(
+        &self,
+        plan: &Plan<'_>,
+        slice: &Slice,
+        cursor: Option<&DateCursor>,
+        lane: &mut Lane<'_>,
+    ) -> Result<(), ReadError> {
+        let mut windows = vec![(slice.clone(), 0)];
+        // A window is read, or becomes two that are each shorter.
+        while let Some((window, depth)) = windows.pop() {
+            match (self.window(plan, &window, cursor, lane).await, &plan.stream.ways.split, cursor) {
+                (Err(ReadError::Again(Again::Split)), Some(split), Some(cursor)) => {
+                    let halves = if depth < MOST_SPLITS { cursor.halves(&window.cursor, split.least)? } else { None };
+                    let Some([first, second]) = halves else {
+                        let what = format!("a window of stream `{}` that can't be split further", plan.stream.name);
+                        return Err(ReadError::NoWay { what, message: split.message.clone() });
+                    };
+                    windows.extend([second, first].map(|half| (Slice { cursor: half, ..window.clone() }, depth + 1)));
+                }
+                (ended, _, _) => ended?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a window to its last page.
+    async fn window(&self, plan: &Plan<'_>, whole: &Slice, cursor: Option<&DateCursor>, lane: &mut Lane<'_>) -> Result<(), ReadError> {
         let stream = plan.stream;
         let engine = &self.source.engine;
-        let seen_slice = slice.to_template();
-        let mut token = stream.paginator.as_ref().and_then(crate::manifest::page::Paginator::first);
+        let first = || stream.paginator.as_ref().and_then(crate::manifest::page::Paginator::first);
+        let mut token = first();
         let (mut tokens, hasher) = (HashSet::new(), RandomState::new());
-        let (feed, client_side) = match &stream.cursor {
-            Some(CursorKind::Date { feed, client_side, .. }) => (*feed, *client_side),
-            Some(CursorKind::Count { .. }) | None => (false, false),
+        let feed = matches!(&stream.cursor, Some(CursorKind::Date { feed: true, .. }));
+        // Where a cursor looks, and which records are known.
+        let sieve = cursor.filter(|_| stream.leaves_out_known()).zip(plan.field.as_deref());
+        let is_new = |item: &Item| sieve.is_none_or(|(sieve, field)| sieve.is_new(item.member(field).as_ref()));
+        let mut held = whole.extra.get(FIRST_PAGE).filter(|_| plan.begins_in_parents);
+        let mut sizes = match (&stream.ways.smaller, &stream.paginator) {
+            (Some(how), Some(pages)) => Some(Sizes::new(how, pages.size(engine, &Scope::new(&self.config()))?)),
+            _ => None,
         };
-        let mut held = slice.extra.get(FIRST_PAGE).filter(|_| plan.begins_in_parents);
+        let mut anew = Anew::new(stream, whole, cursor, plan.field.as_deref());
         for _ in 0..MOST_PAGES {
-            let (mut items, answer) = match &plan.names {
+            let aside = lane.turn().await;
+            let size = sizes.as_ref().and_then(Sizes::now);
+            let asked = Asked { slice: &anew.slice, whole, token: token.as_ref(), size };
+            let got = match &plan.names {
                 _ if held.is_some() => {
                     token = None;
-                    let (reply, mut taken) = self.held_page(plan, slice, held.take().unwrap_or(&Json::Null)).await?;
-                    (std::mem::take(&mut taken.items), Some((reply, taken)))
+                    let (reply, mut taken) = self.held_page(plan, whole, held.take().unwrap_or(&Json::Null)).await?;
+                    Ok((std::mem::take(&mut taken.items), Some((reply, taken))))
                 }
-                Some(names) => self.ask_in_parts(plan, slice, token.as_ref(), names, out).await?,
-                None => match self.ask(plan, slice, token.as_ref(), out).await? {
-                    Some((reply, mut taken)) => (std::mem::take(&mut taken.items), Some((reply, taken))),
-                    None => return Ok(()),
+                Some(names) => self.ask_in_parts(plan, asked, names, lane).await,
+                None => match self.ask(plan, asked, lane).await {
+                    Ok(Some((reply, mut taken))) => Ok((std::mem::take(&mut taken.items), Some((reply, taken)))),
+                    Ok(None) => return Ok(()),
+                    Err(error) => Err(error),
                 },
             };
-            let field = memory.field().map(str::to_owned);
-            if client_side
-                && !feed
-                && let Some(field) = &field
-            {
-                items.retain(|item| memory.is_new(slice, item.member(field).as_ref()));
+            let (mut items, answer) = match (got, &mut sizes) {
+                (Ok(got), sizes) => {
+                    if let Some(sizes) = sizes {
+                        sizes.taken();
+                    }
+                    got
+                }
+                (Err(ReadError::Again(Again::Smaller)), Some(sizes)) => {
+                    lane.no_page(aside);
+                    let Some(wait) = sizes.refused() else {
+                        let message = stream.ways.smaller.as_ref().and_then(|how| how.message.clone());
+                        return Err(ReadError::NoWay { what: format!("the smallest page of stream `{}`", stream.name), message });
+                    };
+                    self.pause(Duration::try_from_secs_f64(wait).unwrap_or_default()).await?;
+                    continue;
+                }
+                (Err(ReadError::Again(Again::First)), _) => {
+                    lane.no_page(aside);
+                    anew.begin(stream)?;
+                    tokens.clear();
+                    token = first();
+                    continue;
+                }
+                (Err(error), _) => return Err(error),
+            };
+            if !feed && sieve.is_some() {
+                items.retain(&is_new);
             }
             let records = items.len();
-            let last_value = match (&field, feed) {
-                (Some(field), true) => items.last().map(|item| item.member(field)),
-                _ => None,
-            };
+            anew.observe(&items);
+            let ends = feed && items.last().is_some_and(|item| !is_new(item));
             let last = match &stream.paginator {
                 Some(pages) if pages.names("last_record") => items.last().map(Item::json),
                 Some(_) | None => None,
             };
-            if feed && let Some(field) = &field {
-                items.retain(|item| memory.is_new(slice, item.member(field).as_ref()));
-            }
-            if let Some(field) = &field {
-                for item in &items {
-                    if let Some(value) = item.member(field) {
-                        memory.observe(slice, &value);
-                    }
-                }
+            if feed {
+                items.retain(&is_new);
             }
             let page = answer.as_ref().filter(|_| plan.page).and_then(|(_, taken)| taken.response.clone());
-            out.records(items, page, slice).await?;
+            let bytes = answer.as_ref().map_or(0, |(_, taken)| taken.bytes);
+            lane.page(items, page, aside, if plan.raw { bytes } else { bytes.saturating_mul(VALUES_TO_TEXT) }).await?;
+            if answer.is_some() && anew.is_full() {
+                anew.begin(stream)?;
+                tokens.clear();
+                token = first();
+                continue;
+            }
             let (Some(pages), Some((reply, taken))) = (&stream.paginator, answer) else { return Ok(()) };
-            if last_value.is_some_and(|value| !memory.is_new(slice, value.as_ref())) {
+            if ends {
                 return Ok(());
             }
             let seen = Page {
@@ -229,7 +287,8 @@ impl Reader {
                 extracted: taken.extracted,
                 last: last.as_ref(),
                 token: token.as_ref(),
-                slice: seen_slice.clone(),
+                slice: anew.slice.to_template(),
+                size,
             };
             let Some(next) = pages.next(&seen, engine, &Scope::new(&self.config()))? else { return Ok(()) };
             if !tokens.insert(hasher.hash_one(next.compact())) {
@@ -238,6 +297,68 @@ impl Reader {
             token = Some(next);
         }
         Err(ReadError::Endless(MOST_PAGES))
+    }
+}
+
+/// A page that is asked for.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    /// What is asked about.
+    slice: &'a Slice,
+    /// What the records belong to: the slice before it began anew.
+    whole: &'a Slice,
+    token: Option<&'a Json>,
+    /// Records of the page, where that is not the usual number.
+    size: Option<i128>,
+}
+
+/// A slice whose pages can begin anew.
+struct Anew<'a> {
+    slice: Slice,
+    whole: &'a Slice,
+    /// By time: the cursor and where it looks, and the youngest record.
+    by: Option<(&'a DateCursor, &'a str)>,
+    youngest: Option<Moment>,
+    most: Option<usize>,
+    records: usize,
+    same: u8,
+}
+
+impl<'a> Anew<'a> {
+    fn new(stream: &Stream, whole: &'a Slice, cursor: Option<&'a DateCursor>, field: Option<&'a str>) -> Self {
+        let first = stream.ways.first;
+        let by = cursor.zip(field).filter(|_| first.is_some_and(|first| first.by_time));
+        Self { slice: whole.clone(), whole, by, youngest: None, most: first.and_then(|first| first.most_records), records: 0, same: 0 }
+    }
+
+    fn observe(&mut self, items: &[Item]) {
+        self.records += items.len();
+        if let Some((cursor, field)) = self.by {
+            self.youngest = items.iter().filter_map(|item| cursor.parse(&item.member(field)?)).chain(self.youngest).max();
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.most.is_some_and(|most| self.records >= most)
+    }
+
+    /// As in the reference a slice that stays the same may begin anew once, and none where a cursor should have made it shorter.
+    fn begin(&mut self, stream: &Stream) -> Result<(), ReadError> {
+        let cursor = match (self.by, self.youngest) {
+            (Some((cursor, _)), Some(youngest)) => cursor.beginning_at(&self.whole.cursor, youngest),
+            _ => self.whole.cursor.clone(),
+        };
+        if cursor == self.slice.cursor {
+            self.same += 1;
+            if self.by.is_some() || self.same >= 2 {
+                return Err(ReadError::Loop(stream.name.clone()));
+            }
+        } else {
+            self.same = 0;
+        }
+        self.records = 0;
+        self.slice.cursor = cursor;
+        Ok(())
     }
 }
 

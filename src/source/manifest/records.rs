@@ -5,10 +5,11 @@
 use super::decode::{decode, items, pick};
 use super::error::ReadError;
 use super::normalize::normalize;
-use super::walk::{Memory, Out};
+use super::slices::Lane;
 use super::{Item, Reader};
 use crate::manifest::extract::Extractor;
 use crate::manifest::source::Decoder;
+use crate::manifest::told_schema::ToldSchema;
 use crate::manifest::{Json, Scope, Slice, Stream, path};
 use crate::wire::http::Reply;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ pub struct Plan<'s> {
     /// Where records are.
     extractor: Extractor<String>,
     /// Records are passed on as text.
-    raw: bool,
+    pub raw: bool,
     /// A page's templates look at the answer, or who reads it does.
     response: bool,
     /// Who reads it is told what else a page has.
@@ -28,6 +29,10 @@ pub struct Plan<'s> {
     pub begins_in_parents: bool,
     /// The properties that its requests name, once they are known.
     pub names: Option<Vec<String>>,
+    /// What values become, where the network tells it.
+    pub schema: Option<Json>,
+    /// The member of a record that its cursor looks at.
+    pub field: Option<String>,
 }
 
 /// A page.
@@ -38,6 +43,8 @@ pub struct Taken {
     pub extracted: usize,
     /// What templates see of the answer.
     pub response: Option<Json>,
+    /// The answer's length.
+    pub bytes: usize,
 }
 
 impl<'s> Plan<'s> {
@@ -50,7 +57,13 @@ impl<'s> Plan<'s> {
             // A page's template that names the member with the records looks at them; without a path the answer is the records.
             stream.decoder == Decoder::Json && !stream.looks_at_records() && !wild && !(templates && (inside || at.is_empty()))
         });
-        Self { stream, extractor, raw, response: templates || page, page, begins_in_parents: false, names: None }
+        Self { stream, extractor, raw, response: templates || page, page, begins_in_parents: false, names: None, schema: None, field: None }
+    }
+
+    /// Whether states of a part of its partitions may be told: not where another stream is read as soon as there is a state, which may not give what
+    /// this one has not read.
+    pub const fn tells_early(&self) -> bool {
+        self.stream.resumed.is_none()
     }
 }
 
@@ -68,7 +81,7 @@ impl Reader {
         let extracted = found.records.len() + found.empty;
         let mut taken = Vec::with_capacity(found.records.len());
         for record in found.records {
-            if let Some(record) = self.changed(plan.stream, record, scope)? {
+            if let Some(record) = self.changed(plan, record, scope)? {
                 taken.push(Item::Json(record));
             }
         }
@@ -77,7 +90,7 @@ impl Reader {
         } else {
             None
         };
-        Ok(Taken { items: taken, extracted, response })
+        Ok(Taken { items: taken, extracted, response, bytes: reply.body.len() })
     }
 
     async fn extract(&self, extractor: &Extractor<String>, values: &[Json]) -> Result<Found, ReadError> {
@@ -132,13 +145,27 @@ impl Reader {
         let partition = [("parent_record".into(), record.clone())].into_iter().collect();
         let slice = Slice { partition: Arc::new(partition), ..Slice::default() };
         let extractor = stream.extractor.evaluated(&self.source.engine, &Scope::new(&self.config()))?;
-        let mut kept = Out::Keep(Vec::new());
-        self.pages(&Plan::new(stream, extractor, self.bills_beside(stream)), &slice, &mut Memory::None, &mut kept).await?;
-        let Out::Keep(records) = kept else { return Ok(Vec::new()) };
-        Ok(records.into_iter().map(|(record, _)| record).collect())
+        let mut kept = Lane::Keep(Vec::new());
+        self.pages(&Plan::new(stream, extractor, self.bills_beside(stream)), &slice, None, &mut kept).await?;
+        Ok(if let Lane::Keep(records) = kept { records } else { Vec::new() })
     }
 
-    fn changed(&self, stream: &Stream, record: Json, scope: &Scope) -> Result<Option<Json>, ReadError> {
+    /// The schema that the network tells of a stream: of the first record of another.
+    pub(super) async fn schema_of(&self, told: &ToldSchema) -> Result<Json, ReadError> {
+        let stream = &told.stream;
+        let extractor = stream.extractor.evaluated(&self.source.engine, &Scope::new(&self.config()))?;
+        let plan = Plan::new(stream, extractor, self.bills_beside(stream));
+        let mut lane = Lane::First(None);
+        let ended = Box::pin(self.pages(&plan, &Slice::default(), None, &mut lane)).await;
+        let found = if let Lane::First(found) = lane { found } else { None };
+        if found.is_none() {
+            ended?;
+        }
+        Ok(told.of(found.as_ref(), &self.source.engine, &self.config())?)
+    }
+
+    fn changed(&self, plan: &Plan<'_>, record: Json, scope: &Scope) -> Result<Option<Json>, ReadError> {
+        let stream = plan.stream;
         let mut record = record;
         let holds = |record: &Json| match &stream.filter {
             None => Ok(true),
@@ -153,7 +180,7 @@ impl Reader {
         if stream.transform_first && !holds(&record)? {
             return Ok(None);
         }
-        if let (true, Some(schema)) = (stream.normalize, &stream.schema) {
+        if let (true, Some(schema)) = (stream.normalize, plan.schema.as_ref().or(stream.schema.as_ref())) {
             normalize(&mut record, schema, 0);
         }
         Ok(Some(record))
@@ -190,5 +217,5 @@ fn raw(at: &[String], with_rest: bool, body: &[u8]) -> Option<Taken> {
     }
     let extracted = found.len();
     let items = found.into_iter().map(|item| Item::Raw(item.to_owned())).collect();
-    Some(Taken { items, extracted, response: with_rest.then_some(picked.rest) })
+    Some(Taken { items, extracted, response: with_rest.then_some(picked.rest), bytes: body.len() })
 }

@@ -12,6 +12,7 @@ use crate::manifest::{Json, Scope, source::Matcher};
 use crate::wire::http::{Extent, Reply, Request, SendError, Url};
 use crate::wire::pace;
 use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -65,6 +66,28 @@ impl Gate {
             return Err(ReadError::Elsewhere("from https to http"));
         }
         Ok(())
+    }
+}
+
+/// Until when each host wants no more calls.
+#[derive(Default)]
+pub struct Quiet(Mutex<Vec<(Gate, Instant)>>);
+
+impl Quiet {
+    fn keep(&self, gate: &Gate, wait: Duration) {
+        let Some(until) = Instant::now().checked_add(wait) else { return };
+        let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.retain(|(_, until)| *until > Instant::now());
+        match hosts.iter_mut().find(|(host, _)| host == gate) {
+            Some((_, known)) => *known = until.max(*known),
+            None => hosts.push((gate.clone(), until)),
+        }
+    }
+
+    fn left(&self, gate: &Gate) -> Option<Duration> {
+        let hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = hosts.iter().find(|(host, _)| host == gate)?.1;
+        until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
     }
 }
 
@@ -126,8 +149,17 @@ impl Reader {
         }
     }
 
+    /// Waits for what a host asked of a call of another slice: it means all of them.
+    async fn keep_quiet(&self, gate: &Gate) -> Result<(), ReadError> {
+        // Each turn waits to the end of what was asked so far.
+        while let Some(left) = self.quiet.left(gate) {
+            self.pause(left).await?;
+        }
+        Ok(())
+    }
+
     /// Waits, or gives up where this read may not wait so long.
-    async fn pause(&self, wait: Duration) -> Result<(), ReadError> {
+    pub(super) async fn pause(&self, wait: Duration) -> Result<(), ReadError> {
         if self.patience.is_some_and(|most| wait > most) {
             return Err(ReadError::Wait(wait));
         }
@@ -183,7 +215,10 @@ impl Reader {
         let of_a_call = bill.map_or(Money::NONE, |bill| bill.price.call);
         let mut built = built;
         for attempt in 1..=attempts {
+            self.keep_quiet(gate).await?;
             self.take_turn(&built).await?;
+            // A turn may have been waited for.
+            self.keep_quiet(gate).await?;
             // Each attempt is a call. What comes of one that has no whole answer is not known: it counts in full.
             let reserved = self.reserve(bill).await?;
             let reply = match self.exchange(&built, gate).await? {
@@ -231,6 +266,13 @@ impl Reader {
             }
             match resolution.action {
                 Action::Success | Action::Ignore => return Ok(None),
+                Action::Again(again) => {
+                    // The page is asked for again at once; what the server asks for still holds.
+                    if let Some(asked) = pace::throttled(&reply.headers, self.stamp()).filter(|_| matches!(reply.status, 429 | 503)) {
+                        self.quiet.keep(gate, asked.wait);
+                    }
+                    return Err(ReadError::Again(again));
+                }
                 Action::Fail => return Err(ReadError::Refused { status: reply.status, message: resolution.message }),
                 Action::Retry | Action::RateLimited | Action::RefreshToken if attempt == attempts => {
                     return Err(ReadError::Exhausted { status: reply.status, attempts });
@@ -246,9 +288,12 @@ impl Reader {
                     let wait = if told.is_none() { asked.unwrap_or(own) } else { asked.map_or(own, |asked| asked.max(own)) };
                     drop(seen);
                     if resolution.action == Action::RefreshToken {
-                        self.renew(login).await?;
+                        self.renew(login, &built.headers).await?;
                         self.replace_login(&mut built, login).await?;
                     } else {
+                        if asked.is_some() || (told.is_some() && matches!(reply.status, 429 | 503)) {
+                            self.quiet.keep(gate, wait);
+                        }
                         self.pause(wait).await?;
                         // A token may have ended meanwhile.
                         self.replace_login(&mut built, login).await?;

@@ -4,6 +4,7 @@
 
 use super::error::ReadError;
 use super::records::Plan;
+use super::slices::{Jobs, MOST_AT_ONCE};
 use super::{Batch, Item, Reader};
 use crate::manifest::cursor::{CountCursor, DateCursor};
 use crate::manifest::partitions::{PartitionCursors, of_legacy};
@@ -12,8 +13,6 @@ use crate::manifest::slice::{grouped, united};
 use crate::manifest::source::{CursorKind, ListValues, Parent, Router};
 use crate::manifest::transform::evaluated;
 use crate::manifest::{Fallback, Gap, Json, Members, Moment, Scope, Slice, Stream, Wanted};
-use std::collections::HashSet;
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 
@@ -31,34 +30,28 @@ pub enum Out<'a> {
     Keep(Vec<(Json, Slice)>),
 }
 
-impl Out<'_> {
-    pub(super) async fn records(&mut self, items: Vec<Item>, page: Option<Json>, slice: &Slice) -> Result<(), ReadError> {
+impl<'a> Out<'a> {
+    pub(super) const fn sender(&self) -> Option<&'a Sender<Batch>> {
+        if let Self::Send(to) = self { Some(to) } else { None }
+    }
+
+    /// Keeps records, or makes the batch that is to be sent.
+    pub(super) fn records(&mut self, items: Vec<Item>, page: Option<Json>, slice: &Slice) -> Result<Option<Batch>, ReadError> {
         match self {
-            Self::Send(_) if items.is_empty() => Ok(()),
-            Self::Send(to) => to.send(Batch::Records { items, page }).await.map_err(|_gone| ReadError::Abandoned),
+            Self::Send(_) => Ok((!items.is_empty()).then_some(Batch::Records { items, page })),
             Self::Keep(kept) => {
                 if kept.len() + items.len() > MOST_PARTITIONS {
                     return Err(ReadError::Partitions(MOST_PARTITIONS));
                 }
                 kept.extend(items.into_iter().map(|item| (item.json(), slice.clone())));
-                Ok(())
+                Ok(None)
             }
         }
     }
 
-    /// Tells a state; a parent's states go with its child's.
-    pub async fn state(&mut self, state: Json) -> Result<(), ReadError> {
-        match self {
-            Self::Send(to) => to.send(Batch::State(state)).await.map_err(|_gone| ReadError::Abandoned),
-            Self::Keep(_) => Ok(()),
-        }
-    }
-
-    pub(super) async fn config(&mut self, config: Option<Json>) -> Result<(), ReadError> {
-        match (self, config) {
-            (Self::Send(to), Some(config)) => to.send(Batch::Config(config)).await.map_err(|_gone| ReadError::Abandoned),
-            _ => Ok(()),
-        }
+    /// The batch that tells a state; a parent's states go with its child's.
+    pub(super) fn state(&self, state: Json) -> Option<Batch> {
+        self.sender().map(|_| Batch::State(state))
     }
 }
 
@@ -71,7 +64,7 @@ pub(super) enum Memory {
 }
 
 impl Memory {
-    pub(super) fn field(&self) -> Option<&str> {
+    fn field(&self) -> Option<&str> {
         match self {
             Self::None => None,
             Self::Date(cursor) => Some(cursor.field()),
@@ -80,25 +73,53 @@ impl Memory {
         }
     }
 
-    pub(super) fn observe(&mut self, slice: &Slice, value: &Json) {
+    /// The slices of a partition.
+    pub(super) fn slices(
+        &mut self,
+        partition: &Arc<Members>,
+        engine: &crate::manifest::Engine,
+        config: &Json,
+    ) -> Result<Vec<Arc<Members>>, ReadError> {
+        Ok(match self {
+            Self::None => vec![Arc::default()],
+            Self::Date(cursor) => cursor.slices()?,
+            Self::Count(cursor) => vec![cursor.slice()],
+            Self::Partitions(cursors) => cursors.slices(partition, engine, config)?,
+        })
+    }
+
+    /// The cursor of a partition.
+    pub(super) fn cursor(&self, partition: &Members) -> Option<Arc<DateCursor>> {
+        match self {
+            Self::None | Self::Count(_) => None,
+            Self::Date(cursor) => Some(Arc::new((**cursor).clone())),
+            Self::Partitions(cursors) => cursors.of(partition).cloned().map(Arc::new),
+        }
+    }
+
+    /// Takes note of records of a slice.
+    pub(super) fn observe(&mut self, slice: &Slice, field: Option<&str>, items: &[Item]) {
+        let Some(field) = field else { return };
+        let values = items.iter().filter_map(|item| item.member(field));
         match self {
             Self::None => {}
-            Self::Date(cursor) => cursor.observe(value),
-            Self::Count(cursor) => cursor.observe(value),
-            Self::Partitions(cursors) => cursors.observe(&slice.partition, value),
+            Self::Date(cursor) => values.for_each(|value| cursor.observe(&value)),
+            Self::Count(cursor) => values.for_each(|value| cursor.observe(&value)),
+            Self::Partitions(cursors) => cursors.observe(&slice.partition, values),
         }
     }
 
-    pub(super) fn is_new(&self, slice: &Slice, value: Option<&Json>) -> bool {
+    /// A slice was read to its end; `last`: its partition's last; `due`: a state that tells of every partition may be made. Whether there is a state
+    /// to tell.
+    pub(super) fn close(&mut self, slice: &Slice, last: bool, due: bool) -> Result<bool, ReadError> {
         match self {
-            Self::None => true,
-            Self::Date(cursor) => cursor.is_new(value),
-            Self::Count(cursor) => cursor.is_new(value),
-            Self::Partitions(cursors) => cursors.is_new(&slice.partition, value),
+            Self::None | Self::Count(_) => Ok(false),
+            Self::Date(cursor) => Ok(cursor.close(&slice.cursor).map(|()| true)?),
+            Self::Partitions(cursors) => Ok(cursors.close(&slice.partition, &slice.cursor, last).map(|()| due)?),
         }
     }
 
-    fn state(&self) -> Json {
+    pub(super) fn state(&self) -> Json {
         match self {
             Self::None => {
                 let mut state = Members::new();
@@ -140,42 +161,33 @@ impl Reader {
         let extractor = stream.extractor.evaluated(engine, &Scope::new(&config))?;
         let mut plan = Plan::new(stream, extractor, looks);
         plan.begins_in_parents = stream.begins_in_parents() && !given.is_some_and(Json::is_true);
-        let mut seen = HashSet::new();
-        let hasher = RandomState::new();
-        for partition in partitions {
-            if matches!(memory, Memory::Partitions(_))
-                && !seen.insert(hasher.hash_one(crate::manifest::slice::partition_key(&partition.partition)))
-            {
-                continue;
+        plan.field = memory.field().map(str::to_owned);
+        let looks = stream.leaves_out_known() || stream.ways.looks_at_time();
+        let mut jobs = Jobs::new(partitions, looks);
+        if let Some(first) = jobs.next(&mut memory, engine, &config)? {
+            if stream.properties.is_some() {
+                plan.names = Some(self.property_names(stream).await?);
             }
-            let slices = match &mut memory {
-                Memory::None => vec![Arc::default()],
-                Memory::Date(cursor) => cursor.slices()?,
-                Memory::Count(cursor) => vec![cursor.slice()],
-                Memory::Partitions(cursors) => cursors.slices(&partition.partition, engine, &config)?,
-            };
-            let last = slices.len();
-            for (at, cursor) in slices.into_iter().enumerate() {
-                let slice = Slice { cursor, ..partition.clone() };
-                if stream.properties.is_some() && plan.names.is_none() {
-                    plan.names = Some(self.property_names(stream).await?);
-                }
-                self.pages(&plan, &slice, &mut memory, out).await?;
-                match &mut memory {
-                    Memory::None | Memory::Count(_) => {}
-                    Memory::Date(cursor) => {
-                        cursor.close(&slice.cursor)?;
-                        out.state(memory.state()).await?;
-                    }
-                    Memory::Partitions(cursors) => cursors.close(&slice.partition, &slice.cursor, at + 1 == last)?,
-                }
+            if let Some(told) = &stream.told_schema {
+                plan.schema = Some(self.schema_of(told).await?);
             }
+            let at_once = self.at_once(&config)?;
+            Box::pin(self.slices(&plan, first, &mut jobs, at_once, (&mut memory, out))).await?;
         }
         if let Memory::Partitions(cursors) = &mut memory {
             let micros = self.tick() - began;
             cursors.finish(micros / 1_000_000 + 1, parent_state);
         }
         Ok(memory.state())
+    }
+
+    /// How many slices are read at once: what the manifest says for this configuration, up to [`MOST_AT_ONCE`].
+    fn at_once(&self, config: &Json) -> Result<usize, ReadError> {
+        let Some(concurrency) = &self.source.concurrency else { return Ok(1) };
+        let said = concurrency.usual.evaluate(&self.source.engine, &Scope::new(config), Fallback::Own, Wanted::Any)?;
+        let Json::Int(said) = said else { return Err(ReadError::Config("`default_concurrency` is no whole number".to_owned())) };
+        let most = concurrency.most.map_or(said, |most| said.min(most));
+        Ok(usize::try_from(most).unwrap_or(1).clamp(1, MOST_AT_ONCE))
     }
 
     /// A state, where it is not older than what the network still has; `None`, where all is to be read anew.

@@ -63,9 +63,10 @@ impl Opener {
         loop {
             let offer = (live.carrier == Carrier::WebSocket).then(Offer::new);
             let built = self.built(live, slice, cursor, offer.as_ref()).await?;
+            let headers = built.headers.clone();
             let answer = self.exchange(built).await?;
             if answer.status == 401 && matches!(live.login, Login::OAuth(_)) && !std::mem::replace(&mut renewed, true) {
-                self.reader.renew(&live.login).await?;
+                self.reader.renew(&live.login, &headers).await?;
                 continue;
             }
             let lost = live.resume.as_ref().is_some_and(|resume| resume.lost_codes.contains(&answer.status));
