@@ -22,7 +22,7 @@ pub(in crate::source) use send::{Gate, MOST_REDIRECTS};
 
 use crate::manifest::cursor::DateCursor;
 use crate::manifest::source::CursorKind;
-use crate::manifest::{Engine, Json, Moment, Source, Stream};
+use crate::manifest::{Engine, Json, Moment, Scope, Source, Stream, Template};
 use crate::wire::http::{Client, Connection};
 use login::Tokens;
 use send::Calls;
@@ -213,6 +213,14 @@ impl Reader {
     /// The templates' engine.
     pub(in crate::source) fn engine(&self) -> &Engine {
         &self.source.engine
+    }
+
+    /// A text of the manifest, with the source's configuration.
+    ///
+    /// # Errors
+    /// Where the template gives none.
+    pub fn text(&self, template: &Template) -> Result<String, ReadError> {
+        Ok(template.text(self.engine(), &Scope::new(&self.config()))?)
     }
 
     /// Whether the configuration lets this host be asked.
