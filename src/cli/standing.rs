@@ -326,7 +326,10 @@ fn compliance_line(out: &mut String, asked: &ComplianceStanding) {
     let failing = if *failures == 0 { String::new() } else { format!("; FAILED {failures} times in a row: KITH-N096") };
     line(
         out,
-        format_args!("  {:<12}{question}: {ended}{running}; {count} asked about, {gone} gone, {deleted} deleted, {changed} newer{failing}", "compliance"),
+        format_args!(
+            "  {:<12}{question}: {ended}{running}; {count} asked about, {gone} gone, {deleted} deleted, {changed} newer{failing}",
+            "compliance"
+        ),
     );
 }
 

@@ -338,13 +338,7 @@ impl One<'_> {
 
     /// What is asked about of the rows after one and up to another: the network's own id of each, and its id here. The last row that was looked at. `enough`
     /// ends it, and so many rows are looked at at once.
-    async fn held(
-        &self,
-        after: i64,
-        to: i64,
-        (enough, page): (usize, usize),
-        mut take: impl FnMut(&str, &str),
-    ) -> Result<i64, RunError> {
+    async fn held(&self, after: i64, to: i64, (enough, page): (usize, usize), mut take: impl FnMut(&str, &str)) -> Result<i64, RunError> {
         let (mut count, mut at) = (0, after);
         loop {
             // What one page brings is all taken: there is more than wanted by less than a page.

@@ -10,13 +10,13 @@ use serde_json::{Value as Json, json};
 use std::process::{Child, Command, Stdio};
 
 /// A third party's mock of Mastodon; stopped when dropped. `None`, said loudly, where it is not installed.
-struct Mastodon {
+pub struct Mastodon {
     child: Child,
-    base: String,
+    pub base: String,
 }
 
 impl Mastodon {
-    fn start() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         let beside = std::env::temp_dir().join("kith-mastodon/bin/mastodon_mock").display().to_string();
         let found = std::env::var("KITH_TEST_MASTODON")
             .ok()
@@ -43,7 +43,7 @@ impl Mastodon {
     }
 
     /// Posts as one of the demo's accounts; the status.
-    fn post(&self, token: &str, text: &str) -> Json {
+    pub fn post(&self, token: &str, text: &str) -> Json {
         let out = Command::new("curl")
             .args(["-sS", "-X", "POST", "-H", &format!("Authorization: Bearer {token}"), "--data-urlencode", &format!("status={text}")])
             .arg(format!("{}/api/v1/statuses", self.base))

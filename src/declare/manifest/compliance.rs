@@ -6,10 +6,10 @@ use super::part::{Field, Part, hand_down};
 use super::projection;
 use crate::diagnose::{Code, Diagnostic, Span};
 use crate::expr::{Record, RecordCel};
+use crate::manifest::Template;
 use crate::manifest::answer::ErrorHandling;
 use crate::manifest::request::Outline;
 use crate::manifest::source::Login;
-use crate::manifest::Template;
 use serde_json::Value as Json;
 
 pub(super) const BAD_COMPLIANCE: Code = Code("KITH-N095");
@@ -183,7 +183,12 @@ fn one(compiler: &mut Compiler<'_>, field: &Field) -> Option<Compliance> {
         None => Within::Object,
         Some("activity") if about == Some(Subject::Objects) => Within::Activity,
         Some(_) => {
-            complain(compiler, field.key_span, "`within` is `activity`, of objects alone", "Leave it out where the object's own id is asked about");
+            complain(
+                compiler,
+                field.key_span,
+                "`within` is `activity`, of objects alone",
+                "Leave it out where the object's own id is asked about",
+            );
             return None;
         }
     };

@@ -118,7 +118,8 @@ pub(super) fn declared(compiler: &mut Compiler<'_>, field: &Field) -> Option<Loo
 fn together(compiler: &mut Compiler<'_>, field: &Field) -> Option<Named> {
     let part = &field.value;
     let repeated = part.is_set("repeated");
-    let parameter = part.text_of("parameter").filter(|text| is_plain(text) || (repeated && is_plain(text.trim_end_matches("[]")))).map(str::to_owned);
+    let parameter =
+        part.text_of("parameter").filter(|text| is_plain(text) || (repeated && is_plain(text.trim_end_matches("[]")))).map(str::to_owned);
     if parameter.is_none() {
         let remedy = "Write the parameter that takes the ids, such as `ids`";
         complain(compiler, field.key_span, "`parameter` is none, or needs escaping", remedy);

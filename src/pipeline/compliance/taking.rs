@@ -66,7 +66,8 @@ impl One<'_> {
         }
         let ids = shown.iter().map(|(activity, _)| activity.object.id.to_string()).collect();
         let held = self.asking.inlet.store.held_by_id(self.network, ids).await?;
-        let newer = shown.into_iter().zip(held).filter(|((activity, _), held)| held.as_ref().is_some_and(|held| activity.version().at > held.at));
+        let newer =
+            shown.into_iter().zip(held).filter(|((activity, _), held)| held.as_ref().is_some_and(|held| activity.version().at > held.at));
         Ok((newer.map(|((activity, raw), _)| SourceLine { line: 1, outcome: Ok(activity), raw: Personal::new(raw) }).collect(), unread))
     }
 

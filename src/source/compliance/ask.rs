@@ -67,11 +67,13 @@ pub(super) async fn ask(
         built.headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
         built.body = Some(body.to_string().into_bytes());
     }
-    let telling = question.telling.map(|telling| {
-        move |status: u16, body: &[u8]| serde_json::from_slice::<Json>(body).is_ok_and(|answer| telling(status, &answer))
-    });
+    let telling = question
+        .telling
+        .map(|telling| move |status: u16, body: &[u8]| serde_json::from_slice::<Json>(body).is_ok_and(|answer| telling(status, &answer)));
     let telling = telling.as_ref().map(|telling| telling as &(dyn Fn(u16, &[u8]) -> bool + Sync));
-    let Some((reply, reserved)) = reader.send_for(built, &gate, (&asked.errors, &asked.login), bill, telling).await? else { return Ok(None) };
+    let Some((reply, reserved)) = reader.send_for(built, &gate, (&asked.errors, &asked.login), bill, telling).await? else {
+        return Ok(None);
+    };
     let answer = serde_json::from_slice(&reply.body).map_err(|_no_json| ComplianceError::NotUnderstood("it is not JSON"))?;
     Ok(Some(Told { gate, status: reply.status, answer, reserved }))
 }

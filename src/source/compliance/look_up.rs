@@ -3,10 +3,10 @@
 
 use super::ask::{Question, ask};
 use super::error::ComplianceError;
-use crate::declare::manifest::{Compliance, Listed, LookUp, Named, Shows};
+use crate::declare::manifest::{Compliance, Listed, LookUp, Named, Shows, Surroundings};
+use crate::manifest::Json as Value;
 use crate::manifest::cost::Money;
 use crate::manifest::request::Options;
-use crate::manifest::{Json as Value, Scope};
 use crate::source::manifest::Reader;
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
@@ -72,7 +72,11 @@ impl LookUps {
         let Some(told) = told else {
             // Of many the manifest can't say that they are to be left alone.
             let alone = matches!(by.named, Named::Alone { .. });
-            return if alone { Ok(LookedUp { unsaid: 1, ..LookedUp::default() }) } else { Err(ComplianceError::NotUnderstood("it was left out")) };
+            return if alone {
+                Ok(LookedUp { unsaid: 1, ..LookedUp::default() })
+            } else {
+                Err(ComplianceError::NotUnderstood("it was left out"))
+            };
         };
         let mut found = match &by.named {
             Named::Together { there, gone, .. } => said(&self.asked, (there, gone.as_ref()), ids, &told.answer)?,
@@ -103,15 +107,11 @@ impl LookUps {
             Some(record) => std::slice::from_ref(record),
             None => &[],
         };
-        let config = self.reader.config();
-        let scope = Scope::new(&config).with_slice(&Value::object().to_template());
         let (mut lines, mut unread) = (Vec::new(), 0);
         for record in records {
-            let mut record: Value = record.clone().into();
-            let changed = shows.transformations.iter().all(|change| change.apply(&mut record, self.reader.engine(), &scope).is_ok());
-            match serde_json::to_value(&record) {
-                Ok(record) if changed => lines.extend(shows.projection.line(record, &crate::declare::manifest::Surroundings::default())),
-                Ok(_) | Err(_) => unread += 1,
+            match self.reader.reshaped(&shows.transformations, record) {
+                Some(record) => lines.extend(shows.projection.line(record, &Surroundings::default())),
+                None => unread += 1,
             }
         }
         (lines, unread)
@@ -125,12 +125,7 @@ fn items<'a>(answer: &'a Json, listed: &'a Listed) -> Option<impl Iterator<Item 
 }
 
 /// What an answer says about the ids that were asked about.
-fn said(
-    asked: &Compliance,
-    (shown, told): (&Listed, Option<&Listed>),
-    ids: &[&str],
-    answer: &Json,
-) -> Result<LookedUp, ComplianceError> {
+fn said(asked: &Compliance, (shown, told): (&Listed, Option<&Listed>), ids: &[&str], answer: &Json) -> Result<LookedUp, ComplianceError> {
     let there = items(answer, shown).map(|items| items.map(|(id, _)| id).collect::<BTreeSet<_>>());
     let gone = told.and_then(|gone| items(answer, gone));
     let gone = gone.map(|items| items.filter(|(_, item)| asked.says_gone(item)).map(|(id, _)| id).collect::<BTreeSet<_>>());

@@ -22,6 +22,7 @@ pub(in crate::source) use send::{Gate, MOST_REDIRECTS};
 
 use crate::manifest::cursor::DateCursor;
 use crate::manifest::source::CursorKind;
+use crate::manifest::transform::Transformation;
 use crate::manifest::{Engine, Json, Moment, Scope, Source, Stream, Template};
 use crate::wire::http::{Client, Connection};
 use login::Tokens;
@@ -213,6 +214,18 @@ impl Reader {
     /// The templates' engine.
     pub(in crate::source) fn engine(&self) -> &Engine {
         &self.source.engine
+    }
+
+    /// A record as the manifest's transformations change it, outside of any slice; `None` where a template gives no value.
+    pub fn reshaped(&self, transformations: &[Transformation], record: &serde_json::Value) -> Option<serde_json::Value> {
+        if transformations.is_empty() {
+            return Some(record.clone());
+        }
+        let config = self.config();
+        let scope = Scope::new(&config).with_slice(&Json::object().to_template());
+        let mut record: Json = record.clone().into();
+        transformations.iter().try_for_each(|change| change.apply(&mut record, self.engine(), &scope)).ok()?;
+        serde_json::to_value(&record).ok()
     }
 
     /// A text of the manifest, with the source's configuration.
