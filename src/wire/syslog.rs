@@ -5,6 +5,7 @@
 
 pub mod local;
 
+use super::tls::trusting;
 use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
@@ -13,9 +14,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::ServerName;
 
 /// The longest time for name, connection and TLS.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -118,17 +117,6 @@ impl Receiver {
             .await
             .map_err(|_late| io::Error::new(io::ErrorKind::TimedOut, "the receiver did not read to the end within 60 s"))?
     }
-}
-
-fn trusting(ca_file: &std::path::Path) -> io::Result<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(ca_file).map_err(io::Error::other)? {
-        roots.add(certificate.map_err(io::Error::other)?).map_err(io::Error::other)?;
-    }
-    if roots.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the file of trusted certificates holds none"));
-    }
-    Ok(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
 }
 
 async fn exchange(stream: impl AsyncRead + AsyncWrite, messages: &[Message]) -> io::Result<()> {

@@ -24,12 +24,12 @@ fn project(connector: &str, settings: &Json, handles: &[&str]) -> Project {
 }
 
 /// From now on what is held is looked up.
-fn ask(project: &Project, question: &str) {
+pub fn ask(project: &Project, question: &str) {
     project.edit("config/kith.toml", "every_seconds = 1\n", &format!("every_seconds = 1\ncompliance = \"{question}\"\n"));
 }
 
 /// Passes until the question's first round has ended: how it stands.
-fn asked(project: &Project) -> Json {
+pub fn asked(project: &Project) -> Json {
     let start = Instant::now();
     loop {
         project.kith(&["run", "--once"]).ok();

@@ -515,6 +515,55 @@ fn without_tls_streams_come_through_a_plain_forward_proxy_too_and_only_through_i
     }
 }
 
+/// TLS before a proxy, ended when dropped.
+struct Front {
+    child: Child,
+    port: u16,
+    folder: tempfile::TempDir,
+}
+
+impl Front {
+    fn of(proxy: &Tinyproxy) -> Self {
+        let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+        certificates::make(folder.path(), "Kith test authority", "DNS:localhost");
+        let mut command = Command::new("python3");
+        command.arg(root().join("tests/support/tls_front.py")).arg(port.to_string()).arg(folder.path()).arg(proxy.port.to_string());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let front = Self { child, port, folder };
+        assert!((0..6).any(|_| wait_for(port)), "nothing listens");
+        front
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+#[test]
+fn without_tls_streams_come_through_a_proxy_that_is_itself_reached_by_tls() {
+    let (Some(server), Some(proxy)) = (Server::start(), Tinyproxy::start()) else { return };
+    let front = Front::of(&proxy);
+    let keys = proxy.keys().replace(&format!("http://127.0.0.1:{}", proxy.port), &format!("https://localhost:{}", front.port));
+    for (live, path) in BOTH {
+        let project = with(&server, live, path, &format!("{keys}ca_file = \"ca.pem\"\n"));
+        project.write("proxy-password", "pr0xy");
+        // Another authority's proxy is not believed, and not told the login.
+        certificates::make(&project.path("config"), "Another authority", "DNS:localhost");
+        std::fs::copy(project.path("config/ca.pem"), project.path("ca.pem")).unwrap();
+        let before = proxy.log();
+        let service = Running::start(&project);
+        service.until("refused", |status| status["service"]["down"].to_string().contains("KITH-N0"));
+        assert_eq!(service.end(), Some(0), "{path}");
+        assert_eq!(proxy.log().matches(&server.port.to_string()).count(), before.matches(&server.port.to_string()).count(), "{path}");
+        std::fs::copy(front.folder.path().join("ca.pem"), project.path("ca.pem")).unwrap();
+        goes_on_over_a_cut(&server, &project, path);
+    }
+    assert!(proxy.log().contains(&format!("CONNECT 127.0.0.1:{}", server.port)), "{}", proxy.log());
+}
+
 #[test]
 fn a_number_that_did_not_come_is_a_gap_and_the_polled_stream_has_it() {
     let Some(server) = Server::start() else { return };
