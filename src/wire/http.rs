@@ -1,6 +1,6 @@
 //! HTTP as a client: one request, one bounded answer, and whether the request may have left. Never follows a redirect, never repeats.
 
-use super::tls;
+use super::tls::Trust;
 use super::tunnel::{self, TunnelError};
 use crate::declare::config::{GivenSecret, Login, ProxySpec, Secret, ServiceSpec};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
@@ -284,17 +284,16 @@ pub struct Client {
 struct Tunnel {
     proxy: Proxy,
     /// How it is reached itself, where its address is `https`.
-    tls: Option<tokio_rustls::TlsConnector>,
+    tls: Option<Trust>,
 }
 
 impl Tunnel {
     fn of(connection: &Connection, proxy: Proxy) -> Result<Self, SetupError> {
         let tls = if proxy.url.starts_with("https:") {
-            let config = match &connection.ca_file {
-                Some(path) => tls::trusting(path).map_err(|_source| SetupError::CaUnusable(path.clone()))?,
-                None => tls::of_the_system().map_err(|error| SetupError::Tls(error.to_string()))?,
-            };
-            Some(std::sync::Arc::new(config).into())
+            Some(match &connection.ca_file {
+                Some(path) => Trust::of_file(path).map_err(|_source| SetupError::CaUnusable(path.clone()))?,
+                None => Trust::of_the_system().map_err(|error| SetupError::Tls(error.to_string()))?,
+            })
         } else {
             None
         };

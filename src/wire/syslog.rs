@@ -5,16 +5,13 @@
 
 pub mod local;
 
-use super::tls::trusting;
+use super::tls::Trust;
 use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
 
 /// The longest time for name, connection and TLS.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -106,11 +103,7 @@ impl Receiver {
         let work = async {
             match &self.tls {
                 None => exchange(stream, messages).await,
-                Some(ca_file) => {
-                    let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other)?;
-                    let connector = TlsConnector::from(Arc::new(trusting(ca_file)?));
-                    exchange(connector.connect(name, stream).await?, messages).await
-                }
+                Some(ca_file) => exchange(Trust::of_file(ca_file)?.connect(&self.host, stream).await?, messages).await,
             }
         };
         tokio::time::timeout(WHOLE, work)

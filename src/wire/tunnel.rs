@@ -1,14 +1,13 @@
 //! A tunnel through a forward proxy for a `WebSocket` without TLS: such a proxy takes `Upgrade` out of what it hands on, so that the client asks it for the
 //! connection itself (`CONNECT`: RFC 6455, section 4.1; RFC 9110, section 9.3.6), as every client does for TLS.
 
+use super::tls::Trust;
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
 use hyper::rt::{Read, Write};
 use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
 
 /// Why nothing came through.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +34,7 @@ fn unanswered(error: impl std::fmt::Display) -> TunnelError {
 /// # Errors
 /// Where the proxy can't be reached or refuses, or there is no answer.
 pub async fn get(
-    (proxy, tls): (&str, Option<&TlsConnector>),
+    (proxy, tls): (&str, Option<&Trust>),
     login: Option<HeaderValue>,
     url: &str,
     mut headers: HeaderMap,
@@ -55,8 +54,7 @@ pub async fn get(
     let answer = match tls {
         None => sent(TokioIo::new(socket), Method::CONNECT, &authority, ask).await,
         Some(tls) => {
-            let name = ServerName::try_from(proxy.to_owned()).map_err(closed)?;
-            let secured = tls.connect(name, socket).await.map_err(closed)?;
+            let secured = tls.connect(proxy, socket).await.map_err(closed)?;
             sent(TokioIo::new(secured), Method::CONNECT, &authority, ask).await
         }
     };

@@ -10,16 +10,23 @@ use std::time::{Duration, Instant};
 
 /// A project that reads with a shipped connector; these handles are customers'.
 fn project(connector: &str, settings: &Json, handles: &[&str]) -> Project {
+    let project = project_with(connector, settings, handles, "");
+    project.kith(&["run", "--once"]).ok();
+    project
+}
+
+/// With more lines in the source's table, and not run yet.
+fn project_with(connector: &str, settings: &Json, handles: &[&str], more: &str) -> Project {
     let project = Project::empty();
     let row = |(n, handle): (usize, &&str)| format!("C{n},Somebody {n},,,,,,,,{handle},standard\n");
     project.write("data/customers.csv", CUSTOMERS_HEADER.to_owned() + &handles.iter().enumerate().map(row).collect::<String>());
     project.write("data/orders.csv", ORDERS_HEADER);
     let connector = root().join(format!("connectors/sources/{connector}.yaml")).display().to_string();
-    let source = format!("kind = \"network\"\nconnector = \"{connector}\"\nsettings = {{ file = \"settings.json\" }}\nevery_seconds = 1\n");
+    let source =
+        format!("kind = \"network\"\nconnector = \"{connector}\"\nsettings = {{ file = \"settings.json\" }}\nevery_seconds = 1\n{more}");
     project.edit("config/kith.toml", "kind = \"file\"\npath = \"data/activities.ndjson\"\n", &source);
     project.write("settings.json", settings.to_string());
     project.kith(&["check"]).ok();
-    project.kith(&["run", "--once"]).ok();
     project
 }
 
@@ -167,6 +174,7 @@ fn each_network_with_a_look_up_is_asked_what_still_stands() {
         "facebook",
         |base| json!({ "server": graph(base), "page_token": "page-token", "page_id": "77", "start_date": "2020-01-01" }),
         "facebook:nobody",
+        // Posts that tag the page are none that it may look up.
         "6 asked about, 2 gone, 2 deleted, 0 newer",
         &[],
     );
@@ -178,4 +186,92 @@ fn each_network_with_a_look_up_is_asked_what_still_stands() {
         "6 asked about, 2 gone, 2 deleted, 0 newer",
         &[],
     );
+}
+
+#[test]
+fn what_each_stream_reads_alone_reaches_the_crm() {
+    let graph = |base: &str| format!("{base}/graph");
+    let x =
+        |base: &str| json!({ "server": base, "bearer_token": "x-token", "user_id": "7", "queries": ["shop"], "start_date": "2020-01-01" });
+    let youtube = |base: &str| json!({ "server": base, "api_key": "yt-key", "channel_id": "UCshop", "start_date": "2020-01-01" });
+    let bluesky = |base: &str| json!({ "server": base, "identifier": "shop.example", "app_password": "app-pass", "queries": ["shop"], "accounts": ["ada.example"], "start_date": "2020-01-01" });
+    let instagram =
+        |base: &str| json!({ "server": graph(base), "access_token": "page-token", "account_id": "88", "start_date": "2020-01-01" });
+    type Case<'a> = (&'a str, &'a str, &'a dyn Fn(&str) -> Json, &'a str, &'a [&'a str]);
+    let cases: [Case<'_>; 9] = [
+        // The third post of X is an edit of another one.
+        (
+            "x",
+            "mentions",
+            &x,
+            "x:bob",
+            &["1001|where is my order 1?", "1005|where is my order 5?", "1007|where is my order 7?", "999|where is my order 3?"],
+        ),
+        ("x", "search", &x, "x:ada", &["1002|where is my order 2?", "1004|where is my order 4?", "1006|where is my order 6?"]),
+        ("youtube", "threads", &youtube, "youtube:user1", &["c1|comment 1", "c3|comment 3", "c5|comment 5", "c7|comment 7"]),
+        (
+            "youtube",
+            "answers",
+            &youtube,
+            "youtube:user1",
+            &["c9.c2|comment 9", "c9.c3|comment 9", "c9.c4|comment 9", "c9.c5|comment 9", "c9.c6|comment 9", "c9.c7|comment 9"],
+        ),
+        ("bluesky", "notifications", &bluesky, "bluesky:ada.example", &["2|post 2", "6|post 6"]),
+        ("bluesky", "search", &bluesky, "bluesky:ada.example", &["2|post 2", "4|post 4", "6|post 6"]),
+        ("bluesky", "feeds", &bluesky, "bluesky:ada.example", &["2|post 2", "4|post 4", "6|post 6"]),
+        ("instagram", "comments", &instagram, "instagram:user0", &["882|comment 2", "884|comment 4", "886|comment 6"]),
+        ("instagram", "tags", &instagram, "instagram:user0", &["882|tagged 2", "884|tagged 4", "886|tagged 6"]),
+    ];
+    for (connector, stream, settings, handle, expected) in cases {
+        let server = Server::of("network_server.py");
+        let project = project_with(connector, &settings(&server.base), &[handle], &format!("streams = \"{stream}\"\n"));
+        project.kith(&["run", "--once"]).ok();
+        let found: Vec<String> = stands(&project).iter().map(|row| row.rsplit('/').next().unwrap().to_owned()).collect();
+        assert_eq!(found, expected, "{connector} {stream}");
+        assert_eq!(counted(&project).2, 0, "{connector} {stream}");
+    }
+}
+
+#[test]
+fn what_a_network_allows_no_more_of_today_is_waited_for_over_starts() {
+    let graph = |base: &str| format!("{base}/graph");
+    type Case<'a> = (&'a str, &'a dyn Fn(&str) -> Json, &'a str);
+    let cases: [Case<'_>; 6] = [
+        ("x", &|base| json!({ "server": base, "bearer_token": "x-token", "user_id": "7", "start_date": "2020-01-01" }), "mentions"),
+        ("youtube", &|base| json!({ "server": base, "api_key": "yt-key", "channel_id": "UCshop", "start_date": "2020-01-01" }), "threads"),
+        (
+            "bluesky",
+            &|base| json!({ "server": base, "identifier": "shop.example", "app_password": "app-pass", "start_date": "2020-01-01" }),
+            "notifications",
+        ),
+        (
+            "facebook",
+            &|base| json!({ "server": graph(base), "page_token": "page-token", "page_id": "77", "start_date": "2020-01-01" }),
+            "tagged",
+        ),
+        (
+            "instagram",
+            &|base| json!({ "server": graph(base), "access_token": "page-token", "account_id": "88", "start_date": "2020-01-01" }),
+            "tags",
+        ),
+        (
+            "linkedin",
+            &|base| json!({ "server": format!("{base}/rest"), "access_token": "li-token", "organization": "urn:li:organization:5", "start_date": "2020-01-01" }),
+            "comments",
+        ),
+    ];
+    for (connector, settings, stream) in cases {
+        let server = Server::of("network_server.py");
+        let project = project_with(connector, &settings(&server.base), &["x:nobody"], &format!("streams = \"{stream}\"\n"));
+        project.kith(&["run", "--once"]).ok();
+        let before = counted(&project);
+        post(&format!("{}/spent", server.base));
+        let waits = project.kith(&["run", "--once"]);
+        assert!(waits.code == Some(1) && waits.stderr.contains("KITH-N023"), "{connector}: {}", waits.stderr);
+        _ = project.kith(&["run", "--once"]);
+        let out = Command::new("curl").args(["-sSf", &format!("{}/asked", server.base)]).output().unwrap();
+        let asked: Vec<String> = serde_json::from_slice(&out.stdout).unwrap();
+        assert_eq!(asked.len(), 1, "{connector}: {asked:?}");
+        assert_eq!(counted(&project), before, "{connector}");
+    }
 }

@@ -309,12 +309,12 @@ fn notifications_searches_and_feeds_on_bluesky_are_one_post_each() {
 #[test]
 fn comments_on_facebook_and_instagram_come_from_those_who_can_be_known() {
     let graph = |base: &str| format!("{base}/graph");
-    // Comments and tags have the same ids there; one is from nobody.
+    // Comments, and posts that tag; of each one is from nobody.
     shipped(
         "facebook",
         |base| json!({ "server": graph(base), "page_token": "page-token", "page_id": "77", "start_date": "2020-01-01" }),
-        6,
-        1,
+        12,
+        2,
     );
     shipped(
         "instagram",

@@ -397,6 +397,7 @@ fn who_means_harm_is_told_by_a_code_and_harms_nobody_else() {
         ("html", "websocket", "KITH-N033"),
         ("limited", "sse", "KITH-N023"),
         ("inside", "sse", "KITH-N026"),
+        ("inside", "websocket", "KITH-N026"),
         ("endless", "sse", "KITH-N034"),
         ("drip", "sse", "KITH-N032"),
         ("nothing", "sse", "KITH-N032"),
@@ -420,6 +421,44 @@ fn who_means_harm_is_told_by_a_code_and_harms_nobody_else() {
         assert_eq!(service.end(), Some(0), "{kind}");
     }
     assert!(server.asked("/numbered").is_empty(), "nobody follows to an inside address");
+}
+
+#[test]
+fn who_says_too_much_is_waited_for_in_every_dialect_before_the_stream_is_opened_again() {
+    let Some(server) = Server::start() else { return };
+    server.post("/say?n=1");
+    let dialects = ["seconds", "date", "ms", "reset", "epoch", "iso", "list"];
+    for dialect in dialects {
+        let project = over(&server, "        by: sse\n", &format!("harm/limited-{dialect}"));
+        let service = Running::start(&project);
+        service.until("told", |_| std::fs::read_to_string(project.path("service.log")).unwrap().contains("KITH-N023"));
+        service.until("came again", received(1));
+        assert_eq!(service.end(), Some(0), "{dialect}");
+        assert_eq!(server.asked(&format!("/harm/limited-{dialect}")).len(), 2, "{dialect}: {:?}", server.requests());
+    }
+    let out = Command::new("curl").args(["-sSf", &format!("{}/limited", server.base())]).output().unwrap();
+    let told: Json = serde_json::from_slice(&out.stdout).unwrap();
+    for dialect in dialects {
+        let came = told[format!("limited-{dialect}-came")].as_f64().unwrap();
+        assert!(came >= 2.5, "{dialect}: {told}");
+    }
+}
+
+#[test]
+fn what_a_stream_is_to_wait_for_is_waited_for_over_a_restart() {
+    let Some(server) = Server::start() else { return };
+    let project = over(&server, "        by: sse\n", "harm/limited");
+    for _ in 0..2 {
+        let service = Running::start(&project);
+        service.until("it stands", |status| {
+            status["service"]["down"].to_string().contains("KITH-N023")
+                || connected(status)
+                || std::fs::read_to_string(project.path("service.log")).unwrap().contains("KITH-N023")
+        });
+        std::thread::sleep(Duration::from_secs(3));
+        drop(service);
+    }
+    assert_eq!(server.asked("/harm/limited").len(), 1, "{:?}", server.requests());
 }
 
 #[test]

@@ -296,6 +296,36 @@ fn a_source_that_is_taken_out_is_unsubscribed_by_a_reload_and_by_a_restart() {
     }
 }
 
+#[test]
+fn a_hub_that_leads_elsewhere_or_never_ends_is_told_and_not_followed() {
+    use crate::support::scripted::{Answer, Scripted, answer};
+    let inside = Scripted::start(vec![answer(202, "", "")]);
+    let leads = format!("location: http://127.0.0.1:{}/hub\r\n", inside.port);
+    let endless = Answer::Endless(b"HTTP/1.1 500 X\r\ncontent-type: text/plain\r\n\r\nno".to_vec());
+    let drip = Answer::Drip(b"HTTP/1.1 503 X\r\ncontent-length: 40\r\n\r\n".to_vec(), Duration::from_millis(20));
+    for said in
+        [answer(307, &leads, ""), answer(301, &leads, ""), answer(200, "content-type: text/html\r\n", "<html>log in</html>"), endless, drip]
+    {
+        let taken_on = matches!(&said, Answer::Bytes(bytes) if bytes.starts_with(b"HTTP/1.1 200"));
+        let hub = Scripted::start(vec![said]);
+        let Some(real) = Hub::start() else { return };
+        let port = free_port();
+        let project = project(&real, port, "https://blog.example/feed.xml", 3_600);
+        project.edit("config/kith.toml", &real.url("/hub"), &format!("http://127.0.0.1:{}/hub", hub.port));
+        let service = Running::start(&project);
+        if taken_on {
+            // That it was taken on is no subscription: it must come and ask.
+            service.until("asked", |_| !hub.requests().is_empty());
+            std::thread::sleep(Duration::from_secs(1));
+            assert!(!held(&service.status()));
+        } else {
+            service.until("told", |status| status["service"]["down"].to_string().contains("KITH-N080"));
+        }
+        assert_eq!(service.end(), Some(0));
+        assert!(inside.requests().is_empty(), "{:?}", inside.requests());
+    }
+}
+
 /// The source's hub from now on.
 fn moved(project: &Project, from: &Hub, to: &Hub) {
     project.edit("config/kith.toml", &format!("hub = \"{}\"", from.url("/hub")), &format!("hub = \"{}\"", to.url("/hub")));

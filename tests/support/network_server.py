@@ -1,6 +1,6 @@
 """The interfaces of X, YouTube, Bluesky, Meta's Graph and LinkedIn, in the shapes of their public documentation, and a blog's feeds: for connectors
 that can be tried against no real server here. Nothing but the standard library. `network_server.py PORT`; `POST /more` adds one thing said to each,
-`POST /gone?n=` takes one away, `POST /edit?n=` has one say something else."""
+`POST /spent` has each answer from now on that no more is allowed today, as each of them says it, `GET /asked` says what was asked since, `POST /gone?n=` takes one away, `POST /edit?n=` has one say something else."""
 
 import json
 import sys
@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
-SAID = {"count": 7, "limited": False}
+SAID = {"count": 7, "limited": False, "spent": False}
+ASKED = []
 GONE, EDITED = set(), {}
 
 
@@ -60,6 +61,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/more":
             SAID["count"] += 1
             return self.answer({})
+        if self.path == "/spent":
+            SAID["spent"] = True
+            return self.answer({})
         split = urlsplit(self.path)
         if split.path in ("/gone", "/edit"):
             n = int(parse_qs(split.query)["n"][0])
@@ -79,6 +83,11 @@ class Handler(BaseHTTPRequestHandler):
         split = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(split.query).items()}
         path = split.path
+        if path == "/asked":
+            return self.answer(ASKED)
+        if SAID["spent"]:
+            ASKED.append(path)
+            return self.spent(path)
         if path.startswith("/2/"):
             return self.x(path, query)
         if path in ("/commentThreads", "/comments"):
@@ -94,6 +103,18 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/atom.xml":
             return self.answer(atom())
         self.answer({}, 404)
+
+    def spent(self, path):
+        later = int(datetime.now().timestamp()) + 3_000
+        if path.startswith("/2/"):
+            return self.answer({"title": "Too Many Requests"}, 429, {"x-rate-limit-reset": str(later)})
+        if path in ("/commentThreads", "/comments"):
+            return self.answer({"error": {"code": 403, "errors": [{"reason": "quotaExceeded", "domain": "youtube.quota"}]}}, 403)
+        if path.startswith("/xrpc/"):
+            return self.answer({"error": "RateLimitExceeded"}, 429, {"ratelimit-limit": "3000", "ratelimit-remaining": "0", "ratelimit-reset": str(later)})
+        if path.startswith("/graph/"):
+            return self.answer({"error": {"code": 32 if "/77" in path else 4, "type": "OAuthException", "message": "(#32) Page request limit reached"}}, 400)
+        return self.answer({"status": 429, "code": "TOO_MANY_REQUESTS"}, 429)
 
     def x(self, path, query):
         if self.headers.get("Authorization") != "Bearer x-token":
@@ -213,7 +234,8 @@ class Handler(BaseHTTPRequestHandler):
             some, more = page(newest_first(), 3, int(query.get("after", "c0").removeprefix("c")))
             for n in some:
                 if path.startswith("/77"):
-                    said = {"id": f"77_1_{n}", "message": words(n, f"comment {n}"), "created_time": iso(n, form), "permalink_url": f"https://www.facebook.com/77_1_{n}"}
+                    # A post that tags the page is one of its own, and the page can't look it up.
+                    said = {"id": f"77_9_{n}" if path == "/77/tagged" else f"77_1_{n}", "message": words(n, f"comment {n}"), "created_time": iso(n, form), "permalink_url": f"https://www.facebook.com/77_1_{n}"}
                     # Who gave no leave has no name.
                     said |= {} if n == 4 else {"from": {"id": str(n % 2), "name": "Ada Rossi"}}
                 else:
