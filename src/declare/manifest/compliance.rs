@@ -38,7 +38,7 @@ pub enum By {
         files: Vec<String>,
     },
     /// By looking some up at a time: what the network still has, it shows.
-    LookUp(LookUp),
+    LookUp(Box<LookUp>),
 }
 
 /// What the network's own id of an object stands in.
@@ -86,8 +86,8 @@ impl Compliance {
         self.is_own(number).then(|| format!("{begins}{number}"))
     }
 
-    const fn asks_whole(&self) -> bool {
-        matches!(&self.by, By::LookUp(LookUp { whole: true, .. }))
+    fn asks_whole(&self) -> bool {
+        matches!(&self.by, By::LookUp(look_up) if look_up.whole)
     }
 
     /// Whether the network would call something so.
@@ -157,7 +157,7 @@ fn one(compiler: &mut Compiler<'_>, field: &Field) -> Option<Compliance> {
     let only =
         part.get("only").and_then(|only| projection::cel(only, &mut |span, message, remedy| complain(compiler, span, message, remedy)));
     let by = match part.text_of("by") {
-        Some("look_up") => look_up::declared(compiler, field).map(By::LookUp),
+        Some("look_up") => look_up::declared(compiler, field).map(Box::new).map(By::LookUp),
         _ => jobs(compiler, field),
     };
     let Some(requester) = part.get("requester") else {

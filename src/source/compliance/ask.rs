@@ -70,7 +70,7 @@ pub(super) async fn ask(
     let telling = question
         .telling
         .map(|telling| move |status: u16, body: &[u8]| serde_json::from_slice::<Json>(body).is_ok_and(|answer| telling(status, &answer)));
-    let telling = telling.as_ref().map(|telling| telling as &(dyn Fn(u16, &[u8]) -> bool + Sync));
+    let telling = telling.as_ref().map(|telling| telling as crate::source::manifest::Telling<'_>);
     let Some((reply, reserved)) = reader.send_for(built, &gate, (&asked.errors, &asked.login), bill, telling).await? else {
         return Ok(None);
     };

@@ -68,6 +68,9 @@ impl Gate {
     }
 }
 
+/// Whether an answer of this status and content says something, though it is a refusal.
+pub type Telling<'a> = &'a (dyn Fn(u16, &[u8]) -> bool + Sync);
+
 /// Calls that were made, for the limits of the manifest.
 #[derive(Debug, Default)]
 pub struct Calls(Vec<Vec<VecDeque<Instant>>>);
@@ -184,7 +187,7 @@ impl Reader {
         gate: &Gate,
         (errors, login): (&ErrorHandling, &Login),
         bill: Option<&Bill<'_>>,
-        telling: Option<&(dyn Fn(u16, &[u8]) -> bool + Sync)>,
+        telling: Option<Telling<'_>>,
     ) -> Result<Option<(Reply, Option<Reserved>)>, ReadError> {
         gate.lets(&built.url)?;
         self.listed(&built.url)?;
