@@ -18,7 +18,7 @@ pub use error::ReadError;
 pub use login::SharedLogin;
 pub(in crate::source) use paid::Bill;
 pub use paid::{Answered, Purse, PurseError, Reserved};
-pub(in crate::source) use send::{Gate, MOST_REDIRECTS};
+pub(in crate::source) use send::{Gate, MOST_REDIRECTS, Telling};
 
 use crate::manifest::cursor::DateCursor;
 use crate::manifest::source::CursorKind;
