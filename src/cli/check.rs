@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 const NO_KIND: Code = Code("KITH-C016");
 /// A stream or projection that a source wants and its connector lacks, a webhook that it lacks or that is set up otherwise, a budget without prices, duties
-/// that the mapping does not keep.
-const TOGETHER: [&str; 4] = ["KITH-N030", "KITH-N050", "KITH-N077", "KITH-N079"];
+/// that the mapping does not keep, deletions that come too late for them.
+const TOGETHER: [&str; 5] = ["KITH-N030", "KITH-N050", "KITH-N077", "KITH-N079", "KITH-N098"];
 
 /// Arguments of `check`.
 #[derive(clap::Args, Debug)]

@@ -4,7 +4,7 @@ use super::files::{read_bytes, read_text};
 use super::{Environment, Global};
 use crate::declare::config::{self, Config, NamedFile, Outline, ReleaseWhen, SourceKind, SourceSpec};
 use crate::declare::connector::{self, TargetFile};
-use crate::declare::manifest;
+use crate::declare::manifest::{self, Compliance, Subject};
 use crate::declare::mapping::{self, Rulebook, Surroundings};
 use crate::declare::network;
 use crate::declare::yaml;
@@ -17,10 +17,13 @@ use crate::wire::{caller, wsdl};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 const DRAFT: Code = Code("KITH-R065");
 /// A network's duties that the mapping does not keep.
 const UNKEPT: Code = Code("KITH-N079");
+/// Deletions that arrive later than the network wants.
+const LATE: Code = Code("KITH-N098");
 
 /// A project without errors.
 #[derive(Clone, Debug)]
@@ -75,6 +78,7 @@ impl Project {
         problems.0.extend(rulebook.problems.0);
         if let (Some(config), Some(rulebook)) = (&config, &rulebook.value) {
             stated_duties(config, rulebook, &mut problems);
+            late_deletions(config, rulebook, &mut problems);
         }
         let rulebook = rulebook.value.map(Arc::new);
         let project = config.zip(rulebook).map(|(config, rulebook)| Self { folder, config, targets, rulebook, surroundings, draft });
@@ -232,6 +236,37 @@ fn stated_duties(config: &Config, rulebook: &Rulebook, problems: &mut Problems) 
             }
         }
     }
+}
+
+/// Tells sources that don't ask what still stands as often as the network wants deletions to arrive, though their connector knows how to ask.
+fn late_deletions(config: &Config, rulebook: &Rulebook, problems: &mut Problems) {
+    for spec in &config.sources {
+        let SourceKind::Network(source) = &spec.kind else { continue };
+        let Some(connector) = &source.loaded else { continue };
+        let Some(on) = spec.network.or(connector.network) else { continue };
+        let Some(within) = rulebook.policy.deletions_within(on) else { continue };
+        let of_objects = |asked: &&Arc<Compliance>| asked.about == Subject::Objects;
+        let known: Vec<&str> = connector.compliance.iter().filter(of_objects).map(|asked| &*asked.name).collect();
+        if known.is_empty() {
+            continue;
+        }
+        let place = Place::Named(format!("[sources.{}]", spec.name));
+        let wants = format!("`{on}` wants deletions to arrive within {}", time_of(within));
+        if !connector.compliance_of(&source.compliance).any(|asked| of_objects(&asked)) {
+            let message = format!("{wants}, and nothing asks which of the posts that were read still stand");
+            let remedy = format!("Write `compliance`, with one of {}", known.join(", "));
+            problems.push(Diagnostic::warning(LATE, place, message, remedy));
+        } else if source.compliance_every > within {
+            let message = format!("{wants}, and it is asked which posts still stand every {}", time_of(source.compliance_every));
+            problems.push(Diagnostic::warning(LATE, place, message, "Write a `compliance_hours` that is shorter"));
+        }
+    }
+}
+
+/// A time for people, in hours where it has some.
+fn time_of(time: Duration) -> String {
+    let (minutes, hours) = (time.as_secs() / 60, time.as_secs() / 3_600);
+    if hours == 0 { format!("{minutes} minutes") } else { format!("{hours} hours") }
 }
 
 /// The configuration as far as it could be read.

@@ -320,13 +320,16 @@ pub(super) fn service_page(out: &mut String, service: Option<&Standing>) {
 
 /// What a network is asked about what still stands.
 fn compliance_line(out: &mut String, asked: &ComplianceStanding) {
-    let ComplianceStanding { question, asked: count, gone, deleted, failures, .. } = asked;
+    let ComplianceStanding { question, asked: count, gone, deleted, changed, failures, .. } = asked;
     let ended = asked.ended.as_ref().map_or_else(|| "no round has ended yet".to_owned(), |at| format!("all of it asked about at {at}"));
     let running = asked.round_since.as_ref().map(|since| format!("; a round is under way since {since}")).unwrap_or_default();
     let failing = if *failures == 0 { String::new() } else { format!("; FAILED {failures} times in a row: KITH-N096") };
     line(
         out,
-        format_args!("  {:<12}{question}: {ended}{running}; {count} asked about, {gone} gone, {deleted} deleted{failing}", "compliance"),
+        format_args!(
+            "  {:<12}{question}: {ended}{running}; {count} asked about, {gone} gone, {deleted} deleted, {changed} newer{failing}",
+            "compliance"
+        ),
     );
 }
 

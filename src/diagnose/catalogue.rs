@@ -243,6 +243,7 @@ pages! {
     "KITH-N095" "a question about what still stands that is declared wrongly"
     "KITH-N096" "a network does not say what still stands"
     "KITH-N097" "an answer about what still stands that can't be used"
+    "KITH-N098" "deletions that arrive later than the network wants"
     "KITH-R001" "no threads could be started"
     "KITH-R002" "the truth file can't be read"
     "KITH-R003" "a personal value can't be sealed"

@@ -228,6 +228,12 @@ impl Options {
         self.parameters.insert(name.into(), Json::text(value));
     }
 
+    /// A parameter that is sent once for each of these.
+    pub fn repeated(&mut self, name: &str, values: &[&str]) {
+        let values = values.iter().map(|value| Json::text(value)).collect();
+        self.parameters.insert(name.into(), Json::List(Arc::new(values)));
+    }
+
     /// A header, over any other.
     pub fn header(&mut self, name: &str, value: &str) {
         self.headers.insert(name.into(), Json::text(value));

@@ -11,14 +11,14 @@ use super::rotated::Rotated;
 use super::supervise::{Board, ComplianceStanding};
 use super::{Fault, RunError};
 use crate::declare::config::{NetworkSource, SourceKind, SourceSpec};
-use crate::declare::manifest::{By, Compliance, Connector, LookUp, Subject};
+use crate::declare::manifest::{By, Compliance, Connector, LookUp, Subject, Within};
 use crate::model::{Digest, Network, Timestamp};
 use crate::normalize::activity_streams;
 use crate::source::compliance::{ComplianceError, Job, Jobs, LookUps, State};
 use crate::source::manifest::{PurseError, ReadError, Reader};
 use crate::source::{Access, Source};
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Holding as _, Store as _};
+use crate::store::{Held, Holding as _, Store as _};
 use jiff::SignedDuration;
 use sha2::{Digest as _, Sha256};
 pub(super) use standing::Standing;
@@ -78,6 +78,8 @@ struct One<'a> {
     account: Option<Account<SqliteStore>>,
     source: Source,
     lines: activity_streams::Reader,
+    /// What stands before the network's own ids.
+    begins: String,
     /// Its place among the source's cursors.
     file: String,
 }
@@ -135,6 +137,7 @@ impl Asking<'_> {
         let purse = account.as_ref().map(Account::purse);
         let (reader, connection) = reader(spec, network, connector, self.rotated, purse).map_err(Fault::of)?;
         let place = format!("[sources.{}], compliance {}", spec.name, asked.name);
+        let begins = reader.text(&asked.begins).map_err(|error| Fault::of(ComplianceError::from(error).diagnostic(&place)))?;
         let way = match &asked.by {
             By::Jobs { asks, files } => {
                 let jobs = Jobs::new(reader, asked.clone(), (asks.clone(), files.clone()), &connection);
@@ -155,6 +158,7 @@ impl Asking<'_> {
             account,
             source: Source::new(spec.clone(), Access::ReadOnly),
             lines: activity_streams::Reader::new(&self.inlet.parts.rulebook.identities, Some(on)),
+            begins,
             file,
         })
     }
@@ -266,9 +270,10 @@ impl One<'_> {
         read: &mut Read,
     ) -> Result<Result<After, ComplianceError>, RunError> {
         let By::LookUp(by) = &self.asked.by else { return Ok(Ok(After::Wait)) };
-        let (list, to) = self.list(standing.after, i64::MAX, (1, by.at_most)).await?;
-        let list = String::from_utf8_lossy(&list);
-        let ids: Vec<&str> = list.lines().collect();
+        let mut asked: Vec<(String, String)> = Vec::new();
+        let take = |own: &str, id: &str| asked.push((own.to_owned(), id.to_owned()));
+        let to = self.held(standing.after, i64::MAX, (1, by.at_most()), take).await?;
+        let ids: Vec<&str> = asked.iter().map(|(own, _)| own.as_str()).collect();
         if ids.is_empty() {
             return self.end(standing, read).await.map(Ok);
         }
@@ -276,7 +281,7 @@ impl One<'_> {
             return Ok(Ok(After::Wait));
         }
         match look_ups.ask(by, &ids).await {
-            Ok(found) => self.looked_up(standing, found, (ids.len() as u64, to), read).await.map(|()| Ok(After::LookedUp)),
+            Ok(found) => self.looked_up(standing, found, (&asked, to), read).await.map(|()| Ok(After::LookedUp)),
             // Told with the wait, at the next look.
             Err(ComplianceError::Interface(ReadError::Purse(PurseError::Spent { .. }))) => Ok(Ok(After::Wait)),
             Err(error) => Ok(Err(error)),
@@ -320,34 +325,61 @@ impl One<'_> {
         Ok(After::Another)
     }
 
-    /// What is asked about of the rows after one and up to another: a number a line, and the last row that was looked at. `enough` ends it, and so many rows
-    /// are looked at at once.
-    async fn list(&self, after: i64, to: i64, (enough, page): (usize, usize)) -> Result<(Vec<u8>, i64), RunError> {
-        let (mut list, mut count, mut at) = (Vec::new(), 0, after);
+    /// What is asked about of the rows after one and up to another: a number a line, and the last row that was looked at.
+    async fn list(&self, after: i64, to: i64, amount: (usize, usize)) -> Result<(Vec<u8>, i64), RunError> {
+        let mut list = Vec::new();
+        let take = |own: &str, _id: &str| {
+            list.extend_from_slice(own.as_bytes());
+            list.push(b'\n');
+        };
+        let to = self.held(after, to, amount, take).await?;
+        Ok((list, to))
+    }
+
+    /// What is asked about of the rows after one and up to another: the network's own id of each, and its id here. The last row that was looked at. `enough`
+    /// ends it, and so many rows are looked at at once.
+    async fn held(&self, after: i64, to: i64, (enough, page): (usize, usize), mut take: impl FnMut(&str, &str)) -> Result<i64, RunError> {
+        let (mut count, mut at) = (0, after);
         loop {
-            // What one page brings is all taken: a list is longer than wanted by less than a page.
-            let (numbers, last) = match self.asked.about {
+            // What one page brings is all taken: there is more than wanted by less than a page.
+            let last = match self.asked.about {
                 Subject::Objects => {
                     let page = self.asking.inlet.store.held_objects(self.network, at, page).await?;
-                    (page.held.into_iter().map(|held| held.object).collect::<Vec<_>>(), page.last)
+                    for held in &page.held {
+                        if let Some(own) = self.own(held) {
+                            take(own, &held.object);
+                            count += 1;
+                        }
+                    }
+                    page.last
                 }
                 Subject::Accounts => {
                     let page = self.asking.inlet.store.held_accounts(self.network, at, page).await?;
-                    (page.held, page.last)
+                    for account in &page.held {
+                        if let Some(own) = self.asked.number(&self.begins, account) {
+                            take(own, account);
+                            count += 1;
+                        }
+                    }
+                    page.last
                 }
             };
             let Some(last) = last else { break };
-            for number in numbers.iter().filter_map(|id| self.asked.number(id)) {
-                list.extend_from_slice(number.as_bytes());
-                list.push(b'\n');
-                count += 1;
-            }
             at = last;
             if count >= enough || at >= to {
                 break;
             }
         }
-        Ok((list, at))
+        Ok(at)
+    }
+
+    /// The network's own id of something that is held.
+    fn own<'h>(&self, held: &'h Held) -> Option<&'h str> {
+        let id = match self.asked.within {
+            Within::Object => &*held.object,
+            Within::Activity => held.activity.as_deref()?,
+        };
+        self.asked.number(&self.begins, id)
     }
 
     async fn make(
@@ -421,6 +453,7 @@ impl Standing {
             asked: self.asked,
             gone: self.gone,
             deleted: self.deleted,
+            changed: self.changed,
             unknown: self.unknown,
             unread: self.unread,
         }

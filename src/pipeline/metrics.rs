@@ -264,10 +264,11 @@ fn changes(page: &mut Exposition, waiting: &[WaitingChanges], deadlines: &[(Netw
 /// What networks are asked about what still stands. A label is a source's and a question's name.
 fn compliance(page: &mut Exposition, all: &[ComplianceStanding]) {
     type Of = fn(&ComplianceStanding) -> u64;
-    let counters: [(&str, &str, Of); 5] = [
+    let counters: [(&str, &str, Of); 6] = [
         ("kith_compliance_asked_total", "Posts or accounts that a network was asked about, and answered.", |of| of.asked),
         ("kith_compliance_gone_total", "Answers that say that something is gone.", |of| of.gone),
         ("kith_compliance_deleted_total", "Deletes that followed.", |of| of.deleted),
+        ("kith_compliance_changed_total", "Versions that were newer than those that were held.", |of| of.changed),
         ("kith_compliance_unknown_total", "Answers about what is not held.", |of| of.unknown),
         ("kith_compliance_unread_total", "Lines of answers that are not understood.", |of| of.unread),
     ];

@@ -138,6 +138,9 @@ pub struct ComplianceStanding {
     pub gone: u64,
     /// Deletes that followed: one for each post, of an account all that it said.
     pub deleted: u64,
+    /// Versions that were shown and are newer than those that were held.
+    #[serde(default)]
+    pub changed: u64,
     /// Answers about what is not held.
     pub unknown: u64,
     /// Lines of answers that are not understood.

@@ -14,6 +14,8 @@ pub struct Held {
     pub author: IdentityId,
     /// The time of its newest version.
     pub at: Timestamp,
+    /// The id of the activity that told that version; `None` where only a record about it is left.
+    pub activity: Option<Arc<str>>,
 }
 
 /// Some of what is held, in the order of rows.

@@ -1,5 +1,6 @@
 //! HTTP as a client: one request, one bounded answer, and whether the request may have left. Never follows a redirect, never repeats.
 
+use super::tls::Trust;
 use super::tunnel::{self, TunnelError};
 use crate::declare::config::{GivenSecret, Login, ProxySpec, Secret, ServiceSpec};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
@@ -275,7 +276,29 @@ pub struct Client {
     inner: reqwest::Client,
     longest_body: usize,
     /// How `WebSocket`s without TLS come through the proxy.
-    tunnel: Option<Proxy>,
+    tunnel: Option<Tunnel>,
+}
+
+/// A proxy that is asked for a tunnel.
+#[derive(Clone)]
+struct Tunnel {
+    proxy: Proxy,
+    /// How it is reached itself, where its address is `https`.
+    tls: Option<Trust>,
+}
+
+impl Tunnel {
+    fn of(connection: &Connection, proxy: Proxy) -> Result<Self, SetupError> {
+        let tls = if proxy.url.starts_with("https:") {
+            Some(match &connection.ca_file {
+                Some(path) => Trust::of_file(path).map_err(|_source| SetupError::CaUnusable(path.clone()))?,
+                None => Trust::of_the_system().map_err(|error| SetupError::Tls(error.to_string()))?,
+            })
+        } else {
+            None
+        };
+        Ok(Self { proxy, tls })
+    }
 }
 
 impl fmt::Debug for Client {
@@ -308,8 +331,8 @@ impl Client {
     /// As [`Client::new`].
     pub fn lasting(connection: &Connection) -> Result<Self, SetupError> {
         let client = Self::with(connection, |builder| builder.pool_max_idle_per_host(0))?;
-        // A proxy that is reached by TLS itself is none that a tunnel is asked of here: it must hand on `Upgrade`.
-        Ok(Self { tunnel: connection.proxy.clone().filter(|proxy| proxy.url.starts_with("http://")), ..client })
+        let tunnel = connection.proxy.clone().map(|proxy| Tunnel::of(connection, proxy)).transpose()?;
+        Ok(Self { tunnel, ..client })
     }
 
     fn with(connection: &Connection, pool: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder) -> Result<Self, SetupError> {
@@ -394,7 +417,7 @@ impl Client {
         let tunnel = self.tunnel.as_ref().filter(|_| upgrades && request.url.starts_with("http://"));
         let begun = tokio::time::timeout(within, async {
             match tunnel {
-                Some(proxy) => tunnelled(proxy, &request).await,
+                Some(tunnel) => tunnelled(tunnel, &request).await,
                 None => self.begin(request).await,
             }
         });
@@ -431,7 +454,7 @@ impl Client {
 }
 
 /// Asks for a `WebSocket` without TLS through a tunnel of the proxy.
-async fn tunnelled(proxy: &Proxy, request: &Request) -> Result<reqwest::Response, SendError> {
+async fn tunnelled(Tunnel { proxy, tls }: &Tunnel, request: &Request) -> Result<reqwest::Response, SendError> {
     let mut headers = HeaderMap::new();
     headers.insert(USER_AGENT, HeaderValue::from_static(OURSELVES));
     for (name, value) in &request.headers {
@@ -439,7 +462,7 @@ async fn tunnelled(proxy: &Proxy, request: &Request) -> Result<reqwest::Response
         headers.append(name, HeaderValue::from_str(value).map_err(|_source| Unsendable::Header)?);
     }
     let login = proxy.login.as_ref().map(|(user, password)| Authorization::basic(user, password)?.header()).transpose()?;
-    match tunnel::get(&proxy.url, login, &request.url, headers).await {
+    match tunnel::get((&proxy.url, tls.as_ref()), login, &request.url, headers).await {
         Ok(answer) => Ok(answer.into()),
         Err(TunnelError::Closed(why)) => Err(SendError::NotSent(why)),
         Err(TunnelError::Unanswered(why)) => Err(SendError::Unanswered(why)),

@@ -13,6 +13,7 @@ pub mod syslog;
 pub mod table;
 pub mod table_rows;
 pub mod tds;
+mod tls;
 mod tunnel;
 pub mod vendored;
 pub mod websocket;

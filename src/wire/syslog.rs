@@ -5,17 +5,13 @@
 
 pub mod local;
 
+use super::tls::Trust;
 use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 /// The longest time for name, connection and TLS.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -107,28 +103,13 @@ impl Receiver {
         let work = async {
             match &self.tls {
                 None => exchange(stream, messages).await,
-                Some(ca_file) => {
-                    let name = ServerName::try_from(self.host.clone()).map_err(io::Error::other)?;
-                    let connector = TlsConnector::from(Arc::new(trusting(ca_file)?));
-                    exchange(connector.connect(name, stream).await?, messages).await
-                }
+                Some(ca_file) => exchange(Trust::of_file(ca_file)?.connect(&self.host, stream).await?, messages).await,
             }
         };
         tokio::time::timeout(WHOLE, work)
             .await
             .map_err(|_late| io::Error::new(io::ErrorKind::TimedOut, "the receiver did not read to the end within 60 s"))?
     }
-}
-
-fn trusting(ca_file: &std::path::Path) -> io::Result<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(ca_file).map_err(io::Error::other)? {
-        roots.add(certificate.map_err(io::Error::other)?).map_err(io::Error::other)?;
-    }
-    if roots.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the file of trusted certificates holds none"));
-    }
-    Ok(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
 }
 
 async fn exchange(stream: impl AsyncRead + AsyncWrite, messages: &[Message]) -> io::Result<()> {

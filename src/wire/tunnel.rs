@@ -1,6 +1,7 @@
 //! A tunnel through a forward proxy for a `WebSocket` without TLS: such a proxy takes `Upgrade` out of what it hands on, so that the client asks it for the
 //! connection itself (`CONNECT`: RFC 6455, section 4.1; RFC 9110, section 9.3.6), as every client does for TLS.
 
+use super::tls::Trust;
 use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderMap, HeaderValue, PROXY_AUTHORIZATION};
 use hyper::rt::{Read, Write};
@@ -28,21 +29,36 @@ fn unanswered(error: impl std::fmt::Display) -> TunnelError {
 }
 
 /// The answer to a GET, over a connection of its own that the proxy opens; after 101 that connection can be had. Only the beginning of an answer is read.
-/// Both addresses are `http`; `login` is the proxy's.
+/// The address is `http`; `login` is the proxy's, and `tls` how it is reached where its own address is `https`.
 ///
 /// # Errors
 /// Where the proxy can't be reached or refuses, or there is no answer.
-pub async fn get(proxy: &str, login: Option<HeaderValue>, url: &str, mut headers: HeaderMap) -> Result<Response<Vec<u8>>, TunnelError> {
+pub async fn get(
+    (proxy, tls): (&str, Option<&Trust>),
+    login: Option<HeaderValue>,
+    url: &str,
+    mut headers: HeaderMap,
+) -> Result<Response<Vec<u8>>, TunnelError> {
     let (proxy, url): (Uri, Uri) = (proxy.parse().map_err(closed)?, url.parse().map_err(closed)?);
-    let place = |uri: &Uri| Some((uri.host()?.to_owned(), uri.port_u16().unwrap_or(80)));
-    let ((proxy, proxy_port), (host, port)) = place(&proxy).zip(place(&url)).ok_or_else(|| closed("an address can't be used"))?;
+    let place = |uri: &Uri, usual: u16| Some((uri.host()?.to_owned(), uri.port_u16().unwrap_or(usual)));
+    let usual = if tls.is_some() { 443 } else { 80 };
+    let ((proxy, proxy_port), (host, port)) =
+        place(&proxy, usual).zip(place(&url, 80)).ok_or_else(|| closed("an address can't be used"))?;
     // An address of version 6 stands in brackets there, and without them here.
-    let socket = TcpStream::connect((proxy.trim_matches(['[', ']']), proxy_port)).await.map_err(closed)?;
+    let proxy = proxy.trim_matches(['[', ']']);
+    let socket = TcpStream::connect((proxy, proxy_port)).await.map_err(closed)?;
     let authority = format!("{host}:{port}");
     let mut ask = HeaderMap::new();
     ask.insert(HOST, authority.parse().map_err(closed)?);
     ask.extend(login.map(|login| (PROXY_AUTHORIZATION, login)));
-    let answer = sent(TokioIo::new(socket), Method::CONNECT, &authority, ask).await.map_err(closed)?;
+    let answer = match tls {
+        None => sent(TokioIo::new(socket), Method::CONNECT, &authority, ask).await,
+        Some(tls) => {
+            let secured = tls.connect(proxy, socket).await.map_err(closed)?;
+            sent(TokioIo::new(secured), Method::CONNECT, &authority, ask).await
+        }
+    };
+    let answer = answer.map_err(closed)?;
     if !answer.status().is_success() {
         return Err(closed(format!("the proxy answers {} to a tunnel", answer.status().as_u16())));
     }

@@ -177,6 +177,16 @@ fn what_is_said_on_blueskys_own_servers_is_received_once() {
     // Of whom the account can't see nothing comes.
     assert_eq!(counted(&project), (115, 0, 0), "{}", last.stdout);
 
+    // What was deleted no stream says: it is looked up, 25 at a time.
+    network.ask(["delete", "bob"]);
+    network.ask(["caught-up"]);
+    project.kith(&["run", "--once"]).ok();
+    assert_eq!(counted(&project).0, 115);
+    crate::looked_up::ask(&project, "posts_looked_up");
+    let told = crate::looked_up::asked(&project);
+    assert!(told.as_str().unwrap().starts_with("115 asked about, 1 gone, 1 deleted"), "{told}");
+    assert_eq!(counted(&project), (116, 0, 0));
+
     // A password that is taken back is told as one, and by its code.
     project.write("settings.json", settings.to_string().replace(shop["app_password"].as_str().unwrap(), "wrong"));
     let refused = project.kith(&["run", "--once"]);

@@ -46,6 +46,7 @@ mod kills;
 mod latency;
 mod limits;
 mod linkage;
+mod looked_up;
 mod main_job;
 mod manifest_slices;
 mod manifests;

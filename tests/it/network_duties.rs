@@ -38,6 +38,20 @@ fn duties_that_the_mapping_does_not_keep_are_told_until_it_does() {
     assert!(!(kept.stdout + &kept.stderr).contains("KITH-N079"));
     let described = project.kith(&["mapping", "describe", "mappings/retail.yaml"]).ok().stdout;
     assert!(described.contains("what is deleted or changed there is so in the CRM within 1 day"), "{described}");
+    // What is deleted there must be known here within that time.
+    let late = |says: &[&str]| {
+        let ran = project.kith(&["check"]).ok();
+        let said = ran.stdout + &ran.stderr;
+        assert_eq!(said.contains("KITH-N098"), !says.is_empty(), "{said}");
+        assert!(says.iter().all(|says| said.contains(says)), "{says:?}: {said}");
+    };
+    late(&["`x` wants deletions to arrive within 24 hours, and nothing asks", "one of posts, posts_looked_up"]);
+    project.edit("config/kith.toml", "settings = {", "compliance = \"accounts\"\nsettings = {");
+    late(&["nothing asks"]);
+    project.edit("config/kith.toml", "\"accounts\"", "\"posts_looked_up\"\ncompliance_hours = 48");
+    late(&["within 24 hours, and it is asked which posts still stand every 48 hours"]);
+    project.edit("config/kith.toml", "compliance_hours = 48", "compliance_hours = 24");
+    late(&[]);
     // A copy that says something else is not what the connector states; another day of comparing is.
     let file = fs::read_to_string(project.path("own/networks/x.yaml")).unwrap();
     project.write(

@@ -397,6 +397,7 @@ fn who_means_harm_is_told_by_a_code_and_harms_nobody_else() {
         ("html", "websocket", "KITH-N033"),
         ("limited", "sse", "KITH-N023"),
         ("inside", "sse", "KITH-N026"),
+        ("inside", "websocket", "KITH-N026"),
         ("endless", "sse", "KITH-N034"),
         ("drip", "sse", "KITH-N032"),
         ("nothing", "sse", "KITH-N032"),
@@ -420,6 +421,40 @@ fn who_means_harm_is_told_by_a_code_and_harms_nobody_else() {
         assert_eq!(service.end(), Some(0), "{kind}");
     }
     assert!(server.asked("/numbered").is_empty(), "nobody follows to an inside address");
+}
+
+#[test]
+fn who_says_too_much_is_waited_for_in_every_dialect_before_the_stream_is_opened_again() {
+    let Some(server) = Server::start() else { return };
+    server.post("/say?n=1");
+    let dialects = ["seconds", "date", "ms", "reset", "epoch", "iso", "list"];
+    for dialect in dialects {
+        let project = over(&server, "        by: sse\n", &format!("harm/limited-{dialect}"));
+        let service = Running::start(&project);
+        service.until("told", |_| std::fs::read_to_string(project.path("service.log")).unwrap().contains("KITH-N023"));
+        service.until("came again", received(1));
+        assert_eq!(service.end(), Some(0), "{dialect}");
+        assert_eq!(server.asked(&format!("/harm/limited-{dialect}")).len(), 2, "{dialect}: {:?}", server.requests());
+    }
+    let out = Command::new("curl").args(["-sSf", &format!("{}/limited", server.base())]).output().unwrap();
+    let told: Json = serde_json::from_slice(&out.stdout).unwrap();
+    for dialect in dialects {
+        let came = told[format!("limited-{dialect}-came")].as_f64().unwrap();
+        assert!(came >= 2.5, "{dialect}: {told}");
+    }
+}
+
+#[test]
+fn what_a_stream_is_to_wait_for_is_waited_for_over_a_restart() {
+    let Some(server) = Server::start() else { return };
+    let project = over(&server, "        by: sse\n", "harm/limited");
+    let service = Running::start(&project);
+    comes_to(&service, &project, "KITH-N023");
+    drop(service);
+    let service = Running::start(&project);
+    std::thread::sleep(Duration::from_secs(4));
+    assert_eq!(service.status()["conservation_gap"], 0);
+    assert_eq!(server.asked("/harm/limited").len(), 1, "{:?}", server.requests());
 }
 
 #[test]
@@ -513,6 +548,55 @@ fn without_tls_streams_come_through_a_plain_forward_proxy_too_and_only_through_i
         };
         assert!(proxy.log().matches(&seen).count() >= 2, "{}", proxy.log());
     }
+}
+
+/// TLS before a proxy, ended when dropped.
+struct Front {
+    child: Child,
+    port: u16,
+    folder: tempfile::TempDir,
+}
+
+impl Front {
+    fn of(proxy: &Tinyproxy) -> Self {
+        let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+        certificates::make(folder.path(), "Kith test authority", "DNS:localhost");
+        let mut command = Command::new("python3");
+        command.arg(root().join("tests/support/tls_front.py")).arg(port.to_string()).arg(folder.path()).arg(proxy.port.to_string());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let front = Self { child, port, folder };
+        assert!((0..6).any(|_| wait_for(port)), "nothing listens");
+        front
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+        _ = self.child.wait();
+    }
+}
+
+#[test]
+fn without_tls_streams_come_through_a_proxy_that_is_itself_reached_by_tls() {
+    let (Some(server), Some(proxy)) = (Server::start(), Tinyproxy::start()) else { return };
+    let front = Front::of(&proxy);
+    let keys = proxy.keys().replace(&format!("http://127.0.0.1:{}", proxy.port), &format!("https://localhost:{}", front.port));
+    for (live, path) in BOTH {
+        let project = with(&server, live, path, &format!("{keys}ca_file = \"ca.pem\"\n"));
+        project.write("proxy-password", "pr0xy");
+        // Another authority's proxy is not believed, and not told the login.
+        certificates::make(&project.path("config"), "Another authority", "DNS:localhost");
+        std::fs::copy(project.path("config/ca.pem"), project.path("ca.pem")).unwrap();
+        let before = proxy.log();
+        let service = Running::start(&project);
+        service.until("refused", |status| status["service"]["down"].to_string().contains("KITH-N0"));
+        assert_eq!(service.end(), Some(0), "{path}");
+        assert_eq!(proxy.log().matches(&server.port.to_string()).count(), before.matches(&server.port.to_string()).count(), "{path}");
+        std::fs::copy(front.folder.path().join("ca.pem"), project.path("ca.pem")).unwrap();
+        goes_on_over_a_cut(&server, &project, path);
+    }
+    assert!(proxy.log().contains(&format!("CONNECT 127.0.0.1:{}", server.port)), "{}", proxy.log());
 }
 
 #[test]

@@ -297,6 +297,94 @@ fn a_source_that_is_taken_out_is_unsubscribed_by_a_reload_and_by_a_restart() {
 }
 
 #[test]
+fn a_hub_that_leads_elsewhere_or_never_ends_is_told_and_not_followed() {
+    use crate::support::scripted::{Answer, Scripted, answer};
+    let inside = Scripted::start(vec![answer(202, "", "")]);
+    let leads = format!("location: http://127.0.0.1:{}/hub\r\n", inside.port);
+    let endless = Answer::Endless(b"HTTP/1.1 500 X\r\ncontent-type: text/plain\r\n\r\nno".to_vec());
+    let drip = Answer::Drip(b"HTTP/1.1 503 X\r\ncontent-length: 40\r\n\r\n".to_vec(), Duration::from_millis(20));
+    for said in
+        [answer(307, &leads, ""), answer(301, &leads, ""), answer(200, "content-type: text/html\r\n", "<html>log in</html>"), endless, drip]
+    {
+        let taken_on = matches!(&said, Answer::Bytes(bytes) if bytes.starts_with(b"HTTP/1.1 200"));
+        let hub = Scripted::start(vec![said]);
+        let Some(real) = Hub::start() else { return };
+        let port = free_port();
+        let project = project(&real, port, "https://blog.example/feed.xml", 3_600);
+        project.edit("config/kith.toml", &real.url("/hub"), &format!("http://127.0.0.1:{}/hub", hub.port));
+        let service = Running::start(&project);
+        if taken_on {
+            // That it was taken on is no subscription: it must come and ask.
+            service.until("asked", |_| !hub.requests().is_empty());
+            std::thread::sleep(Duration::from_secs(1));
+            assert!(!held(&service.status()));
+        } else {
+            service.until("told", |status| status["service"]["down"].to_string().contains("KITH-N080"));
+        }
+        assert_eq!(service.end(), Some(0));
+        assert!(inside.requests().is_empty(), "{:?}", inside.requests());
+    }
+}
+
+/// The source's hub from now on.
+fn moved(project: &Project, from: &Hub, to: &Hub) {
+    project.edit("config/kith.toml", &format!("hub = \"{}\"", from.url("/hub")), &format!("hub = \"{}\"", to.url("/hub")));
+}
+
+#[test]
+fn a_hub_that_is_exchanged_for_another_is_told_by_a_reload_and_by_a_restart() {
+    let (Some(mut old), Some(new)) = (Hub::start(), Hub::start()) else { return };
+    for restart in [false, true] {
+        let port = free_port();
+        let project = project(&old, port, &old.url("/feed.xml"), 3_600);
+        let service = Running::start(&project);
+        service.until("subscribed", |status| held(status) && old.stands().len() == 1);
+        let (asked, secret) = (old.asked("unsubscribe").len(), "hub-secret-1");
+        // The old hub is away meanwhile: the new one serves, and the old one is told when it is there again.
+        old.kill();
+        moved(&project, &old, &new);
+        // The new hub's own feed, which it can deliver.
+        project.edit("config/kith.toml", &old.url("/feed.xml"), &format!("{}, {}", old.url("/feed.xml"), new.url("/feed.xml")));
+        let service = if restart {
+            drop(service);
+            Running::start(&project)
+        } else {
+            project.kith(&["reload"]).ok();
+            service
+        };
+        service.until("told", |status| {
+            status["service"]["down"].to_string().contains("KITH-N080")
+                && new.stands().iter().any(|[topic, _, with]| *topic == new.url("/feed.xml") && with == secret)
+        });
+        new.say();
+        service.until("delivered", |status| status["received"].as_u64() > Some(0));
+        old.begin();
+        service.until("unsubscribed", |status| old.stands().is_empty() && status["service"]["down"] == json!([]));
+        assert_eq!(old.asked("unsubscribe").len(), asked + 1, "once");
+        assert_eq!(new.asked("unsubscribe").len(), 0);
+        let log = std::fs::read_to_string(project.path("service.log")).unwrap();
+        assert!(log.contains("the hub of before is asked to end") && log.contains("the hub of before ended a subscription"), "{log}");
+        // A further start has nothing to tell anybody.
+        drop(service);
+        let service = Running::start(&project);
+        service.until("there", held);
+        assert_eq!(old.asked("unsubscribe").len(), asked + 1, "once");
+        assert_eq!(service.end(), Some(0));
+        without_hub_of(&new);
+    }
+}
+
+/// A hub forgets what stands there.
+fn without_hub_of(hub: &Hub) {
+    let out = Command::new(&hub.python)
+        .args(["-c", "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('delete from hub'); c.commit()"])
+        .arg(hub.folder.path().join("hub.sqlite"))
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+}
+
+#[test]
 fn a_source_that_comes_back_before_its_hub_has_let_go_stays_subscribed() {
     let Some(mut hub) = Hub::start() else { return };
     let port = free_port();

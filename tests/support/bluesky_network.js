@@ -2,7 +2,7 @@
 // publishes (`@atproto/dev-env`), nothing of it is ours. Arguments: the folder with `node_modules`, a port of PostgreSQL, one of Redis.
 //
 // Prints `{"server": ...}`, then answers each line of JSON on stdin with a line: `["account", name]`, `["profile", name, shown, about]`,
-// `["mention" | "reply" | "quote" | "like" | "post", name, text]`, `["block", name]`, `["caught-up"]`.
+// `["mention" | "reply" | "quote" | "like" | "post", name, text]`, `["delete", name]`, `["block", name]`, `["caught-up"]`.
 const [folder, postgres, redis] = process.argv.slice(2)
 process.env.DB_POSTGRES_URL = `postgresql://postgres@127.0.0.1:${postgres}/postgres`
 process.env.REDIS_HOST = `127.0.0.1:${redis}`
@@ -60,6 +60,8 @@ async function main() {
     },
     reply: (name, text) => post(accounts[name], { text, reply: { root: link(shop().last), parent: link(shop().last) } }),
     quote: (name, text) => post(accounts[name], { text, embed: { $type: 'app.bsky.embed.record', record: link(shop().last) } }),
+    // The account's newest post but for mentions, answers and quotations.
+    delete: (name) => call('com.atproto.repo.deleteRecord', { repo: accounts[name].did, collection: 'app.bsky.feed.post', rkey: accounts[name].last.uri.split('/').pop() }, accounts[name].token),
     like: (name) => record(accounts[name], 'app.bsky.feed.like', { subject: link(shop().last) }),
     block: (name) => record(accounts[name], 'app.bsky.graph.block', { subject: shop().did }),
     'caught-up': async () => { await network.processAll(); return {} },

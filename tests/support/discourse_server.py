@@ -1,16 +1,17 @@
 """A Discourse community in the shapes of its public documentation (docs.discourse.org) and published source: `GET /posts.json` with `before`, keys, what is
-closed, hidden, deleted and edited, limits, and webhooks that it signs. Nothing but the standard library.
+closed, hidden, deleted and edited, `GET /posts/ID.json`, limits, and webhooks that it signs. Nothing but the standard library.
 
 discourse_server.py PORT
 
 Anybody sees category 5; who has the key `dc-key` sees category 7 too. For the test: POST /test/say?by=&text=&category=, /test/edit?id=&text=,
 /test/remove?id= (by its author), /test/trash?id= (by staff), /test/hide?id=, /test/recover?id=, /test/whisper, /test/private, /test/limit?times=&seconds=,
-/test/hook?url=&secret=, /test/old (from now
+/test/close?id= (its category), /test/away (from now on somebody else's page answers 404), /test/hook?url=&secret=, /test/old (from now
 on the pages of older versions: the posts among the fifty numbers up to `before`); GET /test/asked gives the queries of /posts.json that were answered and those that were turned away."""
 
 import hashlib
 import hmac
 import json
+import re
 import sys
 import threading
 import urllib.request
@@ -24,7 +25,7 @@ LOCK = threading.RLock()
 POSTS, ASKED, TURNED_AWAY = [], [], []
 LIMIT = {"times": 0, "seconds": 1}
 HOOK = {}
-VERSION = {"old": False}
+VERSION = {"old": False, "away": False}
 NEXT_ID = {"post": 10, "event": 1}
 
 
@@ -115,7 +116,10 @@ class Handler(BaseHTTPRequestHandler):
         with LOCK:
             if split.path == "/test/asked":
                 return self.answer({"asked": ASKED, "turned_away": TURNED_AWAY})
-            if split.path != "/posts.json":
+            one = re.fullmatch(r"/posts/([0-9]+)\.json", split.path)
+            if VERSION["away"]:
+                return self.answer("<html>moved</html>", 404)
+            if split.path != "/posts.json" and not one:
                 return self.error(404, "not_found", "The requested URL or resource could not be found.")
             key = self.headers.get("Api-Key")
             if key is not None and (key != "dc-key" or self.headers.get("Api-Username") != "kith"):
@@ -132,6 +136,14 @@ class Handler(BaseHTTPRequestHandler):
                     429, "rate_limit", f"You've performed this action too many times, please try again in {wait} seconds.",
                     {"wait_seconds": wait, "time_left": f"{wait} seconds"}, {"Retry-After": str(wait), "Discourse-Rate-Limit-Error-Code": "admin_api_key_rate_limit"},
                 )
+            if one:
+                post = next((post for post in POSTS if post["id"] == int(one[1])), None)
+                if post is None or (post["deleted_at"] and key is None):
+                    return self.error(404, "not_found", "The requested URL or resource could not be found.")
+                if post["category_id"] == 7 and key is None or post["archetype"] != "regular":
+                    return self.error(403, "invalid_access", "You are not permitted to view the requested resource.")
+                # Without its category and the topic's title.
+                return self.answer({name: value for name, value in shown(post).items() if name not in ("category_id", "topic_title", "topic_html_title")})
             ASKED.append(query)
             before = max(int(query.get("before", 0)), 0)
             seen = [
@@ -174,6 +186,10 @@ class Handler(BaseHTTPRequestHandler):
                 case "recover":
                     post.update(cooked=f"<p>{post['raw']}</p>", version=post["version"] + 1, updated_at=now(), user_deleted=False)
                     event = "post_recovered"
+                case "close":
+                    post.update(category_id=7)
+                case "away":
+                    VERSION["away"] = True
                 case "limit":
                     LIMIT.update(times=int(query["times"]), seconds=int(query["seconds"]))
                 case "old":

@@ -1,5 +1,6 @@
 """The interfaces of X, YouTube, Bluesky, Meta's Graph and LinkedIn, in the shapes of their public documentation, and a blog's feeds: for connectors
-that can be tried against no real server here. Nothing but the standard library. `network_server.py PORT`; `POST /more` adds one thing said to each."""
+that can be tried against no real server here. Nothing but the standard library. `network_server.py PORT`; `POST /more` adds one thing said to each,
+`POST /spent` has each answer from now on that no more is allowed today, as each of them says it, `GET /asked` says what was asked since, `POST /gone?n=` takes one away, `POST /edit?n=` has one say something else."""
 
 import json
 import sys
@@ -8,7 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
-SAID = {"count": 7, "limited": False}
+SAID = {"count": 7, "limited": False, "spent": False}
+ASKED = []
+GONE, EDITED = set(), {}
 
 
 def at(n):
@@ -20,7 +23,11 @@ def iso(n, form="%Y-%m-%dT%H:%M:%SZ"):
 
 
 def newest_first():
-    return list(range(SAID["count"], 0, -1))
+    return [n for n in range(SAID["count"], 0, -1) if n not in GONE]
+
+
+def words(n, otherwise):
+    return "said otherwise" if n in EDITED else otherwise
 
 
 def page(items, size, start):
@@ -54,6 +61,17 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/more":
             SAID["count"] += 1
             return self.answer({})
+        if self.path == "/spent":
+            SAID["spent"] = True
+            return self.answer({})
+        split = urlsplit(self.path)
+        if split.path in ("/gone", "/edit"):
+            n = int(parse_qs(split.query)["n"][0])
+            if split.path == "/gone":
+                GONE.add(n)
+            else:
+                EDITED[n] = datetime.now(timezone.utc)
+            return self.answer({})
         if self.path == "/xrpc/com.atproto.server.createSession":
             asked = json.loads(body)
             if asked != {"identifier": "shop.example", "password": "app-pass"}:
@@ -65,6 +83,11 @@ class Handler(BaseHTTPRequestHandler):
         split = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(split.query).items()}
         path = split.path
+        if path == "/asked":
+            return self.answer(ASKED)
+        if SAID["spent"]:
+            ASKED.append(path)
+            return self.spent(path)
         if path.startswith("/2/"):
             return self.x(path, query)
         if path in ("/commentThreads", "/comments"):
@@ -80,6 +103,18 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/atom.xml":
             return self.answer(atom())
         self.answer({}, 404)
+
+    def spent(self, path):
+        later = int(datetime.now().timestamp()) + 3_000
+        if path.startswith("/2/"):
+            return self.answer({"title": "Too Many Requests"}, 429, {"x-rate-limit-reset": str(later)})
+        if path in ("/commentThreads", "/comments"):
+            return self.answer({"error": {"code": 403, "errors": [{"reason": "quotaExceeded", "domain": "youtube.quota"}]}}, 403)
+        if path.startswith("/xrpc/"):
+            return self.answer({"error": "RateLimitExceeded"}, 429, {"ratelimit-limit": "3000", "ratelimit-remaining": "0", "ratelimit-reset": str(later)})
+        if path.startswith("/graph/"):
+            return self.answer({"error": {"code": 32 if "/77" in path else 4, "type": "OAuthException", "message": "(#32) Page request limit reached"}}, 400)
+        return self.answer({"status": 429, "code": "TOO_MANY_REQUESTS"}, 429)
 
     def x(self, path, query):
         if self.headers.get("Authorization") != "Bearer x-token":
@@ -127,10 +162,10 @@ class Handler(BaseHTTPRequestHandler):
                 "authorDisplayName": f"@user{n % 2}",
                 "authorChannelUrl": f"http://www.youtube.com/@user{n % 2}",
                 "authorChannelId": {"value": f"UC{n % 2}"},
-                "textDisplay": f"comment {n}",
+                "textDisplay": words(n, f"comment {n}"),
                 "videoId": "v1",
                 "publishedAt": iso(n),
-                "updatedAt": iso(n + 1) if n == 2 else iso(n),
+                "updatedAt": EDITED[n].strftime("%Y-%m-%dT%H:%M:%SZ") if n in EDITED else iso(n + 1) if n == 2 else iso(n),
             }
             return {"kind": "youtube#comment", "id": f"c{n}" + (f".{parent}" if parent else ""), "snippet": said | ({"parentId": parent} if parent else {})}
 
@@ -141,8 +176,15 @@ class Handler(BaseHTTPRequestHandler):
             items = [
                 {"id": f"c{n}", "snippet": {"channelId": "UCshop", "videoId": "v1", "topLevelComment": comment(n), "totalReplyCount": 1}} for n in some
             ]
+        elif "id" in query:
+            # An answer stands with its comment.
+            n = int(query["id"].split(".")[-1].removeprefix("c"))
+            if n in GONE and n % 2:
+                return self.answer({"error": {"code": 404, "errors": [{"reason": "commentNotFound"}]}}, 404)
+            of = comment(9, f"c{n}") if "." in query["id"] else comment(n)
+            items, more = [] if n in GONE else [of], None
         else:
-            if query["parentId"] == "c1":
+            if query["parentId"] in ("c1", *(f"c{n}" for n in GONE)):
                 return self.answer({"error": {"code": 404, "errors": [{"reason": "commentNotFound"}]}}, 404)
             items, more = [comment(9, query["parentId"])], None
         self.answer({"items": items, "pageInfo": {"resultsPerPage": len(items)}, **({"nextPageToken": str(more)} if more else {})})
@@ -162,6 +204,11 @@ class Handler(BaseHTTPRequestHandler):
         some, more = page(newest_first(), 3, int(query.get("cursor", 0)))
         cursor = {"cursor": str(more)} if more else {}
         method = path.removeprefix("/xrpc/")
+        if method == "app.bsky.feed.getPosts":
+            uris = parse_qs(urlsplit(self.path).query)["uris"]
+            if len(uris) > 25 or not all(uri.startswith("at://did:plc:") for uri in uris):
+                return self.answer({"error": "InvalidRequest"}, 400)
+            return self.answer({"posts": [post(n) for n in newest_first() if post(n)["uri"] in uris]})
         if method == "app.bsky.notification.listNotifications":
             return self.answer({"notifications": [post(n) | {"reason": "like" if n == 4 else "mention", "isRead": False} for n in some], **cursor})
         if method == "app.bsky.feed.searchPosts" and query.get("q") == "shop" and query.get("sort") == "latest":
@@ -187,7 +234,8 @@ class Handler(BaseHTTPRequestHandler):
             some, more = page(newest_first(), 3, int(query.get("after", "c0").removeprefix("c")))
             for n in some:
                 if path.startswith("/77"):
-                    said = {"id": f"77_1_{n}", "message": f"comment {n}", "created_time": iso(n, form), "permalink_url": f"https://www.facebook.com/77_1_{n}"}
+                    # A post that tags the page is one of its own, and the page can't look it up.
+                    said = {"id": f"77_9_{n}" if path == "/77/tagged" else f"77_1_{n}", "message": words(n, f"comment {n}"), "created_time": iso(n, form), "permalink_url": f"https://www.facebook.com/77_1_{n}"}
                     # Who gave no leave has no name.
                     said |= {} if n == 4 else {"from": {"id": str(n % 2), "name": "Ada Rossi"}}
                 else:
@@ -197,10 +245,23 @@ class Handler(BaseHTTPRequestHandler):
                     else:
                         said |= {"text": f"comment {n}", "from": {"id": f"90{n % 2}", "username": f"user{n % 2}"}}
                 items.append(said)
+        elif path.startswith(("/77_1_", "/88")) and path[-1].isdigit() and query.get("fields") == "id" and int(path[-1]) not in GONE:
+            return self.answer({"id": path[1:]})
         else:
             return self.answer({"error": {"code": 100, "error_subcode": 33}}, 400)
         following = {"next": "https://graph.facebook.com/next"} if more else {}
         self.answer({"data": items, "paging": {"cursors": {"before": "b", "after": f"c{more or 0}"}, **following}})
+
+    def linkedin_comment(self, n):
+        changed = EDITED[n] if n in EDITED else at(n + (1 if n == 2 else 0))
+        return {
+            "actor": "urn:li:organization:5" if n == 4 else f"urn:li:person:p{n % 2}",
+            "message": {"text": words(n, f"comment {n}")},
+            "created": {"time": int(at(n).timestamp() * 1000)},
+            "lastModified": {"time": int(changed.timestamp() * 1000)},
+            "object": "urn:li:activity:1",
+            "commentUrn": f"urn:li:comment:(urn:li:activity:1,{n})",
+        }
 
     def linkedin(self, path, query):
         if self.headers.get("Authorization") != "Bearer li-token" or not self.headers.get("LinkedIn-Version"):
@@ -209,17 +270,9 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/posts" and query.get("q") == "author" and query.get("author") == "urn:li:organization:5":
             items = [{"id": "urn:li:share:1"}, {"id": "urn:li:share:2"}]
         elif unquote(path) == "/socialActions/urn:li:share:1/comments" and "urn%3Ali%3Ashare%3A1" in path:
-            items = [
-                {
-                    "actor": "urn:li:organization:5" if n == 4 else f"urn:li:person:p{n % 2}",
-                    "message": {"text": f"comment {n}"},
-                    "created": {"time": int(at(n).timestamp() * 1000)},
-                    "lastModified": {"time": int(at(n + (1 if n == 2 else 0)).timestamp() * 1000)},
-                    "object": "urn:li:activity:1",
-                    "commentUrn": f"urn:li:comment:(urn:li:activity:1,{n})",
-                }
-                for n in newest_first()
-            ]
+            items = [self.linkedin_comment(n) for n in newest_first()]
+        elif path.startswith("/socialActions/urn%3Ali%3Aactivity%3A1/comments/") and int(path.rsplit("/", 1)[-1]) in newest_first():
+            return self.answer(self.linkedin_comment(int(path.rsplit("/", 1)[-1])))
         else:
             return self.answer({"status": 404}, 404)
         self.answer({"paging": {"start": start, "count": count}, "elements": items[start : start + count]})

@@ -9,6 +9,8 @@ import os
 import ssl
 import sys
 import time
+from datetime import datetime, timezone
+from email.utils import formatdate
 
 from aiohttp import WSMsgType, web
 
@@ -18,6 +20,7 @@ SAID = [json.loads(line) for line in open(KEPT)] if os.path.exists(KEPT) else []
 LISTENERS, CONNECTIONS, SEEN = set(), set(), os.path.join(FOLDER, "requests.ndjson")
 ME = "did:plc:shop"
 MUTED = set()
+LIMITED = {}
 
 
 def iso(us):
@@ -216,6 +219,23 @@ async def harm(request):
         return web.Response(text="<html>log in</html>", content_type="text/html")
     if kind == "limited":
         return web.Response(status=429, headers={"Retry-After": "3600"})
+    if kind.startswith("limited-"):
+        # Every way in which somebody says: in three seconds.
+        at = time.time() + 3
+        headers = {
+            "limited-seconds": {"Retry-After": "3"},
+            "limited-date": {"Retry-After": formatdate(at + 1, usegmt=True)},
+            "limited-ms": {"Retry-After-Ms": "3000"},
+            "limited-reset": {"RateLimit-Remaining": "0", "RateLimit-Reset": "3"},
+            "limited-epoch": {"x-rate-limit-reset": str(int(at + 1))},
+            "limited-iso": {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": datetime.fromtimestamp(at, timezone.utc).isoformat()},
+            "limited-list": {"RateLimit": '"hour";r=0;t=3'},
+        }[kind]
+        if LIMITED.setdefault(kind, 0) == 0:
+            LIMITED[kind] = time.time()
+            return web.Response(status=429, headers=headers)
+        LIMITED[kind + "-came"] = LIMITED.get(kind + "-came") or time.time() - LIMITED[kind]
+        return await events(request, lambda thing: True, lambda t: f"id: {t['id']}\ndata: {json.dumps(record(t))}\n\n".encode())
     if kind == "inside":
         return web.Response(status=302, headers={"Location": f"http://127.0.0.2:{PORT}/numbered"})
     if kind in ("binary", "gigantic", "mute"):
@@ -255,6 +275,10 @@ async def take_back(request):
     return web.json_response({})
 
 
+async def limited(_):
+    return web.json_response(LIMITED)
+
+
 async def drop(_):
     for transport in list(CONNECTIONS):
         transport and transport.abort()
@@ -267,7 +291,7 @@ app.add_routes([
     web.get("/numbered", numbered), web.get("/nameless", nameless), web.get("/poll", poll), web.get("/subscribe", jetstream),
     web.get("/api/v1/streaming/user/notification", mastodon), web.get("/api/v1/streaming/hashtag", mastodon),
     web.get("/api/v1/notifications", notifications), web.get("/api/v1/timelines/tag/{tag}", tag),
-    web.get("/socket", socket), web.get("/harm/{kind}", harm), web.post("/say", said), web.post("/take-back", take_back), web.post("/drop", drop),
+    web.get("/socket", socket), web.get("/harm/{kind}", harm), web.post("/say", said), web.post("/take-back", take_back), web.post("/drop", drop), web.get("/limited", limited),
 ])
 tls = None
 if len(sys.argv) > 3:

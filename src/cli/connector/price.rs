@@ -30,7 +30,7 @@ pub(super) fn prices(connector: &Connector) -> Vec<Priced<'_>> {
     });
     let looked_up = connector.compliance.iter().filter_map(|asked| {
         let By::LookUp(by) = &asked.by else { return None };
-        let (price, records) = (cost.of_look_up(&asked.name), by.at_most as u64);
+        let (price, records) = (cost.of_look_up(&asked.name), by.at_most() as u64);
         Some(Priced { stream: &asked.name, looked_up: true, cost, price, dearest: Some((Some(records), price.with_records(records))) })
     });
     priced.chain(looked_up).collect()

@@ -1,10 +1,12 @@
 //! `metadata.kith.compliance`: how a network is asked which of what is held of it still stands.
 
-use super::compile::Compiler;
+use super::compile::{CONFIG, Compiler};
+use super::look_up::{self, LookUp, is_addressable, is_plain, is_visible};
 use super::part::{Field, Part, hand_down};
 use super::projection;
 use crate::diagnose::{Code, Diagnostic, Span};
 use crate::expr::{Record, RecordCel};
+use crate::manifest::Template;
 use crate::manifest::answer::ErrorHandling;
 use crate::manifest::request::Outline;
 use crate::manifest::source::Login;
@@ -13,11 +15,8 @@ use serde_json::Value as Json;
 pub(super) const BAD_COMPLIANCE: Code = Code("KITH-N095");
 /// Hosts that files lie on.
 const MOST_HOSTS: usize = 16;
-/// Ids that one look-up asks about: with 64 bytes each, an address of 6 kB.
-const MOST_AT_ONCE: usize = 100;
 const OF_ALL: &[&str] = &["by", "about", "begins", "requester", "only"];
 const OF_JOBS: &[&str] = &["asks", "files"];
-const OF_LOOK_UPS: &[&str] = &["parameter", "at_most", "there", "gone"];
 
 /// What is asked about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,29 +38,16 @@ pub enum By {
         files: Vec<String>,
     },
     /// By looking some up at a time: what the network still has, it shows.
-    LookUp(LookUp),
+    LookUp(Box<LookUp>),
 }
 
-/// Looking up by ids.
-#[derive(Debug)]
-pub struct LookUp {
-    /// The parameter of the request that takes the ids, with commas between.
-    pub parameter: String,
-    /// So many ids at once, 1 to 100.
-    pub at_most: usize,
-    /// What the network still has.
-    pub there: Listed,
-    /// What it says is gone; `None`: whatever it does not show.
-    pub gone: Option<Listed>,
-}
-
-/// A list in an answer, and the member of each item that is its id.
-#[derive(Debug)]
-pub struct Listed {
-    /// From the top of the answer.
-    pub at: Vec<String>,
-    /// The member.
-    pub key: String,
+/// What the network's own id of an object stands in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Within {
+    /// The object's id.
+    Object,
+    /// The id of the activity that told its newest version, up to a `#`: where the object's id is one of the whole network, and the server has another.
+    Activity,
 }
 
 /// A question about what still stands.
@@ -73,8 +59,10 @@ pub struct Compliance {
     pub about: Subject,
     /// How it is asked.
     pub by: By,
-    /// What stands before the network's own number in the id of an object or account.
-    pub begins: String,
+    /// What stands before the network's own id in the id of an object, account or activity; a template over the source's settings.
+    pub begins: Template,
+    /// Which id of these.
+    pub within: Within,
     /// Where jobs are made and listed; one is asked about below it.
     pub outline: Outline,
     /// How the interface is logged in to; the files need no login.
@@ -85,21 +73,32 @@ pub struct Compliance {
 }
 
 impl Compliance {
-    /// The network's own number of an object or account; `None` where it has none, and can't be asked about.
-    pub fn number<'a>(&self, id: &'a str) -> Option<&'a str> {
-        id.strip_prefix(&*self.begins).filter(|number| self.is_own(number))
+    /// The network's own id of an object or account, out of the id that has it, where that `begins` so; `None` where it has none, and can't be asked about.
+    pub fn number<'a>(&self, begins: &str, id: &'a str) -> Option<&'a str> {
+        let id = if self.within == Within::Activity { id.split('#').next().unwrap_or_default() } else { id };
+        let after = id.strip_prefix(begins)?;
+        let asked = if self.asks_whole() { id } else { after };
+        self.is_own(asked).then_some(asked)
     }
 
-    /// The object or account of a number.
-    pub fn id(&self, number: &str) -> Option<String> {
-        self.is_own(number).then(|| format!("{}{number}", self.begins))
+    /// The object or account of a number of a job's answer.
+    pub fn id(&self, begins: &str, number: &str) -> Option<String> {
+        self.is_own(number).then(|| format!("{begins}{number}"))
     }
 
-    /// Whether the network would call something so. What is looked up stands in an address, and needs no escaping there.
+    fn asks_whole(&self) -> bool {
+        matches!(&self.by, By::LookUp(look_up) if look_up.whole)
+    }
+
+    /// Whether the network would call something so.
     fn is_own(&self, text: &str) -> bool {
-        match self.by {
+        match &self.by {
             By::Jobs { .. } => is_number(text),
-            By::LookUp(_) => is_plain(text),
+            By::LookUp(look_up) => match &look_up.named {
+                look_up::Named::Together { repeated: false, .. } => is_plain(text),
+                look_up::Named::Together { repeated: true, .. } => is_visible(text),
+                look_up::Named::Alone { .. } => is_addressable(text),
+            },
         }
     }
 
@@ -114,11 +113,6 @@ fn is_number(text: &str) -> bool {
     (1..=19).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// 1 to 64 letters, digits and marks that mean nothing in an address.
-fn is_plain(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
-}
-
 /// The block's questions.
 pub(super) fn declared(compiler: &mut Compiler<'_>, whole: &Part) -> Vec<std::sync::Arc<Compliance>> {
     let block = whole.get("metadata").and_then(|metadata| metadata.get("kith")).and_then(|kith| kith.get("compliance")).cloned();
@@ -126,7 +120,7 @@ pub(super) fn declared(compiler: &mut Compiler<'_>, whole: &Part) -> Vec<std::sy
     fields.iter().filter_map(|field| one(compiler, field)).map(std::sync::Arc::new).collect()
 }
 
-fn complain(compiler: &mut Compiler<'_>, span: Span, message: impl Into<String>, remedy: &str) {
+pub(super) fn complain(compiler: &mut Compiler<'_>, span: Span, message: impl Into<String>, remedy: &str) {
     let place = compiler.tree.place(span);
     compiler.problems.push(Diagnostic::error(BAD_COMPLIANCE, place, message, remedy));
 }
@@ -135,7 +129,7 @@ fn one(compiler: &mut Compiler<'_>, field: &Field) -> Option<Compliance> {
     let part = &field.value;
     let own = match part.text_of("by") {
         Some("x_jobs") => OF_JOBS,
-        Some("look_up") => OF_LOOK_UPS,
+        Some("look_up") => look_up::KEYS,
         _ => {
             complain(compiler, field.key_span, "it is asked `by: x_jobs` or `by: look_up`", "Write one of them");
             return None;
@@ -155,18 +149,15 @@ fn one(compiler: &mut Compiler<'_>, field: &Field) -> Option<Compliance> {
             None
         }
     };
-    let mut text = |key: &str, remedy: &str| {
-        let found = part.text_of(key).filter(|text| !text.is_empty()).map(str::to_owned);
-        if found.is_none() {
-            complain(compiler, field.key_span, format!("`{key}` is missing"), remedy);
-        }
-        found
-    };
-    let begins = text("begins", "Write what stands before the number in the ids of activities, such as https://x.com/i/web/status/");
+    let begins = compiler.template(part, "begins", CONFIG).filter(|begins| !begins.is_empty());
+    if begins.is_none() {
+        let remedy = "Write what stands before the number in the ids of activities, such as https://x.com/i/web/status/";
+        complain(compiler, field.key_span, "`begins` is missing", remedy);
+    }
     let only =
         part.get("only").and_then(|only| projection::cel(only, &mut |span, message, remedy| complain(compiler, span, message, remedy)));
     let by = match part.text_of("by") {
-        Some("look_up") => look_up(compiler, field).map(By::LookUp),
+        Some("look_up") => look_up::declared(compiler, field).map(Box::new).map(By::LookUp),
         _ => jobs(compiler, field),
     };
     let Some(requester) = part.get("requester") else {
@@ -178,7 +169,9 @@ fn one(compiler: &mut Compiler<'_>, field: &Field) -> Option<Compliance> {
         return None;
     }
     for key in ["request_parameters", "request_body_json", "request_body_data", "request_body"] {
-        if let Some(given) = requester.get(key) {
+        // A look-up has its own parameters beside the one that Kith writes.
+        let own = key == "request_parameters" && part.text_of("by") == Some("look_up");
+        if let Some(given) = requester.get(key).filter(|_| !own) {
             let message = format!("`{key}` has no place here: Kith writes what is asked");
             complain(compiler, given.span, message, "Leave it out");
         }
@@ -186,7 +179,20 @@ fn one(compiler: &mut Compiler<'_>, field: &Field) -> Option<Compliance> {
     let outline = compiler.outline(&requester)?;
     let login = compiler.login(&requester, 0);
     let errors = compiler.errors(&requester);
-    Some(Compliance { name: field.key.to_string(), about: about?, by: by?, begins: begins?, outline, login, errors, only })
+    let within = match part.text_of("within") {
+        None => Within::Object,
+        Some("activity") if about == Some(Subject::Objects) => Within::Activity,
+        Some(_) => {
+            complain(
+                compiler,
+                field.key_span,
+                "`within` is `activity`, of objects alone",
+                "Leave it out where the object's own id is asked about",
+            );
+            return None;
+        }
+    };
+    Some(Compliance { name: field.key.to_string(), about: about?, by: by?, begins: begins?, within, outline, login, errors, only })
 }
 
 fn jobs(compiler: &mut Compiler<'_>, field: &Field) -> Option<By> {
@@ -196,53 +202,6 @@ fn jobs(compiler: &mut Compiler<'_>, field: &Field) -> Option<By> {
     }
     let files = hosts(compiler, &field.value);
     Some(By::Jobs { asks: asks?, files })
-}
-
-fn look_up(compiler: &mut Compiler<'_>, field: &Field) -> Option<LookUp> {
-    let part = &field.value;
-    let parameter = part.text_of("parameter").filter(|text| is_plain(text)).map(str::to_owned);
-    if parameter.is_none() {
-        complain(
-            compiler,
-            field.key_span,
-            "`parameter` is missing, or needs escaping",
-            "Write the parameter that takes the ids, such as `ids`",
-        );
-    }
-    let at_most = part.get("at_most").and_then(Part::scalar).and_then(|text| text.parse::<usize>().ok());
-    let at_most = at_most.filter(|count| (1..=MOST_AT_ONCE).contains(count));
-    if at_most.is_none() {
-        complain(
-            compiler,
-            field.key_span,
-            format!("`at_most` is a number from 1 to {MOST_AT_ONCE}"),
-            "Write how many ids the network takes at once",
-        );
-    }
-    let there = part.get("there").and_then(|there| listed(compiler, there));
-    if part.get("there").is_none() {
-        complain(
-            compiler,
-            field.key_span,
-            "`there` is missing",
-            "Write where the answer has what still stands: `there: { at: data, key: id }`",
-        );
-    }
-    let gone = part.get("gone").map(|gone| listed(compiler, gone));
-    if let (Some(only), None) = (part.get("only"), &gone) {
-        complain(compiler, only.span, "`only` chooses of what the network says is gone", "Write `gone:` too, or leave it out");
-    }
-    Some(LookUp { parameter: parameter?, at_most: at_most?, there: there?, gone: gone.map_or(Some(None), |gone| gone.map(Some))? })
-}
-
-fn listed(compiler: &mut Compiler<'_>, part: &Part) -> Option<Listed> {
-    let text = |key: &str| part.text_of(key).filter(|text| !text.is_empty());
-    let whole = text("at").zip(text("key")).filter(|_| part.fields().len() == 2);
-    let whole = whole.map(|(at, key)| Listed { at: at.split('.').map(str::to_owned).collect(), key: key.to_owned() });
-    if whole.is_none() {
-        complain(compiler, part.span, "a list of an answer is `{ at: …, key: … }`", "Write where it stands and which member is the id");
-    }
-    whole
 }
 
 fn hosts(compiler: &mut Compiler<'_>, part: &Part) -> Vec<String> {
@@ -262,7 +221,7 @@ fn hosts(compiler: &mut Compiler<'_>, part: &Part) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_number, is_plain};
+    use super::is_number;
 
     #[test]
     fn only_numbers_are_asked_about_and_taken() {
@@ -270,15 +229,6 @@ mod tests {
             [("1", true), ("1234567890123456789", true), ("12345678901234567890", false), ("", false), ("1\n2", false), ("١", false)]
         {
             assert_eq!(is_number(text), is, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_looked_up_needs_no_escaping() {
-        for (text, is) in
-            [("Ugz-x_1.~", true), ("a,b", false), ("a&b=c", false), ("a/../b", false), ("", false), ("é", false), ("a b", false)]
-        {
-            assert_eq!(is_plain(text), is, "{text:?}");
         }
     }
 }

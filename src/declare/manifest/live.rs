@@ -7,6 +7,7 @@ use crate::diagnose::{Code, Diagnostic, Span};
 use crate::manifest::Source;
 use crate::manifest::live::{Carrier, Live, Resume};
 use crate::manifest::source::Router;
+use crate::manifest::transform::Transformation;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,17 +33,28 @@ pub struct LiveStream {
 struct Take {
     /// The names of server-sent events; of all, where there is none.
     events: Vec<String>,
+    /// What is done with an event first.
+    transformations: Vec<Transformation>,
     projection: Projection,
     /// Only about objects that were taken in before: a stream of everything tells of deletions of posts that nobody here has.
     known: bool,
 }
 
 impl LiveStream {
-    /// An event as a line of Activity Streams, and whether only where its object is known; `None` where nobody takes it.
-    pub fn line(&self, name: Option<&str>, record: &serde_json::Value) -> Option<(Vec<u8>, bool)> {
+    /// An event as a line of Activity Streams, and whether only where its object is known; `None` where nobody takes it. `change` does what is done with an
+    /// event first; one that it can't change is projected as it came, and parks where it lacks something.
+    pub fn line(
+        &self,
+        name: Option<&str>,
+        record: &serde_json::Value,
+        change: impl Fn(&[Transformation], &serde_json::Value) -> Option<serde_json::Value>,
+    ) -> Option<(Vec<u8>, bool)> {
         let named = |take: &&Take| take.events.is_empty() || take.events.iter().any(|known| Some(known.as_str()) == name);
         let nothing = Surroundings::default();
-        self.takes.iter().filter(named).find_map(|take| Some((take.projection.line(record.clone(), &nothing)?, take.known)))
+        self.takes.iter().filter(named).find_map(|take| {
+            let record = change(&take.transformations, record).unwrap_or_else(|| record.clone());
+            Some((take.projection.line(record, &nothing)?, take.known))
+        })
     }
 }
 
@@ -178,14 +190,17 @@ impl Compiler<'_> {
         }
         let mut takes = Vec::new();
         for item in items {
-            self.only_keys(item, "a way to take an event", &["events", "only", "activity", "known"]);
+            self.only_keys(item, "a way to take an event", &["events", "transformations", "only", "activity", "known"]);
             let events = item.get("events").cloned().map(|events| self.texts(&events)).unwrap_or_default();
             if !events.is_empty() && carrier == Carrier::WebSocket {
                 self.bad_live(item.span, "messages of a WebSocket have no names", "Tell them apart by `only`");
             }
+            let listed = item.get("transformations").cloned();
+            let listed = listed.as_ref().map(Part::items).unwrap_or_default();
+            let transformations = listed.iter().filter_map(|item| self.transformation(item)).collect();
             let mut complain = |span: Span, message: String, remedy: &str| self.bad_live(span, message, remedy);
             if let Some(projection) = projection::projection(&field.key, item.span, item, Vec::new(), &mut complain) {
-                takes.push(Take { events, projection, known: item.is_set("known") });
+                takes.push(Take { events, transformations, projection, known: item.is_set("known") });
             }
         }
         takes

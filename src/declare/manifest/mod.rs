@@ -9,6 +9,7 @@ mod dynamic;
 mod extract;
 mod live;
 mod login;
+mod look_up;
 mod part;
 mod partitions;
 mod projection;
@@ -31,8 +32,9 @@ use part::{Kind, Part, Resolver, hand_down};
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
-pub use compliance::{By, Compliance, Listed, LookUp, Subject};
+pub use compliance::{By, Compliance, Subject, Within};
 pub use live::LiveStream;
+pub use look_up::{Listed, LookUp, Named, Shows};
 pub use projection::{Projection, Surroundings};
 pub use records::{Records, read_records};
 pub use webhook::{Form, Take, Webhook};

@@ -61,6 +61,8 @@ pub struct Standing {
     pub gone: u64,
     /// Deletes that followed.
     pub deleted: u64,
+    /// Newer versions that were shown.
+    pub changed: u64,
     /// Lines about what is not held.
     pub unknown: u64,
     /// Lines that are not understood.

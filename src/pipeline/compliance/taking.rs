@@ -28,26 +28,47 @@ struct Gone {
 #[derive(Default)]
 struct Said {
     gone: Vec<Gone>,
+    /// Versions that are newer than those that are held.
+    newer: Vec<SourceLine>,
     lines: u64,
     unread: u64,
 }
 
 impl One<'_> {
-    /// Takes what was said about ids that were looked up: so many, up to this row.
+    /// Takes what was said about ids that were looked up: the network's own, each with its id here, up to this row.
     pub(super) async fn looked_up(
         &self,
         standing: &mut Standing,
         found: LookedUp,
-        (count, to): (u64, i64),
+        (asked, to): (&[(String, String)], i64),
         read: &mut Read,
     ) -> Result<(), RunError> {
-        let gone = found.gone.iter().filter_map(|number| self.asked.id(number)).map(|id| Gone { id, at: None }).collect();
-        let said = Said { gone, lines: count, unread: found.unsaid };
+        let of = |own: &String| asked.iter().find(|(asked, _)| asked == own);
+        let gone = found.gone.iter().filter_map(of).map(|(_, id)| Gone { id: id.clone(), at: None }).collect();
+        let count = asked.len() as u64;
+        let (newer, unread) = self.newer(found.lines, asked).await?;
+        let said = Said { gone, newer, lines: count, unread: found.unsaid + unread };
         let end = |standing: &mut Standing| {
             (standing.after, standing.failures) = (to, 0);
             standing.asked = standing.asked.saturating_add(count);
         };
         self.store(standing, self.now(), said, end, read).await
+    }
+
+    /// Of what is shown, what is newer than what is held; and how much of it is not understood, or is about what was not asked about.
+    async fn newer(&self, lines: Vec<Vec<u8>>, asked: &[(String, String)]) -> Result<(Vec<SourceLine>, u64), RunError> {
+        let (mut shown, mut unread) = (Vec::new(), 0);
+        for raw in lines {
+            match self.lines.parse(&raw) {
+                Ok(activity) if asked.iter().any(|(_, id)| **id == *activity.object.id) => shown.push((activity, raw)),
+                Ok(_) | Err(_) => unread += 1,
+            }
+        }
+        let ids = shown.iter().map(|(activity, _)| activity.object.id.to_string()).collect();
+        let held = self.asking.inlet.store.held_by_id(self.network, ids).await?;
+        let newer =
+            shown.into_iter().zip(held).filter(|((activity, _), held)| held.as_ref().is_some_and(|held| activity.version().at > held.at));
+        Ok((newer.map(|((activity, raw), _)| SourceLine { line: 1, outcome: Ok(activity), raw: Personal::new(raw) }).collect(), unread))
     }
 
     /// Takes an answer from where it was taken before.
@@ -99,7 +120,7 @@ impl One<'_> {
             Line::Whole(line) => serde_json::from_slice::<Json>(line).ok(),
             Line::TooLong => None,
         };
-        let id = json.as_ref().and_then(|json| self.asked.id(json.get("id")?.as_str()?));
+        let id = json.as_ref().and_then(|json| self.asked.id(&self.begins, json.get("id")?.as_str()?));
         let (Some(json), Some(id)) = (json, id) else {
             said.unread += 1;
             return;
@@ -156,7 +177,10 @@ impl One<'_> {
             }
         }
         end(standing);
-        self.deleted(standing, deletes, read).await
+        standing.changed = standing.changed.saturating_add(said.newer.len() as u64);
+        standing.deleted = standing.deleted.saturating_add(deletes.len() as u64);
+        deletes.extend(said.newer);
+        self.take_in(standing, deletes, read).await
     }
 
     /// Everything that an account said; whether anything was held. What is stored before the end is not held the next time.
@@ -180,7 +204,8 @@ impl One<'_> {
             let Some(last) = page.last else { return Ok(any) };
             after = last;
             if deletes.len() >= OF_ACCOUNT {
-                self.deleted(standing, std::mem::take(deletes), read).await?;
+                standing.deleted = standing.deleted.saturating_add(deletes.len() as u64);
+                self.take_in(standing, std::mem::take(deletes), read).await?;
             }
         }
     }
@@ -201,14 +226,14 @@ impl One<'_> {
         SourceLine { line: 1, outcome: self.lines.parse(&line), raw: Personal::new(line) }
     }
 
-    async fn deleted(&self, standing: &mut Standing, deletes: Vec<SourceLine>, read: &mut Read) -> Result<(), RunError> {
+    /// Takes lines in, with where the question stands.
+    async fn take_in(&self, standing: &Standing, found: Vec<SourceLine>, read: &mut Read) -> Result<(), RunError> {
         let mut all = Sha256::new();
-        let mut lines = Vec::with_capacity(deletes.len());
-        for line in deletes {
+        let mut lines = Vec::with_capacity(found.len());
+        for line in found {
             all.update(line.raw.reveal());
             lines.push(SourceLine { line: lines.len() as u64 + 1, ..line });
         }
-        standing.deleted = standing.deleted.saturating_add(lines.len() as u64);
         let (told, digest, cursor) = (!lines.is_empty(), Digest(all.finalize().into()), standing.to_bytes());
         let step = Step { source: &self.spec.name, file: &self.file, digest, lines, cursor, told, leaves: Vec::new() };
         self.intake().step(step, read).await

@@ -19,7 +19,11 @@ impl Scribe {
         entry.why.rule = Some("asked-what-stands".into());
         entry.why.since = standing.round.map(|at| at.to_string().into());
         entry.why.record = Some(
-            format!("{} asked about, {} gone, {} deleted, since the first round", standing.asked, standing.gone, standing.deleted).into(),
+            format!(
+                "{} asked about, {} gone, {} deleted, {} newer, since the first round",
+                standing.asked, standing.gone, standing.deleted, standing.changed
+            )
+            .into(),
         );
         entry.outcome = Some(EntryOutcome::Done);
         self.encode(&entry)

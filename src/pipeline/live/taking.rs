@@ -119,7 +119,9 @@ impl<'a> Taking<'a> {
         if !event.taken {
             return Ok(());
         }
-        if let Some((line, known)) = self.one.live.line(event.name.as_deref(), &event.record) {
+        if let Some((line, known)) =
+            self.one.live.line(event.name.as_deref(), &event.record, |changes, record| self.one.opener.reader().reshaped(changes, record))
+        {
             (self.standing.event, self.standing.went_on) = (Some(now), Some(now));
             self.bytes += line.len();
             self.got.push(Got { line: Ok(line), known });

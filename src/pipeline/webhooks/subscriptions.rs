@@ -23,6 +23,8 @@ const CONFIRMED_WITHIN: Duration = Duration::from_mins(5);
 const LOOK: Duration = Duration::from_mins(1);
 /// A lease that is this short is renewed no more often than this.
 const OFTEN: Duration = Duration::from_secs(1);
+/// Hubs of before that are still to let go of a feed; of more the oldest lease ends by itself.
+const MOST_BEFORE: usize = 8;
 
 /// A subscription, as it is kept.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -41,6 +43,9 @@ struct Kept {
     /// How the hub is reached, for when the source is gone; not known of what was kept before this was.
     #[serde(default)]
     way: Option<Way>,
+    /// Subscriptions to the same feed at hubs or addresses of before, which are to end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    before: Vec<Self>,
 }
 
 /// How a hub is reached, but for a password.
@@ -100,12 +105,28 @@ fn hubs(config: &Config) -> impl Iterator<Item = (&str, &Hub, &[Arc<str>])> {
     })
 }
 
-/// Every topic has its callback; one of another hub or address begins anew.
-fn expected(hub: &Hub, topics: &[Arc<str>], stand: &mut BTreeMap<String, Kept>) -> Result<(), HubError> {
+/// Every topic has its callback; one of another hub or address begins anew, and the one of before is to end.
+fn expected(
+    source: &str,
+    hub: &Hub,
+    topics: &[Arc<str>],
+    stand: &mut BTreeMap<String, Kept>,
+    questions: &Subscribing,
+) -> Result<(), HubError> {
     for topic in topics {
         if stand.get(&**topic).is_none_or(|kept| kept.hub != hub.url || kept.callback != hub.callback) {
             let (url, callback, chance, way) = (hub.url.clone(), hub.callback.clone(), chance()?, Some(Way::of(hub)));
-            let kept = Kept { hub: url, callback, chance, secret: String::new(), asked: None, renew: None, until: None, way };
+            let mut before = Vec::new();
+            if let Some(mut old) = stand.remove(&**topic) {
+                let until = old.until.map(|until| until.to_string());
+                tracing::info!(webhook = source, %topic, until, "the hub or the address is another one: the hub of before is asked to end what it delivers");
+                (before, old.asked) = (std::mem::take(&mut old.before), None);
+                before.push(old);
+                for oldest in before.drain(..before.len().saturating_sub(MOST_BEFORE)) {
+                    questions.forget(topic, &oldest.chance);
+                }
+            }
+            let kept = Kept { hub: url, callback, chance, secret: String::new(), asked: None, renew: None, until: None, way, before };
             stand.insert(topic.to_string(), kept);
         }
     }
@@ -168,7 +189,7 @@ impl<S: Store> Keeping<S> {
             if self.hear(source, stand, &questions) {
                 denied.insert(source);
             }
-            if let Err(error) = expected(hub, topics, stand) {
+            if let Err(error) = expected(source, hub, topics, stand, &questions) {
                 tracing::warn!(code = error.code().0, webhook = source, "{error}");
             }
         }
@@ -222,6 +243,7 @@ impl<S: Store> Keeping<S> {
                 tracing::info!(webhook = %source, until, "the source is gone or has no hub any more: its hub is asked to end what it subscribed to");
                 for kept in stand.values_mut() {
                     kept.asked = None;
+                    kept.before.iter_mut().for_each(|before| before.asked = None);
                 }
                 self.questions.leaving.begin(source, questions.clone());
             }
@@ -265,7 +287,7 @@ impl<S: Store> Keeping<S> {
     /// When the next of these is due.
     fn due(&self, stand: &BTreeMap<String, Kept>, next: &mut Duration) {
         let now = self.clock.now();
-        for kept in stand.values() {
+        for kept in stand.values().flat_map(|kept| std::iter::once(kept).chain(&kept.before)) {
             let at = kept.asked.and_then(|at| at.checked_add(CONFIRMED_WITHIN).ok()).or(kept.renew);
             *next = (*next).min(at.map_or(LOOK, |at| at.duration_since(now).try_into().unwrap_or(OFTEN)).max(OFTEN));
         }
@@ -282,7 +304,17 @@ impl<S: Store> Keeping<S> {
     /// What hubs have said meanwhile; whether one denied something.
     fn hear(&self, source: &str, stand: &mut BTreeMap<String, Kept>, questions: &Subscribing) -> bool {
         let mut denied = false;
-        stand.retain(|topic, kept| match questions.said(topic) {
+        for (topic, kept) in stand.iter_mut() {
+            kept.before.retain(|before| {
+                let ended = questions.said(topic, &before.chance) == Some(Said::Ended);
+                if ended {
+                    tracing::info!(webhook = source, topic, "the hub of before ended a subscription, as it was asked to");
+                    questions.forget(topic, &before.chance);
+                }
+                !ended
+            });
+        }
+        stand.retain(|topic, kept| match questions.said(topic, &kept.chance) {
             None => true,
             Some(Said::Granted { at, lease }) => {
                 let at = Timestamp::from_microsecond(at).unwrap_or_else(|_beyond_time| self.clock.now());
@@ -298,8 +330,9 @@ impl<S: Store> Keeping<S> {
             }
             Some(Said::Ended) => {
                 tracing::info!(webhook = source, topic, "a hub ended a subscription, as it was asked to");
-                questions.forget(topic);
-                false
+                questions.forget(topic, &kept.chance);
+                *kept = Kept { asked: None, renew: None, until: None, ..kept.clone() };
+                !kept.before.is_empty()
             }
         });
         denied
@@ -336,6 +369,9 @@ impl<S: Store> Keeping<S> {
                 }
             }
         }
+        for (topic, kept) in stand.iter_mut() {
+            told = told.and(self.end_before(topic, kept, questions, Some(hub)).await);
+        }
         let left: Vec<String> = stand.keys().filter(|topic| topics.iter().all(|wanted| **wanted != *topic.as_str())).cloned().collect();
         told.and(self.leave(left, stand, questions, Some(hub)).await)
     }
@@ -351,27 +387,50 @@ impl<S: Store> Keeping<S> {
         let mut told = Ok(());
         for topic in topics {
             let Some(kept) = stand.get_mut(&topic) else { continue };
-            let now = self.clock.now();
-            // A lease that is over needs no word.
-            if kept.until.is_none_or(|until| until <= now) {
-                questions.forget(&topic);
+            told = told.and(self.end_before(&topic, kept, questions, known).await);
+            let (over, ended) = self.let_go(&topic, kept, questions, known).await;
+            told = told.and(ended);
+            if over && kept.before.is_empty() {
                 stand.remove(&topic);
-                continue;
-            }
-            questions.expect(&topic, &kept.chance, false);
-            let late = kept.asked.is_some_and(|at| now.duration_since(at).unsigned_abs() >= CONFIRMED_WITHIN);
-            if late {
-                told = told.and(Err(HubError::NotConfirmed(CONFIRMED_WITHIN)));
-            }
-            if kept.renew.take().is_some() || kept.asked.is_none() || late {
-                kept.asked = Some(now);
-                if let Err(error) = end(kept, &topic, known).await {
-                    kept.asked = None;
-                    told = told.and(Err(error));
-                }
             }
         }
         told
+    }
+
+    /// Has hubs of before end what they deliver of a topic.
+    async fn end_before(&self, topic: &str, kept: &mut Kept, questions: &Subscribing, known: Option<&Hub>) -> Result<(), HubError> {
+        let mut told = Ok(());
+        let mut left = Vec::new();
+        for mut before in std::mem::take(&mut kept.before) {
+            let (over, ended) = self.let_go(topic, &mut before, questions, known).await;
+            told = told.and(ended);
+            if !over {
+                left.push(before);
+            }
+        }
+        kept.before = left;
+        told
+    }
+
+    /// Has a hub end one subscription, asked again as long as it has not; whether its lease is over.
+    async fn let_go(&self, topic: &str, kept: &mut Kept, questions: &Subscribing, known: Option<&Hub>) -> (bool, Result<(), HubError>) {
+        let now = self.clock.now();
+        // A lease that is over needs no word.
+        if kept.until.is_none_or(|until| until <= now) {
+            questions.forget(topic, &kept.chance);
+            return (true, Ok(()));
+        }
+        questions.expect(topic, &kept.chance, false);
+        let late = kept.asked.is_some_and(|at| now.duration_since(at).unsigned_abs() >= CONFIRMED_WITHIN);
+        let mut told = if late { Err(HubError::NotConfirmed(CONFIRMED_WITHIN)) } else { Ok(()) };
+        if kept.renew.take().is_some() || kept.asked.is_none() || late {
+            kept.asked = Some(now);
+            if let Err(error) = end(kept, topic, known).await {
+                kept.asked = None;
+                told = told.and(Err(error));
+            }
+        }
+        (false, told)
     }
 }
 

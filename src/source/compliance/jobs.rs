@@ -3,7 +3,7 @@
 //! at a time.
 
 use super::answer::Answer;
-use super::ask::ask;
+use super::ask::{Question, ask};
 use super::error::ComplianceError;
 use crate::declare::manifest::Compliance;
 use crate::source::manifest::{Gate, Reader};
@@ -105,8 +105,9 @@ impl Jobs {
 
     async fn ask(&self, method: &'static str, below: &str, body: Option<&Json>) -> Result<(Gate, Json), ComplianceError> {
         // Jobs are not billed.
-        let (gate, json, _unbilled) = ask(&self.reader, &self.asked, (method, below), body, None).await?;
-        Ok((gate, json))
+        let question = Question { method: Some(method), below, body, ..Question::default() };
+        let told = ask(&self.reader, &self.asked, question, None).await?.ok_or(ComplianceError::NotUnderstood("it was left out"))?;
+        Ok((told.gate, told.answer))
     }
 
     /// The reader whose configuration and logins it uses.

@@ -19,11 +19,12 @@ pub use error::ReadError;
 pub use login::SharedLogin;
 pub(in crate::source) use paid::Bill;
 pub use paid::{Answered, Purse, PurseError, Reserved};
-pub(in crate::source) use send::{Gate, MOST_REDIRECTS};
+pub(in crate::source) use send::{Gate, MOST_REDIRECTS, Telling};
 
 use crate::manifest::cursor::DateCursor;
 use crate::manifest::source::CursorKind;
-use crate::manifest::{Engine, Json, Moment, Source, Stream};
+use crate::manifest::transform::Transformation;
+use crate::manifest::{Engine, Json, Moment, Scope, Source, Stream, Template};
 use crate::wire::http::{Client, Connection};
 use login::Tokens;
 use send::{Calls, Quiet};
@@ -219,6 +220,26 @@ impl Reader {
     /// The templates' engine.
     pub(in crate::source) fn engine(&self) -> &Engine {
         &self.source.engine
+    }
+
+    /// A record as the manifest's transformations change it, outside of any slice; `None` where a template gives no value.
+    pub fn reshaped(&self, transformations: &[Transformation], record: &serde_json::Value) -> Option<serde_json::Value> {
+        if transformations.is_empty() {
+            return Some(record.clone());
+        }
+        let config = self.config();
+        let scope = Scope::new(&config).with_slice(&Json::object().to_template());
+        let mut record: Json = record.clone().into();
+        transformations.iter().try_for_each(|change| change.apply(&mut record, self.engine(), &scope)).ok()?;
+        serde_json::to_value(&record).ok()
+    }
+
+    /// A text of the manifest, with the source's configuration.
+    ///
+    /// # Errors
+    /// Where the template gives none.
+    pub fn text(&self, template: &Template) -> Result<String, ReadError> {
+        Ok(template.text(self.engine(), &Scope::new(&self.config()))?)
     }
 
     /// Whether the configuration lets this host be asked.

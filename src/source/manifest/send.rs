@@ -91,6 +91,9 @@ impl Quiet {
     }
 }
 
+/// Whether an answer of this status and content says something, though it is a refusal.
+pub type Telling<'a> = &'a (dyn Fn(u16, &[u8]) -> bool + Sync);
+
 /// Calls that were made, for the limits of the manifest.
 #[derive(Debug, Default)]
 pub struct Calls(Vec<Vec<VecDeque<Instant>>>);
@@ -203,8 +206,20 @@ impl Reader {
         &self,
         built: Built,
         gate: &Gate,
+        handled: (&ErrorHandling, &Login),
+        bill: Option<&Bill<'_>>,
+    ) -> Result<Option<(Reply, Option<Reserved>)>, ReadError> {
+        self.send_for(built, gate, handled, bill, None).await
+    }
+
+    /// The same; a refusal that `telling` wants, by its status and content, is taken before the manifest is asked what to do about it.
+    pub(in crate::source) async fn send_for(
+        &self,
+        built: Built,
+        gate: &Gate,
         (errors, login): (&ErrorHandling, &Login),
         bill: Option<&Bill<'_>>,
+        telling: Option<Telling<'_>>,
     ) -> Result<Option<(Reply, Option<Reserved>)>, ReadError> {
         gate.lets(&built.url)?;
         self.listed(&built.url)?;
@@ -244,6 +259,10 @@ impl Reader {
                     continue;
                 }
             };
+            if reply.status >= 400 && telling.is_some_and(|telling| telling(reply.status, &reply.body)) {
+                self.settle(reserved, of_a_call).await?;
+                return Ok(Some((reply, None)));
+            }
             // A good page is read once, as records, unless a filter asks what stands in it.
             let looks = reply.status >= 400 || errors.looks_inside();
             let json = if looks { Json::parse(&reply.body).ok() } else { None };

@@ -32,18 +32,18 @@ pub enum Said {
     Ended,
 }
 
-/// A feed.
+/// A subscription to a feed.
 struct Topic {
-    chance: String,
     /// Whether it is to be subscribed to; else to be left.
     wanted: bool,
     /// What was said and nobody has read.
     said: Option<Said>,
 }
 
-/// The subscriptions of one source.
+/// The subscriptions of one source: one of each feed, and those at hubs of before that are to end.
 pub struct Subscribing {
-    topics: Mutex<BTreeMap<String, Topic>>,
+    /// By the feed and the chance of the callback.
+    topics: Mutex<BTreeMap<(String, String), Topic>>,
     heard: Arc<Notify>,
 }
 
@@ -59,7 +59,7 @@ impl Subscribing {
         Self { topics: Mutex::default(), heard }
     }
 
-    fn topics(&self) -> MutexGuard<'_, BTreeMap<String, Topic>> {
+    fn topics(&self) -> MutexGuard<'_, BTreeMap<(String, String), Topic>> {
         // What is written is whole at every moment.
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -68,18 +68,19 @@ impl Subscribing {
     pub fn expect(&self, topic: &str, chance: &str, wanted: bool) {
         let mut topics = self.topics();
         // What was said meanwhile about the same is not lost.
-        let said = topics.remove(topic).filter(|before| before.chance == chance && before.wanted == wanted).and_then(|before| before.said);
-        topics.insert(topic.to_owned(), Topic { chance: chance.to_owned(), wanted, said });
+        let key = (topic.to_owned(), chance.to_owned());
+        let said = topics.remove(&key).filter(|before| before.wanted == wanted).and_then(|before| before.said);
+        topics.insert(key, Topic { wanted, said });
     }
 
     /// It is over: nothing is answered any more.
-    pub fn forget(&self, topic: &str) {
-        self.topics().remove(topic);
+    pub fn forget(&self, topic: &str, chance: &str) {
+        self.topics().remove(&(topic.to_owned(), chance.to_owned()));
     }
 
     /// What a hub said about it since it was asked last.
-    pub fn said(&self, topic: &str) -> Option<Said> {
-        self.topics().get_mut(topic)?.said.take()
+    pub fn said(&self, topic: &str, chance: &str) -> Option<Said> {
+        self.topics().get_mut(&(topic.to_owned(), chance.to_owned()))?.said.take()
     }
 
     /// The answer to a question; `now` is in microseconds since 1970.
@@ -91,7 +92,8 @@ impl Subscribing {
         };
         let (mode, name, chance) = (asked("hub.mode")?, asked("hub.topic")?, asked(CHANCE)?);
         let mut topics = self.topics();
-        let topic = topics.get_mut(&*name).filter(|topic| same(topic.chance.as_bytes(), chance.as_bytes()))?;
+        let own = |(topic, own): &(String, String)| *topic == *name && same(own.as_bytes(), chance.as_bytes());
+        let topic = topics.iter_mut().find(|(key, _)| own(key)).map(|(_, topic)| topic)?;
         let challenge = || asked("hub.challenge").filter(|text| !text.is_empty() && text.len() <= LONGEST_CHALLENGE);
         let (said, about, text) = match (&*mode, topic.wanted) {
             ("subscribe", true) => {
@@ -158,7 +160,7 @@ mod tests {
             ("publish", FEED, "&kith=abc"),
         ] {
             assert_eq!(asked(&of, mode, topic, more), None, "{mode} {topic} {more}");
-            assert_eq!(of.said(FEED), None);
+            assert_eq!(of.said(FEED, "abc"), None);
         }
         let lease = |seconds| Some(Said::Granted { at: 7, lease: Duration::from_secs(seconds) });
         for (more, granted) in [
@@ -168,15 +170,27 @@ mod tests {
             ("&kith=abc&hub.lease_seconds=99999999999", lease(31 * 86_400)),
         ] {
             assert_eq!(asked(&of, "subscribe", FEED, more).as_deref(), Some("c"));
-            assert_eq!((of.said(FEED), of.said(FEED)), (granted, None), "{more}");
+            assert_eq!((of.said(FEED, "abc"), of.said(FEED, "abc")), (granted, None), "{more}");
         }
         assert_eq!(asked(&of, "denied", FEED, "&kith=abc").as_deref(), Some(""));
-        assert_eq!(of.said(FEED), Some(Said::Denied));
+        assert_eq!(of.said(FEED, "abc"), Some(Said::Denied));
         of.expect(FEED, "abc", false);
         assert_eq!(asked(&of, "subscribe", FEED, "&kith=abc"), None, "what is to be left is not confirmed");
         assert_eq!(asked(&of, "unsubscribe", FEED, "&kith=abc").as_deref(), Some("c"));
-        assert_eq!(of.said(FEED), Some(Said::Ended));
-        of.forget(FEED);
+        assert_eq!(of.said(FEED, "abc"), Some(Said::Ended));
+        of.forget(FEED, "abc");
         assert_eq!(asked(&of, "unsubscribe", FEED, "&kith=abc"), None);
+    }
+
+    #[test]
+    fn a_hub_of_before_ends_its_own_subscription_alone() {
+        let of = Subscribing::new(Arc::default());
+        of.expect(FEED, "old", false);
+        of.expect(FEED, "new", true);
+        assert_eq!(asked(&of, "unsubscribe", FEED, "&kith=new"), None);
+        assert_eq!(asked(&of, "subscribe", FEED, "&kith=old"), None);
+        assert_eq!(asked(&of, "unsubscribe", FEED, "&kith=old").as_deref(), Some("c"));
+        assert_eq!(asked(&of, "subscribe", FEED, "&kith=new").as_deref(), Some("c"));
+        assert_eq!((of.said(FEED, "old"), of.said(FEED, "new").is_some()), (Some(Said::Ended), true));
     }
 }

@@ -53,12 +53,12 @@ fn open(ring: &KeyRing, found: &RawHeld) -> Result<Option<Held>, StoreError> {
     if let Some(sealed) = &found.sealed {
         let Some(plain) = unseal(ring, ACTIVITY_BINDING, &hex(&found.version), sealed)? else { return Ok(None) };
         let activity = decode_activity(&plain, None)?;
-        return Ok(Some(Held { object: activity.object.id, author: activity.actor.id, at }));
+        return Ok(Some(Held { object: activity.object.id, author: activity.actor.id, at, activity: Some(activity.id) }));
     }
     let Some((idempotency, sealed)) = &found.written else { return Ok(None) };
     let Some(plain) = unseal(ring, DELIVERY_BINDING, &hex(idempotency), sealed)? else { return Ok(None) };
     let content = decode_delivery(&plain)?;
-    Ok(content.object.map(|object| Held { object, author: content.identity, at }))
+    Ok(content.object.map(|object| Held { object, author: content.identity, at, activity: None }))
 }
 
 fn opened(ring: &KeyRing, found: &[RawHeld]) -> Result<HeldPage<Held>, StoreError> {
