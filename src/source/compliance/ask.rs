@@ -32,7 +32,7 @@ pub(super) struct Told {
     /// Where it was asked.
     pub gate: Gate,
     pub status: u16,
-    /// Nothing, where a refusal is no JSON.
+    /// Its content; a refusal without JSON tells nothing, and is an error.
     pub answer: Json,
     /// What was set aside for it, to be settled by whoever counts the records.
     pub reserved: Option<Reserved>,
