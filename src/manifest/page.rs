@@ -155,6 +155,14 @@ impl Paginator {
         }
     }
 
+    /// Records of a page that is asked for in another size, or of the usual one.
+    ///
+    /// # Errors
+    /// Where the usual one is no whole number.
+    pub fn size_of(&self, asked: Option<i128>, engine: &Engine, scope: &Scope) -> Result<Option<i128>, PageError> {
+        asked.map_or_else(|| self.size(engine, scope), |size| Ok(Some(size)))
+    }
+
     /// Whether a template looks at a name.
     pub fn names(&self, name: &str) -> bool {
         match &self.strategy {
@@ -174,7 +182,7 @@ impl Paginator {
         let count = |n: usize| i128::try_from(n).unwrap_or(i128::MAX);
         match &self.strategy {
             Strategy::Cursor { value, stop, .. } => {
-                let size = page.size.map_or_else(|| self.size(engine, scope), |size| Ok(Some(size)))?.map_or(Json::Null, Json::Int);
+                let size = self.size_of(page.size, engine, scope)?.map_or(Json::Null, Json::Int);
                 let seen = |json: Option<&Json>| json.map_or_else(|| Value::from(()), Json::to_template);
                 let here = scope
                     .clone()
@@ -195,7 +203,7 @@ impl Paginator {
             Strategy::Offset { .. } => {
                 let here = page.response.map_or_else(|| scope.clone(), |response| scope.clone().with("response", response.to_template()));
                 let extracted = count(page.extracted);
-                let size = page.size.map_or_else(|| self.size(engine, &here), |size| Ok(Some(size)))?;
+                let size = self.size_of(page.size, engine, &here)?;
                 if extracted == 0 || size.is_some_and(|size| size != 0 && extracted < size) {
                     return Ok(None);
                 }

@@ -14,7 +14,7 @@ fn wrong(what: &'static str) -> Error {
 /// `text % values`
 ///
 /// # Errors
-/// Where there are more or fewer values than places, a place wants a number that is none, or its letter is not one of `sdiuxXofFeErc%`.
+/// Where there are more or fewer values than places, a place wants a number that is none, or its letter is not one of `srdiuxXofFc%`.
 pub fn filled(text: &str, values: &Value) -> Result<String, Error> {
     let places = text.replace("%%", "").matches('%').count();
     let several = matches!(values.kind(), ValueKind::Seq) && (values.is_tuple() || places > 1);

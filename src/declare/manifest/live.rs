@@ -195,9 +195,7 @@ impl Compiler<'_> {
             if !events.is_empty() && carrier == Carrier::WebSocket {
                 self.bad_live(item.span, "messages of a WebSocket have no names", "Tell them apart by `only`");
             }
-            let listed = item.get("transformations").cloned();
-            let listed = listed.as_ref().map(Part::items).unwrap_or_default();
-            let transformations = listed.iter().filter_map(|item| self.transformation(item)).collect();
+            let transformations = self.transformations(item, "transformations").unwrap_or_default();
             let mut complain = |span: Span, message: String, remedy: &str| self.bad_live(span, message, remedy);
             if let Some(projection) = projection::projection(&field.key, item.span, item, Vec::new(), &mut complain) {
                 takes.push(Take { events, transformations, projection, known: item.is_set("known") });

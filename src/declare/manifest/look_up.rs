@@ -181,11 +181,9 @@ fn shows(compiler: &mut Compiler<'_>, field: &Field, part: &Part) -> Option<Show
         complain(compiler, known.key_span, message, "It has at, transformations, only and activity");
     }
     let at = part.text_of("at").map(|at| at.split('.').map(str::to_owned).collect()).unwrap_or_default();
-    let listed = part.get("transformations").cloned();
-    let listed = listed.as_ref().map(Part::items).unwrap_or_default();
-    let transformations: Vec<Transformation> = listed.iter().filter_map(|item| compiler.transformation(item)).collect();
+    let transformations = compiler.transformations(part, "transformations");
     let projection = projection::of(compiler, &field.key, part.span, part)?;
-    (transformations.len() == listed.len()).then_some(Shows { transformations, projection, at })
+    Some(Shows { transformations: transformations?, projection, at })
 }
 
 #[cfg(test)]

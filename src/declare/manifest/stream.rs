@@ -55,10 +55,7 @@ impl Compiler<'_> {
         let client_side = matches!(cursor, Some(CursorKind::Date { client_side: true, .. }));
         let transform_first =
             selector.get("transform_before_filtering").map_or(client_side, |_| selector.is_set("transform_before_filtering"));
-        let mut transformations = Vec::new();
-        for transformation in part.get("transformations").map(Part::items).unwrap_or_default() {
-            transformations.extend(self.transformation(transformation));
-        }
+        let transformations = self.transformations(part, "transformations").unwrap_or_default();
         let paginator = retriever.get("paginator").cloned().and_then(|paginator| self.paginator(&paginator));
         let remembers_parents = retriever.get("partition_router").is_some_and(|router| !matches!(router.kind, Kind::List(_)));
         let routers = retriever.get("partition_router").cloned().map(|router| self.routers(&router)).unwrap_or_default();
@@ -254,6 +251,14 @@ impl Compiler<'_> {
             Some(_) => return None,
         };
         Some(Paginator { strategy, token, size_option: self.option(part, "page_size_option") })
+    }
+
+    /// The steps of changing records under a key; `None` where one is not understood, and all that are not were told.
+    pub fn transformations(&mut self, part: &Part, key: &str) -> Option<Vec<Transformation>> {
+        let listed = part.get(key).cloned();
+        let listed = listed.as_ref().map(Part::items).unwrap_or_default();
+        let steps: Vec<Transformation> = listed.iter().filter_map(|step| self.transformation(step)).collect();
+        (steps.len() == listed.len()).then_some(steps)
     }
 
     /// A step of changing records.

@@ -24,10 +24,7 @@ impl Compiler<'_> {
         }
         let filter = part.get("schema_filter").cloned().filter(|filter| self.is_one_of(filter, &["RecordFilter"]));
         let filter = filter.map(|filter| self.template_or(&filter, "condition", FILTER, ""));
-        let mut transformations = Vec::new();
-        for transformation in part.get("schema_transformations").map(Part::items).unwrap_or_default() {
-            transformations.extend(self.transformation(transformation));
-        }
+        let transformations = self.transformations(part, "schema_transformations").unwrap_or_default();
         let typed = identifier.get("type_pointer").is_some_and(|pointer| !pointer.items().is_empty());
         Some(ToldSchema {
             stream,

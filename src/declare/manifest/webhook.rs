@@ -120,9 +120,7 @@ fn take(compiler: &mut Compiler<'_>, name: &str, part: &Part) -> Option<Take> {
         );
         return None;
     }
-    let listed = part.get("transformations").cloned();
-    let listed = listed.as_ref().map(Part::items).unwrap_or_default();
-    let transformations: Vec<Transformation> = listed.iter().filter_map(|item| compiler.transformation(item)).collect();
+    let transformations = compiler.transformations(part, "transformations");
     let projection = projection::of(compiler, name, part.span, part)?;
-    (transformations.len() == listed.len()).then_some(Take { at, transformations, projection })
+    Some(Take { at, transformations: transformations?, projection })
 }

@@ -1,10 +1,12 @@
 //! From an answer's bytes to values: unpacked, decoded, and records picked out without reading what nobody looks at.
 
+use crate::manifest::encoding::Encoding;
 use crate::manifest::json::{Json, Members};
 use crate::manifest::source::Decoder;
 use crate::wire::xml::{self, Element, Item};
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::fmt;
 use std::io::Read as _;
 use std::sync::Arc;
@@ -69,13 +71,9 @@ pub fn decode(decoder: &Decoder, bytes: &[u8]) -> Result<Vec<Json>, DecodeError>
             members.insert(written(&root, &text).0.into(), of_xml(&root, &text));
             Ok(vec![Json::Map(Arc::new(members))])
         }
-        Decoder::Csv { delimiter, nulls, encoding } => {
-            let bytes = encoding.decode(bytes).ok_or(DecodeError::Form("in the encoding that the manifest says"))?;
-            csv_rows(&bytes, *delimiter, nulls)
-        }
+        Decoder::Csv { delimiter, nulls, encoding } => csv_rows(&as_utf8(*encoding, bytes)?, *delimiter, nulls),
         Decoder::JsonItems { at, encoding } => {
-            let bytes = encoding.decode(bytes).ok_or(DecodeError::Form("in the encoding that the manifest says"))?;
-            let whole = Json::parse(&bytes).map_err(|_no_json| DecodeError::Form("JSON"))?;
+            let whole = Json::parse(&as_utf8(*encoding, bytes)?).map_err(|_no_json| DecodeError::Form("JSON"))?;
             let mut found = Vec::new();
             listed(&whole, at, &mut found);
             Ok(found)
@@ -89,6 +87,10 @@ pub fn decode(decoder: &Decoder, bytes: &[u8]) -> Result<Vec<Json>, DecodeError>
             }
         }
     }
+}
+
+fn as_utf8(encoding: Encoding, bytes: &[u8]) -> Result<Cow<'_, [u8]>, DecodeError> {
+    encoding.decode(bytes).ok_or(DecodeError::Form("in the encoding that the manifest says"))
 }
 
 /// The items of the list at a path; on the way `item` means each item of a list.

@@ -84,7 +84,7 @@ impl Reader {
                 }
             }
             if let Some(option) = &pages.size_option
-                && let Some(size) = asked.size.map_or_else(|| pages.size(engine, &Scope::new(&config)), |size| Ok(Some(size)))?
+                && let Some(size) = pages.size_of(asked.size, engine, &Scope::new(&config))?
             {
                 options.put(option, Json::Int(size), engine, &Scope::new(&config))?;
             }
