@@ -217,9 +217,7 @@ fn what_is_paused_stays_so_over_a_kill_and_goes_on_without_a_restart() {
     project.kith(&["pause", "crm_db"]).ok();
     let mut service = project.spawn(&["run"]);
     wait_for("a service", || project.path("state/control.sock").exists());
-    let mut log = fs::read_to_string(project.path("data/activities.ndjson")).unwrap();
-    log += &lines(&[activity("instagram", "u7", "handle7", "x", 507, "and another thing")]);
-    project.write("data/activities.ndjson", &log);
+    project.append("data/activities.ndjson", lines(&[activity("instagram", "u7", "handle7", "x", 507, "and another thing")]));
     let status = || project.kith(&["--format", "json", "status"]).ok().json();
     wait_for("it is taken in and planned", || status()["totals"]["deliveries"]["crm_db: planned"] == 1);
     assert_eq!(interactions(&project), 100);
@@ -236,8 +234,7 @@ fn what_is_paused_stays_so_over_a_kill_and_goes_on_without_a_restart() {
     let mut service = project.spawn(&["run"]);
     wait_for("a service", || project.path("state/control.sock").exists());
     project.kith(&["pause", "activities"]).ok();
-    log += &lines(&[activity("instagram", "u8", "handle8", "x", 508, "and another thing")]);
-    project.write("data/activities.ndjson", &log);
+    project.append("data/activities.ndjson", lines(&[activity("instagram", "u8", "handle8", "x", 508, "and another thing")]));
     project.kith(&["resume", "crm_db"]).ok();
     wait_for("what waited leaves at once", || interactions(&project) == 101);
     std::thread::sleep(Duration::from_secs(6));
@@ -268,8 +265,7 @@ fn a_target_that_is_down_for_an_hour_loses_nothing_blames_nothing_and_is_told_on
         hook(receiver.port, "")
     );
     project.write("config/kith.toml", config + &told);
-    let mut log = lines(&(0..40).map(said).collect::<Vec<_>>());
-    project.write("data/activities.ndjson", &log);
+    project.write("data/activities.ndjson", lines(&(0..40).map(said).collect::<Vec<_>>()));
     let mut service = clock
         .hold(&mut project.command(&["run"]))
         .stdout(std::process::Stdio::null())
@@ -281,10 +277,9 @@ fn a_target_that_is_down_for_an_hour_loses_nothing_blames_nothing_and_is_told_on
     wait_for("they are planned", || status()["totals"]["deliveries"]["crm_db: planned"].as_u64().is_some_and(|n| n >= 80));
     let down_since = Instant::now();
     // The day goes on: new posts, edits and deletions of what never arrived.
-    log += &lines(&(40..60).map(said).collect::<Vec<_>>());
-    log += &lines(&(0..5).map(|n| edited(&said(n), "it was the other order", "2026-09-03T10:00:00Z")).collect::<Vec<_>>());
-    log += &lines(&(5..10).map(|n| deleted(&said(n), "2026-09-03T10:00:00Z")).collect::<Vec<_>>());
-    project.write("data/activities.ndjson", &log);
+    let edits = (0..5).map(|n| edited(&said(n), "it was the other order", "2026-09-03T10:00:00Z"));
+    let deletions = (5..10).map(|n| deleted(&said(n), "2026-09-03T10:00:00Z"));
+    project.append("data/activities.ndjson", lines(&(40..60).map(said).chain(edits).chain(deletions).collect::<Vec<_>>()));
     wait_for("intake goes on", || status()["received"] == 70);
     let hour = clock.ours(Duration::from_secs(3_600));
     std::thread::sleep(hour.saturating_sub(down_since.elapsed()) + Duration::from_secs(1));

@@ -24,7 +24,7 @@ pub mod tinyproxy;
 use flate2::read::MultiGzDecoder;
 use std::collections::HashSet;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -218,6 +218,12 @@ impl Project {
         let path = self.path(relative);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
+    }
+
+    /// Adds to a file that a service may be reading: whoever writes it whole shows it empty for a moment.
+    pub fn append(&self, relative: &str, content: impl AsRef<[u8]>) {
+        let mut file = fs::OpenOptions::new().append(true).open(self.path(relative)).unwrap();
+        file.write_all(content.as_ref()).unwrap();
     }
 
     /// Changes a file by replacing a text that must be there.

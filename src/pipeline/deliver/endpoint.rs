@@ -72,6 +72,9 @@ pub struct Endpoint {
     logins: tokio::sync::Mutex<u64>,
     /// Held from taking of the quotas until what took them leaves: what leaves, leaves in the order in which it was counted.
     pub(super) departure: tokio::sync::Mutex<()>,
+    /// Held from reading how it stands until the store knows: else what one lane saw a moment ago could be stored after what another saw since,
+    /// and a restart forgets what the endpoint asked for.
+    pub(super) storing: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -113,6 +116,7 @@ impl Endpoint {
             changed: Notify::new(),
             logins: tokio::sync::Mutex::new(0),
             departure: tokio::sync::Mutex::new(()),
+            storing: tokio::sync::Mutex::new(()),
         }
     }
 

@@ -91,6 +91,8 @@ impl<S: Store, T: Target> Lane<S, T> {
 
     /// Makes outcomes durable, and how the endpoint stands.
     async fn store(&self, at: Timestamp, outcomes: Vec<ReceiptStep>) -> Result<(), RunError> {
+        // Receipts that bring nothing new about the endpoint need no turn.
+        let _turn = if self.endpoint.unstored().is_some() { Some(self.endpoint.storing.lock().await) } else { None };
         let endpoint = self.endpoint.unstored();
         let spent = self.endpoint.spent();
         self.store.receipt(ReceiptBatch { at, outcomes, endpoint: endpoint.clone(), spent }).await?;
@@ -104,7 +106,7 @@ impl<S: Store, T: Target> Lane<S, T> {
     ///
     /// # Errors
     /// When the store fails.
-    pub(super) async fn store_endpoint(&self) -> Result<(), RunError> {
+    pub(in crate::pipeline) async fn store_endpoint(&self) -> Result<(), RunError> {
         if self.endpoint.unstored().is_some() { self.store(self.clock.now(), Vec::new()).await } else { Ok(()) }
     }
 

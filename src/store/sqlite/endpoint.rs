@@ -8,13 +8,17 @@ use crate::store::{EndpointReason, EndpointState, Spent, StoreError};
 use rusqlite::{Connection, Row};
 use std::sync::Arc;
 
-/// Writes what was spent.
+/// What is older than what stands by less than this was overtaken on its way here; by more, the machine's clock was set back.
+const OVERTAKEN_NANOSECONDS: i64 = 60_000_000_000;
+
+/// Writes what was spent, each quota unless something newer stands.
 pub(super) fn spend(tx: &Tx<'_>, spent: &[Spent]) -> Result<(), StoreError> {
     for spent in spent {
         tx.conn
             .prepare_cached(
                 "INSERT INTO spent (endpoint, operation, window_seconds, until, at) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (endpoint, operation, window_seconds) DO UPDATE SET until = excluded.until, at = excluded.at",
+                 ON CONFLICT (endpoint, operation, window_seconds) DO UPDATE SET until = excluded.until, at = excluded.at
+                 WHERE (excluded.at, excluded.until) >= (spent.at, spent.until) OR excluded.at < spent.at - ?6",
             )
             .said()?
             .execute((
@@ -23,6 +27,7 @@ pub(super) fn spend(tx: &Tx<'_>, spent: &[Spent]) -> Result<(), StoreError> {
                 spent.window_seconds,
                 nanoseconds(spent.until),
                 nanoseconds(spent.at),
+                OVERTAKEN_NANOSECONDS,
             ))
             .said()?;
     }
@@ -108,4 +113,27 @@ fn read(row: &Row<'_>) -> rusqlite::Result<EndpointState> {
         times: row.get(8)?,
         changed_at: timestamp(row.get(9)?),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::*;
+    use crate::store::{Spent, Store};
+
+    #[test]
+    fn what_was_overtaken_refills_no_quota_and_a_clock_that_is_set_back_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let spend = |seconds, until| {
+            let spent = Spent { endpoint: "crm".into(), operation: None, window_seconds: 60, until: at(until), at: at(seconds) };
+            run(store.spend(vec![spent])).unwrap();
+            run(store.spent()).unwrap().into_iter().map(|spent| (spent.at, spent.until)).collect::<Vec<_>>()
+        };
+        assert_eq!(spend(1_000, 1_010), [(at(1_000), at(1_010))]);
+        assert_eq!(spend(1_001, 1_020), [(at(1_001), at(1_020))]);
+        assert_eq!(spend(1_000, 1_010), [(at(1_001), at(1_020))], "it was reckoned before");
+        assert_eq!(spend(1_001, 1_015), [(at(1_001), at(1_020))], "in the same moment, before something more was taken");
+        assert_eq!(spend(1_001, 1_025), [(at(1_001), at(1_025))]);
+        assert_eq!(spend(100, 110), [(at(100), at(110))], "a clock that was a quarter of an hour ahead");
+    }
 }

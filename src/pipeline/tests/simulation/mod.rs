@@ -11,7 +11,10 @@ mod oracle;
 mod story;
 mod world;
 
+use crate::pipeline::deliver::Verdict;
+use crate::store::{EndpointReason, Store};
 use faulty::Bug;
+use std::time::Duration;
 use world::World;
 
 /// Seeds of a usual run; `KITH_SIM_SEEDS` for more.
@@ -87,6 +90,31 @@ fn the_same_seed_lives_the_same_life() {
         let differs = one.iter().zip(&other).find(|(a, b)| a != b);
         assert_eq!((differs, one.len()), (None, other.len()), "seed {seed}");
     }
+}
+
+/// Found by seed 3561: two lanes heard of one endpoint at about one time, and the older state was stored last. Killed then, the next process knew of no wait.
+#[test]
+fn what_an_endpoint_asked_for_is_stored_last_whoever_heard_it_last() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let world = World::new(1, None).await;
+        let lane = world.lane(0).await;
+        let why = || EndpointReason { code: "KITH-D001".into(), message: "it said so".into() };
+        for wait in (1..=200).map(Duration::from_secs) {
+            let now = world.now();
+            lane.endpoint.heard(Verdict::Away { why: why(), wait: None }, now);
+            let (one, another) = (lane.store_endpoint(), async {
+                lane.endpoint.heard(Verdict::Throttled { why: why(), wait: Some(wait) }, now);
+                lane.store_endpoint().await
+            });
+            // A step that fails is taken again by the next worker.
+            if let (Err(_), _) | (_, Err(_)) = tokio::join!(one, another) {
+                while lane.store_endpoint().await.is_err() {}
+            }
+            let stored = world.store.endpoints().await.unwrap().into_iter().find(|state| state.name == lane.id.0).unwrap();
+            assert_eq!(stored.waits, lane.endpoint.state().waits, "after {wait:?}");
+        }
+    });
 }
 
 fn found(bug: Bug, what: &str) {

@@ -161,6 +161,10 @@ impl World {
         Self { chance, story, folder, parts, store, crms, clock, scribe, known }
     }
 
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Lives until nothing is left to do: some lives with faults, a last one without.
     pub(super) async fn live(&mut self) {
         let path = |n: usize, folder: &tempfile::TempDir| folder.path().join(format!("story{n}.ndjson"));
@@ -210,30 +214,35 @@ impl World {
         true
     }
 
+    /// What sends to a target, as a process begins with it.
+    pub(super) async fn lane(&self, number: usize) -> Arc<Lane<FaultyStore, Crm>> {
+        let (states, spent) = (self.store.endpoints().await.unwrap(), self.store.spent().await.unwrap());
+        let ((spec, file), crm, now) = (&self.parts.targets[number], &self.crms[number], self.clock.now());
+        let state = states.iter().find(|s| s.name == spec.name).cloned().unwrap_or_else(|| EndpointState::well(spec.name.clone(), now));
+        let quotas = [(Scope::Endpoint, &file.rules.quotas)];
+        let endpoint = Arc::new(Endpoint::new(state, quotas, &spent, (file.rules.retry, file.rules.breaker), now));
+        Arc::new(Lane {
+            id: TargetId(spec.name.clone()),
+            store: self.store.clone(),
+            target: crm.clone(),
+            rules: Arc::new(file.rules.clone()),
+            endpoint,
+            scribe: self.scribe.clone(),
+            clock: self.clock.clone(),
+            gate: Arc::new(Gate::default()),
+            meter: Arc::new(Meter::default()),
+            progress: Arc::new(Unseen),
+            stops: Arc::default(),
+        })
+    }
+
     /// Starts the process.
     async fn begin(&self) -> JoinSet<()> {
-        let (states, spent) = (self.store.endpoints().await.unwrap(), self.store.spent().await.unwrap());
         let planned = Arc::new(Bell::default());
         let (order, orders) = watch::channel(Order::Work);
         let mut life = JoinSet::new();
-        for ((spec, file), crm) in self.parts.targets.iter().zip(&self.crms) {
-            let now = self.clock.now();
-            let state = states.iter().find(|s| s.name == spec.name).cloned().unwrap_or_else(|| EndpointState::well(spec.name.clone(), now));
-            let quotas = [(Scope::Endpoint, &file.rules.quotas)];
-            let endpoint = Arc::new(Endpoint::new(state, quotas, &spent, (file.rules.retry, file.rules.breaker), now));
-            let lane = Arc::new(Lane {
-                id: TargetId(spec.name.clone()),
-                store: self.store.clone(),
-                target: crm.clone(),
-                rules: Arc::new(file.rules.clone()),
-                endpoint,
-                scribe: self.scribe.clone(),
-                clock: self.clock.clone(),
-                gate: Arc::new(Gate::default()),
-                meter: Arc::new(Meter::default()),
-                progress: Arc::new(Unseen),
-                stops: Arc::default(),
-            });
+        for number in 0..self.crms.len() {
+            let (lane, now) = (self.lane(number).await, self.clock.now());
             let (planned, orders) = (planned.clone(), orders.clone());
             let [batch, concurrency] =
                 [self.chance.between(1, 6), self.chance.between(1, 3)].map(|n| u32::try_from(n).unwrap().try_into().unwrap());
