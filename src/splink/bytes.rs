@@ -121,6 +121,15 @@ pub(super) fn jaro_reaching(a: &[u8], b: &[u8], share: f64) -> f64 {
 /// Bytes that stand side by side in the number of a [`Short`].
 pub(super) const LANES: usize = 16;
 
+/// The first four bytes of a text as one number, the first lowest, 0 behind the end.
+pub(super) fn first_four(text: &[u8]) -> u32 {
+    let mut first = [0; 4];
+    for (slot, byte) in first.iter_mut().zip(text) {
+        *slot = *byte;
+    }
+    u32::from_le_bytes(first)
+}
+
 /// The first sixteen bytes of a text as one number, the first lowest, 0 behind the end.
 pub(super) fn lanes(text: &[u8]) -> u128 {
     let mut first = [0; LANES];

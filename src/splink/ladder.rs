@@ -1,5 +1,6 @@
 //! The conditions of a comparison as steps, gone up by many pairs together.
 
+use super::by_byte::ByByte;
 use super::condition::Node;
 use super::memory::Memory;
 use super::steps::{Parts, Signed, Step};
@@ -7,7 +8,7 @@ use super::texts::Texts;
 use std::sync::Arc;
 
 /// Pairs that are compared together, so that looks at memory do not wait for each other, and what was looked at is still near: 2 × 256 lines of
-/// numbers are 32 KiB. A place among them is a byte, which is within every list of so many.
+/// numbers are 32 KiB. A place among them is a byte.
 pub(super) const TOGETHER: usize = 256;
 
 /// The conditions of a comparison, in order.
@@ -26,24 +27,43 @@ const NONE: u8 = u8::MAX;
 
 /// Places of pairs at hand, ascending.
 #[derive(Debug)]
-struct Places {
-    of: [u8; TOGETHER],
+pub(super) struct Places {
+    of: ByByte<u8>,
     count: usize,
 }
 
 impl Places {
-    const NONE: Self = Self { of: [0; TOGETHER], count: 0 };
+    pub(super) const NONE: Self = Self { of: ByByte::new([0; TOGETHER]), count: 0 };
 
-    /// Notes a place after the others, where it is one of them. Without a branch: which are is hard to foretell.
+    /// Notes those of some places whose answer is yes, and no others. Without a branch: which they are is hard to foretell.
     #[inline]
-    fn note(&mut self, place: u8, is_one: bool) {
-        if let Some(slot) = self.of.get_mut(self.count) {
-            *slot = place;
+    fn note(&mut self, places: impl Iterator<Item = u8>, mut answer: impl FnMut(u8) -> bool) {
+        let (mut count, mut next) = (0, 0_u8);
+        for place in places {
+            // Fewer were noted than were asked, so that there is a place for this one.
+            self.of[next] = place;
+            let noted = answer(place);
+            next = next.wrapping_add(u8::from(noted));
+            count += usize::from(noted);
         }
-        self.count += usize::from(is_one);
+        self.count = count;
     }
 
-    fn iter(&self) -> impl Iterator<Item = u8> {
+    /// Notes those of the first `count` places whose answer is yes, and no others.
+    #[inline]
+    pub(super) fn note_first(&mut self, count: usize, answer: impl FnMut(u8) -> bool) {
+        let mut next = 0_u8;
+        // Counted by hand: a range that includes its end asks at each step whether it is over.
+        let places = (0..count.min(TOGETHER)).map(|_| {
+            let place = next;
+            next = next.wrapping_add(1);
+            place
+        });
+        self.note(places, answer);
+    }
+
+    #[inline]
+    pub(super) fn iter(&self) -> impl Iterator<Item = u8> {
         self.of.iter().take(self.count).copied()
     }
 }
@@ -52,9 +72,11 @@ impl Places {
 #[derive(Debug)]
 pub(super) struct Notes {
     /// Their classes, on the left and on the right.
-    pub(super) classes: [[u32; TOGETHER]; 2],
+    pub(super) classes: [ByByte<u32>; 2],
+    /// Whether they are the same, and above that whether either is missing.
+    told: ByByte<u8>,
     /// The first condition that holds.
-    first: [u8; TOGETHER],
+    first: ByByte<u8>,
     /// Where no condition is known to hold yet.
     open: Places,
     /// Those of them whose texts may be near each other.
@@ -62,7 +84,13 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    pub(super) const EMPTY: Self = Self { classes: [[0; TOGETHER]; 2], first: [NONE; TOGETHER], open: Places::NONE, near: Places::NONE };
+    pub(super) const EMPTY: Self = Self {
+        classes: [ByByte::new([0; TOGETHER]), ByByte::new([0; TOGETHER])],
+        told: ByByte::new([0; TOGETHER]),
+        first: ByByte::new([NONE; TOGETHER]),
+        open: Places::NONE,
+        near: Places::NONE,
+    };
 }
 
 /// Whether two steps look at the same signs.
@@ -130,33 +158,24 @@ impl<'f> Ladder<'f> {
     /// tell, then the texts that they leave open.
     pub(super) fn firsts<'n>(&self, notes: &'n mut Notes, count: usize, memory: &mut Memory) -> &'n [u8] {
         let Some((plain, signed)) = self.steps.split_at_checked(self.plain) else { return &[] };
-        let Notes { classes: [left, right], first, open, near } = notes;
-        open.count = 0;
-        let pairs = left.iter().zip(right.iter()).zip(first.iter_mut()).take(count);
+        let Notes { classes: [left, right], told, first, open, near } = notes;
+        let (left, right) = (&*left, &*right);
         if let [(_, Step::Nothing), (_, Step::SameClass)] = plain {
-            // The same as the steps say, without going through them.
-            for (place, ((l, r), slot)) in (0..=u8::MAX).zip(pairs) {
-                let missing = *l == 0 || *r == 0;
-                *slot = if missing {
-                    0
-                } else if l == r {
-                    1
-                } else {
-                    self.otherwise
-                };
-                open.note(place, !missing && l != r);
+            // The same as the steps say, without going through them, without a branch, and for all places at once.
+            for (((slot, told), l), r) in first.iter_mut().zip(told.iter_mut()).zip(left.iter()).zip(right.iter()) {
+                *told = u8::from((*l == 0) | (*r == 0)) << 1 | u8::from(l == r);
+                let known = u8::from(*told == 1);
+                *slot = if *told == 0 { self.otherwise } else { known };
             }
+            open.note_first(count, |place| told[place] == 0);
         } else {
-            for (place, ((l, r), slot)) in (0..=u8::MAX).zip(pairs) {
-                let found = Self::climb(plain, *l, *r, memory);
-                *slot = found.unwrap_or(self.otherwise);
-                open.note(place, found.is_none());
-            }
+            open.note_first(count, |place| {
+                let found = Self::climb(plain, left[place], right[place], memory);
+                first[place] = found.unwrap_or(self.otherwise);
+                found.is_none()
+            });
         }
-        let classes = |place: u8| {
-            let of = |side: &[u32; TOGETHER]| side.get(usize::from(place)).copied().unwrap_or(0);
-            (of(left), of(right))
-        };
+        let classes = |place: u8| (left[place], right[place]);
         let mut later = signed;
         if let Some(((number, Step::Texts(texts)), after)) = signed.split_first() {
             later = after;
@@ -164,27 +183,26 @@ impl<'f> Ladder<'f> {
                 let looks = open.iter().map(classes).map(|(l, r)| texts.look(l, r));
                 std::hint::black_box(looks.fold(0, |seen, look| seen ^ look));
             }
-            near.count = 0;
-            for place in open.iter() {
+            near.note(open.iter(), |place| {
                 let (l, r) = classes(place);
-                near.note(place, texts.may_hold(l, r));
-            }
+                texts.may_hold(l, r)
+            });
             for place in near.iter() {
                 let (l, r) = classes(place);
-                if let (Some(found), Some(slot)) = (texts.first_near(l, r, memory), first.get_mut(usize::from(place))) {
-                    *slot = number.saturating_add(found);
+                if let Some(found) = texts.first_near(l, r, memory) {
+                    first[place] = number.saturating_add(found);
                 }
             }
         }
         if !later.is_empty() {
             for place in open.iter() {
                 let (l, r) = classes(place);
-                let undecided = first.get_mut(usize::from(place)).filter(|slot| **slot == self.otherwise);
-                if let (Some(slot), Some(found)) = (undecided, Self::climb(later, l, r, memory)) {
-                    *slot = found;
+                let undecided = first[place] == self.otherwise;
+                if let Some(found) = undecided.then(|| Self::climb(later, l, r, memory)).flatten() {
+                    first[place] = found;
                 }
             }
         }
-        first.get(..count).unwrap_or_default()
+        first.first(count)
     }
 }

@@ -2,10 +2,11 @@
 
 use super::Settings;
 use super::block::{Ranks, Rule};
+use super::by_byte::ByByte;
 use super::compiled::{Compiled, Shared};
 use super::condition::Node;
 use super::frame::Frame;
-use super::ladder::{Notes, TOGETHER};
+use super::ladder::{Notes, Places, TOGETHER};
 use super::memory::Memory;
 use super::sql::Side;
 use super::terms::{Frequencies, GivenFrequencies};
@@ -43,18 +44,38 @@ struct Ready<'f> {
     compiled: Compiled<'f>,
     /// Gamma by the position of the condition.
     gammas: Vec<i8>,
+    /// The same for each byte, which needs no look at how many there are; 0 where no condition has the position.
+    gamma_of: Box<ByByte<i8>>,
     /// By gamma; the null level adds nothing.
     weights: Vec<Weight>,
-    /// What each gamma adds without its term, −1 first.
-    bits: Vec<f64>,
-    /// Gammas with terms.
-    terms: Vec<(i8, Term)>,
+    /// What each gamma adds without its term, by its byte.
+    bits_of: Box<ByByte<f64>>,
+    /// Which gammas have terms, by their bytes.
+    has_term: Box<ByByte<bool>>,
+    any_term: bool,
 }
 
-impl Ready<'_> {
+impl<'f> Ready<'f> {
+    fn new(compiled: Compiled<'f>, gammas: Vec<i8>, weights: Vec<Weight>) -> Self {
+        let mut gamma_of = Box::new(ByByte::new([0; 256]));
+        let (mut bits_of, mut has_term) = (Box::new(ByByte::new([0.0; 256])), Box::new(ByByte::new([false; 256])));
+        for (slot, gamma) in gamma_of.iter_mut().zip(&gammas) {
+            *slot = *gamma;
+        }
+        for ((slot, has), weight) in bits_of.iter_mut().zip(has_term.iter_mut()).zip(&weights) {
+            (*slot, *has) = (weight.bits, weight.term.is_some());
+        }
+        let any_term = has_term.iter().any(|has| *has);
+        Self { compiled, gammas, gamma_of, weights, bits_of, has_term, any_term }
+    }
+
     /// The gamma of the first condition that holds.
     fn gamma(&self, first: Option<usize>) -> i8 {
         first.and_then(|first| self.gammas.get(first)).copied().unwrap_or(0)
+    }
+
+    fn term(&self, gamma: i8) -> Option<&Term> {
+        usize::try_from(gamma).ok().and_then(|gamma| self.weights.get(gamma)).and_then(|weight| weight.term.as_ref())
     }
 
     /// The gamma of two classes, from memory where this worker has compared them lately.
@@ -152,6 +173,10 @@ struct Comparing {
     memories: Vec<Memory>,
     shared: Vec<Shared>,
     notes: Box<Notes>,
+    /// Where the numbers of the pairs at hand begin, on the left and on the right.
+    starts: Box<[ByByte<usize>; 2]>,
+    /// Those of them that meet at a level with a term.
+    with_terms: Places,
 }
 
 fn at(row: u32) -> usize {
@@ -204,9 +229,7 @@ impl<'f> Linker<'f> {
             for term in weights.iter_mut().filter_map(|weight| weight.term.as_mut()) {
                 term.by_class = frequencies.get(term.table).is_some_and(|table| compiled.single == [Some(table.column); 2]);
             }
-            let bits = std::iter::once(0.0).chain(weights.iter().map(|weight| weight.bits)).collect();
-            let terms = (0..).zip(&weights).filter_map(|(gamma, weight)| weight.term.map(|term| (gamma, term))).collect();
-            comparisons.push(Ready { compiled, gammas, weights, bits, terms });
+            comparisons.push(Ready::new(compiled, gammas, weights));
         }
         let prior_bits = libm::log2(settings.prior / (1.0 - settings.prior));
         let mut columns: Vec<[&Arc<Vec<u32>>; 2]> =
@@ -254,14 +277,19 @@ impl<'f> Linker<'f> {
         packed.get(start..start.wrapping_add(self.rules.len())).unwrap_or_default()
     }
 
-    /// The classes of records by one comparison.
-    #[inline]
-    fn classes(&self, side: Side, comparison: usize, rows: &[u32], into: &mut [u32; TOGETHER]) {
-        let ((first, packed), width) = (self.packed(side), self.width);
-        let within = self.class_at.get(comparison).copied().unwrap_or(0);
+    /// Where the numbers of records begin.
+    fn starts(&self, side: Side, rows: &[u32], into: &mut ByByte<usize>) {
+        let ((first, _), width) = (self.packed(side), self.width);
         for (slot, row) in into.iter_mut().zip(rows) {
-            let place = at(*row).wrapping_sub(first).wrapping_mul(width).wrapping_add(within);
-            *slot = packed.get(place).copied().unwrap_or(0);
+            *slot = at(*row).wrapping_sub(first).wrapping_mul(width);
+        }
+    }
+
+    /// The classes by one comparison of the records whose numbers begin there.
+    fn classes(&self, side: Side, comparison: usize, starts: &[usize], into: &mut ByByte<u32>) {
+        let packed = self.packed(side).1.get(self.class_at.get(comparison).copied().unwrap_or(0)..).unwrap_or_default();
+        for (slot, start) in into.iter_mut().zip(starts) {
+            *slot = packed.get(*start).copied().unwrap_or(0);
         }
     }
 
@@ -303,6 +331,8 @@ impl<'f> Linker<'f> {
                 memories: self.comparisons.iter().map(memory).collect(),
                 shared: Vec::new(),
                 notes: Box::new(Notes::EMPTY),
+                starts: Box::new([ByByte::new([0; TOGETHER]), ByByte::new([0; TOGETHER])]),
+                with_terms: Places::NONE,
             },
         }
     }
@@ -343,7 +373,7 @@ impl<'f> Linker<'f> {
 
     /// Compares the pairs that have no weight yet.
     fn compare(&self, comparing: &mut Comparing, scores: &mut Scores) {
-        let Comparing { memories, shared, notes } = comparing;
+        let Comparing { memories, shared, notes, starts, with_terms } = comparing;
         let done = scores.weights.len();
         scores.weights.resize(scores.left.len(), self.prior_bits);
         let (Some(lefts), Some(rights), Some(weights)) =
@@ -351,32 +381,46 @@ impl<'f> Linker<'f> {
         else {
             return;
         };
+        let [at_left, at_right] = &mut **starts;
+        self.starts(Side::Left, lefts, at_left);
+        self.starts(Side::Right, rights, at_right);
+        let (at_left, at_right) = (at_left.first(lefts.len()), at_right.first(rights.len()));
         let comparisons = self.comparisons.iter().zip(memories).zip(&mut scores.gammas);
         for (number, ((ready, memory), gammas)) in comparisons.enumerate() {
             let [of_left, of_right] = &mut notes.classes;
-            self.classes(Side::Left, number, lefts, of_left);
-            self.classes(Side::Right, number, rights, of_right);
+            self.classes(Side::Left, number, at_left, of_left);
+            self.classes(Side::Right, number, at_right, of_right);
             if let Some(ladder) = &ready.compiled.ladder {
                 let firsts = ladder.firsts(notes, lefts.len(), memory);
-                gammas.extend(firsts.iter().map(|first| ready.gamma(Some(usize::from(*first)))));
+                let gamma_of = &*ready.gamma_of;
+                gammas.extend(firsts.iter().map(|first| gamma_of[*first]));
             } else {
-                let classes = of_left.iter().zip(of_right).take(lefts.len());
+                let classes = of_left.iter().zip(of_right.iter()).take(lefts.len());
                 gammas.extend(classes.map(|(l, r)| ready.remembered(*l, *r, memory, shared)));
             }
             let of_these = gammas.get(done..).unwrap_or_default();
+            let (bits_of, has_term) = (&*ready.bits_of, &*ready.has_term);
             for (weight, gamma) in weights.iter_mut().zip(of_these) {
-                *weight += ready.bits.get(usize::from(gamma.wrapping_add(1).cast_unsigned())).copied().unwrap_or(0.0);
+                *weight += bits_of[gamma.cast_unsigned()];
             }
+            if !ready.any_term {
+                continue;
+            }
+            with_terms.note_first(of_these.len(), |place| {
+                of_these.get(usize::from(place)).is_some_and(|gamma| has_term[gamma.cast_unsigned()])
+            });
             let [of_left, of_right] = &notes.classes;
-            for (of_term, term) in &ready.terms {
-                let pairs = lefts.iter().zip(rights).zip(of_left.iter().zip(of_right)).zip(weights.iter_mut());
-                for (((rows, classes), weight), _) in pairs.zip(of_these).filter(|(_, gamma)| *gamma == of_term) {
-                    *weight += if term.by_class {
-                        self.bits_of_numbers(term, *classes.0, *classes.1)
-                    } else {
-                        self.term_bits(term, *rows.0, *rows.1)
-                    };
-                }
+            for place in with_terms.iter() {
+                let here = usize::from(place);
+                let (Some(term), Some(weight)) = (of_these.get(here).and_then(|gamma| ready.term(*gamma)), weights.get_mut(here)) else {
+                    continue;
+                };
+                *weight += if term.by_class {
+                    self.bits_of_numbers(term, of_left[place], of_right[place])
+                } else {
+                    let row = |rows: &[u32]| rows.get(here).copied().unwrap_or(0);
+                    self.term_bits(term, row(lefts), row(rights))
+                };
             }
         }
     }
@@ -391,7 +435,7 @@ impl<'f> Linker<'f> {
         let Some(table) = self.frequencies.get(term.table) else { return 0.0 };
         let bits = |number: u32| table.bits.get(at(number)).copied().unwrap_or(f64::NAN);
         // The more common of the two; where one is missing the other. `max` passes over a NaN.
-        let common = bits(left).max(bits(right));
+        let common = if left == right { bits(left) } else { bits(left).max(bits(right)) };
         if common.is_nan() { 0.0 } else { term.weight * (term.u_bits - common.max(term.least_bits)) }
     }
 

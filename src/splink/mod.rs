@@ -4,6 +4,7 @@
 //! UTF-8 bytes, the first level that holds wins, each pair is charged to the first blocking rule that yields it.
 
 mod block;
+mod by_byte;
 pub mod bytes;
 mod call;
 mod compiled;

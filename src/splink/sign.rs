@@ -1,7 +1,7 @@
 //! What of a text bounds its distance to another: its length, its first bytes, and how often each kind of byte stands in it. Most pairs of a
-//! block are far apart, and this tells it without looking at them; a text of up to sixteen bytes stands in its sign as a whole.
+//! block are far apart, and this tells it without looking at them.
 
-use super::bytes::{self, LANES, Short};
+use super::bytes;
 
 /// Kinds of bytes that are told apart: by their low five bits, so that no two letters of one case and no two digits are of one kind.
 const KINDS: u32 = 32;
@@ -12,18 +12,18 @@ const KIND: u8 = 31;
 /// Where no text is: longer than any.
 const NO_TEXT: u16 = u16::MAX;
 
-/// The sign of a text, or of none. Half a line of cache: comparing reads one at random, and nothing else where the text is short.
+/// The sign of a text, or of none. A quarter of a line of cache: comparing reads one at random.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(align(32))]
+#[repr(align(16))]
 pub(super) struct Sign {
-    /// The first sixteen bytes, the first lowest, 0 behind the end.
-    lanes: u128,
     /// Which kinds stand in it once at least, and above those which stand in it twice at least.
     kinds: u64,
-    /// How many bytes are the third of their kind, or a later one.
-    more: u8,
+    /// The first four bytes, the first lowest, 0 behind the end.
+    first: u32,
     /// In bytes; [`NO_TEXT`] where there is none.
     length: u16,
+    /// How many bytes are the third of their kind, or a later one.
+    more: u8,
     /// Whether it is longer than is counted, so that nothing is known but the length.
     crowded: bool,
 }
@@ -31,23 +31,25 @@ pub(super) struct Sign {
 impl Sign {
     /// Of a text; a cell has 2¹⁵ bytes at most.
     pub(super) fn new(text: Option<&[u8]>) -> Self {
-        let mut sign = Self { lanes: 0, kinds: 0, more: 0, length: NO_TEXT, crowded: false };
-        let Some(text) = text else { return sign };
-        // What an expression made longer than that is compared as it is.
-        sign.length = u16::try_from(text.len()).unwrap_or(NO_TEXT - 1).min(NO_TEXT - 1);
-        sign.lanes = bytes::lanes(text);
+        let Some(text) = text else { return Self { kinds: 0, first: 0, length: NO_TEXT, more: 0, crowded: false } };
         // No more than 255 are counted in a byte.
-        sign.crowded = text.len() > usize::from(u8::MAX);
+        let (counted, crowded) = text.get(..usize::from(u8::MAX)).map_or((text, false), |counted| (counted, counted.len() < text.len()));
         // Without branches: which letters stand twice is hard to foretell.
-        let (mut once, mut twice) = (0_u32, 0_u32);
-        for byte in text.iter().take(usize::from(u8::MAX)) {
-            let kind = 1 << (byte & KIND);
-            sign.more += u8::from(twice & kind != 0);
-            twice |= once & kind;
-            once |= kind;
+        let (mut once, mut twice, mut more) = (0_u32, 0_u32, 0_u8);
+        for byte in counted {
+            let kind = byte & KIND;
+            more = more.wrapping_add(u8::from(twice >> kind & 1 == 1));
+            twice |= once & 1 << kind;
+            once |= 1 << kind;
         }
-        sign.kinds = u64::from(twice) << KINDS | u64::from(once);
-        sign
+        Self {
+            kinds: u64::from(twice) << KINDS | u64::from(once),
+            first: bytes::first_four(text),
+            // What an expression made longer than that is compared as it is.
+            length: u16::try_from(text.len()).unwrap_or(NO_TEXT - 1).min(NO_TEXT - 1),
+            more,
+            crowded,
+        }
     }
 
     /// A look at the memory where it stands.
@@ -68,22 +70,16 @@ impl Sign {
         self.length != NO_TEXT
     }
 
-    /// The text, where it is short.
-    #[inline]
-    pub(super) fn short(&self) -> Option<Short> {
-        u8::try_from(self.length).ok().filter(|length| usize::from(*length) <= LANES).map(|length| Short::of_lanes(self.lanes, length))
-    }
-
-    /// Whether both are texts, and the same as far as signs tell: to the end where they are short.
+    /// Whether both are texts, and the same as far as signs tell.
     #[inline]
     pub(super) fn same(&self, other: &Self) -> bool {
-        self.length == other.length && self.lanes == other.lanes && self.is_text()
+        self == other && self.is_text()
     }
 
     /// How many of the first four bytes two texts have in common.
     #[inline]
     pub(super) fn start(&self, other: &Self) -> u32 {
-        ((self.lanes ^ other.lanes).trailing_zeros() / 8).min(4).min(u32::from(self.length.min(other.length)))
+        ((self.first ^ other.first).trailing_zeros() / 8).min(u32::from(self.length.min(other.length)))
     }
 
     /// Whether their lengths alone ask for more edits than these.
@@ -223,7 +219,6 @@ mod tests {
             let (a, b) = (a.as_bytes(), b.as_bytes());
             let (one, other) = (Sign::new(Some(a)), Sign::new(Some(b)));
             prop_assert!(a != b || one.same(&other));
-            prop_assert!(!one.same(&other) || a == b || a.len() > 16);
             prop_assert!(!one.longer_by_more(&other, u32::try_from(bytes::levenshtein(a, b)).unwrap()));
             let bounds = one.bounds(&other);
             let fewest = usize::try_from(bounds.edits()).unwrap();

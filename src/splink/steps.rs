@@ -33,10 +33,11 @@ pub(super) enum Step<'f> {
     Always,
 }
 
-/// Signs that some step of a ladder needs, those of one column once.
+/// Signs that some step of a ladder needs, those of one column once, and of which kind values are.
 #[derive(Default)]
 pub(super) struct Signed<'f> {
     of: Vec<([Computed<'f>; 2], Signs)>,
+    kinds: Vec<(Computed<'f>, Option<Kind>)>,
 }
 
 impl<'f> Signed<'f> {
@@ -44,6 +45,16 @@ impl<'f> Signed<'f> {
     fn texts(&mut self, of: [Computed<'f>; 2], test: Test) -> Texts<'f> {
         let signs = self.signs(&of);
         Texts::new(of, signs, test)
+    }
+
+    /// The one kind that all values are of; `None` where they differ in kind, or equality is not that of their keys.
+    fn kind(&mut self, values: &Computed<'f>) -> Option<Kind> {
+        if let Some((_, known)) = self.kinds.iter().find(|(known, _)| known.is(values)) {
+            return *known;
+        }
+        let kind = kind(values);
+        self.kinds.push((values.clone(), kind));
+        kind
     }
 
     fn signs(&mut self, texts: &[Computed<'f>; 2]) -> Signs {
@@ -207,11 +218,12 @@ impl<'f> Parts<'_, 'f> {
             return Some(Step::SameClass);
         }
         let (left, right) = (self.values(Side::Left, l)?, self.values(Side::Right, r)?);
-        let kinds = (kind(left)?, kind(right)?);
-        if !(kinds.0 == kinds.1 || kinds.0 == Some(Kind::Null) || kinds.1 == Some(Kind::Null)) {
+        let kinds = [signed.kind(left)?, signed.kind(right)?];
+        let [of_left, of_right] = kinds;
+        if of_left != of_right && !kinds.contains(&Kind::Null) {
             return None;
         }
-        if [kinds.0, kinds.1].iter().all(|kind| matches!(kind, Some(Kind::Text | Kind::Null))) {
+        if kinds.iter().all(|kind| matches!(kind, Kind::Text | Kind::Null)) {
             return Some(Step::Texts(signed.texts([left.clone(), right.clone()], Test::Same)));
         }
         let mut distinct = Distinct::with_room(left.len());
@@ -252,8 +264,7 @@ impl<'f> Parts<'_, 'f> {
         let [a, b] = &**arguments else { return None };
         let [l, r] = sides(a, b)?;
         let texts = [self.values(Side::Left, l)?.clone(), self.values(Side::Right, r)?.clone()];
-        let are_texts = |values: &Computed<'f>| matches!(kind(values), Some(Some(Kind::Text | Kind::Null)));
-        if !texts.iter().all(are_texts) {
+        if !texts.iter().all(|values| matches!(signed.kind(values), Some(Kind::Text | Kind::Null))) {
             return None;
         }
         Some(Step::Texts(signed.texts(texts, Test::new(distance, how, limit))))
@@ -271,12 +282,11 @@ enum Kind {
 }
 
 /// `None` where values differ in kind, or equality is not that of their keys.
-#[expect(clippy::option_option, reason = "no kind at all, or a kind")]
-fn kind(values: &Computed<'_>) -> Option<Option<Kind>> {
+fn kind(values: &Computed<'_>) -> Option<Kind> {
     let mut found = Kind::Null;
     match values {
-        Computed::Column(_) => return Some(Some(Kind::Text)),
-        Computed::Missing(_) => return Some(Some(Kind::Bool)),
+        Computed::Column(_) => return Some(Kind::Text),
+        Computed::Missing(_) => return Some(Kind::Bool),
         Computed::Values(_) => {}
     }
     for value in values.values() {
@@ -293,5 +303,5 @@ fn kind(values: &Computed<'_>) -> Option<Option<Kind>> {
         }
         found = of;
     }
-    Some(Some(found))
+    Some(found)
 }

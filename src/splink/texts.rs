@@ -1,6 +1,6 @@
 //! What two texts are asked: whether they are the same, how near or how like they are. Their signs tell most of it.
 
-use super::bytes::{self, LANES};
+use super::bytes::{self, LANES, Short};
 use super::condition::bit;
 use super::frame::Column;
 use super::memory::Memory;
@@ -62,17 +62,39 @@ impl Computed<'_> {
         }
     }
 
-    /// Every class's sign.
-    pub(super) fn signs(&self) -> Vec<Sign> {
-        (0..).take(self.len()).map(|class| Sign::new(self.bytes(class))).collect()
+    /// Every class's sign and first bytes.
+    pub(super) fn signs(&self) -> SignTable {
+        let of_all = (0..).take(self.len()).map(|class| {
+            let text = self.bytes(class);
+            (Sign::new(text), text.map_or(0, bytes::lanes))
+        });
+        let (signs, lanes) = of_all.unzip();
+        SignTable { signs, lanes }
     }
 }
 
-/// Signs of both sides' texts, by class.
-pub(super) type Signs = [Arc<Vec<Sign>>; 2];
+/// What stands for a side's texts, by class.
+#[derive(Debug)]
+pub(super) struct SignTable {
+    signs: Vec<Sign>,
+    /// Their first sixteen bytes: all of a short one. Apart from the signs, which tell most pairs apart, and of which so twice as many are near.
+    lanes: Vec<u128>,
+}
 
-/// Signs of a side that the second-level cache does not hold: 2¹³ × 32 bytes are 256 KiB.
-const MANY_SIGNS: usize = 1 << 13;
+impl SignTable {
+    /// The text of a class, where it is short.
+    #[inline]
+    fn short(&self, class: u32, sign: &Sign) -> Option<Short> {
+        let length = u8::try_from(sign.length()).ok().filter(|length| usize::from(*length) <= LANES)?;
+        self.lanes.get(at(class)).map(|lanes| Short::of_lanes(*lanes, length))
+    }
+}
+
+/// Signs of both sides' texts.
+pub(super) type Signs = [Arc<SignTable>; 2];
+
+/// Signs of a side that the second-level cache does not hold: 2¹⁴ × 16 bytes are 256 KiB.
+const MANY_SIGNS: usize = 1 << 14;
 
 /// A string distance.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -131,8 +153,8 @@ impl Test {
 /// Texts shorter than this have their gate in a table.
 const TABLED: u16 = 32;
 
-/// Starts that are told apart: none to four bytes in common.
-const STARTS: usize = 5;
+/// Two lengths of five bits, and a common start of four bytes at most, for which there is room for eight.
+const GATES: usize = 1 << 13;
 
 /// Where no number of bytes in common suffices.
 const NEVER: u8 = u8::MAX;
@@ -149,18 +171,18 @@ struct Gate {
     /// Whether signs rule nothing out.
     open: bool,
     /// For two lengths below [`TABLED`] and a common start, how many bytes in common some question needs.
-    least: Vec<u8>,
+    least: Box<[u8; GATES]>,
 }
 
-/// Where a gate's table says it of two lengths and a common start.
+/// Where a gate's table says it of two lengths below [`TABLED`] and a common start.
 #[inline]
 fn tabled(a: u16, b: u16, start: u32) -> usize {
-    usize::from(a * TABLED + b) * STARTS + at(start)
+    ((usize::from(a) << 5 | usize::from(b)) << 3 | at(start)) % GATES
 }
 
 impl Gate {
     fn new(tests: &[Test]) -> Self {
-        let mut gate = Self { edits: 0, ruler: Ruler::NOTHING, same: false, open: false, least: Vec::new() };
+        let mut gate = Self { edits: 0, ruler: Ruler::NOTHING, same: false, open: false, least: Box::new([NEVER; GATES]) };
         for test in tests {
             match test {
                 Test::Same => gate.same = true,
@@ -171,9 +193,14 @@ impl Gate {
         }
         // Equal texts need no edits.
         gate.same &= gate.edits == 0;
-        let pairs = (0..TABLED).flat_map(|a| (0..TABLED).map(move |b| (a, b)));
-        gate.least =
-            pairs.flat_map(|(a, b)| (0..=4).map(move |start| (a, b, start))).map(|(a, b, start)| gate.least(a, b, start)).collect();
+        for (a, b) in (0..TABLED).flat_map(|a| (0..TABLED).map(move |b| (a, b))) {
+            for start in 0..=4 {
+                let least = gate.least(a, b, start);
+                if let Some(slot) = gate.least.get_mut(tabled(a, b, start)) {
+                    *slot = least;
+                }
+            }
+        }
         gate
     }
 
@@ -193,13 +220,19 @@ impl Gate {
     }
 
     /// Whether one of the questions may hold.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "most of a run's time is spent here, and a call costs a third of the answer")]
     fn lets(&self, a: &Sign, b: &Sign) -> bool {
         let (of_a, of_b) = (a.length(), b.length());
-        if of_a < TABLED && of_b < TABLED {
+        if (of_a | of_b) < TABLED {
             let least = self.least.get(tabled(of_a, of_b, a.start(b))).copied().unwrap_or(0);
             return a.common(b) >= u32::from(least);
         }
+        self.lets_long(a, b)
+    }
+
+    #[inline(never)]
+    fn lets_long(&self, a: &Sign, b: &Sign) -> bool {
         a.is_text() && b.is_text() && (self.lets_bounds(&a.bounds(b)) || (self.same && a.same(b)))
     }
 }
@@ -232,37 +265,38 @@ impl<'f> Texts<'f> {
     /// Whether pairs of classes come again and again when so many records are compared, and an answer costs more than remembering it.
     pub(super) fn repeat(&self, records: usize) -> bool {
         let asks = self.tests.iter().any(|test| !matches!(test, Test::Same));
-        asks && self.signs.iter().all(|side| side.len() <= records / 4)
+        asks && self.signs.iter().all(|side| side.signs.len() <= records / 4)
     }
 
     /// The signs of two classes, where both have texts.
     #[inline]
     fn signs(&self, left: u32, right: u32) -> Option<(&Sign, &Sign)> {
         let [of_left, of_right] = &self.signs;
-        of_left.get(at(left)).zip(of_right.get(at(right))).filter(|(a, b)| a.is_text() && b.is_text())
+        of_left.signs.get(at(left)).zip(of_right.signs.get(at(right))).filter(|(a, b)| a.is_text() && b.is_text())
     }
 
     /// Whether the signs are so many that each look at one waits for memory.
     pub(super) fn are_many(&self) -> bool {
-        self.signs.iter().any(|side| side.len() > MANY_SIGNS)
+        self.signs.iter().any(|side| side.signs.len() > MANY_SIGNS)
     }
 
     /// A look at the memory where the signs of two classes stand.
     #[inline]
     pub(super) fn look(&self, left: u32, right: u32) -> u16 {
         let [of_left, of_right] = &self.signs;
-        of_left.get(at(left)).map_or(0, Sign::look) ^ of_right.get(at(right)).map_or(0, Sign::look)
+        of_left.signs.get(at(left)).map_or(0, Sign::look) ^ of_right.signs.get(at(right)).map_or(0, Sign::look)
     }
 
     /// Whether signs leave it open that some question holds.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "most of the time of a run is spent here, and a call costs as much as the answer")]
     pub(super) fn may_hold(&self, left: u32, right: u32) -> bool {
         let [of_left, of_right] = &self.signs;
-        of_left.get(at(left)).zip(of_right.get(at(right))).is_some_and(|(a, b)| self.gate.lets(a, b))
+        of_left.signs.get(at(left)).zip(of_right.signs.get(at(right))).is_some_and(|(a, b)| self.gate.lets(a, b))
     }
 
     /// The first question that holds of two classes' texts, by its place; `None` where none does, or either has no text.
-    #[inline]
+    #[inline(never)]
     pub(super) fn first(&self, left: u32, right: u32, memory: &mut Memory) -> Option<u8> {
         if self.may_hold(left, right) { self.first_near(left, right, memory) } else { None }
     }
@@ -287,29 +321,39 @@ impl<'f> Texts<'f> {
         answer.filter(|answer| *answer != NO_ANSWER)
     }
 
+    /// Both texts, where both are short.
+    #[inline]
+    fn short(&self, (a, b): (&Sign, &Sign), (left, right): (u32, u32)) -> Option<(Short, Short)> {
+        let [of_left, of_right] = &self.signs;
+        of_left.short(left, a).zip(of_right.short(right, b))
+    }
+
     /// Whether one holds that signs do not rule out. Jaro's similarity is reckoned once.
-    fn holds(&self, test: &Test, (a, b): (&Sign, &Sign), bounds: &Bounds, classes: (u32, u32), jaro: &mut Option<f64>) -> bool {
+    fn holds(&self, test: &Test, signs: (&Sign, &Sign), bounds: &Bounds, classes: (u32, u32), jaro: &mut Option<f64>) -> bool {
         match *test {
-            Test::Same => a.short().is_some() || self.with_bytes((a, b), classes, |a, b| a == b),
-            Test::Within { exchanges, edits } => match (a.short(), b.short()) {
-                (Some(a), Some(b)) if edits == 1 => a.within_one(b, exchanges),
-                _ => self.with_bytes((a, b), classes, |a, b| within(a, b, exchanges, edits)),
+            Test::Same => match self.short(signs, classes) {
+                Some((a, b)) => a == b,
+                None => self.both(classes).is_some_and(|(a, b)| a == b),
+            },
+            Test::Within { exchanges, edits } => match self.short(signs, classes) {
+                Some((a, b)) if edits == 1 => a.within_one(b, exchanges),
+                _ => self.with_bytes(signs, classes, |a, b| within(a, b, exchanges, edits)),
             },
             Test::Similar { winkler, how, limit, .. } => {
                 let share = self.gate.ruler.share(bounds.start());
-                let jaro = *jaro.get_or_insert_with(|| match (a.short(), b.short()) {
-                    (Some(a), Some(b)) => a.jaro(b, share),
-                    _ => self.both(classes).map_or(f64::NAN, |(a, b)| bytes::jaro_reaching(a, b, share)),
+                let jaro = *jaro.get_or_insert_with(|| match self.short(signs, classes) {
+                    Some((a, b)) => a.jaro(b, share),
+                    None => self.both(classes).map_or(f64::NAN, |(a, b)| bytes::jaro_reaching(a, b, share)),
                 });
                 stands(if winkler { bytes::raised(jaro, bounds.start()) } else { jaro }, how, limit)
             }
-            Test::Open { distance, how, limit } => self.with_bytes((a, b), classes, |a, b| stands(distance.of(a, b), how, limit)),
+            Test::Open { distance, how, limit } => self.with_bytes(signs, classes, |a, b| stands(distance.of(a, b), how, limit)),
         }
     }
 
-    /// What a closure tells of two texts, out of their signs where they are short.
-    fn with_bytes(&self, (a, b): (&Sign, &Sign), classes: (u32, u32), tell: impl Fn(&[u8], &[u8]) -> bool) -> bool {
-        if let (Some(a), Some(b)) = (a.short(), b.short()) {
+    /// What a closure tells of two texts, out of their first bytes where they are short.
+    fn with_bytes(&self, signs: (&Sign, &Sign), classes: (u32, u32), tell: impl Fn(&[u8], &[u8]) -> bool) -> bool {
+        if let Some((a, b)) = self.short(signs, classes) {
             let mut buffers = ([0; LANES], [0; LANES]);
             return tell(a.bytes(&mut buffers.0), b.bytes(&mut buffers.1));
         }
@@ -369,7 +413,7 @@ mod tests {
         #[test]
         fn questions_are_answered_as_distances_are(texts in proptest::collection::vec("[abé]{0,6}|[a-c]{14,19}", 1..9), edits in 0..4_u32, limit in 0.3..1.0) {
             let of = Computed::Values(Arc::new(texts.iter().map(|text| Val::text(text.as_str())).collect()));
-            let signs: Arc<Vec<Sign>> = Arc::new(texts.iter().map(|text| Sign::new(Some(text.as_bytes()))).collect());
+            let signs = Arc::new(of.signs());
             let (at_most, at_least) = (bit(Less) | bit(Equal), bit(Greater) | bit(Equal));
             let asked = [
                 (Distance::Levenshtein, at_most, f64::from(edits)),
