@@ -18,6 +18,7 @@ mod link;
 mod logging;
 mod mapping;
 mod matching;
+mod memory;
 mod opened;
 mod page;
 mod people;
@@ -194,6 +195,9 @@ pub struct Session {
 
 /// Runs one command to its end.
 pub fn run(arguments: Arguments, environment: Environment) -> Exit {
+    if !matches!(arguments.command, Command::Match(matching::Command::Score(_))) {
+        memory::keep_pages_small();
+    }
     let terminal = Terminal::standard(&arguments.global, &environment);
     let mut session = Session { global: arguments.global, environment, terminal };
     let writes_csv = matches!(arguments.command, Command::Link(link::Command::List(_)) | Command::Review(review::Command::Export(_)));

@@ -163,7 +163,7 @@ impl<'f> Ladder<'f> {
         if let [(_, Step::Nothing), (_, Step::SameClass)] = plain {
             // The same as the steps say, without going through them, without a branch, and for all places at once.
             for (((slot, told), l), r) in first.iter_mut().zip(told.iter_mut()).zip(left.iter()).zip(right.iter()) {
-                *told = u8::from((*l == 0) | (*r == 0)) << 1 | u8::from(l == r);
+                *told = (u8::from(*l == 0) | u8::from(*r == 0)) << 1 | u8::from(l == r);
                 let known = u8::from(*told == 1);
                 *slot = if *told == 0 { self.otherwise } else { known };
             }

@@ -406,9 +406,8 @@ impl<'f> Linker<'f> {
             if !ready.any_term {
                 continue;
             }
-            with_terms.note_first(of_these.len(), |place| {
-                of_these.get(usize::from(place)).is_some_and(|gamma| has_term[gamma.cast_unsigned()])
-            });
+            with_terms
+                .note_first(of_these.len(), |place| of_these.get(usize::from(place)).is_some_and(|gamma| has_term[gamma.cast_unsigned()]));
             let [of_left, of_right] = &notes.classes;
             for place in with_terms.iter() {
                 let here = usize::from(place);

@@ -10,7 +10,9 @@ mod pick;
 mod report;
 mod worker;
 
-pub use endpoint::{Endpoint, Verdict, spent_quota, why};
+#[cfg(test)]
+pub(super) use endpoint::Verdict;
+pub use endpoint::{Endpoint, spent_quota, why};
 pub use lane::Lane;
 pub use report::{Allowance, Bell, Ended, Gate, Order, WorkerReport};
 pub use worker::Worker;
