@@ -42,6 +42,7 @@ mod undo;
 pub use environment::Environment;
 pub use files::{read_bytes, read_text};
 pub use logging::start_logging;
+pub use memory::keep_pages_small;
 pub use project::Project;
 pub use reference::reference;
 pub use terminal::Terminal;
@@ -196,7 +197,7 @@ pub struct Session {
 /// Runs one command to its end.
 pub fn run(arguments: Arguments, environment: Environment) -> Exit {
     if !matches!(arguments.command, Command::Match(matching::Command::Score(_))) {
-        memory::keep_pages_small();
+        keep_pages_small();
     }
     let terminal = Terminal::standard(&arguments.global, &environment);
     let mut session = Session { global: arguments.global, environment, terminal };

@@ -207,6 +207,8 @@ fn skew(dir: &Path, people: u64) -> Result<(), Failed> {
 }
 
 fn main() -> Result<(), Failed> {
+    // As the service has it.
+    kith::cli::keep_pages_small();
     if let Some(dir) = std::env::var_os("KITH_BENCH_INDEX_DIR") {
         return one(Path::new(&dir));
     }
