@@ -121,22 +121,23 @@ pub(super) fn jaro_reaching(a: &[u8], b: &[u8], share: f64) -> f64 {
 /// Bytes that stand side by side in the number of a [`Short`].
 pub(super) const LANES: usize = 16;
 
-/// The first four bytes of a text as one number, the first lowest, 0 behind the end.
-pub(super) fn first_four(text: &[u8]) -> u32 {
-    let mut first = [0; 4];
+/// The first bytes of a text, 0 behind its end.
+fn first<const COUNT: usize>(text: &[u8]) -> [u8; COUNT] {
+    let mut first = [0; COUNT];
     for (slot, byte) in first.iter_mut().zip(text) {
         *slot = *byte;
     }
-    u32::from_le_bytes(first)
+    first
+}
+
+/// The first four bytes of a text as one number, the first lowest, 0 behind the end.
+pub(super) fn first_four(text: &[u8]) -> u32 {
+    u32::from_le_bytes(first(text))
 }
 
 /// The first sixteen bytes of a text as one number, the first lowest, 0 behind the end.
 pub(super) fn lanes(text: &[u8]) -> u128 {
-    let mut first = [0; LANES];
-    for (slot, byte) in first.iter_mut().zip(text) {
-        *slot = *byte;
-    }
-    u128::from_le_bytes(first)
+    u128::from_le_bytes(first(text))
 }
 
 /// A text of at most sixteen bytes as one number, so that all its bytes are looked at together.

@@ -25,6 +25,13 @@ pub(super) struct Ladder<'f> {
 /// No condition holds.
 const NONE: u8 = u8::MAX;
 
+/// A number below 256 as a byte.
+#[inline]
+fn low_byte(number: usize) -> u8 {
+    let [low, ..] = number.to_le_bytes();
+    low
+}
+
 /// Places of pairs at hand, ascending.
 #[derive(Debug)]
 pub(super) struct Places {
@@ -38,13 +45,11 @@ impl Places {
     /// Notes those of some places whose answer is yes, and no others. Without a branch: which they are is hard to foretell.
     #[inline]
     fn note(&mut self, places: impl Iterator<Item = u8>, mut answer: impl FnMut(u8) -> bool) {
-        let (mut count, mut next) = (0, 0_u8);
+        let mut count = 0;
         for place in places {
             // Fewer were noted than were asked, so that there is a place for this one.
-            self.of[next] = place;
-            let noted = answer(place);
-            next = next.wrapping_add(u8::from(noted));
-            count += usize::from(noted);
+            self.of[low_byte(count)] = place;
+            count += usize::from(answer(place));
         }
         self.count = count;
     }
@@ -52,14 +57,8 @@ impl Places {
     /// Notes those of the first `count` places whose answer is yes, and no others.
     #[inline]
     pub(super) fn note_first(&mut self, count: usize, answer: impl FnMut(u8) -> bool) {
-        let mut next = 0_u8;
-        // Counted by hand: a range that includes its end asks at each step whether it is over.
-        let places = (0..count.min(TOGETHER)).map(|_| {
-            let place = next;
-            next = next.wrapping_add(1);
-            place
-        });
-        self.note(places, answer);
+        // Not a range of bytes: one that includes its end asks at each step whether it is over.
+        self.note((0..count.min(TOGETHER)).map(low_byte), answer);
     }
 
     #[inline]
@@ -73,8 +72,6 @@ impl Places {
 pub(super) struct Notes {
     /// Their classes, on the left and on the right.
     pub(super) classes: [ByByte<u32>; 2],
-    /// Whether they are the same, and above that whether either is missing.
-    told: ByByte<u8>,
     /// The first condition that holds.
     first: ByByte<u8>,
     /// Where no condition is known to hold yet.
@@ -86,7 +83,6 @@ pub(super) struct Notes {
 impl Notes {
     pub(super) const EMPTY: Self = Self {
         classes: [ByByte::new([0; TOGETHER]), ByByte::new([0; TOGETHER])],
-        told: ByByte::new([0; TOGETHER]),
         first: ByByte::new([NONE; TOGETHER]),
         open: Places::NONE,
         near: Places::NONE,
@@ -158,16 +154,17 @@ impl<'f> Ladder<'f> {
     /// tell, then the texts that they leave open.
     pub(super) fn firsts<'n>(&self, notes: &'n mut Notes, count: usize, memory: &mut Memory) -> &'n [u8] {
         let Some((plain, signed)) = self.steps.split_at_checked(self.plain) else { return &[] };
-        let Notes { classes: [left, right], told, first, open, near } = notes;
+        let Notes { classes: [left, right], first, open, near } = notes;
         let (left, right) = (&*left, &*right);
         if let [(_, Step::Nothing), (_, Step::SameClass)] = plain {
             // The same as the steps say, without going through them, without a branch, and for all places at once.
-            for (((slot, told), l), r) in first.iter_mut().zip(told.iter_mut()).zip(left.iter()).zip(right.iter()) {
-                *told = (u8::from(*l == 0) | u8::from(*r == 0)) << 1 | u8::from(l == r);
-                let known = u8::from(*told == 1);
-                *slot = if *told == 0 { self.otherwise } else { known };
+            for ((slot, l), r) in first.iter_mut().zip(left.iter()).zip(right.iter()) {
+                // Whether they are the same, and above that whether either is missing.
+                let told = (u8::from(*l == 0) | u8::from(*r == 0)) << 1 | u8::from(l == r);
+                *slot = if told == 0 { self.otherwise } else { u8::from(told == 1) };
             }
-            open.note_first(count, |place| told[place] == 0);
+            // Beyond the two steps, whose numbers are 0 and 1.
+            open.note_first(count, |place| first[place] == self.otherwise);
         } else {
             open.note_first(count, |place| {
                 let found = Self::climb(plain, left[place], right[place], memory);

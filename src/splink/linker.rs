@@ -50,9 +50,8 @@ struct Ready<'f> {
     weights: Vec<Weight>,
     /// What each gamma adds without its term, by its byte.
     bits_of: Box<ByByte<f64>>,
-    /// Which gammas have terms, by their bytes.
-    has_term: Box<ByByte<bool>>,
-    any_term: bool,
+    /// Which gammas have terms, by their bytes, where any has.
+    has_term: Option<Box<ByByte<bool>>>,
 }
 
 impl<'f> Ready<'f> {
@@ -65,8 +64,8 @@ impl<'f> Ready<'f> {
         for ((slot, has), weight) in bits_of.iter_mut().zip(has_term.iter_mut()).zip(&weights) {
             (*slot, *has) = (weight.bits, weight.term.is_some());
         }
-        let any_term = has_term.iter().any(|has| *has);
-        Self { compiled, gammas, gamma_of, weights, bits_of, has_term, any_term }
+        let has_term = has_term.iter().any(|has| *has).then_some(has_term);
+        Self { compiled, gammas, gamma_of, weights, bits_of, has_term }
     }
 
     /// The gamma of the first condition that holds.
@@ -272,16 +271,20 @@ impl<'f> Linker<'f> {
     /// A record's keys, as it stands on a side.
     #[inline]
     fn keys(&self, side: Side, row: u32) -> &[u32] {
-        let (first, packed) = self.packed(side);
-        let start = at(row).wrapping_sub(first).wrapping_mul(self.width);
-        packed.get(start..start.wrapping_add(self.rules.len())).unwrap_or_default()
+        let start = self.start(side, row);
+        self.packed(side).1.get(start..start.wrapping_add(self.rules.len())).unwrap_or_default()
     }
 
-    /// Where the numbers of records begin.
+    /// Where the numbers of a record begin, as it stands on a side; beyond them all where it stands there not.
+    #[inline]
+    fn start(&self, side: Side, row: u32) -> usize {
+        at(row).wrapping_sub(self.packed(side).0).wrapping_mul(self.width)
+    }
+
+    /// The same of many.
     fn starts(&self, side: Side, rows: &[u32], into: &mut ByByte<usize>) {
-        let ((first, _), width) = (self.packed(side), self.width);
         for (slot, row) in into.iter_mut().zip(rows) {
-            *slot = at(*row).wrapping_sub(first).wrapping_mul(width);
+            *slot = self.start(side, *row);
         }
     }
 
@@ -399,13 +402,11 @@ impl<'f> Linker<'f> {
                 gammas.extend(classes.map(|(l, r)| ready.remembered(*l, *r, memory, shared)));
             }
             let of_these = gammas.get(done..).unwrap_or_default();
-            let (bits_of, has_term) = (&*ready.bits_of, &*ready.has_term);
+            let bits_of = &*ready.bits_of;
             for (weight, gamma) in weights.iter_mut().zip(of_these) {
                 *weight += bits_of[gamma.cast_unsigned()];
             }
-            if !ready.any_term {
-                continue;
-            }
+            let Some(has_term) = ready.has_term.as_deref() else { continue };
             with_terms
                 .note_first(of_these.len(), |place| of_these.get(usize::from(place)).is_some_and(|gamma| has_term[gamma.cast_unsigned()]));
             let [of_left, of_right] = &notes.classes;
@@ -450,9 +451,8 @@ impl<'f> Linker<'f> {
 
     /// log2 of the term-frequency adjustment of a comparison at a gamma for a pair.
     pub fn adjustment(&self, comparison: usize, gamma: i8, left: u32, right: u32) -> f64 {
-        let ready = self.comparisons.get(comparison);
-        let weight = ready.zip(usize::try_from(gamma).ok()).and_then(|(ready, gamma)| ready.weights.get(gamma));
-        weight.and_then(|weight| weight.term.as_ref()).map_or(0.0, |term| self.term_bits(term, left, right))
+        let term = self.comparisons.get(comparison).and_then(|ready| ready.term(gamma));
+        term.map_or(0.0, |term| self.term_bits(term, left, right))
     }
 
     /// The term frequencies of records' values in a column that some level counts; `None` for null.

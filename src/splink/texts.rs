@@ -408,6 +408,21 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn texts_of_one_sign_are_told_apart() {
+        // Short ones and long ones: the same length, start and letters.
+        let texts = ["marianna", "mariaann", "an order that is late", "an order that is tale"];
+        let of = Computed::Values(Arc::new(texts.map(Val::text).to_vec()));
+        let signs = Arc::new(of.signs());
+        let asked = Texts::new([of.clone(), of], [signs.clone(), signs], Test::Same);
+        for (l, a) in (0_u32..).zip(texts) {
+            for (r, b) in (0_u32..).zip(texts) {
+                assert_eq!(asked.may_hold(l, r), a.len() == b.len(), "their signs are the same: {a} {b}");
+                assert_eq!(asked.first(l, r, &mut Memory::default()).is_some(), a == b, "{a} {b}");
+            }
+        }
+    }
+
     proptest! {
         /// Whatever signs, short cuts and memory tell is what the distance itself says.
         #[test]
